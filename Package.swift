@@ -1,0 +1,59 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One module per instruction set: the flags below reach every function of a module, so nothing
+// that runs on another machine may live in it (no generics, Array, String or closures).
+let avx2: [SwiftSetting] = flags("-mavx2", "-mfma", "-mf16c")
+let avx512: [SwiftSetting] = flags(
+    "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c")
+
+func flags(_ names: String...) -> [SwiftSetting] {
+    #if arch(x86_64)
+    [.unsafeFlags(names.flatMap { ["-Xcc", $0] })]
+    #else
+    []
+    #endif
+}
+
+#if arch(x86_64)
+let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVX512"]
+let isaTargets: [Target] = [
+    .target(name: "X86Intrinsics"),
+    .target(name: "Llama2KernelsAVX2", dependencies: ["X86Intrinsics"], swiftSettings: avx2),
+    .target(name: "Llama2KernelsAVX512", dependencies: ["X86Intrinsics"], swiftSettings: avx512),
+]
+#else
+let isaModules: [Target.Dependency] = []
+let isaTargets: [Target] = []
+#endif
+
+let package = Package(
+    name: "llama2swift",
+    products: [.library(name: "llama2swift", type: .dynamic, targets: ["Llama2CAPI"])],
+    targets: isaTargets + [
+        .systemLibrary(name: "CLlama2Swift", path: "Include"),
+        .target(name: "Llama2Core"),
+        .target(name: "Llama2Kernels", dependencies: ["Llama2Core"] + isaModules),
+        .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
+        .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core"]),
+        .target(name: "Llama2Model", dependencies: ["Llama2Core", "Llama2Kernels", "Llama2Formats"]),
+        .target(name: "Llama2Sampling", dependencies: ["Llama2Core"]),
+        .target(
+            name: "Llama2Engine",
+            dependencies: ["Llama2Core", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling"]),
+        .target(
+            name: "Llama2CAPI", dependencies: ["Llama2Engine", "CLlama2Swift"], exclude: ["exports.map"],
+            linkerSettings: [
+                .unsafeFlags([
+                    "-static-stdlib",
+                    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Llama2CAPI/exports.map",
+                    "-Xlinker", "-soname=libllama2swift.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
+                ])
+            ]),
+        .testTarget(
+            name: "Llama2SwiftTests",
+            dependencies: [
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Engine",
+            ]),
+    ])
