@@ -1,0 +1,157 @@
+/// Operations on vectors. Sums run in 16 partial sums and one fixed tree, whatever the vector width.
+
+/// e^x for finite x, clamped to [-87, 88]; relative error below 2e-7.
+/// x = n ln 2 + r, |r| <= ln 2 / 2; e^r by a polynomial of degree 6 (Taylor coefficients).
+/// Cody & Waite, Software Manual for the Elementary Functions, chapter 6.
+@inline(__always) func exponential(_ x: F32x16) -> F32x16 {
+    let clamped = F32x16.min(F32x16.max(x, F32x16(splat: -87)), F32x16(splat: 88))
+    // 1.5 * 2^23 + 127: adding it rounds to an integer and leaves n + 127 in the low bits
+    let magic = F32x16(splat: 12_582_912 + 127)
+    let shifted = F32x16.fma(clamped, F32x16(splat: 1.442_695_04), magic)
+    let n = shifted - magic
+    var r = F32x16.fma(n, F32x16(splat: -0.693_359_375), clamped)
+    r = F32x16.fma(n, F32x16(splat: 2.121_944_4e-4), r)
+    var p = F32x16(splat: 1.0 / 720)
+    p = F32x16.fma(p, r, F32x16(splat: 1.0 / 120))
+    p = F32x16.fma(p, r, F32x16(splat: 1.0 / 24))
+    p = F32x16.fma(p, r, F32x16(splat: 1.0 / 6))
+    p = F32x16.fma(p, r, F32x16(splat: 0.5))
+    p = F32x16.fma(p, r, F32x16(splat: 1))
+    p = F32x16.fma(p, r, F32x16(splat: 1))
+    return p * shifted.lowBitsAsExponent
+}
+
+/// The first `count` (0...15) floats at `p`, zero beyond: never reads past them.
+@inline(__always) func loadTail(_ p: UnsafePointer<Float>, _ count: Int) -> F32x16 {
+    var lanes = SIMD16<Float>(repeating: 0)
+    for i in 0..<count { lanes[i] = p[i] }
+    return withUnsafePointer(to: &lanes) { F32x16(load: UnsafeRawPointer($0).assumingMemoryBound(to: Float.self)) }
+}
+
+@inline(__always) func storeTail(_ x: F32x16, _ p: UnsafeMutablePointer<Float>, _ count: Int) {
+    var lanes = SIMD16<Float>(repeating: 0)
+    withUnsafeMutablePointer(to: &lanes) { x.store(UnsafeMutableRawPointer($0).assumingMemoryBound(to: Float.self)) }
+    for i in 0..<count { p[i] = lanes[i] }
+}
+
+/// out = x / sqrt(mean(x^2) + epsilon) * weight. x, weight, out: (count); out may be x.
+/// Zhang & Sennrich, Root Mean Square Layer Normalization, 2019.
+public func rmsNorm(
+    _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ count: Int, _ epsilon: Float,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    let whole = count & ~15
+    var squares = F32x16(splat: 0)
+    var i = 0
+    while i < whole {
+        let v = F32x16(load: x + i)
+        squares = F32x16.fma(v, v, squares)
+        i &+= 16
+    }
+    let tail = loadTail(x + whole, count &- whole)
+    squares = F32x16.fma(tail, tail, squares)
+    let scale = F32x16(splat: 1 / (squares.sum / Float(count) + epsilon).squareRoot())
+    i = 0
+    while i < whole {
+        (F32x16(load: x + i) * scale * F32x16(load: weight + i)).store(out + i)
+        i &+= 16
+    }
+    storeTail(tail * scale * loadTail(weight + whole, count &- whole), out + whole, count &- whole)
+}
+
+/// out = silu(gate) * up, silu(g) = g / (1 + e^-g). All (count); out may be gate or up.
+/// Shazeer, GLU Variants Improve Transformer, 2020.
+public func swiGLU(
+    _ gate: UnsafePointer<Float>, _ up: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>
+) {
+    let one = F32x16(splat: 1), zero = F32x16(splat: 0)
+    let whole = count & ~15
+    var i = 0
+    while i < whole {
+        let g = F32x16(load: gate + i)
+        (g / (one + exponential(zero - g)) * F32x16(load: up + i)).store(out + i)
+        i &+= 16
+    }
+    let rest = count &- whole
+    let g = loadTail(gate + whole, rest)
+    storeTail(g / (one + exponential(zero - g)) * loadTail(up + whole, rest), out + whole, rest)
+}
+
+/// x += y, both (count).
+public func addVector(_ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) {
+    var i = 0
+    while i < count {
+        x[i] += y[i]
+        i &+= 1
+    }
+}
+
+/// Rotates the pairs (2i, 2i+1) of each head by the angle whose cosine and sine are cosSin[i].
+/// x: (heads, headStride); cosSin: (pairs, 2). Su et al., RoFormer, 2021.
+public func rotatePairs(
+    _ x: UnsafeMutablePointer<Float>, _ heads: Int, _ headStride: Int, _ pairs: Int, _ cosSin: UnsafePointer<Float>
+) {
+    var head = 0
+    while head < heads {
+        let p = x + head &* headStride
+        var i = 0
+        while i < pairs {
+            let a = p[2 &* i], b = p[2 &* i &+ 1], c = cosSin[2 &* i], s = cosSin[2 &* i &+ 1]
+            p[2 &* i] = a * c - b * s
+            p[2 &* i &+ 1] = a * s + b * c
+            i &+= 1
+        }
+        head &+= 1
+    }
+}
+
+/// x (count) to int8 by blocks of 32: scale = max|x| / 127, q = round(x / scale) to nearest even.
+/// q: (count), scale: (count/32), sum: (count/32), each the sum of a block's first 16 q in the low
+/// half word and of its last 16 in the high one. A block with an infinity or NaN gets scale NaN, q 0.
+public func quantizeRow(
+    _ x: UnsafePointer<Float>, _ count: Int, _ q: UnsafeMutablePointer<Int8>, _ scale: UnsafeMutablePointer<Float>,
+    _ sum: UnsafeMutablePointer<Int32>
+) {
+    var block = 0
+    while block &* 32 < count {
+        let p = x + block &* 32, o = q + block &* 32
+        var largest: UInt32 = 0  // magnitudes compare as their bit patterns; NaN is above all
+        var i = 0
+        while i < 32 {
+            let bits = p[i].bitPattern & 0x7fff_ffff
+            largest = bits > largest ? bits : largest
+            i &+= 1
+        }
+        let finite = largest < 0x7f80_0000
+        let most = Float(bitPattern: largest)
+        // a largest value so small that 127 / it overflows counts as zero
+        let usable = finite && most > 1e-36
+        let inverse: Float = usable ? 127 / most : 0
+        var low: Int32 = 0, high: Int32 = 0
+        i = 0
+        while i < 32 {
+            // |x * inverse| <= 127: adding 1.5 * 2^23 rounds, the low byte is the integer
+            let value = usable ? p[i] * inverse : 0
+            let byte = Int8(truncatingIfNeeded: Int32(bitPattern: (value + 12_582_912).bitPattern))
+            o[i] = byte
+            if i < 16 { low &+= Int32(byte) } else { high &+= Int32(byte) }
+            i &+= 1
+        }
+        scale[block] = finite ? (usable ? most / 127 : 0) : Float.nan
+        sum[block] = (low & 0xffff) | (high << 16)  // |low|, |high| <= 16 * 127
+        block &+= 1
+    }
+}
+
+/// Floats to the cache's format, (count).
+public func storeCache(_ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, _ half: Bool) {
+    var i = 0
+    while i < count {
+        if half {
+            out.storeBytes(of: floatToHalf(x[i]), toByteOffset: 2 &* i, as: UInt16.self)
+        } else {
+            out.storeBytes(of: x[i], toByteOffset: 4 &* i, as: Float.self)
+        }
+        i &+= 1
+    }
+}

@@ -1,0 +1,67 @@
+public import Llama2Core
+
+extension Kernels {
+    /// Bytes of 64-byte aligned scratch that `multiply` and `attention` need, one a thread.
+    public static var scratchBytes: Int { 16384 }
+
+    /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).
+    @inlinable
+    public func multiply(
+        _ w: Matrix, panels: Range<Int>, _ a: Activations, tokens: Int, out: UnsafeMutablePointer<Float>,
+        outStride: Int, scratch: UnsafeMutableRawPointer
+    ) {
+        if w.type.isFloat {
+            multiplyFloatRows(w, panels.lowerBound, panels.upperBound, a.f32, tokens, out, outStride)
+        } else {
+            multiplyPanels(w, panels.lowerBound, panels.upperBound, a, tokens, out, outStride, scratch)
+        }
+    }
+
+    @usableFromInline func multiplyFloatRows(
+        _ w: Matrix, _ first: Int, _ end: Int, _ x: UnsafePointer<Float>, _ tokens: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    ) {
+        multiplyFloat_(
+            w.type.rawValue, w.data, w.columns, first &* 16, Swift.min(end &* 16, w.rows), x, tokens, out, outStride)
+    }
+
+    @usableFromInline func multiplyPanels(
+        _ w: Matrix, _ first: Int, _ end: Int, _ a: Activations, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
+        _ outStride: Int, _ scratch: UnsafeMutableRawPointer
+    ) {
+        multiplyQuantized_(
+            w.type.rawValue, w.data, w.rowBytes, w.rows, w.columns, first, end, a.q, a.scale, a.sum, tokens, out,
+            outStride, scratch)
+    }
+
+    /// See `quantizeRow`. count is a multiple of 32.
+    public func quantize(
+        _ x: UnsafePointer<Float>, _ count: Int, _ q: UnsafeMutablePointer<Int8>, _ scale: UnsafeMutablePointer<Float>,
+        _ sum: UnsafeMutablePointer<Int32>
+    ) { quantize_(x, count, q, scale, sum) }
+
+    public func rmsNorm(
+        _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ count: Int, _ epsilon: Float,
+        _ out: UnsafeMutablePointer<Float>
+    ) { rmsNorm_(x, weight, count, epsilon, out) }
+
+    public func swiGLU(
+        _ gate: UnsafePointer<Float>, _ up: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>
+    ) { swiGLU_(gate, up, count, out) }
+
+    public func add(_ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) { add_(x, y, count) }
+
+    public func rope(
+        _ x: UnsafeMutablePointer<Float>, heads: Int, headStride: Int, pairs: Int, _ cosSin: UnsafePointer<Float>
+    ) { rope_(x, heads, headStride, pairs, cosSin) }
+
+    public func attention(
+        _ q: UnsafePointer<Float>, group: Int, headStride: Int, scale: Float, kPages: UnsafePointer<UnsafeRawPointer>,
+        vPages: UnsafePointer<UnsafeRawPointer>, length: Int, halfPrecision: Bool, out: UnsafeMutablePointer<Float>,
+        scratch: UnsafeMutableRawPointer
+    ) { attention_(q, group, headStride, scale, kPages, vPages, length, halfPrecision, out, scratch) }
+
+    public func storeKV(
+        _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, halfPrecision: Bool
+    ) { storeCache_(x, count, out, halfPrecision) }
+}

@@ -1,0 +1,97 @@
+/// Sixteen lanes in plain Swift: the reference, and what every other architecture runs.
+///
+/// Each instruction-set module has its own `F32x16` and `I32x16` with these same members; the
+/// kernels in `Body/` are written once against them. A member means the same IEEE operation in
+/// every module, so the kernels give the same bits everywhere.
+struct F32x16 {
+    var v: SIMD16<Float>
+
+    @inline(__always) init(_ v: SIMD16<Float>) { self.v = v }
+    @inline(__always) init(splat x: Float) { v = SIMD16(repeating: x) }
+    @inline(__always) init(load p: UnsafePointer<Float>) {
+        v = UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self)
+    }
+    @inline(__always) init(loadHalf p: UnsafeRawPointer) {
+        v = SIMD16(repeating: 0)
+        for i in 0..<16 { v[i] = halfToFloat(p.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) }
+    }
+    @inline(__always) init(loadBF16 p: UnsafeRawPointer) {
+        v = SIMD16(repeating: 0)
+        for i in 0..<16 {
+            v[i] = Float(bitPattern: UInt32(p.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) << 16)
+        }
+    }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) {
+        UnsafeMutableRawPointer(p).storeBytes(of: v, as: SIMD16<Float>.self)
+    }
+    @inline(__always) func storeHalf(_ p: UnsafeMutableRawPointer) {
+        for i in 0..<16 { p.storeBytes(of: floatToHalf(v[i]), toByteOffset: 2 &* i, as: UInt16.self) }
+    }
+
+    @inline(__always) static func + (a: F32x16, b: F32x16) -> F32x16 { F32x16(a.v + b.v) }
+    @inline(__always) static func - (a: F32x16, b: F32x16) -> F32x16 { F32x16(a.v - b.v) }
+    @inline(__always) static func * (a: F32x16, b: F32x16) -> F32x16 { F32x16(a.v * b.v) }
+    @inline(__always) static func / (a: F32x16, b: F32x16) -> F32x16 { F32x16(a.v / b.v) }
+    /// a * b + c, rounded once.
+    @inline(__always) static func fma(_ a: F32x16, _ b: F32x16, _ c: F32x16) -> F32x16 {
+        var r = c.v
+        for i in 0..<16 { r[i] = c.v[i].addingProduct(a.v[i], b.v[i]) }
+        return F32x16(r)
+    }
+    /// a > b ? a : b, lane by lane; b when either is NaN (as x86 does).
+    @inline(__always) static func max(_ a: F32x16, _ b: F32x16) -> F32x16 {
+        F32x16(b.v.replacing(with: a.v, where: a.v .> b.v))
+    }
+    /// a < b ? a : b; b when either is NaN.
+    @inline(__always) static func min(_ a: F32x16, _ b: F32x16) -> F32x16 {
+        F32x16(b.v.replacing(with: a.v, where: a.v .< b.v))
+    }
+    /// The bit patterns moved left by 23: the integer n + 127 in the low bits becomes 2^n.
+    @inline(__always) var lowBitsAsExponent: F32x16 {
+        F32x16(unsafeBitCast(unsafeBitCast(v, to: SIMD16<UInt32>.self) &<< 23, to: SIMD16<Float>.self))
+    }
+    /// Lanes i and i+8, then i and i+4, i+2, i+1: one fixed tree.
+    @inline(__always) var sum: Float {
+        let a = v.lowHalf + v.highHalf
+        let b = a.lowHalf + a.highHalf
+        let c = b.lowHalf + b.highHalf
+        return c[0] + c[1]
+    }
+}
+
+struct I32x16 {
+    var v: SIMD16<Int32>
+
+    @inline(__always) init(splat x: Int32) { v = SIMD16(repeating: x) }
+    @inline(__always) var asFloat: F32x16 { F32x16(SIMD16<Float>(v)) }
+    @inline(__always) mutating func add(_ other: I32x16) { v = v &+ other.v }
+
+    /// Lane i gains the sum of four products: unsigned bytes w[4i..<4i+4] with the signed bytes of `a`.
+    /// Ranges (w at most 63, |a| at most 127, 32 terms a block) keep every sum far inside 32 bits.
+    @inline(__always) mutating func addDot(_ w: UnsafeRawPointer, _ a: UnsafeRawPointer) {
+        let q = a.loadUnaligned(as: SIMD4<Int8>.self)
+        for i in 0..<16 {
+            let b = w.loadUnaligned(fromByteOffset: 4 &* i, as: SIMD4<UInt8>.self)
+            v[i] &+= Int32(b[0]) &* Int32(q[0]) &+ Int32(b[1]) &* Int32(q[1])
+                &+ Int32(b[2]) &* Int32(q[2]) &+ Int32(b[3]) &* Int32(q[3])
+        }
+    }
+    /// The same for weights that use all 8 bits, signed; stored with `signedFlip` applied.
+    @inline(__always) mutating func addSignedDot(_ w: UnsafeRawPointer, _ a: UnsafeRawPointer) {
+        let q = a.loadUnaligned(as: SIMD4<Int8>.self)
+        for i in 0..<16 {
+            let b = w.loadUnaligned(fromByteOffset: 4 &* i, as: SIMD4<Int8>.self)
+            v[i] &+= Int32(b[0]) &* Int32(q[0]) &+ Int32(b[1]) &* Int32(q[1])
+                &+ Int32(b[2]) &* Int32(q[2]) &+ Int32(b[3]) &* Int32(q[3])
+        }
+    }
+    /// What is exclusive-ored onto signed weight bytes before `addSignedDot` sees them,
+    /// and the bias that this leaves in them.
+    @inline(__always) static var signedFlip: UInt8 { 0 }
+    @inline(__always) static var signedBias: Int32 { 0 }
+}
+
+/// No fast unpacking here: the plain one is the reference.
+@inline(__always) func unpackFast(
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+) -> Bool { false }

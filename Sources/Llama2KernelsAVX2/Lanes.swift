@@ -1,0 +1,95 @@
+internal import X86Intrinsics
+
+/// Sixteen lanes in two registers. Members as in Llama2Kernels/Lanes.swift.
+struct F32x16 {
+    var a: __m256  // lanes 0..<8
+    var b: __m256  // lanes 8..<16
+
+    @inline(__always) init(_ a: __m256, _ b: __m256) {
+        self.a = a
+        self.b = b
+    }
+    @inline(__always) init(splat x: Float) { self.init(_mm256_set1_ps(x), _mm256_set1_ps(x)) }
+    @inline(__always) init(load p: UnsafePointer<Float>) { self.init(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)) }
+    @inline(__always) init(loadHalf p: UnsafeRawPointer) {
+        self.init(_mm256_cvtph_ps(l2s_m128i_load(p)), _mm256_cvtph_ps(l2s_m128i_load(p + 16)))
+    }
+    @inline(__always) init(loadBF16 p: UnsafeRawPointer) {
+        self.init(
+            _mm256_castsi256_ps(l2s_m256i_shift_left_16(_mm256_cvtepu16_epi32(l2s_m128i_load(p)))),
+            _mm256_castsi256_ps(l2s_m256i_shift_left_16(_mm256_cvtepu16_epi32(l2s_m128i_load(p + 16)))))
+    }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) {
+        _mm256_storeu_ps(p, a)
+        _mm256_storeu_ps(p + 8, b)
+    }
+    @inline(__always) func storeHalf(_ p: UnsafeMutableRawPointer) {
+        l2s_m128i_store(p, l2s_m256_to_half(a))
+        l2s_m128i_store(p + 16, l2s_m256_to_half(b))
+    }
+
+    @inline(__always) static func + (x: F32x16, y: F32x16) -> F32x16 {
+        F32x16(_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b))
+    }
+    @inline(__always) static func - (x: F32x16, y: F32x16) -> F32x16 {
+        F32x16(_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b))
+    }
+    @inline(__always) static func * (x: F32x16, y: F32x16) -> F32x16 {
+        F32x16(_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b))
+    }
+    @inline(__always) static func / (x: F32x16, y: F32x16) -> F32x16 {
+        F32x16(_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b))
+    }
+    @inline(__always) static func fma(_ x: F32x16, _ y: F32x16, _ z: F32x16) -> F32x16 {
+        F32x16(_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b))
+    }
+    @inline(__always) static func max(_ x: F32x16, _ y: F32x16) -> F32x16 {
+        F32x16(_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b))
+    }
+    @inline(__always) static func min(_ x: F32x16, _ y: F32x16) -> F32x16 {
+        F32x16(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b))
+    }
+    @inline(__always) var lowBitsAsExponent: F32x16 {
+        F32x16(
+            _mm256_castsi256_ps(l2s_m256i_shift_left_23(_mm256_castps_si256(a))),
+            _mm256_castsi256_ps(l2s_m256i_shift_left_23(_mm256_castps_si256(b))))
+    }
+    @inline(__always) var sum: Float {
+        let s = _mm256_add_ps(a, b)
+        let t = _mm_add_ps(_mm256_castps256_ps128(s), l2s_m256_high(s))
+        let c = _mm_add_ps(t, _mm_movehl_ps(t, t))
+        return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)))
+    }
+}
+
+struct I32x16 {
+    var a: __m256i
+    var b: __m256i
+
+    @inline(__always) init(splat x: Int32) {
+        a = _mm256_set1_epi32(x)
+        b = a
+    }
+    @inline(__always) var asFloat: F32x16 { F32x16(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)) }
+    @inline(__always) mutating func add(_ other: I32x16) {
+        a = _mm256_add_epi32(a, other.a)
+        b = _mm256_add_epi32(b, other.b)
+    }
+    /// Weights are at most 63 here: pairs are at most 2 * 63 * 127, inside 16 bits, nothing saturates.
+    @inline(__always) mutating func addDot(_ w: UnsafeRawPointer, _ x: UnsafeRawPointer) {
+        let q = _mm256_set1_epi32(x.loadUnaligned(as: Int32.self)), ones = _mm256_set1_epi16(1)
+        a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(l2s_m256i_load(w), q), ones))
+        b = _mm256_add_epi32(b, _mm256_madd_epi16(_mm256_maddubs_epi16(l2s_m256i_load(w + 32), q), ones))
+    }
+    /// |w| * (q with w's sign): pairs are at most 2 * 128 * 127 = 32512, inside 16 bits.
+    @inline(__always) mutating func addSignedDot(_ w: UnsafeRawPointer, _ x: UnsafeRawPointer) {
+        let q = _mm256_set1_epi32(x.loadUnaligned(as: Int32.self)), ones = _mm256_set1_epi16(1)
+        let wa = l2s_m256i_load(w), wb = l2s_m256i_load(w + 32)
+        let pa = _mm256_maddubs_epi16(_mm256_abs_epi8(wa), _mm256_sign_epi8(q, wa))
+        let pb = _mm256_maddubs_epi16(_mm256_abs_epi8(wb), _mm256_sign_epi8(q, wb))
+        a = _mm256_add_epi32(a, _mm256_madd_epi16(pa, ones))
+        b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones))
+    }
+    @inline(__always) static var signedFlip: UInt8 { 0 }
+    @inline(__always) static var signedBias: Int32 { 0 }
+}

@@ -1,0 +1,50 @@
+internal import X86Intrinsics
+
+/// Sixteen lanes in one register. Members as in Llama2Kernels/Lanes.swift.
+struct F32x16 {
+    var v: __m512
+
+    @inline(__always) init(_ v: __m512) { self.v = v }
+    @inline(__always) init(splat x: Float) { v = _mm512_set1_ps(x) }
+    @inline(__always) init(load p: UnsafePointer<Float>) { v = _mm512_loadu_ps(p) }
+    @inline(__always) init(loadHalf p: UnsafeRawPointer) { v = _mm512_cvtph_ps(l2s_m256i_load(p)) }
+    @inline(__always) init(loadBF16 p: UnsafeRawPointer) {
+        v = _mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_cvtepu16_epi32(l2s_m256i_load(p)), _mm512_set1_epi32(16)))
+    }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) { _mm512_storeu_ps(p, v) }
+    @inline(__always) func storeHalf(_ p: UnsafeMutableRawPointer) { l2s_m256i_store(p, l2s_m512_to_half(v)) }
+
+    @inline(__always) static func + (a: F32x16, b: F32x16) -> F32x16 { F32x16(_mm512_add_ps(a.v, b.v)) }
+    @inline(__always) static func - (a: F32x16, b: F32x16) -> F32x16 { F32x16(_mm512_sub_ps(a.v, b.v)) }
+    @inline(__always) static func * (a: F32x16, b: F32x16) -> F32x16 { F32x16(_mm512_mul_ps(a.v, b.v)) }
+    @inline(__always) static func / (a: F32x16, b: F32x16) -> F32x16 { F32x16(_mm512_div_ps(a.v, b.v)) }
+    @inline(__always) static func fma(_ a: F32x16, _ b: F32x16, _ c: F32x16) -> F32x16 {
+        F32x16(_mm512_fmadd_ps(a.v, b.v, c.v))
+    }
+    @inline(__always) static func max(_ a: F32x16, _ b: F32x16) -> F32x16 { F32x16(_mm512_max_ps(a.v, b.v)) }
+    @inline(__always) static func min(_ a: F32x16, _ b: F32x16) -> F32x16 { F32x16(_mm512_min_ps(a.v, b.v)) }
+    @inline(__always) var lowBitsAsExponent: F32x16 {
+        F32x16(_mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(23))))
+    }
+    @inline(__always) var sum: Float {
+        let a = _mm256_add_ps(_mm512_castps512_ps256(v), l2s_m512_high(v))
+        let b = _mm_add_ps(_mm256_castps256_ps128(a), l2s_m256_high(a))
+        let c = _mm_add_ps(b, _mm_movehl_ps(b, b))
+        return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)))
+    }
+}
+
+struct I32x16 {
+    var v: __m512i
+
+    @inline(__always) init(splat x: Int32) { v = _mm512_set1_epi32(x) }
+    @inline(__always) var asFloat: F32x16 { F32x16(_mm512_cvtepi32_ps(v)) }
+    @inline(__always) mutating func add(_ other: I32x16) { v = _mm512_add_epi32(v, other.v) }
+    @inline(__always) mutating func addDot(_ w: UnsafeRawPointer, _ a: UnsafeRawPointer) {
+        v = _mm512_dpbusd_epi32(v, _mm512_loadu_si512(w), _mm512_set1_epi32(a.loadUnaligned(as: Int32.self)))
+    }
+    /// The instruction takes unsigned weights: the sign bit is flipped, which adds 128.
+    @inline(__always) mutating func addSignedDot(_ w: UnsafeRawPointer, _ a: UnsafeRawPointer) { addDot(w, a) }
+    @inline(__always) static var signedFlip: UInt8 { 0x80 }
+    @inline(__always) static var signedBias: Int32 { 128 }
+}
