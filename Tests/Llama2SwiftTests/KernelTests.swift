@@ -1,0 +1,174 @@
+import Testing
+
+import Llama2Core
+@testable import Llama2Kernels
+
+/// Small deterministic generator for test data (splitmix64).
+struct TestRandom {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+    mutating func float() -> Float { Float(Int64(next() >> 40)) / Float(1 << 23) - 1 }
+}
+
+/// Which values the test data takes.
+enum Fill: CaseIterable { case random, zero, extreme }
+
+/// Bytes of a (rows, columns) matrix whose scales are small finite halves.
+func randomBlocks(_ type: BlockType, rows: Int, columns: Int, fill: Fill, seed: UInt64) -> [UInt8] {
+    var random = TestRandom(state: seed)
+    let blocks = rows * columns / type.elements
+    var bytes: [UInt8] = []
+    func half() -> [UInt8] {
+        let bits: UInt16 =
+            switch fill {
+            case .random: floatToHalf(random.float() * 0.1)
+            case .zero: 0
+            case .extreme: 0x7bff
+            }
+        return [UInt8(bits & 255), UInt8(bits >> 8)]
+    }
+    func payload(_ n: Int) -> [UInt8] {
+        (0..<n).map { _ in
+            switch fill {
+            case .random: UInt8(truncatingIfNeeded: random.next())
+            case .zero: 0
+            case .extreme: random.next() & 1 == 0 ? 0x80 : 0xff
+            }
+        }
+    }
+    for _ in 0..<blocks {
+        switch type {
+        case .f32:
+            let value: Float = fill == .random ? random.float() : fill == .zero ? 0 : 3e38
+            withUnsafeBytes(of: value) { bytes += $0 }
+        case .f16: bytes += half()
+        case .bf16: bytes += fill == .random ? [payload(1)[0], 0x3c] : fill == .zero ? [0, 0] : [0x7f, 0x7f]
+        case .q4_0, .q8_0: bytes += half() + payload(type.bytes - 2)
+        case .q4_1, .q4_K: bytes += half() + half() + payload(type.bytes - 4)
+        default: bytes += payload(type.bytes - 2) + half()
+        }
+    }
+    return bytes
+}
+
+let kernelTypes = BlockType.allCases.filter(\.isSupported)
+
+/// out (tokens, rows) by one kernel table, the panels split in two as two threads would.
+func product(_ isa: Kernels.ISA, _ type: BlockType, _ data: [UInt8], rows: Int, columns: Int, tokens: Int, x: [Float])
+    throws -> [Float]
+{
+    let kernels = try Kernels.table(isa)
+    let blocks = columns / 32
+    let q = try AlignedBuffer<Int8>(count: tokens * columns, of: "q")
+    let scale = try AlignedBuffer<Float>(count: tokens * max(blocks, 1), of: "scale")
+    let sum = try AlignedBuffer<Int32>(count: tokens * max(blocks, 1), of: "sum")
+    let scratch = try AlignedBuffer<UInt8>(count: Kernels.scratchBytes, of: "scratch")
+    var out = [Float](repeating: -1, count: tokens * rows)
+    x.withUnsafeBufferPointer { x in
+        if !type.isFloat {
+            for t in 0..<tokens {
+                kernels.quantize(
+                    x.baseAddress! + t * columns, columns, q.pointer + t * columns, scale.pointer + t * blocks,
+                    sum.pointer + t * blocks)
+            }
+        }
+        data.withUnsafeBytes { data in
+            let matrix = Matrix(data: data.baseAddress!, type: type, rows: rows, columns: columns)
+            let a = Activations(f32: x.baseAddress!, q: q.pointer, scale: scale.pointer, sum: sum.pointer)
+            out.withUnsafeMutableBufferPointer { out in
+                let middle = matrix.panels / 2
+                for panels in [0..<middle, middle..<matrix.panels] {
+                    kernels.multiply(
+                        matrix, panels: panels, a, tokens: tokens, out: out.baseAddress!, outStride: rows,
+                        scratch: scratch.pointer)
+                }
+            }
+        }
+    }
+    return out
+}
+
+@Test(arguments: kernelTypes, Fill.allCases)
+func everyKernelEqualsTheReferenceBitForBit(type: BlockType, fill: Fill) throws {
+    for (rows, columns, tokens) in [(1, 256, 1), (16, 256, 3), (37, 512, 9), (48, 768, 165)] {
+        let columns = type.isFloat ? columns + 5 : columns
+        let data = randomBlocks(type, rows: rows, columns: columns, fill: fill, seed: 7)
+        var random = TestRandom(state: 3)
+        let x = (0..<tokens * columns).map { _ in random.float() * (fill == .extreme ? 1e30 : 3) }
+        let expected = try product(.reference, type, data, rows: rows, columns: columns, tokens: tokens, x: x)
+        for isa in Kernels.available.dropFirst() {
+            let got = try product(isa, type, data, rows: rows, columns: columns, tokens: tokens, x: x)
+            // a NaN is a NaN: which one is not part of the contract
+            let same = zip(got, expected).allSatisfy { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) }
+            #expect(same, "\(type.name) \(isa.name) \(rows)x\(columns), \(tokens) tokens")
+        }
+        // tokens one by one: the same as all together
+        var single: [Float] = []
+        for t in 0..<min(tokens, 9) {
+            single += try product(
+                Kernels.available.last!, type, data, rows: rows, columns: columns, tokens: 1,
+                x: Array(x[t * columns..<(t + 1) * columns]))
+        }
+        #expect(zip(single, expected).allSatisfy { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) })
+    }
+}
+
+@Test(arguments: kernelTypes)
+func productsAgreeWithDequantizedWeightsInDouble(type: BlockType) throws {
+    let rows = 21, columns = 768, tokens = 2
+    let data = randomBlocks(type, rows: rows, columns: columns, fill: .random, seed: 11)
+    var random = TestRandom(state: 5)
+    let x = (0..<tokens * columns).map { _ in random.float() }
+    let got = try product(.reference, type, data, rows: rows, columns: columns, tokens: tokens, x: x)
+    var row = [Float](repeating: 0, count: columns)
+    for r in 0..<rows {
+        data.withUnsafeBytes {
+            Kernels.reference.dequantize(type, $0.baseAddress! + r * type.rowBytes(columns)!, columns, &row)
+        }
+        for t in 0..<tokens {
+            var sum = 0.0, magnitude = 0.0
+            for k in 0..<columns {
+                let term = Double(row[k]) * Double(x[t * columns + k])
+                sum += term
+                magnitude += term * term
+            }
+            // int8 activations: an error of at most half a step each, so about 1 % of the root of the squares
+            let bound = type.isFloat ? 1e-5 * magnitude.squareRoot() + 1e-6 : 0.03 * magnitude.squareRoot() + 1e-3
+            #expect(abs(Double(got[t * rows + r]) - sum) <= bound, "\(type.name) row \(r) token \(t)")
+        }
+    }
+}
+
+@Test func halfConversionIsExactAndRoundsToEven() {
+    for bits in UInt16.min...UInt16.max {
+        let value = halfToFloat(bits)
+        if !value.isNaN { #expect(floatToHalf(value) == bits) }
+    }
+    #expect(floatToHalf(65519.996) == 0x7bff)
+    #expect(floatToHalf(65520) == 0x7c00)
+    #expect(floatToHalf(1 + 1 / 2048) == 0x3c00)
+    #expect(floatToHalf(1 + 3 / 2048) == 0x3c02)
+    #expect(floatToHalf(Float(bitPattern: 0x3300_0000)) == 0)  // 2^-25: a tie, to even
+}
+
+@Test func cosineAndSineAreRightToTheLastPlaceOfAFloat() {
+    // exact values at multiples of pi/6, and the identity everywhere
+    #expect(Float(Kernels.cosineAndSine(0).0) == 1)
+    #expect(abs(Kernels.cosineAndSine(1.0471975511965976).0 - 0.5) < 1e-15)
+    #expect(abs(Kernels.cosineAndSine(0.5235987755982989).1 - 0.5) < 1e-15)
+    #expect(abs(Kernels.cosineAndSine(131071.0).0 - -0.8179834993879491) < 1e-11)
+    #expect(abs(Kernels.cosineAndSine(131071.0).1 - -0.5752416837547893) < 1e-11)
+    #expect(abs(Kernels.cosineAndSine(8191.5).0 - -0.20145606349327386) < 1e-11)
+    #expect(abs(Kernels.cosineAndSine(8191.5).1 - -0.9794975520550289) < 1e-11)
+    var random = TestRandom(state: 1)
+    for _ in 0..<1000 {
+        let (c, s) = Kernels.cosineAndSine(Double(random.next() >> 44))
+        #expect(abs(c * c + s * s - 1) < 1e-14)
+    }
+}
