@@ -1,0 +1,185 @@
+public import Llama2Core
+
+/// GGUF's metadata: keys with typed values. Arrays stay in the mapped file and are read on demand.
+public struct Metadata: Sendable {
+    enum Value: @unchecked Sendable {
+        case unsigned(UInt64), signed(Int64), float(Double), bool(Bool)
+        case string(UnsafeRawBufferPointer)
+        case strings(ByteStrings)
+        case array(ElementType, count: Int, UnsafeRawBufferPointer)
+    }
+
+    /// Types of values, by GGUF's numbers.
+    enum ElementType: UInt32 {
+        case uint8 = 0, int8, uint16, int16, uint32, int32, float32, bool, string, array, uint64, int64, float64
+
+        /// Bytes of a number; nil for strings and arrays.
+        var size: Int? {
+            switch self {
+            case .uint8, .int8, .bool: 1
+            case .uint16, .int16: 2
+            case .uint32, .int32, .float32: 4
+            case .uint64, .int64, .float64: 8
+            case .string, .array: nil
+            }
+        }
+
+        /// The number at `p`, which holds at least `size` bytes.
+        func load(_ p: UnsafeRawPointer) -> Value {
+            switch self {
+            case .uint8: .unsigned(UInt64(p.loadUnaligned(as: UInt8.self)))
+            case .uint16: .unsigned(UInt64(p.loadUnaligned(as: UInt16.self)))
+            case .uint32: .unsigned(UInt64(p.loadUnaligned(as: UInt32.self)))
+            case .uint64: .unsigned(p.loadUnaligned(as: UInt64.self))
+            case .int8: .signed(Int64(p.loadUnaligned(as: Int8.self)))
+            case .int16: .signed(Int64(p.loadUnaligned(as: Int16.self)))
+            case .int32: .signed(Int64(p.loadUnaligned(as: Int32.self)))
+            case .int64: .signed(p.loadUnaligned(as: Int64.self))
+            case .float32: .float(Double(p.loadUnaligned(as: Float.self)))
+            case .float64: .float(p.loadUnaligned(as: Double.self))
+            case .bool, .string, .array: .bool(p.loadUnaligned(as: UInt8.self) != 0)
+            }
+        }
+    }
+
+    /// In file order.
+    public private(set) var keys: [String] = []
+    private var values: [String: Value] = [:]
+
+    init() {}
+
+    /// False when the key is there already.
+    mutating func insert(_ key: String, _ value: Value) -> Bool {
+        guard values[key] == nil else { return false }
+        values[key] = value
+        keys.append(key)
+        return true
+    }
+
+    private func mismatch(_ key: String, _ expected: String) -> Llama2Error {
+        Llama2Error(.corrupt, "metadata \(key) is \(text(key) ?? "absent"), expected \(expected)")
+    }
+
+    /// nil when absent. Bytes that are not UTF-8 are repaired.
+    public func string(_ key: String) throws(Llama2Error) -> String? {
+        guard let value = values[key] else { return nil }
+        guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// An integer of any width inside `range`.
+    public func integer(_ key: String, in range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
+        let number: Int?
+        switch values[key] {
+        case nil: return nil
+        case .unsigned(let n): number = Int(exactly: n)
+        case .signed(let n): number = Int(exactly: n)
+        case .float, .bool, .string, .strings, .array: throw mismatch(key, "an integer")
+        }
+        guard let number, range.contains(number) else {
+            throw Llama2Error(
+                .corrupt,
+                "metadata \(key) is \(text(key) ?? ""), expected \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    /// A finite number.
+    public func float(_ key: String) throws(Llama2Error) -> Double? {
+        switch values[key] {
+        case nil: return nil
+        case .float(let x) where x.isFinite: return x
+        case .unsigned(let n): return Double(n)
+        case .signed(let n): return Double(n)
+        case .float, .bool, .string, .strings, .array: throw mismatch(key, "a finite number")
+        }
+    }
+
+    public func bool(_ key: String) throws(Llama2Error) -> Bool? {
+        guard let value = values[key] else { return nil }
+        guard case .bool(let b) = value else { throw mismatch(key, "true or false") }
+        return b
+    }
+
+    public func byteStrings(_ key: String) throws(Llama2Error) -> ByteStrings? {
+        guard let value = values[key] else { return nil }
+        guard case .strings(let list) = value else { throw mismatch(key, "an array of strings") }
+        return list
+    }
+
+    public func integers(_ key: String) throws(Llama2Error) -> [Int]? {
+        guard let numbers = try numbers(key) else { return nil }
+        var out: [Int] = []
+        out.reserveCapacity(numbers.count)
+        for value in numbers {
+            switch value {
+            case .unsigned(let n):
+                guard let small = Int(exactly: n) else { throw mismatch(key, "integers of 63 bits") }
+                out.append(small)
+            case .signed(let n): out.append(Int(n))
+            case .float, .bool, .string, .strings, .array: throw mismatch(key, "an array of integers")
+            }
+        }
+        return out
+    }
+
+    public func floats(_ key: String) throws(Llama2Error) -> [Float]? {
+        guard let numbers = try numbers(key) else { return nil }
+        var out: [Float] = []
+        out.reserveCapacity(numbers.count)
+        for value in numbers {
+            switch value {
+            case .float(let x): out.append(Float(x))
+            case .unsigned(let n): out.append(Float(n))
+            case .signed(let n): out.append(Float(n))
+            case .bool, .string, .strings, .array: throw mismatch(key, "an array of numbers")
+            }
+        }
+        return out
+    }
+
+    private func numbers(_ key: String) throws(Llama2Error) -> [Value]? {
+        guard let value = values[key] else { return nil }
+        guard case .array(let type, let count, let bytes) = value, let size = type.size, let base = bytes.baseAddress
+        else {
+            if case .array(_, 0, _) = value { return [] }
+            throw mismatch(key, "an array of numbers")
+        }
+        return (0..<count).map { type.load(base + $0 &* size) }
+    }
+
+    /// Any value for a person to read; arrays by their length and first elements.
+    public func text(_ key: String) -> String? {
+        guard let value = values[key] else { return nil }
+        return Metadata.text(value)
+    }
+
+    private static func text(_ value: Value) -> String {
+        switch value {
+        case .unsigned(let n): return String(n)
+        case .signed(let n): return String(n)
+        case .float(let x): return String(Float(x))
+        case .bool(let b): return b ? "true" : "false"
+        case .string(let bytes): return String(decoding: bytes, as: UTF8.self)
+        case .strings(let list):
+            let first = (0..<min(list.count, 6)).map { String(decoding: list[$0], as: UTF8.self) }
+            return "[\(list.count) values: \(first.joined(separator: ", "))\(list.count > 6 ? ", ..." : "")]"
+        case .array(let type, let count, let bytes):
+            guard let size = type.size, let base = bytes.baseAddress else { return "[0 values]" }
+            let first = (0..<min(count, 6)).map { text(type.load(base + $0 &* size)) }
+            return "[\(count) values: \(first.joined(separator: ", "))\(count > 6 ? ", ..." : "")]"
+        }
+    }
+}
+
+/// An array of strings that stay in the mapped file.
+public struct ByteStrings: @unchecked Sendable {
+    private let strings: [UnsafeRawBufferPointer]
+
+    init(_ strings: [UnsafeRawBufferPointer]) { self.strings = strings }
+
+    public var count: Int { strings.count }
+
+    /// index in 0 ..< count.
+    public subscript(index: Int) -> UnsafeRawBufferPointer { strings[index] }
+}
