@@ -1,0 +1,71 @@
+/// Interned byte strings: each distinct string has one number, counted from 0.
+///
+/// Open addressing over the strings' bytes, laid end to end. The hash is the standard library's
+/// seeded one, so that no vocabulary can be made whose strings collide.
+struct ByteStringTable: Sendable {
+    private var bytes: [UInt8] = []
+    private var offsets: [Int] = [0]  // (count + 1)
+    private var slots: [Int32]  // (power of two) entry, or -1
+    private(set) var longest = 0
+    var count: Int { offsets.count - 1 }
+
+    init(expecting expected: Int) {
+        var size = 64
+        while size < expected * 2 { size *= 2 }
+        slots = Array(repeating: -1, count: size)
+        offsets.reserveCapacity(expected + 1)
+    }
+
+    func find(_ key: UnsafeBufferPointer<UInt8>) -> Int32? {
+        guard key.count <= longest else { return nil }
+        let entry = slots[slot(key)]
+        return entry < 0 ? nil : entry
+    }
+
+    mutating func intern(_ key: UnsafeBufferPointer<UInt8>) -> Int32 {
+        var place = slot(key)
+        if slots[place] >= 0 { return slots[place] }
+        if count * 2 >= slots.count {
+            grow()
+            place = slot(key)
+        }
+        let entry = Int32(truncatingIfNeeded: count)  // the owner bounds the number of strings
+        slots[place] = entry
+        bytes.append(contentsOf: key)
+        offsets.append(bytes.count)
+        longest = max(longest, key.count)
+        return entry
+    }
+
+    mutating func intern(_ key: [UInt8]) -> Int32 {
+        key.withUnsafeBufferPointer { intern($0) }
+    }
+
+    /// The slot that holds `key`, or the empty one where it belongs.
+    private func slot(_ key: UnsafeBufferPointer<UInt8>) -> Int {
+        var hasher = Hasher()
+        hasher.combine(bytes: UnsafeRawBufferPointer(key))
+        let mask = slots.count - 1
+        var place = hasher.finalize() & mask
+        while slots[place] >= 0, !holds(Int(slots[place]), key) { place = (place + 1) & mask }
+        return place
+    }
+
+    private func holds(_ entry: Int, _ key: UnsafeBufferPointer<UInt8>) -> Bool {
+        let start = offsets[entry]
+        guard offsets[entry + 1] - start == key.count else { return false }
+        for i in 0..<key.count where bytes[start + i] != key[i] { return false }
+        return true
+    }
+
+    private mutating func grow() {
+        let all = bytes
+        slots = Array(repeating: -1, count: slots.count * 2)
+        all.withUnsafeBufferPointer { all in
+            for entry in 0..<count {
+                let place = slot(UnsafeBufferPointer(rebasing: all[offsets[entry]..<offsets[entry + 1]]))
+                slots[place] = Int32(truncatingIfNeeded: entry)
+            }
+        }
+    }
+}

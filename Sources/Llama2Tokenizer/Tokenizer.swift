@@ -1,0 +1,199 @@
+import Llama2Core
+
+/// A model's vocabulary: text to tokens and back. Immutable after creation, usable from any thread.
+public final class Tokenizer: Sendable {
+    private enum Model: Sendable {
+        case sentencePiece(SentencePieceBPE)
+        case byteLevel(ByteLevelBPE)
+    }
+
+    /// The number of tokens; ids are 0 to `count - 1`.
+    public let count: Int
+    public let bos: Int32?, eos: Int32?, eot: Int32?, unknown: Int32?
+    /// Whether the model expects BOS before a text.
+    public let addsBOS: Bool
+    public let chatTemplate: String?
+    /// The format that `chatTemplate` was recognised as.
+    public let chatFormat: ChatFormat?
+
+    let addsSpacePrefix: Bool
+    let isSentencePiece: Bool
+    let types: [TokenType]  // (count)
+    let pieces: [UInt8]  // every token's bytes, end to end
+    let pieceOffsets: [Int]  // (count + 1)
+    private let model: Model
+    private let specials: SpecialTokens
+
+    public init(_ d: TokenizerDescription) throws(Llama2Error) {
+        count = d.tokens.count
+        guard count > 0 else { throw Llama2Error(.corrupt, "the vocabulary has no tokens") }
+        guard count <= 1 << 26, d.merges.count <= 1 << 26 else {
+            throw Llama2Error(
+                .unsupported, "\(count) tokens and \(d.merges.count) merges; the limit of each is \(1 << 26)")
+        }
+        types = try Self.checkedTypes(d)
+
+        // 1. The model.
+        switch d.model {
+        case "llama": isSentencePiece = true
+        case "gpt2": isSentencePiece = false
+        default:
+            throw Llama2Error(
+                .unsupported, "tokenizer model \"\(d.model)\" is not known; this version has llama and gpt2")
+        }
+        // 2. The ids; SentencePiece's own for Llama when the file says nothing.
+        let usual = isSentencePiece
+        bos = try Self.checkedID(d.bos ?? (usual && count > 1 ? 1 : nil), "BOS", count)
+        eos = try Self.checkedID(d.eos ?? (usual && count > 2 ? 2 : nil), "EOS", count)
+        eot = try Self.checkedID(d.eot, "end-of-turn", count)
+        unknown = try Self.checkedID(d.unk ?? (usual ? 0 : nil), "unknown", count)
+
+        // 3. The rules.
+        if isSentencePiece {
+            model = .sentencePiece(
+                try SentencePieceBPE(tokens: d.tokens, types: types, scores: d.scores, unknown: unknown))
+            addsBOS = (d.addBOS ?? true) && bos != nil
+            addsSpacePrefix = d.addSpacePrefix ?? true
+        } else {
+            let pre = try PreTokenizer(named: d.pre)
+            model = .byteLevel(
+                try ByteLevelBPE(tokens: d.tokens, types: types, merges: d.merges, preTokenizer: pre))
+            addsBOS = (d.addBOS ?? (pre == .llamaBPE)) && bos != nil
+            addsSpacePrefix = false
+        }
+        // 4. The names and the bytes of every token.
+        var specials = SpecialTokens()
+        var pieces: [UInt8] = []
+        var offsets = [0]
+        offsets.reserveCapacity(count + 1)
+        for (index, text) in d.tokens.enumerated() {
+            switch types[index] {
+            case .control, .unknown, .userDefined:
+                specials.insert(text, token: Int32(index), type: types[index])
+                pieces += text
+            case .byte:
+                if let byte = SentencePieceBPE.byteValue(text) { pieces.append(byte) } else { pieces += text }
+            case .undefined, .normal, .unused:
+                if isSentencePiece {
+                    Self.appendWithSpaces(text, to: &pieces)
+                } else {
+                    ByteLevelBPE.appendDecoded(text, to: &pieces)
+                }
+            }
+            offsets.append(pieces.count)
+        }
+        self.specials = specials
+        self.pieces = pieces
+        pieceOffsets = offsets
+        chatTemplate = d.chatTemplate
+        chatFormat = d.chatTemplate.flatMap { ChatFormat(template: Array($0.utf8)) }
+    }
+
+    /// Whether generation ends with `token`: EOS, end of turn, or a control token of such a name.
+    public func isEndOfGeneration(_ token: Int32) -> Bool {
+        if token == eos || token == eot { return true }
+        guard token >= 0, Int(token) < count, types[Int(token)] == .control else { return false }
+        return Self.endNames.contains(Array(pieces[pieceOffsets[Int(token)]..<pieceOffsets[Int(token) + 1]]))
+    }
+
+    private static let endNames: [[UInt8]] =
+        ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>"].map { Array($0.utf8) }
+
+    /// The tokens of `text`. Bytes that are no UTF-8 are kept: each becomes a byte of its own.
+    /// - Parameter bos: begin with BOS, if the vocabulary has one.
+    /// - Parameter parseSpecial: the name of a control token in the text becomes that token.
+    public func tokenize(
+        _ text: UnsafeRawBufferPointer, bos addBOS: Bool, parseSpecial: Bool
+    ) throws(Llama2Error) -> [Int32] {
+        var out: [Int32] = []
+        if addBOS, let bos { out.append(bos) }
+        try append(text, parseSpecial ? .all : .userDefined, to: &out)
+        return out
+    }
+
+    /// Appends the tokens of `text` between its special tokens, each run as a text of its own.
+    func append(
+        _ text: UnsafeRawBufferPointer, _ parsing: SpecialTokens.Parsing, to out: inout [Int32]
+    ) throws(Llama2Error) {
+        guard text.count <= 1 << 29 else {  // so that every offset fits 32 bits, spaces escaped
+            throw Llama2Error(.invalidArgument, "a text of \(text.count) bytes; the limit is \(1 << 29)")
+        }
+        let bytes = text.bindMemory(to: UInt8.self)
+        var queue = MergeQueue()
+        var position = 0
+        while position < bytes.count {
+            let special = specials.next(in: bytes, from: position, parsing)
+            let end = special?.position ?? bytes.count
+            if position < end {
+                let run = UnsafeBufferPointer(rebasing: bytes[position..<end])
+                try appendRun(run, &queue, to: &out)
+            }
+            guard let special else { break }
+            out.append(special.token)
+            position = end + special.length
+        }
+    }
+
+    private func appendRun(
+        _ run: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, to out: inout [Int32]
+    ) throws(Llama2Error) {
+        switch model {
+        case .byteLevel(let model):
+            try model.tokenize(run, &queue, into: &out)
+        case .sentencePiece(let model):
+            var escaped: [UInt8] = addsSpacePrefix ? Self.space : []
+            escaped.reserveCapacity(run.count + run.count / 2)
+            for byte in run {
+                if byte == 0x20 { escaped += Self.space } else { escaped.append(byte) }
+            }
+            // A closure of the standard library would erase the error's type: a Result carries it.
+            let result = escaped.withUnsafeBufferPointer { escaped -> Result<Void, Llama2Error> in
+                do throws(Llama2Error) {
+                    return .success(try model.tokenize(escaped, &queue, into: &out))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            try result.get()
+        }
+    }
+
+    private static let space: [UInt8] = [0xE2, 0x96, 0x81]  // U+2581
+
+    private static func appendWithSpaces(_ text: [UInt8], to out: inout [UInt8]) {
+        var i = 0
+        while i < text.count {
+            if text[i] == 0xE2, i + 2 < text.count, text[i + 1] == 0x96, text[i + 2] == 0x81 {
+                out.append(0x20)
+                i += 3
+            } else {
+                out.append(text[i])
+                i += 1
+            }
+        }
+    }
+
+    private static func checkedID(_ value: Int?, _ name: String, _ count: Int) throws(Llama2Error) -> Int32? {
+        guard let value else { return nil }
+        guard value >= 0, value < count else {
+            throw Llama2Error(.corrupt, "the \(name) token is \(value); the vocabulary has \(count) tokens")
+        }
+        return Int32(value)
+    }
+
+    private static func checkedTypes(_ d: TokenizerDescription) throws(Llama2Error) -> [TokenType] {
+        if d.types.isEmpty { return Array(repeating: .normal, count: d.tokens.count) }
+        guard d.types.count == d.tokens.count else {
+            throw Llama2Error(.corrupt, "the vocabulary has \(d.tokens.count) tokens and \(d.types.count) types")
+        }
+        var types: [TokenType] = []
+        types.reserveCapacity(d.types.count)
+        for (index, value) in d.types.enumerated() {
+            guard let type = TokenType(rawValue: value) else {
+                throw Llama2Error(.corrupt, "token \(index) has type \(value); types are 0 to 6")
+            }
+            types.append(type)
+        }
+        return types
+    }
+}
