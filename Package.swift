@@ -32,7 +32,8 @@ let package = Package(
     products: [.library(name: "llama2swift", type: .dynamic, targets: ["Llama2CAPI"])],
     targets: isaTargets + [
         .systemLibrary(name: "CLlama2Swift", path: "Include"),
-        .target(name: "Llama2Core"),
+        .target(name: "LinuxSystem"),
+        .target(name: "Llama2Core", dependencies: ["LinuxSystem"]),
         .target(name: "Llama2Kernels", dependencies: ["Llama2Core"] + isaModules),
         .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core"]),

@@ -9,30 +9,46 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
     public let pointer: UnsafeMutablePointer<Element>
     public let count: Int
 
-    public static var alignment: Int { 64 }
-
     public init(count: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
         guard count >= 0 else { throw Llama2Error(.invalidArgument, "\(what()): negative element count \(count)") }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
         guard !overflow, bytes < Int.max - 128 else {
             throw Llama2Error(.noMemory, "\(what()): \(count) elements do not fit the address space")
         }
-        // Fresh pages from the system are zero already: calloc-like cost, but aligned.
         let size = (bytes + 2 * 64 - 1) & ~63
-        var raw: UnsafeMutableRawPointer?
-        guard posix_memalign(&raw, 64, size) == 0, let raw else {
+        guard let raw = allocateZeroed(size) else {
             throw Llama2Error(.noMemory, "\(what()): the system refused \(size) bytes")
         }
-        memset(raw, 0, size)
+        self.size = size
         pointer = raw.bindMemory(to: Element.self, capacity: count)
         self.count = count
     }
 
-    deinit { free(pointer) }
+    deinit { deallocate(pointer, size) }
+
+    private let size: Int
 
     @inlinable
     public subscript(index: Int) -> Element {
         get { precondition(index >= 0 && index < count); return pointer[index] }
         nonmutating set { precondition(index >= 0 && index < count); pointer[index] = newValue }
     }
+}
+
+/// From here on memory is mapped: fresh pages are zero already and cost nothing until touched.
+private let mappingThreshold = 1 << 20
+
+private func allocateZeroed(_ size: Int) -> UnsafeMutableRawPointer? {
+    if size >= mappingThreshold {
+        let raw = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        return raw == MAP_FAILED ? nil : raw
+    }
+    var raw: UnsafeMutableRawPointer?
+    guard posix_memalign(&raw, 64, size) == 0, let raw else { return nil }
+    memset(raw, 0, size)
+    return raw
+}
+
+private func deallocate(_ raw: UnsafeMutableRawPointer, _ size: Int) {
+    if size >= mappingThreshold { munmap(raw, size) } else { free(raw) }
 }

@@ -1,0 +1,126 @@
+public import Llama2Core
+public import Llama2Formats
+internal import Glibc
+
+/// The shape of a Llama model. Touvron et al., LLaMA, 2023; Llama 2, 2023.
+public struct Hyperparameters: Sendable, Equatable {
+    public var vocabularySize: Int
+    public var embeddingLength: Int
+    public var layerCount: Int
+    public var headCount: Int
+    public var headCountKV: Int
+    public var headDimension: Int
+    /// Leading components of a head that are rotated; even.
+    public var ropeDimension: Int
+    public var feedForwardLength: Int
+    /// Positions the model was trained on.
+    public var contextLength: Int
+    public var rmsEpsilon: Float
+    public var ropeBase: Double
+    /// Positions are divided by this (linear scaling).
+    public var ropeScale: Double
+
+    public init(
+        vocabularySize: Int, embeddingLength: Int, layerCount: Int, headCount: Int, headCountKV: Int,
+        feedForwardLength: Int, contextLength: Int, rmsEpsilon: Float = 1e-5, ropeBase: Double = 10_000,
+        ropeScale: Double = 1
+    ) {
+        self.vocabularySize = vocabularySize
+        self.embeddingLength = embeddingLength
+        self.layerCount = layerCount
+        self.headCount = headCount
+        self.headCountKV = headCountKV
+        headDimension = embeddingLength / headCount
+        ropeDimension = headDimension
+        self.feedForwardLength = feedForwardLength
+        self.contextLength = contextLength
+        self.rmsEpsilon = rmsEpsilon
+        self.ropeBase = ropeBase
+        self.ropeScale = ropeScale
+    }
+
+    /// Lengths of the query vector and of the key (and value) vector of one token.
+    public var queryLength: Int { headCount * headDimension }
+    public var keyLength: Int { headCountKV * headDimension }
+
+    /// Weights of a model of this shape, with its own output matrix or the embedding's.
+    public func parameterCount(tiedOutput: Bool) -> Int {
+        let attention = 2 * embeddingLength * queryLength + 2 * embeddingLength * keyLength
+        let layer = attention + 3 * embeddingLength * feedForwardLength + 2 * embeddingLength
+        return vocabularySize * embeddingLength * (tiedOutput ? 1 : 2) + layerCount * layer + embeddingLength
+    }
+
+    /// Inverse frequencies of the rotated pairs, (ropeDimension / 2): base^(-2i/d) / scale.
+    public var ropeFrequencies: [Double] {
+        (0..<ropeDimension / 2).map { pow(ropeBase, -2 * Double($0) / Double(ropeDimension)) / ropeScale }
+    }
+
+    /// Reads and checks the `llama.*` keys. Every limit keeps later products far inside 63 bits.
+    public init(metadata: Metadata, embedding: TensorInfo) throws(Llama2Error) {
+        guard let architecture = try metadata.string("general.architecture") else {
+            throw Llama2Error(.corrupt, "metadata general.architecture is missing")
+        }
+        guard architecture == "llama" else {
+            throw Llama2Error(.unsupported, "metadata general.architecture is \"\(architecture)\"; this version runs \"llama\"")
+        }
+        func required(_ key: String, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int {
+            guard let value = try metadata.integer("llama." + key, in: range) else {
+                throw Llama2Error(.corrupt, "metadata llama.\(key) is missing")
+            }
+            return value
+        }
+        embeddingLength = try required("embedding_length", 1...1 << 20)
+        layerCount = try required("block_count", 1...4096)
+        feedForwardLength = try required("feed_forward_length", 1...1 << 22)
+        contextLength = try required("context_length", 1...1 << 30)
+        headCount = try required("attention.head_count", 1...65_536)
+        headCountKV = try metadata.integer("llama.attention.head_count_kv", in: 1...65_536) ?? headCount
+        guard headCount % headCountKV == 0 else {
+            throw Llama2Error(.corrupt, "llama.attention.head_count is \(headCount), not a multiple of head_count_kv, \(headCountKV)")
+        }
+        if let given = try metadata.integer("llama.attention.key_length", in: 1...65_536) {
+            headDimension = given
+        } else {
+            guard embeddingLength % headCount == 0 else {
+                throw Llama2Error(.corrupt, "llama.embedding_length is \(embeddingLength), not a multiple of attention.head_count, \(headCount)")
+            }
+            headDimension = embeddingLength / headCount
+        }
+        guard try metadata.integer("llama.attention.value_length", in: 1...65_536) ?? headDimension == headDimension else {
+            throw Llama2Error(.unsupported, "llama.attention.value_length differs from the key length \(headDimension)")
+        }
+        ropeDimension = try metadata.integer("llama.rope.dimension_count", in: 0...headDimension) ?? headDimension
+        guard ropeDimension % 2 == 0 else {
+            throw Llama2Error(.corrupt, "llama.rope.dimension_count is \(ropeDimension), expected an even number")
+        }
+        let epsilon = try metadata.float("llama.attention.layer_norm_rms_epsilon") ?? 1e-5
+        guard epsilon >= 0, epsilon <= 1 else {
+            throw Llama2Error(.corrupt, "llama.attention.layer_norm_rms_epsilon is \(epsilon), expected 0 to 1")
+        }
+        rmsEpsilon = Float(epsilon)
+        ropeBase = try metadata.float("llama.rope.freq_base") ?? 10_000
+        guard ropeBase >= 1, ropeBase <= 1e12 else {
+            throw Llama2Error(.corrupt, "llama.rope.freq_base is \(ropeBase), expected 1 to 1e12")
+        }
+        switch try metadata.string("llama.rope.scaling.type") {
+        case nil, "none": ropeScale = try metadata.float("llama.rope.scale_linear") ?? 1
+        case "linear": ropeScale = try metadata.float("llama.rope.scaling.factor") ?? 1
+        case let other?:
+            throw Llama2Error(.unsupported, "llama.rope.scaling.type is \"\(other)\"; none and linear are supported")
+        }
+        if ropeScale == 0 { ropeScale = 1 }
+        guard ropeScale >= 1e-3, ropeScale <= 1e6 else {
+            throw Llama2Error(.corrupt, "the RoPE scaling factor is \(ropeScale), expected 0.001 to 1000000")
+        }
+        if let experts = try metadata.integer("llama.expert_count", in: 0...65_536), experts > 0 {
+            throw Llama2Error(.unsupported, "llama.expert_count is \(experts): mixtures of experts are not supported")
+        }
+        vocabularySize = embedding.rows
+        guard vocabularySize <= 1 << 26 else {
+            throw Llama2Error(.unsupported, "a vocabulary of \(vocabularySize); the limit is \(1 << 26)")
+        }
+        if let stated = try metadata.integer("llama.vocab_size", in: 1...1 << 26), stated != vocabularySize {
+            throw Llama2Error(.corrupt, "llama.vocab_size is \(stated), but token_embd.weight has \(vocabularySize) rows")
+        }
+    }
+}

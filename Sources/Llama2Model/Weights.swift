@@ -1,0 +1,94 @@
+public import Llama2Core
+public import Llama2Formats
+internal import Llama2Kernels
+
+/// A model's weights as views of its file. Immutable; shared by any number of contexts.
+public final class Weights: @unchecked Sendable {
+    struct Layer {
+        let attentionNorm: UnsafePointer<Float>  // (embedding)
+        let q, k, v: Matrix  // (query, embedding), (key, embedding), (key, embedding)
+        let attentionOutput: Matrix  // (embedding, query)
+        let feedForwardNorm: UnsafePointer<Float>  // (embedding)
+        let gate, up: Matrix  // (feedForward, embedding)
+        let down: Matrix  // (embedding, feedForward)
+    }
+
+    public let file: ModelFile
+    public let hyperparameters: Hyperparameters
+    let embedding: Matrix  // (vocabulary, embedding)
+    let outputNorm: UnsafePointer<Float>
+    let output: Matrix  // (vocabulary, embedding); the embedding itself when tied
+    let layers: [Layer]
+    let ropeFrequencies: [Double]  // (ropeDimension / 2)
+
+    /// Weights in the file, a tied output matrix counted once.
+    public var parameterCount: Int {
+        file.tensors.reduce(0) { $0 &+ $1.rows &* $1.columns }
+    }
+
+    public init(file: ModelFile) throws(Llama2Error) {
+        self.file = file
+        guard let embeddingInfo = file.tensor("token_embd.weight") else {
+            throw Llama2Error(.corrupt, "tensor token_embd.weight is missing")
+        }
+        let h = try Hyperparameters(metadata: file.metadata, embedding: embeddingInfo)
+        hyperparameters = h
+        let e = h.embeddingLength, f = h.feedForwardLength
+        embedding = try Self.matrix(file, "token_embd.weight", rows: h.vocabularySize, columns: e)
+        outputNorm = try Self.vector(file, "output_norm.weight", e)
+        output =
+            file.tensor("output.weight") == nil
+            ? embedding : try Self.matrix(file, "output.weight", rows: h.vocabularySize, columns: e)
+        var layers: [Layer] = []
+        for index in 0..<h.layerCount {
+            let prefix = "blk.\(index)."
+            func matrix(_ name: String, _ rows: Int, _ columns: Int) throws(Llama2Error) -> Matrix {
+                try Self.matrix(file, prefix + name + ".weight", rows: rows, columns: columns)
+            }
+            layers.append(
+                Layer(
+                    attentionNorm: try Self.vector(file, prefix + "attn_norm.weight", e),
+                    q: try matrix("attn_q", h.queryLength, e), k: try matrix("attn_k", h.keyLength, e),
+                    v: try matrix("attn_v", h.keyLength, e),
+                    attentionOutput: try matrix("attn_output", e, h.queryLength),
+                    feedForwardNorm: try Self.vector(file, prefix + "ffn_norm.weight", e),
+                    gate: try matrix("ffn_gate", f, e), up: try matrix("ffn_up", f, e),
+                    down: try matrix("ffn_down", e, f)))
+        }
+        self.layers = layers
+        var frequencies = h.ropeFrequencies
+        if file.tensor("rope_freqs.weight") != nil {
+            // llama3's scaling: a factor for each pair
+            let factors = try Self.vector(file, "rope_freqs.weight", frequencies.count)
+            for i in frequencies.indices {
+                guard factors[i].isFinite, factors[i] > 0 else {
+                    throw Llama2Error(.corrupt, "rope_freqs.weight[\(i)] is \(factors[i]), expected a positive number")
+                }
+                frequencies[i] /= Double(factors[i])
+            }
+        }
+        ropeFrequencies = frequencies
+    }
+
+    private static func matrix(_ file: ModelFile, _ name: String, rows: Int, columns: Int) throws(Llama2Error) -> Matrix {
+        guard let tensor = file.tensor(name) else { throw Llama2Error(.corrupt, "tensor \(name) is missing") }
+        guard tensor.shape == [columns, rows] || (rows == 1 && tensor.shape == [columns]) else {
+            throw Llama2Error(.corrupt, "tensor \(name) has shape \(tensor.shape), expected [\(columns), \(rows)]")
+        }
+        guard tensor.type.isSupported, let base = tensor.data.baseAddress else {
+            throw Llama2Error(.unsupported, "tensor \(name) has type \(tensor.type.name), which this version cannot multiply")
+        }
+        return Matrix(data: base, type: tensor.type, rows: rows, columns: columns)
+    }
+
+    private static func vector(_ file: ModelFile, _ name: String, _ count: Int) throws(Llama2Error) -> UnsafePointer<Float> {
+        guard let tensor = file.tensor(name) else { throw Llama2Error(.corrupt, "tensor \(name) is missing") }
+        guard tensor.shape == [count] else {
+            throw Llama2Error(.corrupt, "tensor \(name) has shape \(tensor.shape), expected [\(count)]")
+        }
+        guard tensor.type == .f32, let base = tensor.data.baseAddress else {
+            throw Llama2Error(.unsupported, "tensor \(name) has type \(tensor.type.name), expected F32")
+        }
+        return base.assumingMemoryBound(to: Float.self)
+    }
+}
