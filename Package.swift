@@ -43,7 +43,7 @@ let package = Package(
             name: "Llama2Engine",
             dependencies: ["Llama2Core", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling"]),
         .target(
-            name: "Llama2CAPI", dependencies: ["Llama2Engine", "CLlama2Swift"], exclude: ["exports.map"],
+            name: "Llama2CAPI", dependencies: ["Llama2Engine", "CLlama2Swift", "LinuxSystem"], exclude: ["exports.map"],
             linkerSettings: [
                 .unsafeFlags([
                     "-static-stdlib",

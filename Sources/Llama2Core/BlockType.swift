@@ -3,7 +3,7 @@
 /// This table is the one place that knows names and sizes. A tensor row is a whole number of
 /// blocks; a block holds `elements` weights in `bytes` bytes.
 /// Source: the GGUF specification and ggml's block structures.
-public enum BlockType: UInt32, Sendable, CaseIterable {
+public enum BlockType: UInt32, Sendable, CaseIterable, BitwiseCopyable {
     case f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8
     case q2_K = 10, q3_K = 11, q4_K = 12, q5_K = 13, q6_K = 14
     case bf16 = 30

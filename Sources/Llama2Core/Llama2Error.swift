@@ -4,7 +4,7 @@
 /// refused and the limit or the expectation that it broke.
 public struct Llama2Error: Error, Sendable {
     public enum Kind: Sendable, CaseIterable {
-        case nullArgument, invalidArgument, badHandle, structSize, outOfRange, bufferTooSmall, invalidToken
+        case nullArgument, invalidArgument, badHandle, structSize, outOfRange, bufferTooSmall, invalidToken, notFound
         case noMemory, io, thread
         /// Not a format that this library knows.
         case format

@@ -16,10 +16,14 @@ public final class ModelFile: @unchecked Sendable {
 
     /// Opens a GGUF file, told by its content. When it is the first of several
     /// (`-00001-of-00003.gguf`), the others are found beside it by their names.
-    public static func open(path: String) throws(Llama2Error) -> ModelFile { try ModelFile(path: path) }
+    ///
+    /// copy: into memory of its own, see `MappedFile`.
+    public static func open(path: String, copy: Bool = false) throws(Llama2Error) -> ModelFile {
+        try ModelFile(path: path, copy: copy)
+    }
 
-    private init(path: String) throws(Llama2Error) {
-        let (file, first) = try ModelFile.read(path)
+    private init(path: String, copy: Bool) throws(Llama2Error) {
+        let (file, first) = try ModelFile.read(path, copy)
         var files = [file], tensors = first.tensors
         let shards = try first.metadata.integer("split.count", in: 1...100_000) ?? 1
         if shards > 1 {
@@ -27,7 +31,7 @@ public final class ModelFile: @unchecked Sendable {
                 throw Llama2Error(.invalidArgument, "\(path) is not the first file of a split model; open the one that ends in -00001-of-")
             }
             for index in 1..<shards {
-                let (file, shard) = try ModelFile.read(try ModelFile.shardPath(path, index, of: shards))
+                let (file, shard) = try ModelFile.read(try ModelFile.shardPath(path, index, of: shards), copy)
                 guard try shard.metadata.integer("split.no", in: 0...100_000) == index,
                     try shard.metadata.integer("split.count", in: 1...100_000) == shards
                 else {
@@ -53,8 +57,8 @@ public final class ModelFile: @unchecked Sendable {
         formatDescription = "GGUF v\(first.version)" + (shards > 1 ? " in \(shards) files" : "")
     }
 
-    private static func read(_ path: String) throws(Llama2Error) -> (MappedFile, GGUFFile) {
-        let file = try MappedFile(path: path)
+    private static func read(_ path: String, _ copy: Bool) throws(Llama2Error) -> (MappedFile, GGUFFile) {
+        let file = try MappedFile(path: path, copy: copy)
         guard GGUFFile.isGGUF(file.bytes) else {
             throw Llama2Error(.format, "\(path) does not begin with \"GGUF\": not a model file that this version reads")
         }

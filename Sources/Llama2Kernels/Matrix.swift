@@ -1,7 +1,7 @@
 public import Llama2Core
 
 /// A weight matrix as it lies in the file: `rows` output rows of `columns` weights.
-public struct Matrix: @unchecked Sendable {
+public struct Matrix: @unchecked Sendable, BitwiseCopyable {
     public let data: UnsafeRawPointer
     public let type: BlockType
     public let rows: Int
@@ -22,7 +22,7 @@ public struct Matrix: @unchecked Sendable {
 }
 
 /// The input of a multiplication, in both forms: floats for float weights, int8 for the others.
-public struct Activations {
+public struct Activations: BitwiseCopyable {
     public let f32: UnsafePointer<Float>  // (tokens, columns)
     public let q: UnsafePointer<Int8>  // (tokens, columns)
     public let scale: UnsafePointer<Float>  // (tokens, columns/32)

@@ -4,7 +4,7 @@ internal import Llama2Kernels
 
 /// A model's weights as views of its file. Immutable; shared by any number of contexts.
 public final class Weights: @unchecked Sendable {
-    struct Layer {
+    struct Layer: BitwiseCopyable {
         let attentionNorm: UnsafePointer<Float>  // (embedding)
         let q, k, v: Matrix  // (query, embedding), (key, embedding), (key, embedding)
         let attentionOutput: Matrix  // (embedding, query)
@@ -24,6 +24,13 @@ public final class Weights: @unchecked Sendable {
     /// Weights in the file, a tied output matrix counted once.
     public var parameterCount: Int {
         file.tensors.reduce(0) { $0 &+ $1.rows &* $1.columns }
+    }
+
+    /// The type that most weights have.
+    public var mainType: BlockType {
+        var counts: [BlockType: Int] = [:]
+        for tensor in file.tensors { counts[tensor.type, default: 0] &+= tensor.rows &* tensor.columns }
+        return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .f32
     }
 
     public init(file: ModelFile) throws(Llama2Error) {

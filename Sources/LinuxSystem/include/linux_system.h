@@ -16,4 +16,8 @@ static inline int l2s_allowed_cpus(void) {
     for (i = 0; i < (int)sizeof mask; i++) count += __builtin_popcount(mask[i]);
     return count > 0 ? count : 1;
 }
+
+/* Room of the calling thread for a sentence, terminated; empty at first. */
+#define L2S_THREAD_TEXT_CAPACITY 1024
+char *l2s_thread_text(void);
 #endif

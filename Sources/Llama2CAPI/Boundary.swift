@@ -1,0 +1,149 @@
+internal import CLlama2Swift
+internal import LinuxSystem
+internal import Llama2Core
+internal import Llama2Engine
+
+// The convention of the boundary, in one place: a body that throws becomes a status and sentences.
+
+/// Runs `body`; its error becomes the status, and the sentence goes to the thread's last error and to
+/// `error` (capacity bytes), if there is one.
+func call(
+    _ error: UnsafeMutablePointer<CChar>? = nil, _ capacity: Int = 0, _ body: () throws(Llama2Error) -> Void
+) -> Int32 {
+    do {
+        try body()
+        if let error, capacity > 0 || capacity < 0 { error[0] = 0 }
+        return LLAMA2_OK
+    } catch let failure {
+        copy(failure.message, to: threadErrorText(), Int(L2S_THREAD_TEXT_CAPACITY))
+        if let error { copy(failure.message, to: error, capacity < 0 ? Int.max : capacity) }
+        return failure.kind.status
+    }
+}
+
+/// Runs `body` with the context behind `handle` and nobody else inside; its error is remembered there too.
+func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) -> Void) -> Int32 {
+    call { () throws(Llama2Error) in
+        let context = try Handles.context(handle)
+        try context.exclusively { () throws(Llama2Error) in
+            do throws(Llama2Error) {
+                try body(context)
+            } catch {
+                copy(error.message, to: context.errorText, Context.errorCapacity)
+                throw error
+            }
+        }
+    }
+}
+
+func threadErrorText() -> UnsafeMutablePointer<CChar> { l2s_thread_text() }
+
+/// Terminated; cut at the end of a UTF-8 character.
+private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
+    guard capacity > 0 else { return }
+    var count = 0, whole = 0
+    for scalar in message.unicodeScalars {
+        whole += UTF8.width(scalar)
+        if whole > capacity - 1 { break }
+        count = whole
+    }
+    for (i, byte) in message.utf8.prefix(count).enumerated() { target[i] = CChar(bitPattern: byte) }
+    target[count] = 0
+}
+
+func required<T>(_ pointer: T?, _ name: StaticString) throws(Llama2Error) -> T {
+    guard let pointer else { throw Llama2Error(.nullArgument, "\(name) is NULL") }
+    return pointer
+}
+
+/// `count` elements at `pointer`, which may be NULL when there are none.
+func elements<T>(_ pointer: UnsafePointer<T>?, _ count: Int, _ name: StaticString) throws(Llama2Error)
+    -> UnsafeBufferPointer<T>
+{
+    // size_t beyond 2^63 arrives as a negative number
+    guard count >= 0, count <= Int.max / max(1, MemoryLayout<T>.stride) else {
+        throw Llama2Error(.invalidArgument, "the count of \(name) is \(UInt(bitPattern: count)), more than memory can hold")
+    }
+    guard count == 0 || pointer != nil else { throw Llama2Error(.nullArgument, "\(name) is NULL") }
+    return UnsafeBufferPointer(start: pointer, count: count)
+}
+
+func text(_ pointer: UnsafePointer<CChar>?, _ count: Int, _ name: StaticString) throws(Llama2Error)
+    -> UnsafeRawBufferPointer
+{
+    UnsafeRawBufferPointer(try elements(pointer, count, name))
+}
+
+func checkFlags(_ flags: UInt32, _ known: UInt32, _ function: StaticString) throws(Llama2Error) {
+    guard flags & ~known == 0 else {
+        throw Llama2Error(.invalidArgument, "\(function): flags 0x\(String(flags, radix: 16)); known are 0x\(String(known, radix: 16))")
+    }
+}
+
+// MARK: Output of unknown size
+
+func give<T: BitwiseCopyable>(
+    _ result: UnsafeBufferPointer<T>, to buffer: UnsafeMutablePointer<T>?, _ capacity: Int,
+    _ needed: UnsafeMutablePointer<Int>?
+) throws(Llama2Error) {
+    let needed = try required(needed, "the pointer for the size")
+    let capacity = capacity < 0 ? Int.max : capacity
+    guard capacity == 0 || buffer != nil else { throw Llama2Error(.nullArgument, "the buffer is NULL, but its capacity is \(capacity)") }
+    needed.pointee = result.count
+    guard result.count <= capacity else {
+        throw Llama2Error(.bufferTooSmall, "the result has \(result.count) elements, the buffer \(capacity)")
+    }
+    if let buffer, let base = result.baseAddress { buffer.update(from: base, count: result.count) }
+}
+
+func give(
+    _ bytes: [UInt8], to buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) throws(Llama2Error) {
+    // The closures of the standard library would erase the error's type: a Result carries it.
+    let result = bytes.withUnsafeBytes { raw -> Result<Void, Llama2Error> in
+        do throws(Llama2Error) { return .success(try give(raw.bindMemory(to: CChar.self), to: buffer, capacity, needed)) } catch { return .failure(error) }
+    }
+    try result.get()
+}
+
+func give(
+    _ tokens: [Int32], to buffer: UnsafeMutablePointer<Int32>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) throws(Llama2Error) {
+    let result = tokens.withUnsafeBufferPointer { tokens -> Result<Void, Llama2Error> in
+        do throws(Llama2Error) { return .success(try give(tokens, to: buffer, capacity, needed)) } catch { return .failure(error) }
+    }
+    try result.get()
+}
+
+// MARK: Structs with struct_size
+
+/// The size that the caller states, checked: at least what version 0.1 has, and nothing but zeros beyond what
+/// this version knows.
+private func statedSize(_ pointer: UnsafeRawPointer, known: Int, _ name: StaticString) throws(Llama2Error) -> Int {
+    let size = Int(pointer.loadUnaligned(as: UInt32.self))
+    guard size >= known, size <= 4096 else {
+        throw Llama2Error(.structSize, "\(name).struct_size is \(size), expected \(known)")
+    }
+    return size
+}
+
+/// A copy of the options at `pointer`, all zero for NULL.
+func options<T: BitwiseCopyable>(_ pointer: UnsafePointer<T>?, zero: T, _ name: StaticString) throws(Llama2Error) -> T {
+    guard let pointer else { return zero }
+    let known = MemoryLayout<T>.size, raw = UnsafeRawPointer(pointer)
+    let size = try statedSize(raw, known: known, name)
+    for i in known..<max(known, size) where raw.load(fromByteOffset: i, as: UInt8.self) != 0 {
+        throw Llama2Error(
+            .structSize, "\(name) has \(size) bytes and content at byte \(i), which this version (\(known) bytes) does not know")
+    }
+    return raw.loadUnaligned(as: T.self)
+}
+
+/// Writes `value` to `pointer`, whose struct_size stays.
+func fill<T: BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, with value: T, _ name: StaticString) throws(Llama2Error) {
+    let raw = UnsafeMutableRawPointer(try required(pointer, name))
+    _ = try statedSize(raw, known: MemoryLayout<T>.size, name)
+    withUnsafeBytes(of: value) {
+        (raw + 4).copyMemory(from: $0.baseAddress! + 4, byteCount: MemoryLayout<T>.size - 4)
+    }
+}

@@ -1,0 +1,190 @@
+public import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Engine
+internal import Llama2Kernels
+internal import Llama2Model
+
+@c @implementation
+public func llama2_context_options_init(_ options: UnsafeMutablePointer<llama2_context_options>?) {
+    var o = llama2_context_options()
+    o.struct_size = UInt32(MemoryLayout<llama2_context_options>.size)
+    options?.pointee = o
+}
+
+/// The options with every default in its place.
+private func configuration(
+    _ given: UnsafePointer<llama2_context_options>?, _ h: Hyperparameters
+) throws(Llama2Error) -> ContextConfiguration {
+    let o = try options(given, zero: llama2_context_options(), "llama2_context_options")
+    let f32 = UInt32(LLAMA2_CONTEXT_KV_F32)
+    try checkFlags(o.flags, f32 | UInt32(LLAMA2_CONTEXT_DETERMINISTIC), "llama2_context_options")
+    guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_context_options.reserved is \(o.reserved), expected 0") }
+    var c = ContextConfiguration(contextLength: o.context_length == 0 ? min(h.contextLength, 4096) : Int(o.context_length))
+    if o.max_sequences != 0 { c.maxSequences = Int(o.max_sequences) }
+    if o.batch_size != 0 { c.batchSize = Int(o.batch_size) }
+    c.threads = o.threads == 0 ? min(ThreadPool.allowedCPUs, 1024) : Int(o.threads)
+    c.halfPrecisionCache = o.flags & f32 == 0
+    if o.kernels != 0 {
+        guard let isa = Kernels.ISA(rawValue: Int32(bitPattern: o.kernels)) else {
+            throw Llama2Error(.invalidArgument, "llama2_context_options.kernels is \(o.kernels), expected 0 to 3")
+        }
+        c.isa = isa
+    }
+    return c
+}
+
+@c @implementation
+public func llama2_preflight(
+    _ path: UnsafePointer<CChar>?, _ modelOptions: UnsafePointer<llama2_model_options>?,
+    _ contextOptions: UnsafePointer<llama2_context_options>?, _ memory: UnsafeMutablePointer<llama2_memory>?,
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    call(error, capacity) { () throws(Llama2Error) in
+        let arguments = try modelArguments(path, modelOptions)
+        let model = try Model(path: arguments.path, copy: false)
+        let h = model.weights.hyperparameters
+        let c = try configuration(contextOptions, h)
+        _ = try Kernels.table(c.isa)
+        let m = try Inference.memory(h, c)
+        try fill(
+            memory,
+            with: llama2_memory(
+                struct_size: 0, reserved: 0, model_bytes: UInt64(model.weights.file.byteCount), kv_bytes: UInt64(m.cache),
+                work_bytes: UInt64(m.work), logits_bytes: UInt64(m.logits)), "llama2_memory")
+    }
+}
+
+@c @implementation
+public func llama2_context_create(
+    _ model: OpaquePointer?, _ options: UnsafePointer<llama2_context_options>?,
+    _ context: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    call(error, capacity) { () throws(Llama2Error) in
+        let context = try required(context, "context")
+        context.pointee = nil
+        let model = try Handles.model(model)
+        let c = try configuration(options, model.weights.hyperparameters)
+        context.pointee = try Handles.make(try Context(model: model, configuration: c), .context)
+    }
+}
+
+@c @implementation
+public func llama2_context_free(_ context: OpaquePointer?) { Handles.free(context, .context) }
+
+@c @implementation
+public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMutablePointer<llama2_context_info>?) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let i = context.inference, c = i.configuration
+        try fill(
+            info,
+            with: llama2_context_info(
+                struct_size: 0, context_length: UInt32(c.contextLength), max_sequences: UInt32(c.maxSequences),
+                batch_size: UInt32(c.batchSize), threads: UInt32(c.threads), kernels: UInt32(bitPattern: i.isa),
+                flags: c.halfPrecisionCache ? 0 : UInt32(LLAMA2_CONTEXT_KV_F32), reserved: 0,
+                memory_bytes: UInt64(i.memoryBytes)), "llama2_context_info")
+    }
+}
+
+@c @implementation
+public func llama2_context_last_error(_ context: OpaquePointer?) -> UnsafePointer<CChar>? {
+    guard let context = try? Handles.context(context) else { return cString("this is no llama2_context, or one that was freed") }
+    return UnsafePointer(context.errorText)
+}
+
+@c @implementation
+public func llama2_context_reset(_ context: OpaquePointer?) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in context.reset() }
+}
+
+@c @implementation
+public func llama2_context_set_cancel(
+    _ context: OpaquePointer?, _ callback: llama2_cancel_callback?, _ userData: UnsafeMutableRawPointer?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        context.inference.cancel = callback
+        context.inference.cancelData = userData
+    }
+}
+
+@c @implementation
+public func llama2_eval(_ context: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        try context.eval(tokens: try elements(tokens, count, "tokens"))
+    }
+}
+
+@c @implementation
+public func llama2_eval_batch(_ context: OpaquePointer?, _ entries: UnsafePointer<llama2_batch_entry>?, _ count: Int) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let entries = try elements(entries, count, "entries")
+        guard count <= context.inference.freePositions else {
+            throw Llama2Error(
+                .contextFull, "\(count) more tokens do not fit: \(context.inference.freePositions) positions are left")
+        }
+        let known = UInt32(LLAMA2_BATCH_LOGITS)
+        let result = withUnsafeTemporaryAllocation(of: BatchEntry.self, capacity: count) {
+            batch -> Result<Void, Llama2Error> in
+            do throws(Llama2Error) {
+                for (i, entry) in entries.enumerated() {
+                    try checkFlags(entry.flags, known, "llama2_batch_entry")
+                    batch.initializeElement(
+                        at: i, to: BatchEntry(token: entry.token, sequence: entry.sequence, wantsLogits: entry.flags != 0))
+                }
+                return .success(try context.eval(UnsafeBufferPointer(batch)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+}
+
+@c @implementation
+public func llama2_logits_rows(_ context: OpaquePointer?, _ rows: UnsafeMutablePointer<Int>?) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        try required(rows, "rows").pointee = context.inference.logitsRows
+    }
+}
+
+@c @implementation
+public func llama2_logits(
+    _ context: OpaquePointer?, _ row: Int, _ logits: UnsafeMutablePointer<UnsafePointer<Float>?>?,
+    _ count: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let logits = try required(logits, "logits"), count = try required(count, "count")
+        guard let values = context.inference.logits(row) else {
+            throw Llama2Error(.noLogits, "row \(UInt(bitPattern: row)) of the logits; there are \(context.inference.logitsRows)")
+        }
+        logits.pointee = values.baseAddress
+        count.pointee = values.count
+    }
+}
+
+@c @implementation
+public func llama2_sequence_length(_ context: OpaquePointer?, _ sequence: Int32, _ length: UnsafeMutablePointer<Int>?) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let length = try required(length, "length")
+        length.pointee = try context.inference.length(Int(sequence))
+    }
+}
+
+@c @implementation
+public func llama2_sequence_remove(_ context: OpaquePointer?, _ sequence: Int32, _ length: Int) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        try context.inference.truncate(Int(sequence), to: length < 0 ? Int.max : length)
+    }
+}
+
+@c @implementation
+public func llama2_context_timings(_ context: OpaquePointer?, _ timings: UnsafeMutablePointer<llama2_timings>?) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let t = context.timings
+        try fill(
+            timings,
+            with: llama2_timings(
+                struct_size: 0, reserved: 0, prefill_tokens: UInt64(t.prefillTokens),
+                prefill_nanoseconds: UInt64(max(0, t.prefillNanoseconds)), decode_tokens: UInt64(t.decodeTokens),
+                decode_nanoseconds: UInt64(max(0, t.decodeNanoseconds))), "llama2_timings")
+    }
+}

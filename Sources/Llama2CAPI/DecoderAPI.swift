@@ -1,0 +1,67 @@
+internal import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Engine
+internal import Llama2Tokenizer
+
+/// A streaming decoder behind a handle: a step is taken only when its text fits the caller's buffer.
+final class Decoder {
+    private var state: StreamingDecoder
+    private let gate = Gate()
+
+    init(_ state: StreamingDecoder) { self.state = state }
+
+    func step(
+        _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?,
+        _ body: (inout StreamingDecoder, inout [UInt8]) throws(Llama2Error) -> Void
+    ) throws(Llama2Error) {
+        try gate.enter("decoder")
+        defer { gate.leave() }
+        var next = state
+        var bytes: [UInt8] = []
+        try body(&next, &bytes)
+        try give(bytes, to: buffer, capacity, length)
+        state = next
+    }
+}
+
+@c @implementation
+public func llama2_decoder_create(
+    _ model: OpaquePointer?, _ flags: UInt32, _ decoder: UnsafeMutablePointer<OpaquePointer?>?,
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    call(error, capacity) { () throws(Llama2Error) in
+        let decoder = try required(decoder, "decoder")
+        decoder.pointee = nil
+        let tokenizer = try Handles.model(model).tokenizer()
+        let special = UInt32(LLAMA2_DECODER_SPECIAL), start = UInt32(LLAMA2_DECODER_TEXT_START)
+        try checkFlags(flags, special | start, "llama2_decoder_create")
+        let state = StreamingDecoder(tokenizer: tokenizer, atTextStart: flags & start != 0, special: flags & special != 0)
+        decoder.pointee = try Handles.make(Decoder(state), .decoder)
+    }
+}
+
+@c @implementation
+public func llama2_decoder_append(
+    _ decoder: OpaquePointer?, _ token: Int32, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+    _ length: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        try Handles.decoder(decoder).step(text, capacity, length) { (state, out) throws(Llama2Error) in
+            try state.append(token) { out += $0 }
+        }
+    }
+}
+
+@c @implementation
+public func llama2_decoder_finish(
+    _ decoder: OpaquePointer?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        try Handles.decoder(decoder).step(text, capacity, length) { (state, out) throws(Llama2Error) in
+            state.finish { out += $0 }
+        }
+    }
+}
+
+@c @implementation
+public func llama2_decoder_free(_ decoder: OpaquePointer?) { Handles.free(decoder, .decoder) }

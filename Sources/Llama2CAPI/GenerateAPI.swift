@@ -1,0 +1,54 @@
+public import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Engine
+
+@c @implementation
+public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) {
+    var o = llama2_generate_options()
+    o.struct_size = UInt32(MemoryLayout<llama2_generate_options>.size)
+    options?.pointee = o
+}
+
+private func stopStrings(_ o: llama2_generate_options) throws(Llama2Error) -> [[UInt8]] {
+    guard o.stop_count >= 0, o.stop_count <= 64 else {
+        throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.stop_count)) stop strings, expected at most 64")
+    }
+    var stops: [[UInt8]] = []
+    for stop in try elements(o.stops, o.stop_count, "stops") {
+        let bytes = try text(stop.data, stop.length, "a stop string")
+        guard bytes.count <= 4096 else { throw Llama2Error(.invalidArgument, "a stop string of \(bytes.count) bytes, expected at most 4096") }
+        stops.append(Array(bytes))
+    }
+    return stops
+}
+
+@c @implementation
+public func llama2_generate(
+    _ context: OpaquePointer?, _ sampler: OpaquePointer?, _ given: UnsafePointer<llama2_generate_options>?,
+    _ callback: llama2_piece_callback?, _ userData: UnsafeMutableRawPointer?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let sampler = try Handles.sampler(sampler)
+        let o = try options(given, zero: llama2_generate_options(), "llama2_generate_options")
+        try checkFlags(o.flags, 0, "llama2_generate_options")
+        let stops = try stopStrings(o), prompt = try elements(o.prompt, o.prompt_count, "prompt")
+        var progress = Generation()
+        if let result = o.result { try report(progress, to: result) }
+        defer { if let result = o.result { try? report(progress, to: result) } }
+        try context.generate(
+            sampler, prompt: prompt, stops: stops,
+            maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens), progress: &progress
+        ) { piece in
+            guard let callback else { return true }
+            return callback(piece.bindMemory(to: CChar.self).baseAddress, piece.count, userData) == 0
+        }
+    }
+}
+
+private func report(_ progress: Generation, to result: UnsafeMutablePointer<llama2_generate_result>) throws(Llama2Error) {
+    try fill(
+        result,
+        with: llama2_generate_result(
+            struct_size: 0, reason: progress.end?.rawValue ?? 0, prompt_tokens: UInt64(progress.promptTokens),
+            tokens: UInt64(progress.tokens)), "llama2_generate_result")
+}

@@ -1,0 +1,99 @@
+public import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Engine
+internal import Llama2Formats
+internal import Llama2Model
+
+@c @implementation
+public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) {
+    options?.pointee = llama2_model_options(struct_size: UInt32(MemoryLayout<llama2_model_options>.size), flags: 0)
+}
+
+/// The path and whether the file is copied.
+func modelArguments(
+    _ path: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_model_options>?
+) throws(Llama2Error) -> (path: String, copy: Bool) {
+    let path = try required(path, "path")
+    let o = try options(given, zero: llama2_model_options(), "llama2_model_options")
+    try checkFlags(o.flags, UInt32(LLAMA2_MODEL_COPY), "llama2_model_options")
+    return (String(cString: path), o.flags & UInt32(LLAMA2_MODEL_COPY) != 0)
+}
+
+@c @implementation
+public func llama2_model_load(
+    _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<llama2_model_options>?,
+    _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    call(error, capacity) { () throws(Llama2Error) in
+        let model = try required(model, "model")
+        model.pointee = nil
+        let arguments = try modelArguments(path, options)
+        model.pointee = try Handles.make(try Model(path: arguments.path, copy: arguments.copy), .model)
+    }
+}
+
+@c @implementation
+public func llama2_model_free(_ model: OpaquePointer?) { Handles.free(model, .model) }
+
+@c @implementation
+public func llama2_model_hyperparameters(
+    _ model: OpaquePointer?, _ values: UnsafeMutablePointer<llama2_hyperparameters>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let weights = try Handles.model(model).weights, h = weights.hyperparameters
+        try fill(
+            values,
+            with: llama2_hyperparameters(
+                struct_size: 0, vocabulary_size: UInt32(h.vocabularySize), embedding_length: UInt32(h.embeddingLength),
+                block_count: UInt32(h.layerCount), feed_forward_length: UInt32(h.feedForwardLength),
+                head_count: UInt32(h.headCount), head_count_kv: UInt32(h.headCountKV),
+                head_dimension: UInt32(h.headDimension), rope_dimension: UInt32(h.ropeDimension),
+                context_length: UInt32(h.contextLength), rms_epsilon: h.rmsEpsilon, rope_scale: Float(h.ropeScale),
+                rope_base: h.ropeBase, parameter_count: UInt64(weights.parameterCount),
+                file_bytes: UInt64(weights.file.byteCount)), "llama2_hyperparameters")
+    }
+}
+
+@c @implementation
+public func llama2_model_description(
+    _ model: OpaquePointer?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        try give(Array(try Handles.model(model).description.utf8), to: text, capacity, needed)
+    }
+}
+
+@c @implementation
+public func llama2_model_metadata_count(_ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?) -> Int32 {
+    call { () throws(Llama2Error) in
+        let model = try Handles.model(model)
+        try required(count, "count").pointee = model.metadata.keys.count
+    }
+}
+
+@c @implementation
+public func llama2_model_metadata_key(
+    _ model: OpaquePointer?, _ index: Int, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+    _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let keys = try Handles.model(model).metadata.keys
+        guard keys.indices.contains(index) else {
+            throw Llama2Error(.outOfRange, "metadata entry \(UInt(bitPattern: index)); this file has \(keys.count)")
+        }
+        try give(Array(keys[index].utf8), to: text, capacity, needed)
+    }
+}
+
+@c @implementation
+public func llama2_model_metadata(
+    _ model: OpaquePointer?, _ key: UnsafePointer<CChar>?, _ keyLength: Int, _ out: UnsafeMutablePointer<CChar>?,
+    _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let metadata = try Handles.model(model).metadata
+        let key = String(decoding: try text(key, keyLength, "key"), as: UTF8.self)
+        guard let value = metadata.text(key) else { throw Llama2Error(.notFound, "the file has no metadata \"\(key)\"") }
+        try give(Array(value.utf8), to: out, capacity, needed)
+    }
+}

@@ -1,0 +1,35 @@
+internal import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Kernels
+
+@c @implementation
+public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer<Int>?) -> Int32 {
+    call { () throws(Llama2Error) in
+        let size = try required(size, "size")
+        switch Int32(bitPattern: structure) {
+        case LLAMA2_STRUCT_MODEL_OPTIONS: size.pointee = MemoryLayout<llama2_model_options>.stride
+        case LLAMA2_STRUCT_CONTEXT_OPTIONS: size.pointee = MemoryLayout<llama2_context_options>.stride
+        case LLAMA2_STRUCT_SAMPLER_OPTIONS: size.pointee = MemoryLayout<llama2_sampler_options>.stride
+        case LLAMA2_STRUCT_GENERATE_OPTIONS: size.pointee = MemoryLayout<llama2_generate_options>.stride
+        case LLAMA2_STRUCT_HYPERPARAMETERS: size.pointee = MemoryLayout<llama2_hyperparameters>.stride
+        case LLAMA2_STRUCT_SPECIAL_TOKENS: size.pointee = MemoryLayout<llama2_special_tokens>.stride
+        case LLAMA2_STRUCT_CONTEXT_INFO: size.pointee = MemoryLayout<llama2_context_info>.stride
+        case LLAMA2_STRUCT_TIMINGS: size.pointee = MemoryLayout<llama2_timings>.stride
+        case LLAMA2_STRUCT_MEMORY: size.pointee = MemoryLayout<llama2_memory>.stride
+        case LLAMA2_STRUCT_GENERATE_RESULT: size.pointee = MemoryLayout<llama2_generate_result>.stride
+        case LLAMA2_STRUCT_MESSAGE: size.pointee = MemoryLayout<llama2_message>.stride
+        case LLAMA2_STRUCT_BATCH_ENTRY: size.pointee = MemoryLayout<llama2_batch_entry>.stride
+        case LLAMA2_STRUCT_TEXT: size.pointee = MemoryLayout<llama2_text>.stride
+        case LLAMA2_STRUCT_LOGIT_BIAS: size.pointee = MemoryLayout<llama2_logit_bias>.stride
+        default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
+        }
+    }
+}
+
+@c @implementation
+public func llama2_kernels_available(_ mask: UnsafeMutablePointer<UInt32>?) -> Int32 {
+    call { () throws(Llama2Error) in
+        let mask = try required(mask, "mask")
+        mask.pointee = Kernels.available.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+    }
+}

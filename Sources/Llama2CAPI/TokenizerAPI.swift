@@ -1,0 +1,110 @@
+public import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Engine
+internal import Llama2Tokenizer
+
+@c @implementation
+public func llama2_tokenize(
+    _ model: OpaquePointer?, _ input: UnsafePointer<CChar>?, _ length: Int, _ flags: UInt32,
+    _ tokens: UnsafeMutablePointer<Int32>?, _ capacity: Int, _ count: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let tokenizer = try Handles.model(model).tokenizer()
+        let (bos, special, usual) = (UInt32(LLAMA2_TOKENIZE_BOS), UInt32(LLAMA2_TOKENIZE_SPECIAL), UInt32(LLAMA2_TOKENIZE_DEFAULT_BOS))
+        try checkFlags(flags, bos | special | usual, "llama2_tokenize")
+        let wantsBOS = flags & bos != 0 || (flags & usual != 0 && tokenizer.addsBOS)
+        let ids = try tokenizer.tokenize(
+            try text(input, length, "text"), bos: wantsBOS, parseSpecial: flags & special != 0)
+        try give(ids, to: tokens, capacity, count)
+    }
+}
+
+@c @implementation
+public func llama2_detokenize(
+    _ model: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int, _ flags: UInt32,
+    _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let tokenizer = try Handles.model(model).tokenizer()
+        try checkFlags(flags, UInt32(LLAMA2_DETOKENIZE_SPECIAL), "llama2_detokenize")
+        let bytes = try tokenizer.detokenize(try elements(tokens, count, "tokens"), special: flags != 0)
+        try give(bytes, to: text, capacity, length)
+    }
+}
+
+@c @implementation
+public func llama2_token_piece(
+    _ model: OpaquePointer?, _ token: Int32, _ flags: UInt32, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+    _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let tokenizer = try Handles.model(model).tokenizer()
+        try checkFlags(flags, UInt32(LLAMA2_DETOKENIZE_SPECIAL), "llama2_token_piece")
+        var bytes: [UInt8] = []
+        try tokenizer.piece(token, special: flags != 0) { bytes += $0 }
+        try give(bytes, to: text, capacity, needed)
+    }
+}
+
+@c @implementation
+public func llama2_token_is_end(_ model: OpaquePointer?, _ token: Int32, _ isEnd: UnsafeMutablePointer<Int32>?) -> Int32 {
+    call { () throws(Llama2Error) in
+        let tokenizer = try Handles.model(model).tokenizer()
+        let isEnd = try required(isEnd, "is_end")
+        guard token >= 0, Int(token) < tokenizer.count else {
+            throw Llama2Error(.invalidToken, "token \(token) is not in the vocabulary of \(tokenizer.count)")
+        }
+        isEnd.pointee = tokenizer.isEndOfGeneration(token) ? 1 : 0
+    }
+}
+
+@c @implementation
+public func llama2_model_special_tokens(
+    _ model: OpaquePointer?, _ tokens: UnsafeMutablePointer<llama2_special_tokens>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let t = try Handles.model(model).tokenizer()
+        try fill(
+            tokens,
+            with: llama2_special_tokens(
+                struct_size: 0, bos: t.bos ?? -1, eos: t.eos ?? -1, eot: t.eot ?? -1, unknown: t.unknown ?? -1,
+                adds_bos: t.addsBOS ? 1 : 0), "llama2_special_tokens")
+    }
+}
+
+@c @implementation
+public func llama2_chat_encode(
+    _ model: OpaquePointer?, _ messages: UnsafePointer<llama2_message>?, _ count: Int, _ flags: UInt32,
+    _ tokens: UnsafeMutablePointer<Int32>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let tokenizer = try Handles.model(model).tokenizer()
+        try checkFlags(flags, UInt32(LLAMA2_CHAT_NO_PROMPT), "llama2_chat_encode")
+        guard count > 0, count <= 1 << 20 else {
+            throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: count)) messages, expected 1 to \(1 << 20)")
+        }
+        var list: [(role: String, content: UnsafeRawBufferPointer)] = []
+        for message in try elements(messages, count, "messages") {
+            let role = try text(message.role, message.role_length, "role")
+            guard role.count <= 64 else { throw Llama2Error(.invalidArgument, "a role of \(role.count) bytes") }
+            list.append(
+                (String(decoding: role, as: UTF8.self), try text(message.content, message.content_length, "content")))
+        }
+        try give(try tokenizer.encodeChat(list, addGenerationPrompt: flags == 0), to: tokens, capacity, needed)
+    }
+}
+
+@c @implementation
+public func llama2_chat_format(
+    _ model: OpaquePointer?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let name =
+            switch try Handles.model(model).tokenizer().chatFormat {
+            case .llama2: "llama2"
+            case .chatML: "chatml"
+            case nil: ""
+            }
+        try give(Array(name.utf8), to: text, capacity, needed)
+    }
+}

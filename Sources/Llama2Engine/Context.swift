@@ -1,0 +1,128 @@
+internal import Glibc
+public import Llama2Core
+public import Llama2Model
+public import Llama2Sampling
+internal import Synchronization
+
+/// What a host holds: sequences of one model with their logits. One caller at a time, checked.
+public final class Context {
+    public let model: Model
+    public let inference: Inference
+    public private(set) var timings = Timings()
+    private let gate = Gate()
+    /// The last error as a C string, (errorCapacity).
+    public let errorText: UnsafeMutablePointer<CChar>
+    public static let errorCapacity = 1024
+
+    public struct Timings: Sendable {
+        public var prefillTokens = 0, prefillNanoseconds = 0, decodeTokens = 0, decodeNanoseconds = 0
+    }
+
+    public init(model: Model, configuration: ContextConfiguration) throws(Llama2Error) {
+        self.model = model
+        inference = try Inference(weights: model.weights, configuration: configuration)
+        errorText = .allocate(capacity: Context.errorCapacity)
+        errorText.initialize(repeating: 0, count: Context.errorCapacity)
+    }
+
+    deinit { errorText.deallocate() }
+
+    /// Runs `body` unless another caller is inside.
+    public func exclusively<T>(_ body: () throws(Llama2Error) -> T) throws(Llama2Error) -> T {
+        try gate.enter("context")
+        defer { gate.leave() }
+        return try body()
+    }
+
+    // MARK: All of the following inside `exclusively`
+
+    public func reset() {
+        inference.reset()
+        timings = Timings()
+    }
+
+    public func eval(_ entries: UnsafeBufferPointer<BatchEntry>) throws(Llama2Error) {
+        let start = monotonicNanoseconds()
+        try inference.eval(entries)
+        let elapsed = monotonicNanoseconds() - start
+        if entries.count == 1 {
+            timings.decodeTokens += 1
+            timings.decodeNanoseconds += elapsed
+        } else {
+            timings.prefillTokens += entries.count
+            timings.prefillNanoseconds += elapsed
+        }
+    }
+
+    /// Appends to sequence 0; logits of the last token.
+    public func eval(tokens: UnsafeBufferPointer<Int32>) throws(Llama2Error) {
+        guard tokens.count <= inference.configuration.contextLength else {
+            throw Llama2Error(
+                .contextFull, "\(tokens.count) tokens; this context has \(inference.configuration.contextLength) positions")
+        }
+        // On the stack for a token, so that a step of decoding allocates nothing.
+        let result = withUnsafeTemporaryAllocation(of: BatchEntry.self, capacity: tokens.count) {
+            entries -> Result<Void, Llama2Error> in
+            for (i, token) in tokens.enumerated() {
+                entries.initializeElement(at: i, to: BatchEntry(token: token, wantsLogits: i == tokens.count - 1))
+            }
+            do throws(Llama2Error) { return .success(try eval(UnsafeBufferPointer(entries))) } catch { return .failure(error) }
+        }
+        try result.get()
+    }
+
+    /// The last row of logits.
+    public func lastLogits() throws(Llama2Error) -> UnsafeBufferPointer<Float> {
+        guard let logits = inference.logits(inference.logitsRows - 1) else {
+            throw Llama2Error(.noLogits, "there are no logits: nothing was evaluated that asked for them")
+        }
+        return logits
+    }
+
+    /// Chooses a token and accepts it.
+    public func sample(_ sampler: SamplerBox) throws(Llama2Error) -> Int32 {
+        let logits = try lastLogits()
+        return try sampler.exclusively { (sampler) throws(Llama2Error) in
+            let token = try sampler.sample(logits)
+            sampler.accept(token)
+            return token
+        }
+    }
+}
+
+/// A sampler and the guard against two threads in it.
+public final class SamplerBox {
+    private let sampler: Sampler
+    private let gate = Gate()
+
+    public init(_ options: SamplerOptions) throws(Llama2Error) {
+        sampler = try Sampler(options, vocabularySize: nil)
+    }
+
+    public func exclusively<T>(_ body: (Sampler) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
+        try gate.enter("sampler")
+        defer { gate.leave() }
+        return try body(sampler)
+    }
+}
+
+/// Lets one caller in and refuses the others; nobody waits.
+public final class Gate: Sendable {
+    private let inside = Atomic<Bool>(false)
+
+    public init() {}
+
+    public func enter(_ what: StaticString) throws(Llama2Error) {
+        guard !inside.exchange(true, ordering: .acquiring) else {
+            throw Llama2Error(.busy, "this \(what) is in use by another call")
+        }
+    }
+
+    public func leave() { inside.store(false, ordering: .releasing) }
+}
+
+func monotonicNanoseconds() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
+}

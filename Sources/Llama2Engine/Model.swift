@@ -1,0 +1,68 @@
+public import Llama2Core
+public import Llama2Formats
+public import Llama2Model
+public import Llama2Tokenizer
+
+/// A loaded model: weights and vocabulary. Immutable; any number of contexts and threads share it.
+public final class Model: Sendable {
+    public let weights: Weights
+    /// nil when the file has no vocabulary.
+    private let tokenizer_: Tokenizer?
+
+    public init(path: String, copy: Bool) throws(Llama2Error) {
+        weights = try Weights(file: try ModelFile.open(path: path, copy: copy))
+        tokenizer_ = try Model.tokenizer(weights.file.metadata, count: weights.hyperparameters.vocabularySize)
+    }
+
+    public var metadata: Metadata { weights.file.metadata }
+
+    public func tokenizer() throws(Llama2Error) -> Tokenizer {
+        guard let tokenizer_ else { throw Llama2Error(.unsupported, "this model file has no vocabulary") }
+        return tokenizer_
+    }
+
+    /// For people: "llama 134.5M, Q4_1, 30 layers, GGUF v3".
+    public var description: String {
+        let count = weights.parameterCount
+        let size =
+            count >= 1_000_000_000
+            ? Model.oneDecimal(count / 100_000_000) + "B"
+            : count >= 1_000_000 ? Model.oneDecimal(count / 100_000) + "M" : Model.oneDecimal(count / 100) + "K"
+        return
+            "llama \(size), \(weights.mainType.name), \(weights.hyperparameters.layerCount) layers, \(weights.file.formatDescription)"
+    }
+
+    private static func oneDecimal(_ tenths: Int) -> String { "\(tenths / 10).\(tenths % 10)" }
+
+    /// The `tokenizer.*` keys, checked; nil when there are none.
+    static func tokenizer(_ m: Metadata, count: Int) throws(Llama2Error) -> Tokenizer? {
+        let prefix = "tokenizer.ggml."
+        guard let kind = try m.string(prefix + "model"), kind != "no_vocab", kind != "none" else { return nil }
+        func bytes(_ key: String) throws(Llama2Error) -> [[UInt8]] {
+            guard let list = try m.byteStrings(prefix + key) else { return [] }
+            return (0..<list.count).map { Array(list[$0]) }
+        }
+        func id(_ key: String) throws(Llama2Error) -> Int? {
+            try m.integer(prefix + key + "_token_id", in: -1...count - 1).flatMap { $0 < 0 ? nil : $0 }
+        }
+        var d = TokenizerDescription()
+        d.model = kind
+        d.pre = try m.string(prefix + "pre") ?? ""
+        d.tokens = try bytes("tokens")
+        guard d.tokens.count == count else {
+            throw Llama2Error(
+                .corrupt, "metadata \(prefix)tokens has \(d.tokens.count) tokens, but token_embd.weight has \(count) rows")
+        }
+        d.scores = try m.floats(prefix + "scores") ?? []
+        d.types = try m.integers(prefix + "token_type")?.map { Int32(clamping: $0) } ?? []
+        d.merges = try bytes("merges")
+        d.bos = try id("bos")
+        d.eos = try id("eos")
+        d.eot = try id("eot")
+        d.unk = try id("unknown")
+        d.addBOS = try m.bool(prefix + "add_bos_token")
+        d.addSpacePrefix = try m.bool(prefix + "add_space_prefix")
+        d.chatTemplate = try m.string("tokenizer.chat_template")
+        return try Tokenizer(d)
+    }
+}

@@ -1,0 +1,45 @@
+internal import Llama2Core
+public import Llama2Kernels
+
+/// What a context is made for.
+public struct ContextConfiguration: Sendable {
+    /// Positions of all sequences together.
+    public var contextLength: Int
+    public var maxSequences = 1
+    /// Tokens of one pass through the weights; longer evals take several passes.
+    public var batchSize = 256
+    public var threads = 1
+    /// KV cache in F16; otherwise F32.
+    public var halfPrecisionCache = true
+    /// nil: the best of this machine.
+    public var isa: Kernels.ISA?
+
+    public init(contextLength: Int) { self.contextLength = contextLength }
+
+    /// The limits keep every later product far inside 63 bits.
+    func check() throws(Llama2Error) {
+        func limit(_ value: Int, _ range: ClosedRange<Int>, _ name: String) throws(Llama2Error) {
+            guard range.contains(value) else {
+                throw Llama2Error(
+                    .invalidArgument, "\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+            }
+        }
+        try limit(contextLength, 1...1 << 24, "context length")
+        try limit(maxSequences, 1...1024, "number of sequences")
+        try limit(batchSize, 1...4096, "batch size")
+        try limit(threads, 1...1024, "number of threads")
+    }
+}
+
+/// One token to evaluate, at the end of its sequence.
+public struct BatchEntry: BitwiseCopyable, Sendable {
+    public var token: Int32
+    public var sequence: Int32
+    public var wantsLogits: Bool
+
+    public init(token: Int32, sequence: Int32 = 0, wantsLogits: Bool = false) {
+        self.token = token
+        self.sequence = sequence
+        self.wantsLogits = wantsLogits
+    }
+}

@@ -1,0 +1,81 @@
+internal import Llama2Core
+internal import Llama2Kernels
+
+/// The activations of one pass: one allocation, cut into pieces. T is the batch size.
+///
+/// `Layout` computes where each piece lies without allocating, so that the size is known beforehand.
+struct WorkMemory: ~Copyable {
+    struct Layout: BitwiseCopyable {
+        private(set) var bytes = 0
+        let x: Int  // (T, embedding) F32: the residual stream
+        let normed: Int  // (T, embedding) F32
+        let q: Int  // (T, query) F32
+        let k, v: Int  // (T, key) F32
+        let attended: Int  // (T, query) F32
+        let gate, up: Int  // (T, feedForward) F32
+        let product: Int  // (T, embedding) F32: what is added to the residual stream
+        let quants: Int  // (T, widest input) int8
+        let scales, sums: Int  // (T, widest input / 32) F32, int32
+        let rope: Int  // (T, ropeDimension / 2, 2) F32
+        let tokens: Int  // (T) TokenState
+        let scratch: Int  // (threads, scratchStride) bytes
+        let scratchStride: Int
+
+        init(_ h: Hyperparameters, _ c: ContextConfiguration, _ cache: KVCache.Layout) throws(Llama2Error) {
+            let t = c.batchSize
+            let widest = max(h.embeddingLength, h.queryLength, h.feedForwardLength)
+            var next = 0
+            func reserve(_ count: Int, _ size: Int) throws(Llama2Error) -> Int {
+                let start = next
+                // a cache line between the pieces: kernels may read a vector beyond the end
+                let end = try checkedAdd(start, checkedMultiply(count, size, "work memory") + 64, "work memory")
+                next = try alignUp(end, 64, "work memory")
+                return start
+            }
+            x = try reserve(t * h.embeddingLength, 4)
+            normed = try reserve(t * h.embeddingLength, 4)
+            q = try reserve(t * h.queryLength, 4)
+            k = try reserve(t * h.keyLength, 4)
+            v = try reserve(t * h.keyLength, 4)
+            attended = try reserve(t * h.queryLength, 4)
+            gate = try reserve(t * h.feedForwardLength, 4)
+            up = try reserve(t * h.feedForwardLength, 4)
+            product = try reserve(t * h.embeddingLength, 4)
+            quants = try reserve(t * widest, 1)
+            scales = try reserve(t * (widest / 32 + 1), 4)
+            sums = try reserve(t * (widest / 32 + 1), 4)
+            rope = try reserve(t * h.ropeDimension, 4)
+            tokens = try reserve(t, MemoryLayout<TokenState>.stride)
+            // per thread: the kernels' scratch, a group of padded queries and results, page pointers
+            let group = h.headCount / h.headCountKV
+            scratchStride = try alignUp(
+                Kernels.scratchBytes + 2 * group * cache.headStride * 4 + 2 * cache.tableLength * 8, 64, "scratch")
+            scratch = try reserve(c.threads, scratchStride)
+            bytes = next
+        }
+    }
+
+    let layout: Layout
+    private let memory: AlignedBuffer<UInt8>
+
+    init(_ layout: Layout) throws(Llama2Error) {
+        self.layout = layout
+        memory = try AlignedBuffer(count: layout.bytes, of: "work memory")
+    }
+
+    func floats(_ offset: Int) -> UnsafeMutablePointer<Float> { piece(offset) }
+
+    func piece<T>(_ offset: Int, as type: T.Type = T.self) -> UnsafeMutablePointer<T> {
+        UnsafeMutableRawPointer(memory.pointer + offset).assumingMemoryBound(to: T.self)
+    }
+}
+
+/// A token of the current pass.
+struct TokenState: BitwiseCopyable {
+    var token: Int
+    var position: Int
+    /// The page table of its sequence.
+    var pages: UnsafePointer<Int32>
+    /// Its row of logits, or -1.
+    var row: Int
+}
