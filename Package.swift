@@ -46,7 +46,7 @@ let package = Package(
             name: "Llama2CAPI", dependencies: ["Llama2Engine", "CLlama2Swift", "LinuxSystem"], exclude: ["exports.map"],
             linkerSettings: [
                 .unsafeFlags([
-                    "-static-stdlib",
+                    "-static-stdlib", "-use-ld=lld",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Llama2CAPI/exports.map",
                     "-Xlinker", "-soname=libllama2swift.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
                 ])
