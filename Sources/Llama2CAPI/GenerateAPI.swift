@@ -17,6 +17,9 @@ private func stopStrings(_ o: llama2_generate_options) throws(Llama2Error) -> [[
     for stop in try elements(o.stops, o.stop_count, "stops") {
         let bytes = try text(stop.data, stop.length, "a stop string")
         guard bytes.count <= 4096 else { throw Llama2Error(.invalidArgument, "a stop string of \(bytes.count) bytes, expected at most 4096") }
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw Llama2Error(.invalidArgument, "stop string \(stops.count) is not UTF-8")
+        }
         stops.append(Array(bytes))
     }
     return stops

@@ -2,8 +2,9 @@ public import Llama2Core
 
 /// A model on disk: one directory of named tensors and metadata, whatever it is stored in.
 public final class ModelFile: @unchecked Sendable {
-    /// Keeps the mappings alive that tensors and metadata point into.
+    /// Keep alive what tensors and metadata point into.
     private let files: [MappedFile]
+    private let owned: [AnyObject]
     public let tensors: [TensorInfo]
     public let metadata: Metadata
     public let formatDescription: String
@@ -14,8 +15,8 @@ public final class ModelFile: @unchecked Sendable {
 
     public func tensor(_ name: String) -> TensorInfo? { byName[name].map { tensors[$0] } }
 
-    /// Opens a GGUF file, told by its content. When it is the first of several
-    /// (`-00001-of-00003.gguf`), the others are found beside it by their names.
+    /// Opens a GGUF file or a checkpoint of llama2.c, told by the content. When it is the first of several
+    /// GGUF files (`-00001-of-00003.gguf`), the others are found beside it by their names.
     ///
     /// copy: into memory of its own, see `MappedFile`.
     public static func open(path: String, copy: Bool = false) throws(Llama2Error) -> ModelFile {
@@ -23,7 +24,18 @@ public final class ModelFile: @unchecked Sendable {
     }
 
     private init(path: String, copy: Bool) throws(Llama2Error) {
-        let (file, first) = try ModelFile.read(path, copy)
+        let opened = try MappedFile(path: path, copy: copy)
+        if !GGUFFile.isGGUF(opened.bytes), Llama2CFile.recognises(opened.bytes) {
+            let checkpoint = try Llama2CFile(opened.bytes, path: path)
+            files = [opened]
+            owned = checkpoint.owned
+            tensors = checkpoint.tensors
+            metadata = checkpoint.metadata
+            formatDescription = "llama2.c v0"
+            byName = Dictionary(checkpoint.tensors.enumerated().map { ($1.name, $0) }) { first, _ in first }
+            return
+        }
+        let (file, first) = try ModelFile.read(opened)
         var files = [file], tensors = first.tensors
         let shards = try first.metadata.integer("split.count", in: 1...100_000) ?? 1
         if shards > 1 {
@@ -31,7 +43,8 @@ public final class ModelFile: @unchecked Sendable {
                 throw Llama2Error(.invalidArgument, "\(path) is not the first file of a split model; open the one that ends in -00001-of-")
             }
             for index in 1..<shards {
-                let (file, shard) = try ModelFile.read(try ModelFile.shardPath(path, index, of: shards), copy)
+                let (file, shard) = try ModelFile.read(
+                    try MappedFile(path: try ModelFile.shardPath(path, index, of: shards), copy: copy))
                 guard try shard.metadata.integer("split.no", in: 0...100_000) == index,
                     try shard.metadata.integer("split.count", in: 1...100_000) == shards
                 else {
@@ -51,14 +64,15 @@ public final class ModelFile: @unchecked Sendable {
             }
         }
         self.files = files
+        owned = []
         self.tensors = tensors
         self.byName = byName
         metadata = first.metadata
         formatDescription = "GGUF v\(first.version)" + (shards > 1 ? " in \(shards) files" : "")
     }
 
-    private static func read(_ path: String, _ copy: Bool) throws(Llama2Error) -> (MappedFile, GGUFFile) {
-        let file = try MappedFile(path: path, copy: copy)
+    private static func read(_ file: MappedFile) throws(Llama2Error) -> (MappedFile, GGUFFile) {
+        let path = file.path
         guard GGUFFile.isGGUF(file.bytes) else {
             throw Llama2Error(.format, "\(path) does not begin with \"GGUF\": not a model file that this version reads")
         }

@@ -1,0 +1,152 @@
+internal import Llama2Core
+
+/// llama2.c's checkpoint, version 0 (karpathy/llama2.c, export.py `legacy_export`):
+///
+///     int32 dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len | F32 ...
+///
+/// A negative vocab_size means an output matrix of its own at the end. There is no magic number: a
+/// file is one of these when the size that follows from its header is its size to the byte. The
+/// vocabulary lies beside it, as `tok<vocab_size>.bin` or `tokenizer.bin`.
+/// It becomes what a GGUF file of the same model would say: names, shapes, keys.
+struct Llama2CFile {
+    let metadata: Metadata
+    let tensors: [TensorInfo]
+    /// Memory that metadata points into.
+    let owned: [AnyObject]
+
+    private struct Header {
+        let dim, hidden, layers, heads, headsKV, vocabulary, length: Int
+        let ownOutput: Bool
+
+        /// nil when the numbers are no model's.
+        init?(_ bytes: UnsafeRawBufferPointer) {
+            guard bytes.count >= 28 else { return nil }
+            func number(_ i: Int) -> Int { Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 &* i, as: Int32.self))) }
+            dim = number(0)
+            hidden = number(1)
+            layers = number(2)
+            heads = number(3)
+            headsKV = number(4)
+            ownOutput = number(5) < 0
+            vocabulary = abs(number(5))
+            length = number(6)
+            // With these limits no product of three of them with 4 leaves 63 bits.
+            guard (1...1 << 16).contains(dim), (1...1 << 20).contains(hidden), (1...1 << 10).contains(layers),
+                (1...dim).contains(heads), (1...heads).contains(headsKV), (1...1 << 22).contains(vocabulary),
+                (1...1 << 24).contains(length), dim % heads == 0, heads % headsKV == 0, dim / heads % 2 == 0
+            else { return nil }
+        }
+
+        var keyLength: Int { dim / heads * headsKV }
+
+        /// (name, layers, rows, columns), in the file's order; no name: skipped.
+        var parts: [(name: String, layers: Int, rows: Int, columns: Int)] {
+            [
+                ("token_embd", 0, vocabulary, dim), ("attn_norm", layers, 1, dim), ("attn_q", layers, dim, dim),
+                ("attn_k", layers, keyLength, dim), ("attn_v", layers, keyLength, dim), ("attn_output", layers, dim, dim),
+                ("ffn_norm", layers, 1, dim), ("ffn_gate", layers, hidden, dim), ("ffn_down", layers, dim, hidden),
+                ("ffn_up", layers, hidden, dim), ("output_norm", 0, 1, dim),
+                // cosines and sines of RoPE, which we compute
+                ("", 0, length, dim / heads),
+            ] + (ownOutput ? [("output", 0, vocabulary, dim)] : [])
+        }
+
+        var byteCount: Int { parts.reduce(28) { $0 + 4 * max($1.layers, 1) * $1.rows * $1.columns } }
+    }
+
+    static func recognises(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        Header(bytes).map { $0.byteCount == bytes.count } ?? false
+    }
+
+    init(_ bytes: UnsafeRawBufferPointer, path: String) throws(Llama2Error) {
+        guard let header = Header(bytes), header.byteCount == bytes.count else {
+            throw Llama2Error(.format, "not a checkpoint of llama2.c, version 0")
+        }
+        // 1. the tensors, as they follow each other
+        var tensors: [TensorInfo] = [], offset = 28
+        for part in header.parts {
+            let size = 4 * part.rows * part.columns
+            for layer in 0..<max(part.layers, 1) {
+                defer { offset += size }
+                if part.name.isEmpty { continue }
+                tensors.append(
+                    TensorInfo(
+                        name: (part.layers > 0 ? "blk.\(layer)." : "") + part.name + ".weight", type: .f32,
+                        shape: part.rows == 1 ? [part.columns] : [part.columns, part.rows],
+                        data: UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + size)])))
+            }
+        }
+        // 2. the keys
+        var metadata = Metadata()
+        func integer(_ key: String, _ value: Int) { _ = metadata.insert("llama." + key, .unsigned(UInt64(value))) }
+        let texts = OwnedBytes()
+        _ = metadata.insert("general.architecture", .string(texts.keep(Array("llama".utf8))))
+        integer("embedding_length", header.dim)
+        integer("block_count", header.layers)
+        integer("feed_forward_length", header.hidden)
+        integer("context_length", header.length)
+        integer("attention.head_count", header.heads)
+        integer("attention.head_count_kv", header.headsKV)
+        _ = metadata.insert("llama.attention.layer_norm_rms_epsilon", .float(1e-5))
+        try Llama2CFile.addVocabulary(beside: path, count: header.vocabulary, to: &metadata, texts)
+        self.tensors = tensors
+        self.metadata = metadata
+        owned = [texts]
+    }
+
+    /// `tok<count>.bin` or `tokenizer.bin`: int32 longest | (F32 score, int32 length, bytes) for each token.
+    /// Absent: a model without a vocabulary.
+    private static func addVocabulary(beside path: String, count: Int, to metadata: inout Metadata, _ texts: OwnedBytes)
+        throws(Llama2Error)
+    {
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+        var found: MappedFile?
+        for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
+            do throws(Llama2Error) {
+                found = try MappedFile(path: folder + name, copy: true)
+            } catch {
+                if error.kind != .io { throw error }  // another one may be there
+            }
+        }
+        guard let file = found else { return }
+        var reader = ByteReader(file.bytes)
+        _ = try reader.number(Int32.self, "longest token in \(file.path)")
+        var tokens: [UnsafeRawBufferPointer] = [], scores: [Float] = [], types: [Int32] = []
+        for index in 0..<count {
+            scores.append(Float(bitPattern: try reader.number(UInt32.self, "score of token \(index) in \(file.path)")))
+            let length = Int(try reader.number(Int32.self, "length of token \(index) in \(file.path)"))
+            var piece: [UInt8] = []
+            // llama2.c writes a space where SentencePiece has U+2581, and frames its own control tokens
+            for byte in try reader.take(length, "token \(index) in \(file.path)") {
+                if byte == 0x20 { piece += [0xe2, 0x96, 0x81] } else { piece.append(byte) }
+            }
+            let isByte = piece.count == 6 && piece.starts(with: "<0x".utf8)
+            if index < 3 { piece = Array(["<unk>", "<s>", "</s>"][index].utf8) }
+            tokens.append(texts.keep(piece))
+            types.append(index == 0 ? 2 : index < 3 ? 3 : isByte ? 6 : 1)
+        }
+        guard reader.remaining == 0 else {
+            throw Llama2Error(.corrupt, "\(file.path) has \(reader.remaining) bytes after its \(count) tokens")
+        }
+        _ = metadata.insert("tokenizer.ggml.model", .string(texts.keep(Array("llama".utf8))))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(ByteStrings(tokens)))
+        _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: count, texts.keep(scores)))
+        _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: count, texts.keep(types)))
+    }
+}
+
+/// Bytes that metadata points at and that lie in no file.
+final class OwnedBytes {
+    private var blocks: [UnsafeMutableRawPointer] = []
+
+    /// A copy that lives as long as this object.
+    func keep<T: BitwiseCopyable>(_ values: [T]) -> UnsafeRawBufferPointer {
+        let count = values.count &* MemoryLayout<T>.stride
+        let block = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1), alignment: 16)
+        values.withUnsafeBytes { block.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(block), byteCount: count) }
+        blocks.append(block)
+        return UnsafeRawBufferPointer(start: block, count: count)
+    }
+
+    deinit { for block in blocks { block.deallocate() } }
+}
