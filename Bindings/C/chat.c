@@ -1,0 +1,106 @@
+/* Talks: chat MODEL            reads questions from standard input, one a line
+ *        chat MODEL QUESTION   answers one and ends */
+#include <llama2swift.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_MESSAGES = 256, LINE = 4096 };
+
+typedef struct {
+    char *text;
+    size_t length;
+} answer_text;
+
+static int fail(const char *what) {
+    fprintf(stderr, "%s: %s\n", what, llama2_last_error());
+    return 1;
+}
+
+/* Prints a piece and keeps it for the next turn; out of memory ends the answer. */
+static int32_t receive(const char *piece, size_t length, void *user_data) {
+    answer_text *answer = user_data;
+    char *longer = realloc(answer->text, answer->length + length);
+    if (!longer) return 1;
+    memcpy(longer + answer->length, piece, length);
+    answer->text = longer;
+    answer->length += length;
+    fwrite(piece, 1, length, stdout);
+    fflush(stdout);
+    return 0;
+}
+
+static void add(llama2_message *messages, size_t *count, const char *role, char *text, size_t length) {
+    llama2_message *message = &messages[(*count)++];
+    message->role = role;
+    message->role_length = strlen(role);
+    message->content = text;
+    message->content_length = length;
+}
+
+/* One turn: encodes the whole conversation, evaluates what the cache does not hold yet, and streams. */
+static int turn(llama2_model *model, llama2_context *context, llama2_sampler *sampler, llama2_message *messages,
+                size_t count, int32_t **previous, size_t *previous_count, answer_text *answer) {
+    llama2_generate_options options;
+    size_t needed = 0, common = 0;
+    int32_t *tokens;
+
+    if (llama2_chat_encode(model, messages, count, 0, NULL, 0, &needed) != LLAMA2_E_BUFFER_TOO_SMALL)
+        return fail("chat");
+    tokens = malloc(needed * sizeof *tokens);
+    if (!tokens || llama2_chat_encode(model, messages, count, 0, tokens, needed, &needed) != LLAMA2_OK)
+        return fail("chat");
+    while (common < *previous_count && common + 1 < needed && (*previous)[common] == tokens[common]) common++;
+    if (llama2_sequence_remove(context, 0, common) != LLAMA2_OK) return fail("cache");
+    llama2_generate_options_init(&options);
+    options.prompt = tokens + common;
+    options.prompt_count = needed - common;
+    if (llama2_generate(context, sampler, &options, receive, answer) != LLAMA2_OK) return fail("generate");
+    putchar('\n');
+    free(*previous);
+    *previous = tokens;
+    *previous_count = needed;
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    static llama2_message messages[MAX_MESSAGES];
+    llama2_model *model;
+    llama2_context *context;
+    llama2_sampler *sampler;
+    int32_t *previous = NULL;
+    size_t count = 0, previous_count = 0, i;
+    char line[LINE];
+    int status = 0;
+
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: %s MODEL [QUESTION]\n", argv[0]);
+        return 2;
+    }
+    if (llama2_model_load(argv[1], NULL, &model, NULL, 0) != LLAMA2_OK) return fail("model");
+    if (llama2_context_create(model, NULL, &context, NULL, 0) != LLAMA2_OK) return fail("context");
+    if (llama2_sampler_create(NULL, &sampler, NULL, 0) != LLAMA2_OK) return fail("sampler");
+
+    while (status == 0 && count + 2 <= MAX_MESSAGES) {
+        answer_text answer = {NULL, 0};
+        const char *question = argc == 3 ? argv[2] : fgets(line, sizeof line, stdin);
+        size_t length = question ? strcspn(question, "\n") : 0;
+        char *copy = malloc(length + 1);
+        if (length == 0 || !copy) {
+            free(copy);
+            break;
+        }
+        memcpy(copy, question, length);
+        add(messages, &count, "user", copy, length);
+        status = turn(model, context, sampler, messages, count, &previous, &previous_count, &answer);
+        add(messages, &count, "assistant", answer.text, answer.length);
+        if (argc == 3) break;
+    }
+
+    for (i = 0; i < count; i++) free((char *)messages[i].content);
+    free(previous);
+    llama2_sampler_free(sampler);
+    llama2_context_free(context);
+    llama2_model_free(model);
+    return status;
+}

@@ -1,0 +1,19 @@
+"""Llama inference on the CPU: bindings of libllama2swift, through its C header alone.
+
+    model = llama2swift.Model("model.gguf")
+    ctx = model.context(length=2048)
+    for text in ctx.generate("Once upon a time", max_tokens=100):
+        print(text, end="", flush=True)
+"""
+
+from . import errors
+from ._library import version as __version__
+from .context import Context, ContextInfo, Generation, Timings
+from .errors import Llama2Error
+from .model import Hyperparameters, Memory, Model, SpecialTokens, kernels_available, preflight
+from .sampler import Sampler
+
+__all__ = [
+    "Context", "ContextInfo", "Generation", "Hyperparameters", "Llama2Error", "Memory", "Model", "Sampler",
+    "SpecialTokens", "Timings", "__version__", "errors", "kernels_available", "preflight",
+]  # fmt: skip
