@@ -24,6 +24,7 @@ test: $(PYTHON)
 lib:
 	@bash Tests/setup swift cc
 	@swift build -c release --product llama2swift
+	@ln -sf libllama2swift.so .build/release/libllama2swift.so.0
 
 ## make examples                the C examples, in .build/examples
 examples: lib

@@ -204,7 +204,8 @@ int32_t llama2_model_metadata(const llama2_model *model, const char *key, size_t
                                       trusted text only */
 #define LLAMA2_TOKENIZE_DEFAULT_BOS 4u /* begin with BOS if the model expects it */
 
-/* The tokens of `text` (text_length bytes of any content; bytes that are not UTF-8 are kept).
+/* The tokens of `text` (text_length bytes of any content). Bytes that are not UTF-8 are kept, each for itself; a
+   byte for which a byte-level vocabulary has no token at all is left out.
    *count is always set to the full number.
    Returns OK, INVALID_ARGUMENT (unknown flag, more than 512 MiB), BUFFER_TOO_SMALL,
    UNSUPPORTED (the file has no vocabulary). Time: O(n log n). Threads: any. Since 0.1. */
@@ -213,7 +214,8 @@ int32_t llama2_tokenize(const llama2_model *model, const char *text, size_t text
 
 #define LLAMA2_DETOKENIZE_SPECIAL 1u /* control tokens by their names; otherwise they give nothing */
 
-/* The bytes of `tokens` (count); detokenize(tokenize(x)) is x. *length is always set to the full size.
+/* The bytes of `tokens` (count); detokenize(tokenize(x)) is x, except that SentencePiece's vocabulary cannot tell
+   U+2581 from a space. *length is always set to the full size.
    Returns OK, INVALID_ARGUMENT, INVALID_TOKEN, BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
 int32_t llama2_detokenize(const llama2_model *model, const int32_t *tokens, size_t count, uint32_t flags,
                           char *text, size_t capacity, size_t *length);
@@ -426,7 +428,7 @@ typedef struct llama2_sampler_options {
     float frequency_penalty;   /* off: 0; per occurrence */
     float presence_penalty;    /* off: 0; once */
     int32_t top_k;             /* 0: 40; off: negative */
-    int32_t penalty_last_n;    /* accepted tokens that count; 0: 64; at most 1048576 */
+    int32_t penalty_last_n;    /* accepted tokens that count; 0: 64; -1: 1048576, the most */
     const llama2_logit_bias *logit_bias; /* (logit_bias_count), copied */
     size_t logit_bias_count;
 } llama2_sampler_options;
@@ -437,8 +439,8 @@ void llama2_sampler_options_init(llama2_sampler_options *options);
 /* A sampler: options, a random generator (xoshiro256** seeded by splitmix64, Blackman & Vigna 2018:
    the same seed gives the same tokens on every machine) and the tokens accepted so far.
    *sampler: receives a handle, to be freed by the caller; NULL on failure.
-   Returns OK, INVALID_ARGUMENT (a value outside its range, NaN, unknown flag), STRUCT_SIZE,
-   NO_MEMORY. Threads: any. Since 0.1. */
+   Returns OK, OUT_OF_RANGE (a value outside its range, a bias for a negative token), INVALID_ARGUMENT (NaN,
+   unknown flag), STRUCT_SIZE, NO_MEMORY. Threads: any. Since 0.1. */
 int32_t llama2_sampler_create(const llama2_sampler_options *options, llama2_sampler **sampler, char *error,
                               size_t error_capacity);
 
@@ -453,7 +455,7 @@ int32_t llama2_sampler_reset(llama2_sampler *sampler);
 int32_t llama2_sampler_accept(llama2_sampler *sampler, int32_t token);
 
 /* Chooses a token from the last row of logits and accepts it.
-   Returns OK, NO_LOGITS, INVALID_ARGUMENT (logits that are not numbers, or all forbidden), INVALID_TOKEN
+   Returns OK, NO_LOGITS, INVALID_ARGUMENT (logits that are not numbers, or all forbidden), OUT_OF_RANGE
    (a bias for a token beyond the vocabulary), NO_MEMORY, BUSY. After a failure the sampler is as
    before. Since 0.1. */
 int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t *token);

@@ -96,7 +96,7 @@ public final class SamplerBox {
     private let gate = Gate()
 
     public init(_ options: SamplerOptions) throws(Llama2Error) {
-        sampler = try Sampler(options)
+        sampler = try Sampler(options, vocabularySize: nil)
     }
 
     public func exclusively<T>(_ body: (Sampler) throws(Llama2Error) -> T) throws(Llama2Error) -> T {

@@ -41,12 +41,14 @@ struct ForwardPass {
     var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
     var cancel: Inference.Cancel?
     var cancelData: UnsafeMutableRawPointer?
-    var cancelled = false
+    /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
+    /// takes it for unchanging.
+    let cancelled: UnsafeMutablePointer<Bool>
 
     init(
         kernels: Kernels, pool: ThreadPool, weights: Weights, layers: UnsafePointer<Weights.Layer>,
         frequencies: UnsafePointer<Double>, cache: KVCache.Layout, cacheBase: UnsafeMutablePointer<UInt8>,
-        halfPrecision: Bool, work: borrowing WorkMemory
+        halfPrecision: Bool, work: borrowing WorkMemory, cancelled: UnsafeMutablePointer<Bool>
     ) {
         self.kernels = kernels
         self.pool = Unmanaged.passUnretained(pool)
@@ -76,6 +78,7 @@ struct ForwardPass {
         states = work.piece(l.tokens)
         scratchBase = work.piece(l.scratch)
         scratchStride = l.scratchStride
+        self.cancelled = cancelled
         logits = x  // set before every pass
     }
 
@@ -85,12 +88,12 @@ struct ForwardPass {
         UnsafeMutableRawPointer(scratchBase + thread &* scratchStride)
     }
 
-    mutating func run(_ thread: Int, _ threads: Int) {
+    func run(_ thread: Int, _ threads: Int) {
         embedTokens(thread, threads)
         for index in 0..<shape.layerCount {
-            if thread == 0, let cancel, cancel(cancelData) != 0 { cancelled = true }
+            if thread == 0, let cancel, cancel(cancelData) != 0 { cancelled.pointee = true }
             barrier()
-            if cancelled { return }
+            if cancelled.pointee { return }
             attentionBlock(layers[index], index, thread, threads)
             feedForwardBlock(layers[index], thread, threads)
         }

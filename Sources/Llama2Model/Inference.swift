@@ -19,6 +19,7 @@ public final class Inference {
     private let frequencies: AlignedBuffer<Double>
     private let lengthsBefore: AlignedBuffer<Int>
     private let pass: UnsafeMutablePointer<ForwardPass>
+    private let cancelled: AlignedBuffer<Bool>
 
     /// Logits of the last successful eval, (rows, vocabulary); `back` is what the next one writes.
     private var front: AlignedBuffer<Float>
@@ -55,12 +56,14 @@ public final class Inference {
         for (i, f) in weights.ropeFrequencies.enumerated() { frequencies.pointer[i] = f }
         lengthsBefore = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         pool = try ThreadPool(threads: c.threads)
+        cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
         pass = .allocate(capacity: 1)
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, weights: weights, layers: layers.pointer,
                 frequencies: frequencies.pointer, cache: cache.layout, cacheBase: cache.base,
-                halfPrecision: c.halfPrecisionCache, work: work))
+                halfPrecision: c.halfPrecisionCache, work: work,
+                cancelled: cancelled.pointer))
     }
 
     deinit {
@@ -126,13 +129,13 @@ public final class Inference {
             pass.pointee.tokens = count
             pass.pointee.rows = rowsOfPass
             pass.pointee.logits = back.pointer + row * vocabulary
-            pass.pointee.cancelled = false
+            cancelled.pointer.pointee = false
             pass.pointee.cancel = cancel
             pass.pointee.cancelData = cancelData
             pool.run(pass) { pass, thread, threads in
                 pass.assumingMemoryBound(to: ForwardPass.self).pointee.run(thread, threads)
             }
-            if pass.pointee.cancelled {
+            if cancelled.pointer.pointee {
                 for s in 0..<configuration.maxSequences { cache.truncate(s, to: lengthsBefore.pointer[s]) }
                 throw Llama2Error(.cancelled, "cancelled by the callback; the \(entries.count) tokens of this eval were not added")
             }

@@ -1,133 +1,114 @@
-public import Llama2Core
+import Llama2Core
 
-/// Chooses tokens from logits. Allocates when it first sees a vocabulary size, and never again.
+/// Chooses tokens from logits. Use from one thread at a time.
+///
+/// The steps and their order are those of llama.cpp's default chain: logit bias, penalties,
+/// top-k, top-p, min-p, temperature, draw. Top-p and min-p see probabilities at temperature 1,
+/// of the tokens that the step before has left.
+///
+/// After the first call for a vocabulary size, or from the start when `init` is told the size,
+/// sampling allocates no memory.
 public final class Sampler {
     private let options: SamplerOptions
-    private var random: RandomGenerator
+    private let vocabularySize: Int?
+    private var candidates: Candidates
+    private var history: TokenHistory
+    private var generator: Xoshiro256StarStar
 
-    /// The last accepted tokens, a ring of penaltyLastN.
-    private let history: AlignedBuffer<Int32>
-    private var accepted = 0
-
-    // Of the vocabulary size last seen.
-    private var logits: AlignedBuffer<Float>  // (vocabulary), after bias and penalties
-    private var counts: AlignedBuffer<Int32>  // (vocabulary), zero between calls
-    private var candidates: AlignedBuffer<Candidate>  // (vocabulary)
-    private var weights: AlignedBuffer<Double>  // (vocabulary)
-
-    public init(_ options: SamplerOptions) throws(Llama2Error) {
-        try options.check()
+    /// `vocabularySize`, where known, is checked against the token ids of the logit bias, and
+    /// against the number of logits in every call of `sample`.
+    ///
+    /// Throws `.invalidArgument` or `.outOfRange` for a bad option, `.noMemory`.
+    public init(_ options: SamplerOptions, vocabularySize: Int?) throws(Llama2Error) {
+        try options.validate(vocabularySize: vocabularySize)
         self.options = options
-        random = RandomGenerator(seed: options.seed)
-        history = try AlignedBuffer(count: options.penaltyLastN, of: "sampler history")
-        logits = try AlignedBuffer(count: 0, of: "logits")
-        counts = try AlignedBuffer(count: 0, of: "counts")
-        candidates = try AlignedBuffer(count: 0, of: "candidates")
-        weights = try AlignedBuffer(count: 0, of: "weights")
+        self.vocabularySize = vocabularySize
+        candidates = try Candidates(vocabularySize: vocabularySize ?? 0)
+        history = try TokenHistory(capacity: options.historyCapacity)
+        generator = Xoshiro256StarStar(seed: options.seed)
     }
 
-    /// Back to the seed, nothing accepted.
-    public func reset() {
-        random = RandomGenerator(seed: options.seed)
-        accepted = 0
+    /// The next token for `logits` (vocabulary). Does not accept it. Takes one number from the
+    /// generator, none if greedy.
+    ///
+    /// A logit of -infinity is never chosen. Throws `.invalidArgument` if a logit is NaN or
+    /// +infinity, if nothing can be chosen, or if the count is wrong; `.outOfRange` if the logit
+    /// bias names a token beyond the logits. The generator is then as before the call.
+    public func sample(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> Int32 {
+        try prepare(logits.count)
+
+        // 1. Logits.
+        try candidates.load(logits)
+        for entry in options.logitBias { candidates.add(entry.bias, to: entry.token) }
+        if history.filled > 0 { candidates.penalize(history, options) }
+        try candidates.rank()
+        if options.temperature == 0 { return candidates.top.token }
+
+        // 2. Filters.
+        if options.topK > 0 { candidates.keep(options.topK) }
+        if options.topP < 1 { candidates.keepNucleus(Double(options.topP)) }
+        if options.minP > 0 { candidates.keepProbable(Double(options.minP)) }
+
+        // 3. Draw.
+        return candidates.draw(generator.nextUnit(), inverseTemperature: 1 / Double(options.temperature))
     }
 
-    /// Counts `token` for the penalties.
+    /// Remembers a token for the penalties. One that is not of the vocabulary takes its place in
+    /// the history, without effect.
     public func accept(_ token: Int32) {
-        guard history.count > 0 else { return }
-        history.pointer[accepted % history.count] = token
-        // beyond the length of the ring only the place in it matters
-        accepted = accepted &+ 1 == 2 &* history.count ? history.count : accepted &+ 1
+        history.append(token)
     }
 
-    /// A token for `values`, (vocabulary). Does not accept it. After an error the sampler is as before.
-    public func sample(_ values: UnsafeBufferPointer<Float>) throws(Llama2Error) -> Int32 {
-        try prepare(values)
-        let n = values.count
-        if options.temperature == 0 { return try greedy(n) }
+    /// Back to the state after `init`: no history, the generator at its seed.
+    public func reset() {
+        history.removeAll()
+        generator = Xoshiro256StarStar(seed: options.seed)
+    }
 
-        // 1. top-k, as a heap with the best on top
-        let k = options.topK == 0 ? n : min(options.topK, n)
-        var heap = CandidateHeap(candidates.pointer)
-        if k < n { heap.keepBest(k, of: logits.pointer, n) } else { heap.takeAll(logits.pointer, n) }
-        guard let best = heap.largest else { throw noneLeft() }
+    /// Makes room for `count` logits, or refuses that number.
+    private func prepare(_ count: Int) throws(Llama2Error) {
+        guard count > 0, count <= Int(Int32.max) else {
+            throw Llama2Error(.invalidArgument, "\(count) logits; there must be 1...\(Int32.max)")
+        }
+        if let vocabularySize, count != vocabularySize {
+            throw Llama2Error(.invalidArgument, "\(count) logits for a vocabulary of \(vocabularySize)")
+        }
+        guard count != candidates.vocabularySize else { return }
+        for index in options.logitBias.indices { try options.checkBias(index, fits: count) }
+        candidates = try Candidates(vocabularySize: count)
+    }
+}
 
-        // 2. top-p and min-p, from the best down
-        let top = Double(best.logit)
-        var limit = Double.infinity
-        if options.topP < 1 { limit = Double(options.topP) * heap.sum { exponential(Double($0.logit) - top) } }
-        var cumulative = 0.0, kept = 0, total = 0.0
-        let temperature = Double(options.temperature)
-        let first = heap.count
-        while let next = heap.largest {
-            let weight = exponential(Double(next.logit) - top)
-            if kept > 0, cumulative >= limit || weight < Double(options.minP) { break }
-            heap.removeLargest()  // it now lies just behind the heap
+extension Candidates {
+    /// Top-p: the shortest prefix that has at least `share` of the weight.
+    mutating func keepNucleus(_ share: Double) {
+        let target = share * totalWeight()
+        var cumulative = 0.0
+        for rank in 0..<length {
+            cumulative += weight(rank)
+            if cumulative >= target { return keep(rank &+ 1) }
+        }
+    }
+
+    /// Min-p: the prefix with at least `share` of the weight of the best, which is 1.
+    mutating func keepProbable(_ share: Double) {
+        for rank in 0..<length where weight(rank) < share { return keep(rank) }
+    }
+
+    /// The token at which the cumulated weight passes `unit` (in [0, 1)) times the total.
+    mutating func draw(_ unit: Double, inverseTemperature: Double) -> Int32 {
+        let target = unit * totalWeight(inverseTemperature)
+        var cumulative = 0.0
+        // The total may have been summed in another order and be greater by its rounding: then
+        // the last token that has any weight is the one.
+        var last = 0
+        for rank in 0..<length {
+            let weight = weight(rank, inverseTemperature)
+            if weight == 0 { break }
             cumulative += weight
-            // 3. temperature
-            let tempered = exponential((Double(next.logit) - top) / temperature)
-            weights.pointer[kept] = tempered
-            total += tempered
-            kept += 1
+            last = rank
+            if cumulative > target { break }
         }
-        // 4. the draw
-        var left = random.unit() * total
-        for i in 0..<kept {
-            left -= weights.pointer[i]
-            if left < 0 { return candidates.pointer[first - 1 - i].token }
-        }
-        return candidates.pointer[first - kept].token  // rounding left a remainder
-    }
-
-    /// The highest logit; of equal ones the lowest id.
-    private func greedy(_ n: Int) throws(Llama2Error) -> Int32 {
-        var best = 0
-        for i in 1..<max(n, 1) where logits.pointer[i] > logits.pointer[best] { best = i }
-        guard logits.pointer[best] > -.infinity else { throw noneLeft() }
-        return Int32(truncatingIfNeeded: best)
-    }
-
-    private func noneLeft() -> Llama2Error {
-        Llama2Error(.invalidArgument, "every token is forbidden: all logits are -infinity after bias")
-    }
-
-    /// Logits with bias and penalties.
-    private func prepare(_ values: UnsafeBufferPointer<Float>) throws(Llama2Error) {
-        guard values.count > 0, values.count <= Int(Int32.max) else {
-            throw Llama2Error(.invalidArgument, "\(values.count) logits to sample from")
-        }
-        if logits.count != values.count {
-            logits = try AlignedBuffer(count: values.count, of: "logits of the sampler")
-            counts = try AlignedBuffer(count: values.count, of: "counts of the sampler")
-            candidates = try AlignedBuffer(count: values.count, of: "candidates of the sampler")
-            weights = try AlignedBuffer(count: values.count, of: "weights of the sampler")
-        }
-        for i in values.indices {
-            let x = values[i]
-            guard x < .infinity else { throw Llama2Error(.invalidArgument, "the logit of token \(i) is \(x)") }
-            logits.pointer[i] = x
-        }
-        for (token, bias) in options.logitBias {
-            guard Int(token) < values.count else {
-                throw Llama2Error(.invalidToken, "a logit bias for token \(token); the vocabulary has \(values.count)")
-            }
-            logits.pointer[Int(token)] += bias
-        }
-        penalize(values.count)
-    }
-
-    private func penalize(_ n: Int) {
-        let p = options.repetitionPenalty, f = options.frequencyPenalty, s = options.presencePenalty
-        guard p != 1 || f != 0 || s != 0 else { return }
-        let length = min(accepted, history.count)
-        for i in 0..<length where Int(history.pointer[i]) < n { counts.pointer[Int(history.pointer[i])] += 1 }
-        for i in 0..<length where Int(history.pointer[i]) < n {
-            let token = Int(history.pointer[i]), count = counts.pointer[token]
-            guard count > 0 else { continue }  // done at its first place in the history
-            var x = logits.pointer[token]
-            x = x <= 0 ? x * p : x / p
-            logits.pointer[token] = x - Float(count) * f - s
-            counts.pointer[token] = 0
-        }
+        return token(last)
     }
 }

@@ -1,71 +1,137 @@
-/// Finds stop strings in text that comes in pieces and lets through only what can be part of none.
+/// Finds the first of several stop strings in text that arrives in pieces, and passes on what
+/// comes before it.
 ///
-/// The stop that is complete first ends the text; of those complete at the same byte, the longest. It
-/// does not depend on where the pieces are cut: bytes are looked at one by one, each stop by the
-/// automaton of Knuth, Morris & Pratt (1977).
-public struct StopMatcher {
-    private struct Stop {
-        let bytes: [UInt8]
-        /// Length of the longest proper prefix that also ends at this byte, (count).
-        let fallback: [Int]
-        /// How many of the bytes match at the end of the text.
-        var matched = 0
+/// The match that starts first wins, wherever the pieces are cut. Text is held back only while it
+/// may still turn out to be part of a match: from the start of the longest end of the text that
+/// is the beginning of a stop string. Where two stop strings cross ("abcd" and "bc" in "abc") the
+/// later start is complete before the earlier one is decided; then the text is held until it is.
+///
+/// Every stop string runs its own automaton (Knuth, Morris and Pratt, "Fast Pattern Matching in
+/// Strings", 1977): the work is linear in the text for each of them.
+public struct StopMatcher: Sendable {
+    private var patterns: [Pattern] = []
+    /// The text not yet emitted.
+    private var held: [UInt8] = []
+    /// Where in `held` the earliest complete match starts, as long as an earlier one may follow.
+    private var match: Int?
+    private var isComplete = false
 
-        init(_ bytes: [UInt8]) {
-            self.bytes = bytes
-            var fallback = [0], k = 0
-            for i in 1..<max(bytes.count, 1) {
-                while k > 0 && bytes[k] != bytes[i] { k = fallback[k - 1] }
-                if bytes[k] == bytes[i] { k += 1 }
-                fallback.append(k)
-            }
-            self.fallback = fallback
-        }
-
-        /// True when the stop is complete.
-        mutating func advance(_ byte: UInt8) -> Bool {
-            while matched > 0 && bytes[matched] != byte { matched = fallback[matched - 1] }
-            if bytes[matched] == byte { matched += 1 }
-            return matched == bytes.count
-        }
+    /// Empty stop strings are ignored.
+    public init(stops: [[UInt8]]) {
+        for stop in stops where !stop.isEmpty { patterns.append(Pattern(stop)) }
     }
 
-    private var stops: [Stop]
-    private var held: [UInt8] = []
+    /// Takes the next piece of text. `emit` is called at most once, with text that is certain not
+    /// to belong to a stop string, and never with a part of a UTF-8 character of which the rest
+    /// may follow; the memory is valid during the call.
+    ///
+    /// Returns true if a stop string is complete: all text before its first byte has been
+    /// emitted, and nothing of it or after it ever is. All later calls do nothing and return true.
+    public mutating func push(_ bytes: UnsafeRawBufferPointer, emit: (UnsafeRawBufferPointer) -> Void) -> Bool {
+        if isComplete { return true }
+        var position = held.count
+        held.append(contentsOf: bytes)
 
-    /// Empty strings are ignored.
-    public init(stops: [[UInt8]]) { self.stops = stops.filter { !$0.isEmpty }.map(Stop.init) }
-
-    /// True when a stop is complete: the text before it has been emitted, and nothing may follow.
-    public mutating func push(_ text: UnsafeRawBufferPointer, emit: (UnsafeRawBufferPointer) -> Void) -> Bool {
-        guard !stops.isEmpty else {
-            if text.count > 0 { emit(text) }
-            return false
-        }
-        for byte in text {
-            held.append(byte)
-            var longest = 0
-            for i in stops.indices where stops[i].advance(byte) { longest = max(longest, stops[i].bytes.count) }
-            if longest > 0 {
-                release(held.count - longest, emit)
+        var partial = position
+        for byte in bytes {
+            position &+= 1
+            // 1. Each automaton takes the byte: where does the longest partial match start now?
+            partial = position
+            for index in patterns.indices {
+                if patterns[index].step(byte) {
+                    let start = position &- patterns[index].length
+                    match = min(match ?? start, start)
+                }
+                partial = min(partial, position &- patterns[index].matched)
+            }
+            // 2. A match that no partial one precedes has won.
+            if let match, match <= partial {
+                isComplete = true
+                self.emit(match, emit)
                 held = []
-                for i in stops.indices { stops[i].matched = 0 }
                 return true
             }
         }
-        release(held.count - (stops.map(\.matched).max() ?? 0), emit)
+        guard !bytes.isEmpty else { return false }
+
+        // 3. What no partial match holds is certain.
+        self.emit(characterBoundary(partial), emit)
         return false
     }
 
-    /// Emits what was held back for a stop that did not come.
-    public mutating func flush(emit: (UnsafeRawBufferPointer) -> Void) {
-        release(held.count, emit)
-        for i in stops.indices { stops[i].matched = 0 }
+    /// The end of the text: emits what was held back, up to a complete stop string if there is
+    /// one, and returns whether there is. The matcher then stands at the start of a new text,
+    /// unless a stop string was found.
+    @discardableResult
+    public mutating func flush(emit: (UnsafeRawBufferPointer) -> Void) -> Bool {
+        if isComplete { return true }
+        isComplete = match != nil
+        self.emit(match ?? held.count, emit)
+        held = []
+        match = nil
+        for index in patterns.indices { patterns[index].restart() }
+        return isComplete
     }
 
-    private mutating func release(_ count: Int, _ emit: (UnsafeRawBufferPointer) -> Void) {
+    /// Emits and forgets the first `count` held bytes.
+    private mutating func emit(_ count: Int, _ emit: (UnsafeRawBufferPointer) -> Void) {
         guard count > 0 else { return }
         held.withUnsafeBytes { emit(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         held.removeFirst(count)
+        if let match { self.match = match &- count }
     }
+
+    /// `end`, or the start of the character in `held` that a cut at `end` would divide.
+    private func characterBoundary(_ end: Int) -> Int {
+        var start = end
+        while start > 0, end &- start < 4 {
+            start &-= 1
+            if held[start] & 0xC0 == 0x80 { continue }  // not the first byte of a character
+            let length =
+                switch held[start] {
+                case 0xC2...0xDF: 2
+                case 0xE0...0xEF: 3
+                case 0xF0...0xF4: 4
+                default: 1
+                }
+            return start &+ length > end ? start : end
+        }
+        return end
+    }
+}
+
+/// One stop string and how much of it the text ends with.
+private struct Pattern: Sendable {
+    private let bytes: [UInt8]
+    /// (length + 1) by matched bytes: the longest proper prefix that is also an end of them.
+    private let fallback: [Int]
+    private(set) var matched = 0
+
+    var length: Int { bytes.count }
+
+    /// `bytes` is not empty.
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        var fallback = [0, 0]
+        fallback.reserveCapacity(bytes.count &+ 1)
+        var border = 0
+        for byte in bytes.dropFirst() {
+            while border > 0, bytes[border] != byte { border = fallback[border] }
+            if bytes[border] == byte { border &+= 1 }
+            fallback.append(border)
+        }
+        self.fallback = fallback
+    }
+
+    /// Takes one byte; true if the string ends with it. Then `matched` is already what can
+    /// become the next match.
+    mutating func step(_ byte: UInt8) -> Bool {
+        while matched > 0, bytes[matched] != byte { matched = fallback[matched] }
+        if bytes[matched] == byte { matched &+= 1 }
+        guard matched == bytes.count else { return false }
+        matched = fallback[matched]
+        return true
+    }
+
+    mutating func restart() { matched = 0 }
 }

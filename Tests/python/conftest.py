@@ -1,0 +1,46 @@
+import os
+from pathlib import Path
+
+import pytest
+
+import llama2swift
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "Tests" / "fixtures"
+SHARED = Path(os.environ.get("LLAMA2SWIFT_SHARED", ROOT.parent / "shared" / "data"))
+
+
+def shared(name: str) -> Path:
+    """A file of the shared data that is not part of the project."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smollm2_path() -> str:
+    path = os.environ.get("LLAMA2SWIFT_MODEL", "")
+    if not path:
+        pytest.skip("the real model is not in the cache and could not be fetched")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smollm2(smollm2_path):
+    return llama2swift.Model(smollm2_path)
+
+
+@pytest.fixture(scope="session")
+def stories_path() -> str:
+    return str(FIXTURES / "stories260K.bin")
+
+
+@pytest.fixture(scope="session")
+def stories(stories_path):
+    return llama2swift.Model(stories_path)
+
+
+@pytest.fixture(scope="session")
+def greedy():
+    return llama2swift.Sampler(temperature=0)

@@ -1,0 +1,319 @@
+"""Contexts as a host sees them: all or nothing, limits, cancel, threads, life."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import llama2swift
+from llama2swift.errors import (
+    BadHandleError,
+    BusyError,
+    CancelledError,
+    ContextFullError,
+    FormatError,
+    InputOutputError,
+    InvalidArgumentError,
+    InvalidTokenError,
+    NoLogitsError,
+    OutOfRangeError,
+)
+
+TOKENS = list(range(10, 60))
+
+
+def state(context) -> tuple:
+    """What must survive a failure: lengths and the bytes of the logits."""
+    return context.sequence_length(), context.logits().tobytes()
+
+
+def next_logits(context) -> bytes:
+    context.eval([7])
+    return context.logits().tobytes()
+
+
+@pytest.fixture
+def context(stories):
+    with stories.context(length=100, threads=2) as context:
+        yield context
+
+
+def test_context_full_says_the_numbers_and_changes_nothing(stories):
+    with stories.context(length=64) as context, stories.context(length=64) as undisturbed:
+        for c in (context, undisturbed):
+            c.eval(TOKENS)
+        before = state(context)
+        with pytest.raises(ContextFullError, match="15 more tokens.*50 of 64"):
+            context.eval(TOKENS[:15])
+        assert state(context) == before
+        assert next_logits(context) == next_logits(undisturbed)
+        context.eval(TOKENS[:13])
+        assert context.sequence_length() == 64
+        with pytest.raises(ContextFullError):
+            context.eval([1])
+
+
+@pytest.mark.parametrize("layer", range(5))
+@pytest.mark.parametrize("batch_size", [16, 256])
+def test_cancel_at_any_layer_changes_nothing(stories, layer, batch_size):
+    with stories.context(batch_size=batch_size, threads=2) as context, stories.context() as undisturbed:
+        for c in (context, undisturbed):
+            c.eval(TOKENS)
+        before, asked = state(context), 0
+
+        def cancel():
+            nonlocal asked
+            asked += 1
+            return asked > layer + (5 if batch_size == 16 else 0)  # in the second pass of three, or in the only one
+
+        context.set_cancel(cancel)
+        with pytest.raises(CancelledError):
+            context.eval(TOKENS)
+        context.set_cancel(None)
+        assert state(context) == before
+        assert next_logits(context) == next_logits(undisturbed)
+
+
+def test_wrong_tokens_and_sequences_change_nothing(context):
+    context.eval(TOKENS)
+    before = state(context)
+    for wrong in ([-1], [1, 512], [2**31 - 1], [5, 6, 2**40]):
+        with pytest.raises(InvalidTokenError, match="vocabulary of 512"):
+            context.eval(wrong)
+    for sequence in (-1, 1, 2**31 - 1):
+        with pytest.raises(OutOfRangeError, match="sequence"):
+            context.eval_batch([(1, 0, True), (1, sequence, True)])
+    with pytest.raises(InvalidArgumentError):
+        context.eval([])
+    for length in (-1, 51, 2**62):
+        with pytest.raises(OutOfRangeError, match="50 positions"):
+            context.truncate(length)
+    assert state(context) == before
+
+
+def test_removing_a_tail_goes_back_in_time(context):
+    context.eval(TOKENS)
+    expected = context.logits().tobytes()
+    context.eval([1, 2, 3] * 10)
+    context.truncate(30)
+    with pytest.raises(NoLogitsError):
+        context.logits()
+    context.eval(TOKENS[30:])
+    assert context.logits().tobytes() == expected
+    context.reset()
+    assert context.sequence_length() == 0
+    context.eval(TOKENS)
+    assert context.logits().tobytes() == expected
+
+
+def test_rows_are_those_that_asked(stories):
+    with stories.context(sequences=2) as context:
+        context.eval(TOKENS, all_logits=True)
+        every = context.logits().copy()
+        context.reset()
+        context.eval_batch([(t, 0, i % 7 == 3) for i, t in enumerate(TOKENS)])
+        assert context.logits().tobytes() == every[3::7].tobytes()
+        context.eval_batch([(1, 1, False)])
+        with pytest.raises(NoLogitsError):
+            context.logits()
+
+
+def test_logits_stay_valid_or_refuse(context):
+    context.eval(TOKENS)
+    view = context.logits()[100:110]
+    values = view.copy()
+    for call in (lambda: context.eval([1]), context.reset, lambda: context.truncate(1), context.close):
+        with pytest.raises(BufferError):
+            call()
+    assert not view.flags.writeable and (view == values).all()
+    del view
+    context.eval([1])
+
+
+def test_logits_outlive_the_name_of_the_context(stories):
+    context = stories.context()
+    context.eval(TOKENS)
+    view = context.logits()
+    values = view.copy()
+    del context
+    gc.collect()
+    other = stories.context()
+    other.eval(TOKENS[::-1])
+    assert (view == values).all()
+
+
+def test_closed_objects_are_refused(stories_path):
+    model = llama2swift.Model(stories_path)
+    context, sampler = model.context(), llama2swift.Sampler()
+    context.close()
+    sampler.close()
+    with pytest.raises(BadHandleError, match="freed"):
+        context.eval([1])
+    living = model.context()
+    model.close()
+    with pytest.raises(BadHandleError):
+        model.tokenize("x")
+    living.eval([1])  # a context keeps its model alive
+    with pytest.raises(BadHandleError):
+        living.sample(sampler)
+
+
+def test_a_second_thread_is_refused(stories):
+    with stories.context() as context:
+        inside, go_on, problem = threading.Event(), threading.Event(), []
+
+        def cancel():
+            inside.set()
+            go_on.wait(10)
+
+        context.set_cancel(cancel)
+        worker = threading.Thread(target=context.eval, args=(TOKENS,))
+        worker.start()
+        assert inside.wait(10)
+        for call in (lambda: context.eval([1]), context.reset, lambda: context.sequence_length()):
+            try:
+                call()
+            except BusyError as error:
+                problem.append(error)
+        go_on.set()
+        worker.join()
+        assert len(problem) == 3
+        assert context.sequence_length() == len(TOKENS)
+
+
+def threads_of_this_process() -> list[str]:
+    names = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            names.append(open(f"/proc/self/task/{task}/comm").read().strip())
+        except FileNotFoundError:
+            pass
+    return names
+
+
+def test_threads_are_named_and_end_with_the_context(stories):
+    before = len(threads_of_this_process())
+    with stories.context(threads=5) as context:
+        context.eval([1])
+        assert {f"llama2-{i}" for i in range(1, 5)} <= set(threads_of_this_process())
+    assert len(threads_of_this_process()) == before
+
+
+def test_default_threads_are_the_cpus_of_this_process(stories):
+    code = (
+        "import os, sys, llama2swift; os.sched_setaffinity(0, {0}); "
+        "print(llama2swift.Model(sys.argv[1]).context().info.threads)"
+    )
+    out = subprocess.run([sys.executable, "-c", code, stories_file(stories)], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "1"
+    assert stories.context().info.threads == len(os.sched_getaffinity(0))
+
+
+def stories_file(_):
+    from conftest import FIXTURES
+
+    return str(FIXTURES / "stories260K.bin")
+
+
+def test_an_idle_context_uses_no_cpu(smollm2):
+    with smollm2.context(threads=4, length=64) as context:
+        context.eval([1, 2, 3])
+        time.sleep(0.1)
+        start = time.process_time()
+        time.sleep(1)
+        assert time.process_time() - start < 0.05
+
+
+def test_create_and_free_leave_nothing_behind(stories_path):
+    def once():
+        with llama2swift.Model(stories_path) as model, model.context(threads=3) as context:
+            context.eval(TOKENS)
+            context.sample(llama2swift.Sampler())
+
+    def resident():
+        return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+    for _ in range(50):
+        once()
+    gc.collect()
+    memory, files, threads = resident(), len(os.listdir("/proc/self/fd")), len(threads_of_this_process())
+    for _ in range(300):
+        once()
+    gc.collect()
+    assert resident() - memory < 4 << 20
+    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(threads_of_this_process()) == threads
+
+
+def test_preflight_says_what_a_context_takes(smollm2, smollm2_path):
+    for options in (dict(length=512), dict(length=2048, kv="f32", sequences=4), dict(length=64, batch_size=32)):
+        memory = llama2swift.preflight(smollm2_path, threads=2, **options)
+        with smollm2.context(threads=2, **options) as context:
+            assert context.info.memory_bytes == memory.kv_bytes + memory.work_bytes + memory.logits_bytes
+        assert memory.model_bytes == os.path.getsize(smollm2_path)
+
+
+def test_preflight_of_the_impossible_allocates_nothing(smollm2, smollm2_path):
+    options = dict(length=1 << 24, sequences=1024, kv="f32")
+    assert llama2swift.preflight(smollm2_path, **options).total > 1 << 38
+
+
+def test_wrong_options_are_refused(stories):
+    for options in (dict(length=2**31), dict(threads=2000), dict(sequences=2000), dict(batch_size=5000)):
+        with pytest.raises(InvalidArgumentError, match="expected"):
+            stories.context(**options)
+    for options in (dict(length=-1), dict(kv="f8"), dict(kernels="neon")):
+        with pytest.raises(ValueError):
+            stories.context(**options)
+
+
+def test_files_that_are_no_models_are_refused(tmp_path):
+    with pytest.raises(InputOutputError, match="No such file"):
+        llama2swift.Model(tmp_path / "absent.gguf")
+    with pytest.raises(InputOutputError, match="regular"):
+        llama2swift.Model(tmp_path)
+    for name, content in (("empty", b""), ("text", b"hello " * 100), ("zip", b"PK\x03\x04" + bytes(100))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FormatError, match=name):
+            llama2swift.Model(tmp_path / name)
+
+
+def test_the_interpreter_ends_quietly(stories_path):
+    code = """
+import sys, llama2swift
+model = llama2swift.Model(sys.argv[1])
+context, sampler = model.context(), llama2swift.Sampler(seed=3)
+context.eval([1]); logits = context.logits()
+other = model.context()
+pieces = other.generate("Once", sampler, max_tokens=200)
+print(next(pieces))
+"""
+    for ending in ("", "sys.exit(0)", "import os; del model, context"):
+        done = subprocess.run([sys.executable, "-c", code + ending, stories_path], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_struct_sizes_are_checked_when_the_library_loads():
+    code = "from llama2swift import _structs as S\nS.Message._fields_ \nclass M(S.C.Structure): _fields_ = [('a', S.u32)]\nS.NUMBERS[11] = M\nimport llama2swift"
+    preload = "import importlib.util, sys, types, pathlib\n" "spec = importlib.util.find_spec('llama2swift')\n"
+    code = (
+        preload
+        + "package = types.ModuleType('llama2swift'); package.__path__ = list(spec.submodule_search_locations)\n"
+        + "sys.modules['llama2swift'] = package\n"
+        + "from llama2swift import _structs as S\n"
+        + "class M(S.C.Structure): _fields_ = [('a', S.u32)]\n"
+        + "S.NUMBERS[11] = M\n"
+        + "import llama2swift._library\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode != 0 and "different versions" in done.stderr
+
+
+def test_float_values_are_finite(context):
+    context.eval(TOKENS, all_logits=True)
+    assert np.isfinite(context.logits()).all()

@@ -1,0 +1,155 @@
+"""The numeric contract: logits are the same bits, whatever runs beside them and however they are computed."""
+
+import random
+import threading
+
+import numpy as np
+import pytest
+from tiny_gguf import shape_metadata, tensor_shapes, write_gguf
+
+import llama2swift
+
+KERNELS = llama2swift.kernels_available()
+
+
+def tokens_for(model, count, seed=5):
+    return np.random.default_rng(seed).integers(3, model.hyperparameters.vocabulary_size, count).tolist()
+
+
+def logits_of(model, tokens, splits=(), **options) -> bytes:
+    """The logits of every token, evaluated in pieces that end at `splits`."""
+    with model.context(**{"length": 512, "threads": 1} | options) as context:
+        out, first = [], 0
+        for end in [*splits, len(tokens)]:
+            context.eval(tokens[first:end], all_logits=True)
+            out.append(context.logits().tobytes())
+            first = end
+        return b"".join(out)
+
+
+@pytest.fixture(scope="module", params=["smollm2", "stories", "mixed"])
+def model(request, tmp_path_factory):
+    if request.param != "mixed":
+        return request.getfixturevalue(request.param)
+    return llama2swift.Model(mixed_types(tmp_path_factory.mktemp("mixed") / "mixed.gguf"))
+
+
+def mixed_types(path):
+    """A model with every block type in it; random bytes with finite scales."""
+    shape = dict(vocabulary=130, dim=256, layers=3, heads=4, heads_kv=2, hidden=512)
+    metadata = shape_metadata(**shape)
+    kinds = [(0, 1, 4), (1, 1, 2), (30, 1, 2), (2, 32, 18), (3, 32, 20), (8, 32, 34), (12, 256, 144), (14, 256, 210)]
+    random_bytes, number, tensors = np.random.default_rng(3), 0, {}
+    for name, s in tensor_shapes(metadata, shape["vocabulary"]).items():
+        if len(s) == 1:
+            tensors[name + ".weight"] = (0, s, np.ones(s, "<f4").tobytes())
+            continue
+        kind, elements, size = kinds[number % len(kinds)]
+        number += 1
+        values = random_bytes.standard_normal(s).astype("<f4") / s[1] ** 0.5
+        if kind == 0:
+            data = values.tobytes()
+        elif kind == 1:
+            data = values.astype("<f2").tobytes()
+        elif kind == 30:
+            data = (values.view("<u4") >> 16).astype("<u2").tobytes()
+        else:
+            blocks = random_bytes.integers(0, 256, (s[0] * s[1] // elements, size), dtype=np.uint8)
+            scale = np.array([0.003], "<f2").view(np.uint8)
+            for at in {2: (0,), 3: (0, 2), 8: (0,), 12: (0, 2), 14: (208,)}[kind]:
+                blocks[:, at : at + 2] = scale if kind != 14 else scale // 8
+            data = blocks.tobytes()
+        tensors[name + ".weight"] = (kind, s[::-1], data)
+    write_gguf(path, metadata, tensors)
+    return path
+
+
+@pytest.mark.parametrize("kv", ["f16", "f32"])
+def test_threads_do_not_matter(model, kv):
+    tokens = tokens_for(model, 70)
+    expected = logits_of(model, tokens, kv=kv)
+    assert np.isfinite(np.frombuffer(expected, "<f4")).all()
+    for threads in range(2, 9):
+        assert logits_of(model, tokens, threads=threads, kv=kv) == expected
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_kernels_do_not_matter(model, kernels):
+    count = 20 if kernels == "reference" else 140
+    tokens = tokens_for(model, count)
+    assert logits_of(model, tokens, kernels=kernels, threads=2) == logits_of(model, tokens, threads=2)
+
+
+@pytest.mark.parametrize("kernels", [k for k in KERNELS if k != "reference"])
+def test_splits_of_the_prompt_do_not_matter(model, kernels):
+    count = 30 if model.hyperparameters.block_count > 10 else 70
+    tokens = tokens_for(model, count)
+    expected = logits_of(model, tokens, kernels=kernels)
+    for split in range(1, count):
+        assert logits_of(model, tokens, [split], kernels=kernels, threads=2) == expected
+    dice = random.Random(7)
+    for _ in range(10):
+        splits = sorted(dice.sample(range(1, count), dice.randint(2, 8)))
+        assert logits_of(model, tokens, splits, kernels=kernels, threads=2) == expected
+    assert logits_of(model, tokens, range(1, count), kernels=kernels) == expected  # one by one
+    for batch_size in (1, 7, 64):
+        assert logits_of(model, tokens, kernels=kernels, batch_size=batch_size) == expected
+
+
+def test_neighbours_in_the_batch_do_not_matter(model):
+    dice = random.Random(11)
+    sequences = {s: tokens_for(model, 66 + s, seed=s) for s in range(5)}
+    alone = {s: logits_of(model, tokens) for s, tokens in sequences.items()}
+    with model.context(length=1024, sequences=5, threads=2) as context:
+        done = dict.fromkeys(sequences, 0)
+        got = {s: b"" for s in sequences}
+        while any(done[s] < len(t) for s, t in sequences.items()):
+            entries = []
+            for _ in range(dice.randint(1, 40)):
+                s = dice.randrange(5)
+                if done[s] < len(sequences[s]):
+                    entries.append((sequences[s][done[s]], s, True))
+                    done[s] += 1
+            if entries:
+                context.eval_batch(entries)
+                rows = np.atleast_2d(context.logits())
+                for (_, s, _), row in zip(entries, rows):
+                    got[s] += row.tobytes()
+                del rows, row
+        assert got == alone
+
+
+def test_place_in_the_cache_does_not_matter(model):
+    tokens = tokens_for(model, 100)
+    expected = logits_of(model, tokens)
+    with model.context(length=1024, sequences=3) as context:
+        # pages are taken in turns, given back, and taken again in another order
+        for s in (1, 2, 1, 2, 1):
+            context.eval_batch([(t, s, False) for t in tokens_for(model, 50, seed=s)])
+        context.truncate(10, 2)
+        context.eval(tokens[:40])
+        context.truncate(70, 1)
+        context.truncate(25, 0)
+        context.eval_batch([(t, 0, True) for t in tokens[25:]])
+        assert context.logits().tobytes() == expected[25 * len(expected) // 100 :]
+
+
+def test_two_contexts_at_once_do_not_matter(model):
+    tokens = tokens_for(model, 90)
+    expected = logits_of(model, tokens)
+    got = [b""] * 4
+
+    def work(i):
+        got[i] = logits_of(model, tokens, [i + 1, 50], threads=2)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert got == [expected] * 4
+
+
+def test_copied_file_gives_the_same(stories_path):
+    tokens = list(range(5, 60))
+    assert logits_of(llama2swift.Model(stories_path, copy=True), tokens) == logits_of(llama2swift.Model(stories_path), tokens)
