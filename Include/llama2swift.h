@@ -259,7 +259,8 @@ typedef struct llama2_message {
 int32_t llama2_chat_encode(const llama2_model *model, const llama2_message *messages, size_t count,
                            uint32_t flags, int32_t *tokens, size_t capacity, size_t *needed);
 
-/* The name of that format: "llama2", "chatml", or "" if the template is absent or unknown.
+/* The name of that format: "llama2", "chatml", or "" if the template is unknown. A SentencePiece vocabulary
+   without a template is taken for Llama 2's, a byte-level one for none.
    Returns OK, BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
 int32_t llama2_chat_format(const llama2_model *model, char *text, size_t capacity, size_t *needed);
 

@@ -125,9 +125,10 @@ struct GGUFFile {
             guard let type = BlockType(rawValue: number) else {
                 throw Llama2Error(.unsupported, "tensor \(name) has type number \(number) before offset \(reader.offset), which this version does not know")
             }
-            guard let rowBytes = type.rowBytes(shape[0]) else {
+            guard shape[0] % type.elements == 0 else {
                 throw Llama2Error(.corrupt, "tensor \(name) has rows of \(shape[0]) weights, not a whole number of \(type.name) blocks of \(type.elements)")
             }
+            let rowBytes = try checkedMultiply(shape[0] / type.elements, type.bytes, "bytes of a row of tensor \(name)")
             _ = try checkedMultiply(rows, shape[0], "weights of tensor \(name)")
             size = try checkedMultiply(rows, rowBytes, "bytes of tensor \(name)")
             offset = try checkedInt(try reader.number(UInt64.self, "offset of tensor \(name)"), "offset of tensor \(name)")

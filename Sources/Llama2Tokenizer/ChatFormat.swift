@@ -28,17 +28,13 @@ extension Tokenizer {
     public func encodeChat(
         _ messages: [(role: String, content: UnsafeRawBufferPointer)], addGenerationPrompt: Bool
     ) throws(Llama2Error) -> [Int32] {
-        let format: ChatFormat
-        if let chatFormat {
-            format = chatFormat
-        } else if let chatTemplate {
+        guard let format = chatFormat else {
+            guard let chatTemplate else {
+                throw Llama2Error(.unknownTemplate, "the model has no chat template, and its vocabulary names no format")
+            }
             var start = ""
             for scalar in chatTemplate.unicodeScalars.prefix(60) { start.unicodeScalars.append(scalar) }
             throw Llama2Error(.unknownTemplate, "no known chat format; the template begins: \(start)")
-        } else if isSentencePiece {
-            format = .llama2
-        } else {
-            throw Llama2Error(.unknownTemplate, "the model has no chat template, and its vocabulary names no format")
         }
         guard let last = messages.last else { throw Llama2Error(.invalidArgument, "the dialog has no messages") }
         if addGenerationPrompt, last.role == "assistant" {

@@ -13,7 +13,8 @@ public final class Tokenizer: Sendable {
     /// Whether the model expects BOS before a text.
     public let addsBOS: Bool
     public let chatTemplate: String?
-    /// The format that `chatTemplate` was recognised as.
+    /// The format that `chatTemplate` was recognised as. A SentencePiece vocabulary without a template is taken
+    /// for Llama 2's, whose older files have none.
     public let chatFormat: ChatFormat?
 
     let addsSpacePrefix: Bool
@@ -86,7 +87,11 @@ public final class Tokenizer: Sendable {
         self.pieces = pieces
         pieceOffsets = offsets
         chatTemplate = d.chatTemplate
-        chatFormat = d.chatTemplate.flatMap { ChatFormat(template: Array($0.utf8)) }
+        if let template = d.chatTemplate {
+            chatFormat = ChatFormat(template: Array(template.utf8))
+        } else {
+            chatFormat = isSentencePiece ? .llama2 : nil
+        }
     }
 
     /// Whether generation ends with `token`: EOS, end of turn, or a control token of such a name.

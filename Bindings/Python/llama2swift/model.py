@@ -103,7 +103,7 @@ class Model:
 
     @property
     def chat_format(self) -> str:
-        """"llama2", "chatml", or "" if the chat template is absent or unknown."""
+        """"llama2", "chatml", or "" if the chat template is unknown."""
         return lib.call_text("chat_format", self._handle).decode()
 
     # Tokens

@@ -1,0 +1,306 @@
+"""Every function of the header with every argument wrong: the status is written down, and nothing crashes.
+
+A function or parameter that the header gains without rows here fails the first test.
+"""
+
+import ctypes as C
+import math
+
+import pytest
+from header import functions
+
+import llama2swift
+from llama2swift import _library as lib
+from llama2swift import _structs as S
+
+OK, NULL, INVALID, BAD, STRUCT, RANGE, SMALL, TOKEN, MISSING = 0, -1, -2, -3, -4, -5, -6, -7, -8
+IO, FORMAT, UNSUPPORTED, FULL, NO_LOGITS = -21, -40, -42, -60, -63
+HUGE = 2**64 - 1
+
+
+class Options:
+    """A struct with one field changed, or a size that is wrong, or content behind what the library knows."""
+
+    def __init__(self, kind, struct_size=None, tail=b"", **fields):
+        raw = S.sized(kind)
+        for name, value in fields.items():
+            setattr(raw, name, value)
+        if struct_size is not None:
+            raw.struct_size = struct_size
+        elif tail:
+            raw.struct_size = C.sizeof(kind) + len(tail)
+        self.buffer = C.create_string_buffer(bytes(raw) + tail + bytes(4096))
+        self.kept = fields
+
+    def pointer(self):
+        return C.cast(self.buffer, C.c_void_p)
+
+
+def sizes(kind):
+    """The rows that every struct with struct_size has."""
+    known = C.sizeof(kind)
+    return [
+        (Options(kind, 0), STRUCT), (Options(kind, 3), STRUCT), (Options(kind, known - 1), STRUCT),
+        (Options(kind, 2**32 - 1), STRUCT), (Options(kind, tail=bytes(64)), OK),
+    ]  # fmt: skip
+
+
+def inputs(kind, **wrong):
+    return [
+        *sizes(kind), (Options(kind, tail=b"\0\1"), STRUCT),
+        *[(Options(kind, **{name: value}), status) for name, (value, status) in wrong.items()],
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(stories_path, tmp_path_factory):
+    """Living handles of every kind, a freed one, and values that are right for every parameter."""
+    model = llama2swift.Model(stories_path)
+    context = model.context(length=64, sequences=2)
+    sampler = llama2swift.Sampler(temperature=0)
+    decoder = C.c_void_p()
+    lib.call("decoder_create", model._handle, 0, C.byref(decoder), None, 0)
+    gone = model.context()
+    gone.close()
+    text = tmp_path_factory.mktemp("arguments") / "text.gguf"
+    text.write_text("not a model")
+    out = C.create_string_buffer(1 << 16)
+    keep = [model, context, sampler, decoder, text]
+    return dict(
+        model=model._handle, context=context._handle, sampler=sampler._handle, decoder=decoder.value, freed=gone._handle,
+        path=stories_path.encode(), text=str(text).encode(), out=C.cast(out, C.c_void_p), keep=keep + [out],
+        tokens=(C.c_int32 * 4)(1, 2, 3, 4), wrong_tokens=(C.c_int32 * 2)(1, 512), negative=(C.c_int32 * 1)(-1),
+    )  # fmt: skip
+
+
+ANY_HANDLE = [(None, NULL), ("freed", BAD), (0x1234, BAD), (HUGE, BAD)]
+
+
+def handle(kind):
+    others = [k for k in ("model", "context", "sampler", "decoder") if k != kind]
+    return ANY_HANDLE + [(o, BAD) for o in others]
+
+
+def entries(*rows):
+    return (S.BatchEntry * len(rows))(*(S.BatchEntry(*r) for r in rows))
+
+
+def message(role, content, role_length=None, content_length=None):
+    r, c = len(role or b""), len(content or b"")
+    return (S.Message * 1)(S.Message(role, r if role_length is None else role_length, content, c if content_length is None else content_length))
+
+
+def bias(token, value):
+    return C.pointer(S.LogitBias(token, value))
+
+
+stop = C.pointer(S.Text(b"\xff", 1))
+long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
+
+model, context, sampler, decoder = (handle(k) for k in ("model", "context", "sampler", "decoder"))
+model_options = inputs(S.ModelOptions, flags=(2, INVALID))
+context_options = inputs(
+    S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
+    batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID),
+)  # fmt: skip
+sampler_options = inputs(
+    S.SamplerOptions, flags=(2, INVALID), temperature=(-1, RANGE), top_p=(1.5, RANGE), min_p=(1.5, RANGE),
+    repetition_penalty=(-1, RANGE), frequency_penalty=(math.inf, RANGE), presence_penalty=(math.nan, INVALID),
+    penalty_last_n=(-2, RANGE), logit_bias_count=(HUGE, INVALID),
+) + [
+    (Options(S.SamplerOptions, temperature=math.nan), INVALID), (Options(S.SamplerOptions, top_k=2**31 - 1), OK),
+    (Options(S.SamplerOptions, logit_bias_count=1), NULL),
+    (Options(S.SamplerOptions, logit_bias=bias(-1, 0), logit_bias_count=1), RANGE),
+    (Options(S.SamplerOptions, logit_bias=bias(1, math.nan), logit_bias_count=1), INVALID),
+]  # fmt: skip
+generate_options = inputs(S.GenerateOptions, flags=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
+    (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
+    (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
+    (Options(S.GenerateOptions, prompt_count=HUGE), INVALID),
+]  # fmt: skip
+paths = [(None, NULL), (b"/nowhere/model.gguf", IO), (b"", IO), (b"/", IO), ("text", FORMAT), (b"\xff\xfe", IO)]
+out_text = dict(text=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=[(None, NULL)])
+out_tokens = dict(tokens=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=[(None, NULL)])
+error = dict(error=[(None, OK)], error_capacity=[(0, OK), (1, OK), (HUGE, OK)])
+new = [(None, NULL)]
+counts = [(HUGE, INVALID), (2**63, INVALID)]
+
+# What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
+CALLS = {
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (15, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
+    "llama2_model_load": (
+        dict(path="path", options=None, model="out", error=None, error_capacity=0),
+        dict(path=paths, options=[(None, OK), *model_options], model=new, **error),
+    ),
+    "llama2_model_hyperparameters": (
+        dict(model="model", values=Options(S.Hyperparameters)), dict(model=model, values=[(None, NULL), *sizes(S.Hyperparameters)])),
+    "llama2_model_description": (dict(model="model", text="out", capacity=1000, needed="out2"), dict(model=model, **out_text)),
+    "llama2_model_metadata_count": (dict(model="model", count="out"), dict(model=model, count=new)),
+    "llama2_model_metadata_key": (
+        dict(model="model", index=0, text="out", capacity=1000, needed="out2"),
+        dict(model=model, index=[(1000, RANGE), (HUGE, RANGE)], **out_text),
+    ),
+    "llama2_model_metadata": (
+        dict(model="model", key=b"general.architecture", key_length=20, text="out", capacity=1000, needed="out2"),
+        dict(model=model, key=[(None, NULL), (b"x" * 20, MISSING), (b"\xff" * 20, MISSING)], key_length=[(0, MISSING), (5, MISSING), *counts], **out_text),
+    ),
+    "llama2_tokenize": (
+        dict(model="model", text=b"hello there", text_length=11, flags=0, tokens="out", capacity=100, count="out2"),
+        dict(model=model, text=[(None, NULL), (b"\xff\xfe\0 \x80.......", OK)], text_length=[(0, OK), (HUGE, INVALID), (2**40, INVALID)],
+             flags=[(8, INVALID), (2**31, INVALID)], tokens=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], count=new),
+    ),
+    "llama2_detokenize": (
+        dict(model="model", tokens="tokens", count=4, flags=0, text="out", capacity=1000, length="out2"),
+        dict(model=model, tokens=[(None, NULL), ("wrong_tokens4", TOKEN)], count=[(0, OK), *counts], flags=[(2, INVALID)], text=[(None, NULL)],
+             capacity=[(0, SMALL)], length=new),
+    ),
+    "llama2_token_piece": (
+        dict(model="model", token=300, flags=0, text="out", capacity=100, needed="out2"),
+        dict(model=model, token=[(-1, TOKEN), (512, TOKEN), (2**31 - 1, TOKEN)], flags=[(2, INVALID)], text=[(None, NULL)], capacity=[(0, SMALL)], needed=new),
+    ),
+    "llama2_token_is_end": (dict(model="model", token=2, is_end="out"), dict(model=model, token=[(-1, TOKEN), (512, TOKEN)], is_end=new)),
+    "llama2_model_special_tokens": (
+        dict(model="model", tokens=Options(S.SpecialTokens)), dict(model=model, tokens=[(None, NULL), *sizes(S.SpecialTokens)])),
+    "llama2_chat_encode": (
+        dict(model="model", messages=message(b"user", b"hi"), count=1, flags=0, tokens="out", capacity=1000, needed="out2"),
+        dict(model=model, messages=[(None, NULL), (message(None, b"hi", 4), NULL), (message(b"user", None, None, 5), NULL), (message(b"user", b"hi", HUGE), INVALID),
+             (message(b"x" * 65, b"hi"), INVALID)], count=[(0, INVALID), (2**21, INVALID), (HUGE, INVALID)], flags=[(2, INVALID)], tokens=[(None, NULL)],
+             capacity=[(0, SMALL)], needed=new),
+    ),
+    "llama2_chat_format": (dict(model="model", text="out", capacity=100, needed="out2"), dict(model=model, **out_text)),
+    "llama2_decoder_create": (
+        dict(model="model", flags=0, decoder="out", error=None, error_capacity=0), dict(model=model, flags=[(4, INVALID)], decoder=new, **error)),
+    "llama2_decoder_append": (
+        dict(decoder="decoder", token=300, text="out", capacity=100, length="out2"),
+        dict(decoder=decoder, token=[(-1, TOKEN), (512, TOKEN)], text=[(None, NULL)], capacity=[(0, SMALL)], length=new),
+    ),
+    "llama2_decoder_finish": (
+        dict(decoder="decoder", text="out", capacity=100, length="out2"), dict(decoder=decoder, text=[(None, NULL)], capacity=[(0, OK)], length=new)),
+    "llama2_preflight": (
+        dict(path="path", model_options=None, context_options=None, memory=Options(S.Memory), error=None, error_capacity=0),
+        dict(path=paths, model_options=[(None, OK), *model_options], context_options=[(None, OK), *context_options], memory=[(None, NULL), *sizes(S.Memory)], **error),
+    ),
+    "llama2_context_create": (
+        dict(model="model", options=None, context="out", error=None, error_capacity=0),
+        dict(model=model, options=[(None, OK), *context_options], context=new, **error),
+    ),
+    "llama2_context_get_info": (dict(context="context", info=Options(S.ContextInfo)), dict(context=context, info=[(None, NULL), *sizes(S.ContextInfo)])),
+    "llama2_context_reset": (dict(context="context"), dict(context=context)),
+    "llama2_context_set_cancel": (dict(context="context", callback=lib.CancelCallback(0), user_data=None), dict(context=context, callback=[(lib.CancelCallback(0), OK)], user_data=[(1, OK)])),
+    "llama2_eval": (
+        dict(context="context", tokens="tokens", count=4),
+        dict(context=context, tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)], count=[(0, INVALID), (65, FULL), (2**40, FULL), *counts]),
+    ),
+    "llama2_eval_batch": (
+        dict(context="context", entries=entries((1, 0, 1)), count=1),
+        dict(context=context, entries=[(None, NULL), (entries((-1, 0, 1)), TOKEN), (entries((512, 0, 1)), TOKEN), (entries((1, 2, 1)), RANGE),
+             (entries((1, -1, 1)), RANGE), (entries((1, 0, 2)), INVALID)], count=[(0, INVALID), (65, FULL), (2**40, FULL), *counts]),
+    ),
+    "llama2_logits_rows": (dict(context="context", rows="out"), dict(context=context, rows=new)),
+    "llama2_logits": (
+        dict(context="context", row=0, logits="out", count="out2"),
+        dict(context=context, row=[(1, NO_LOGITS), (HUGE, NO_LOGITS), (2**63, NO_LOGITS)], logits=new, count=new),
+    ),
+    "llama2_sequence_length": (dict(context="context", sequence=0, length="out"), dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (2**31 - 1, RANGE)], length=new)),
+    "llama2_sequence_remove": (
+        dict(context="context", sequence=0, length=0), dict(context=context, sequence=[(-1, RANGE), (2, RANGE)], length=[(64, RANGE), (HUGE, RANGE)])),
+    "llama2_context_timings": (dict(context="context", timings=Options(S.Timings)), dict(context=context, timings=[(None, NULL), *sizes(S.Timings)])),
+    "llama2_sampler_create": (dict(options=None, sampler="out", error=None, error_capacity=0), dict(options=[(None, OK), *sampler_options], sampler=new, **error)),
+    "llama2_sampler_reset": (dict(sampler="sampler"), dict(sampler=sampler)),
+    "llama2_sampler_accept": (dict(sampler="sampler", token=1), dict(sampler=sampler, token=[(-1, TOKEN), (2**31 - 1, OK)])),
+    "llama2_sample": (dict(context="context", sampler="sampler", token="out"), dict(context=context, sampler=sampler, token=new)),
+    "llama2_generate": (
+        dict(context="context", sampler="sampler", options=Options(S.GenerateOptions, max_tokens=2), callback=lib.PieceCallback(0), user_data=None),
+        dict(context=context, sampler=sampler, options=[(None, OK), *generate_options], callback=[(lib.PieceCallback(0), OK)], user_data=[(1, OK)]),
+    ),
+}  # fmt: skip
+
+# Functions that cannot fail: any argument at all.
+TOTAL = {
+    "llama2_version": [()], "llama2_last_error": [()],
+    "llama2_status_string": [(0,), (-1,), (1,), (-(2**31),), (2**31 - 1,)],
+    "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
+    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder")},
+    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate")},
+}  # fmt: skip
+
+
+def test_every_function_and_parameter_has_its_rows():
+    declared = functions()
+    assert set(declared) == set(CALLS) | set(TOTAL)
+    for name, (_, rows) in CALLS.items():
+        assert list(rows) == declared[name], name
+        assert all(rows.values()), name
+
+
+def resolve(world, value):
+    if isinstance(value, Options):
+        return value.pointer()
+    if value == "out2":
+        return C.c_void_p(world["out"].value + 32768)
+    if value in ("wrong_tokens4", "negative4"):
+        return (C.c_int32 * 4)(1, 2, 3, 512 if value == "wrong_tokens4" else -1)
+    return world[value] if isinstance(value, str) else value
+
+
+def call(world, name, arguments):
+    function = getattr(lib._cdll, name)
+    saved = function.argtypes
+    function.argtypes = None  # raw: this test passes what no binding would
+    try:
+        raw = []
+        for key, value in arguments.items():
+            value = resolve(world, value)
+            if isinstance(value, int):
+                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length") or value > 2**32 or key in world["handles"]
+                value = C.c_uint64(value) if wide else C.c_uint32(value & 0xFFFFFFFF)
+            raw.append(value)
+        return function(*raw)
+    finally:
+        function.argtypes = saved
+
+
+ROWS = [
+    pytest.param(name, parameter, value, status, id=f"{name}-{parameter}-{number}")
+    for name, (_, rows) in CALLS.items()
+    for parameter, values in rows.items()
+    for number, (value, status) in enumerate(values)
+]
+
+
+@pytest.mark.parametrize("name, parameter, value, expected", ROWS)
+def test_wrong_argument_gives_its_status(world, name, parameter, value, expected):
+    world["handles"] = ("model", "context", "sampler", "decoder", "user_data")
+    lib.call("context_reset", world["context"])
+    lib.call("eval", world["context"], world["tokens"], 4)
+    right, _ = CALLS[name]
+    assert call(world, name, right) == OK
+    lib.call("context_reset", world["context"])
+    lib.call("eval", world["context"], world["tokens"], 4)
+    status = call(world, name, right | {parameter: value})
+    assert status == expected, lib.last_error()
+    if expected != OK:
+        assert lib.last_error()
+        length = C.c_size_t()
+        lib.call("sequence_length", world["context"], 0, C.byref(length))
+        assert length.value == 4  # nothing happened
+
+
+@pytest.mark.parametrize("name", TOTAL)
+def test_functions_that_cannot_fail_do_not(name):
+    function = getattr(lib._cdll, name)
+    saved, function.argtypes = getattr(function, "argtypes", None), None
+    try:
+        for arguments in TOTAL[name]:
+            raw = [C.c_uint64(a) if isinstance(a, int) and a > 2**31 else a for a in arguments]
+            result = function(*raw)
+            if name.endswith(("version", "status_string", "last_error")):
+                assert isinstance(result, bytes)
+    finally:
+        function.argtypes = saved
+
+
+def test_status_strings_are_total():
+    known = {lib._cdll.llama2_status_string(s) for s in range(-100, 1)}
+    assert b"unknown status" in known and len(known) >= 20
