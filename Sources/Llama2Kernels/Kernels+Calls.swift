@@ -30,15 +30,15 @@ extension Kernels {
         _ outStride: Int, _ scratch: UnsafeMutableRawPointer
     ) {
         multiplyQuantized_(
-            w.type.rawValue, w.data, w.rowBytes, w.rows, w.columns, first, end, a.q, a.scale, a.sum, tokens, out,
-            outStride, scratch)
+            w.type.rawValue, w.data, w.rowBytes, w.rows, w.columns, first, end, a.q, a.scale, a.corrections, tokens,
+            a.width, out, outStride, scratch)
     }
 
-    /// See `quantizeRow`. count is a multiple of 32.
-    public func quantize(
-        _ x: UnsafePointer<Float>, _ count: Int, _ q: UnsafeMutablePointer<Int8>, _ scale: UnsafeMutablePointer<Float>,
-        _ sum: UnsafeMutablePointer<Int32>
-    ) { quantize_(x, count, q, scale, sum) }
+    /// Columns `first ..< first + count` of token t of `a.f32`, (tokens, columns), to int8; both multiples of 32.
+    public func quantize(_ a: Activations, columns: Int, token t: Int, first: Int, count: Int) {
+        let w = a.width, o = ((t / w) &* (columns / 32) &+ first / 32) &* w &+ t % w
+        quantize_(a.f32 + (t &* columns &+ first), count, w, a.q + 32 &* o, a.scale + o, a.corrections + 4 &* o)
+    }
 
     public func rmsNorm(
         _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ count: Int, _ epsilon: Float,

@@ -88,7 +88,10 @@ struct I32x16 {
     /// What is exclusive-ored onto signed weight bytes before `addSignedDot` sees them,
     /// and the bias that this leaves in them.
     @inline(__always) static var signedFlip: UInt8 { 0 }
-    @inline(__always) static var signedBias: Int32 { 0 }
+    /// Where a sum over `addSignedDot` starts; c as `quantizeRow` writes it.
+    @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
+    /// Tokens that `multiplyQuantized` takes at once, 4 or 8.
+    @inline(__always) static var tokensInRegisters: Int { 4 }
 }
 
 /// No fast unpacking here: the plain one is the reference.

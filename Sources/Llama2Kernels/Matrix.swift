@@ -22,18 +22,31 @@ public struct Matrix: @unchecked Sendable, BitwiseCopyable {
 }
 
 /// The input of a multiplication, in both forms: floats for float weights, int8 for the others.
+/// The int8 form comes in tiles of `width` tokens that lie side by side: see `multiplyQuantized`.
 public struct Activations: BitwiseCopyable {
     public let f32: UnsafePointer<Float>  // (tokens, columns)
-    public let q: UnsafePointer<Int8>  // (tokens, columns)
-    public let scale: UnsafePointer<Float>  // (tokens, columns/32)
-    public let sum: UnsafePointer<Int32>  // (tokens, columns/32), packed: see quantizeRow
+    public let q: UnsafeMutablePointer<Int8>  // (tokens / width, columns / 32, width, 32)
+    public let scale: UnsafeMutablePointer<Float>  // (tokens / width, columns / 32, width)
+    public let corrections: UnsafeMutablePointer<Int32>  // (tokens / width, columns / 32, width, 4)
+    public let width: Int
 
     public init(
-        f32: UnsafePointer<Float>, q: UnsafePointer<Int8>, scale: UnsafePointer<Float>, sum: UnsafePointer<Int32>
+        f32: UnsafePointer<Float>, q: UnsafeMutablePointer<Int8>, scale: UnsafeMutablePointer<Float>,
+        corrections: UnsafeMutablePointer<Int32>, tokens: Int
     ) {
         self.f32 = f32
         self.q = q
         self.scale = scale
-        self.sum = sum
+        self.corrections = corrections
+        width = Activations.width(tokens)
+    }
+
+    /// Tiles of eight as soon as there are eight tokens.
+    public static func width(_ tokens: Int) -> Int { tokens >= 8 ? 8 : 1 }
+
+    /// Blocks that the int8 form of `tokens` tokens takes: whole tiles.
+    public static func blocks(_ tokens: Int, columns: Int) -> Int {
+        let w = width(tokens)
+        return (tokens + w - 1) / w * w * (columns / 32)
     }
 }

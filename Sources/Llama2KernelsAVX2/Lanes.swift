@@ -91,5 +91,6 @@ struct I32x16 {
         b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones))
     }
     @inline(__always) static var signedFlip: UInt8 { 0 }
-    @inline(__always) static var signedBias: Int32 { 0 }
+    @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
+    @inline(__always) static var tokensInRegisters: Int { 4 }
 }

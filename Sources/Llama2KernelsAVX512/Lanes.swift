@@ -46,5 +46,10 @@ struct I32x16 {
     /// The instruction takes unsigned weights: the sign bit is flipped, which adds 128.
     @inline(__always) mutating func addSignedDot(_ w: UnsafeRawPointer, _ a: UnsafeRawPointer) { addDot(w, a) }
     @inline(__always) static var signedFlip: UInt8 { 0x80 }
-    @inline(__always) static var signedBias: Int32 { 128 }
+    /// What undoes `addSignedDot`'s 128: -128 sum, c[0] being -8 sum.
+    @inline(__always) init(signedStart c: UnsafePointer<Int32>) {
+        v = _mm512_sllv_epi32(_mm512_set1_epi32(c[0]), _mm512_set1_epi32(4))
+    }
+    /// Tokens whose sums and accumulators the 32 registers hold.
+    @inline(__always) static var tokensInRegisters: Int { 8 }
 }

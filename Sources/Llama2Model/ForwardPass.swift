@@ -29,7 +29,7 @@ struct ForwardPass {
     let x, normed, q, k, v, attended, gate, up, product: UnsafeMutablePointer<Float>
     let quants: UnsafeMutablePointer<Int8>
     let scales: UnsafeMutablePointer<Float>
-    let sums: UnsafeMutablePointer<Int32>
+    let corrections: UnsafeMutablePointer<Int32>
     let rope: UnsafeMutablePointer<Float>
     let states: UnsafeMutablePointer<TokenState>
     let scratchBase: UnsafeMutablePointer<UInt8>
@@ -73,7 +73,7 @@ struct ForwardPass {
         product = work.floats(l.product)
         quants = work.piece(l.quants)
         scales = work.floats(l.scales)
-        sums = work.piece(l.sums)
+        corrections = work.piece(l.corrections)
         rope = work.floats(l.rope)
         states = work.piece(l.tokens)
         scratchBase = work.piece(l.scratch)
@@ -120,7 +120,7 @@ struct ForwardPass {
         normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
         barrier()
         // 2. q, k, v
-        let input = activations(normed)
+        let input = activations(normed, tokens)
         let panels = layer.q.panels &+ layer.k.panels &+ layer.v.panels
         let share = part(of: panels, thread, threads)
         multiply(layer.q, share, from: 0, input, q, shape.queryLength, thread)
@@ -138,7 +138,7 @@ struct ForwardPass {
             quantizeTokens(attended, shape.queryLength, thread, threads)
             barrier()
         }
-        addProduct(layer.attentionOutput, activations(attended), thread, threads)
+        addProduct(layer.attentionOutput, activations(attended, tokens), thread, threads)
         barrier()
     }
 
@@ -149,7 +149,7 @@ struct ForwardPass {
         // Pairs of panels, so that a thread owns whole blocks of 32 of the next input.
         let f = shape.feedForwardLength, pairs = part(of: (f &+ 31) / 32, thread, threads)
         let share = (2 &* pairs.lowerBound)..<(2 &* pairs.upperBound)
-        let input = activations(normed)
+        let input = activations(normed, tokens)
         multiply(layer.gate, share, from: 0, input, gate, f, thread)
         multiply(layer.up, share, from: 0, input, up, f, thread)
         let first = 32 &* pairs.lowerBound, count = min(32 &* pairs.upperBound, f) &- first
@@ -163,11 +163,13 @@ struct ForwardPass {
             if tokens >= threads {
                 quantizeTokens(gate, f, thread, threads)
             } else {
-                for t in 0..<tokens where count > 0 { quantize(gate, f, t, first, count) }
+                for t in 0..<tokens where count > 0 {
+                    kernels.quantize(activations(gate, tokens), columns: f, token: t, first: first, count: count)
+                }
             }
             barrier()
         }
-        addProduct(layer.down, activations(gate), thread, threads)
+        addProduct(layer.down, activations(gate, tokens), thread, threads)
     }
 
     /// The rows that asked: their norm, gathered, and the output matrix.
@@ -176,11 +178,11 @@ struct ForwardPass {
         for t in 0..<tokens where states[t].row >= 0 && states[t].row % threads == thread {
             let row = states[t].row
             kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, normed + row &* e)
-            if !output.type.isFloat { quantize(normed, e, row, 0, e) }
+            if !output.type.isFloat { kernels.quantize(activations(normed, rows), columns: e, token: row, first: 0, count: e) }
         }
         barrier()
         kernels.multiply(
-            output, panels: part(of: output.panels, thread, threads), activations(normed), tokens: rows, out: logits,
+            output, panels: part(of: output.panels, thread, threads), activations(normed, rows), tokens: rows, out: logits,
             outStride: shape.vocabularySize, scratch: scratch(thread))
     }
 
@@ -191,8 +193,9 @@ struct ForwardPass {
         (count &* thread / threads)..<(count &* (thread &+ 1) / threads)
     }
 
-    private func activations(_ input: UnsafeMutablePointer<Float>) -> Activations {
-        Activations(f32: input, q: quants, scale: scales, sum: sums)
+    /// The input of a multiplication for `count` tokens.
+    private func activations(_ input: UnsafeMutablePointer<Float>, _ count: Int) -> Activations {
+        Activations(f32: input, q: quants, scale: scales, corrections: corrections, tokens: count)
     }
 
     private func normalize(
@@ -202,7 +205,7 @@ struct ForwardPass {
         var t = thread
         while t < tokens {
             kernels.rmsNorm(x + t &* e, weight, e, shape.rmsEpsilon, normed + t &* e)
-            if quantized { quantize(normed, e, t, 0, e) }
+            if quantized { kernels.quantize(activations(normed, tokens), columns: e, token: t, first: 0, count: e) }
             t &+= threads
         }
     }
@@ -210,17 +213,9 @@ struct ForwardPass {
     private func quantizeTokens(_ input: UnsafeMutablePointer<Float>, _ width: Int, _ thread: Int, _ threads: Int) {
         var t = thread
         while t < tokens {
-            quantize(input, width, t, 0, width)
+            kernels.quantize(activations(input, tokens), columns: width, token: t, first: 0, count: width)
             t &+= threads
         }
-    }
-
-    /// Columns first ..< first + count of token t; both multiples of 32.
-    @inline(__always) private func quantize(
-        _ input: UnsafeMutablePointer<Float>, _ width: Int, _ t: Int, _ first: Int, _ count: Int
-    ) {
-        let o = t &* width &+ first, b = t &* (width / 32) &+ first / 32
-        kernels.quantize(input + o, count, quants + o, scales + b, sums + b)
     }
 
     /// The panels of `m` inside `share`, when the panels of `m` begin at number `from`.
@@ -295,7 +290,10 @@ struct ForwardPass {
                 query, group: group, headStride: stride, scale: scale, kPages: keys, vPages: values,
                 length: state.position &+ 1, halfPrecision: halfPrecision, out: result, scratch: base)
             for h in 0..<group { (attended + (offset &+ h &* d)).update(from: result + h &* stride, count: d) }
-            if quantized && groupsAreBlocks { quantize(attended, shape.queryLength, t, first, group &* d) }
+            if quantized && groupsAreBlocks {
+                kernels.quantize(
+                    activations(attended, tokens), columns: shape.queryLength, token: t, first: first, count: group &* d)
+            }
             job &+= threads
         }
     }

@@ -14,8 +14,7 @@ struct WorkMemory: ~Copyable {
         let attended: Int  // (T, query) F32
         let gate, up: Int  // (T, feedForward) F32
         let product: Int  // (T, embedding) F32: what is added to the residual stream
-        let quants: Int  // (T, widest input) int8
-        let scales, sums: Int  // (T, widest input / 32) F32, int32
+        let quants, scales, corrections: Int  // the int8 form of the widest input, see Activations
         let rope: Int  // (T, ropeDimension / 2, 2) F32
         let tokens: Int  // (T) TokenState
         let scratch: Int  // (threads, scratchStride) bytes
@@ -41,9 +40,10 @@ struct WorkMemory: ~Copyable {
             gate = try reserve(t * h.feedForwardLength, 4)
             up = try reserve(t * h.feedForwardLength, 4)
             product = try reserve(t * h.embeddingLength, 4)
-            quants = try reserve(t * widest, 1)
-            scales = try reserve(t * (widest / 32 + 1), 4)
-            sums = try reserve(t * (widest / 32 + 1), 4)
+            let blocks = Activations.blocks(t, columns: widest)
+            quants = try reserve(blocks, 32)
+            scales = try reserve(blocks, 4)
+            corrections = try reserve(blocks, 16)
             rope = try reserve(t * h.ropeDimension, 4)
             tokens = try reserve(t, MemoryLayout<TokenState>.stride)
             // per thread: the kernels' scratch, a group of padded queries and results, page pointers

@@ -64,23 +64,20 @@ func product(_ isa: Kernels.ISA, _ type: BlockType, _ data: [UInt8], rows: Int, 
     throws -> [Float]
 {
     let kernels = try Kernels.table(isa)
-    let blocks = columns / 32
-    let q = try AlignedBuffer<Int8>(count: tokens * columns, of: "q")
-    let scale = try AlignedBuffer<Float>(count: tokens * max(blocks, 1), of: "scale")
-    let sum = try AlignedBuffer<Int32>(count: tokens * max(blocks, 1), of: "sum")
+    let blocks = max(Activations.blocks(tokens, columns: columns), 1)
+    let q = try AlignedBuffer<Int8>(count: 32 * blocks, of: "q")
+    let scale = try AlignedBuffer<Float>(count: blocks, of: "scale")
+    let corrections = try AlignedBuffer<Int32>(count: 4 * blocks, of: "corrections")
     let scratch = try AlignedBuffer<UInt8>(count: Kernels.scratchBytes, of: "scratch")
     var out = [Float](repeating: -1, count: tokens * rows)
     x.withUnsafeBufferPointer { x in
+        let a = Activations(
+            f32: x.baseAddress!, q: q.pointer, scale: scale.pointer, corrections: corrections.pointer, tokens: tokens)
         if !type.isFloat {
-            for t in 0..<tokens {
-                kernels.quantize(
-                    x.baseAddress! + t * columns, columns, q.pointer + t * columns, scale.pointer + t * blocks,
-                    sum.pointer + t * blocks)
-            }
+            for t in 0..<tokens { kernels.quantize(a, columns: columns, token: t, first: 0, count: columns) }
         }
         data.withUnsafeBytes { data in
             let matrix = Matrix(data: data.baseAddress!, type: type, rows: rows, columns: columns)
-            let a = Activations(f32: x.baseAddress!, q: q.pointer, scale: scale.pointer, sum: sum.pointer)
             out.withUnsafeMutableBufferPointer { out in
                 let middle = matrix.panels / 2
                 for panels in [0..<middle, middle..<matrix.panels] {

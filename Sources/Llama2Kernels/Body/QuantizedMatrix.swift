@@ -8,35 +8,65 @@
 /// row; every (row, token) is this sequence of scalar operations in order of b, whatever the tile,
 /// the panel split or the vector width. Integer sums are exact, so their order is free.
 ///
-/// data: (rows, columns) blocks of `type`; q: (tokens, columns); s, sums: (tokens, columns/32), sums
-/// packed as `quantizeRow` writes them; out: (tokens, outStride). scratch: 16 KiB, 64-byte aligned.
+/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: 16 KiB, 64-byte aligned.
+/// q, s and c come in tiles of `width` tokens, 1 or 8, so that a tile's tokens lie side by side:
+/// q: (tokens/width, columns/32, width, 32), s: (tokens/width, columns/32, width),
+/// c: (tokens/width, columns/32, width, 4) as `quantizeRow` writes them.
+///
+/// Measured on Zen 4 at 8 tokens: 8 multiply-accumulates of integers, a multiplication and a fused
+/// multiply-add a block and token keep the two pipes that can do them busy; what else is needed comes
+/// ready-made from memory (c) or stays in registers for eight tokens.
 public func multiplyQuantized(
     _ type: UInt32, _ data: UnsafeRawPointer, _ rowBytes: Int, _ rows: Int, _ columns: Int, _ firstPanel: Int,
-    _ endPanel: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>, _ sums: UnsafePointer<Int32>, _ tokens: Int,
+    _ endPanel: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ width: Int,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ scratch: UnsafeMutableRawPointer
 ) {
+    let job = Job(
+        data: data, rowBytes: rowBytes, rows: rows, blocks: columns >> 5, firstPanel: firstPanel, endPanel: endPanel, q: q,
+        s: s, c: c, tokens: tokens, width: width, out: out, outStride: outStride, scratch: scratch)
     switch type {
-    case 2: multiplyPanels(2, data, rowBytes, rows, columns, firstPanel, endPanel, q, s, sums, tokens, out, outStride, scratch)
-    case 3: multiplyPanels(3, data, rowBytes, rows, columns, firstPanel, endPanel, q, s, sums, tokens, out, outStride, scratch)
-    case 8: multiplyPanels(8, data, rowBytes, rows, columns, firstPanel, endPanel, q, s, sums, tokens, out, outStride, scratch)
-    case 12: multiplyPanels(12, data, rowBytes, rows, columns, firstPanel, endPanel, q, s, sums, tokens, out, outStride, scratch)
-    default: multiplyPanels(14, data, rowBytes, rows, columns, firstPanel, endPanel, q, s, sums, tokens, out, outStride, scratch)
+    case 2: multiplyQ4_0(job)
+    case 3: multiplyQ4_1(job)
+    case 8: multiplyQ8_0(job)
+    case 12: multiplyQ4_K(job)
+    default: multiplyQ6_K(job)
     }
 }
 
-/// Tokens whose accumulators fit the scratch beside eight lane blocks.
+/// The operands of `multiplyQuantized`.
+private struct Job {
+    let data: UnsafeRawPointer, rowBytes: Int, rows: Int, blocks: Int, firstPanel: Int, endPanel: Int
+    let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>, tokens: Int, width: Int
+    let out: UnsafeMutablePointer<Float>, outStride: Int, scratch: UnsafeMutableRawPointer
+}
+
+// A function a type, so that each is small enough for everything below to be inlined into it.
+@inline(never) private func multiplyQ4_0(_ job: Job) { multiplyPanels(2, job) }
+@inline(never) private func multiplyQ4_1(_ job: Job) { multiplyPanels(3, job) }
+@inline(never) private func multiplyQ8_0(_ job: Job) { multiplyPanels(8, job) }
+@inline(never) private func multiplyQ4_K(_ job: Job) { multiplyPanels(12, job) }
+@inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(14, job) }
+
+/// Tokens whose accumulators fit the scratch beside eight lane blocks; a multiple of the tile.
 private var tokensAtOnce: Int { @inline(__always) get { 160 } }
 
-@inline(__always) private func multiplyPanels(
-    _ type: UInt32, _ data: UnsafeRawPointer, _ rowBytes: Int, _ rows: Int, _ columns: Int, _ firstPanel: Int,
-    _ endPanel: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>, _ sums: UnsafePointer<Int32>, _ tokens: Int,
-    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ scratch: UnsafeMutableRawPointer
-) {
-    let blocks = columns >> 5
+/// Where a tile of activations begins, and how far its tokens and blocks are apart, counted in blocks.
+private struct Tile {
+    let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
+    let tokenStride: Int, blockStride: Int
+
+    @inline(__always) func q(_ t: Int, _ b: Int) -> UnsafePointer<Int8> { q + 32 &* (t &* tokenStride &+ b &* blockStride) }
+    @inline(__always) func s(_ t: Int, _ b: Int) -> Float { s[t &* tokenStride &+ b &* blockStride] }
+    @inline(__always) func c(_ t: Int, _ b: Int) -> UnsafePointer<Int32> { c + 4 &* (t &* tokenStride &+ b &* blockStride) }
+}
+
+@inline(__always) private func multiplyPanels(_ type: UInt32, _ job: Job) {
+    let rowBytes = job.rowBytes, blocks = job.blocks, form = laneForm(type), scratch = job.scratch
+    let q = job.q, s = job.s, c = job.c, tokens = job.tokens
     let accumulators = (scratch + 8 &* laneBlockBytes).assumingMemoryBound(to: Float.self)
-    var panel = firstPanel
-    while panel < endPanel {
-        let base = data + panel &* 16 &* rowBytes, valid = rows &- panel &* 16
+    var panel = job.firstPanel
+    while panel < job.endPanel {
+        let base = job.data + panel &* 16 &* rowBytes, valid = job.rows &- panel &* 16
         var firstToken = 0
         while firstToken < tokens {
             let count = tokens &- firstToken < tokensAtOnce ? tokens &- firstToken : tokensAtOnce
@@ -51,25 +81,39 @@ private var tokensAtOnce: Int { @inline(__always) get { 160 } }
                 let n = blocks &- b < 8 ? blocks &- b : 8
                 unpack(type, base, rowBytes, valid, b, n, scratch)
                 t = 0
-                while t &+ 4 <= count {
-                    let i = firstToken &+ t, o = i &* blocks &+ b
-                    multiplyFourTokens(
-                        laneForm(type), scratch, n, q + (i &* columns &+ 32 &* b), columns, s + o, sums + o, blocks,
-                        accumulators + 16 &* t)
-                    t &+= 4
-                }
                 while t < count {
-                    let i = firstToken &+ t, o = i &* blocks &+ b
-                    multiplyOneToken(
-                        laneForm(type), scratch, n, q + (i &* columns &+ 32 &* b), s + o, sums + o,
-                        accumulators + 16 &* t)
-                    t &+= 1
+                    let i = firstToken &+ t, left = count &- t, a = accumulators + 16 &* t
+                    if job.width == 8 {
+                        // i is a multiple of 8 unless the tile is the last one, which fours and ones end
+                        let o = ((i >> 3) &* blocks &+ b) &* 8 &+ (i & 7)
+                        let tile = Tile(q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: 1, blockStride: 8)
+                        if I32x16.tokensInRegisters == 8 && left >= 8 {
+                            eightTokens(form, scratch, n, tile, a)
+                            t &+= 8
+                        } else if left >= 4 {
+                            fourTokens(form, scratch, n, tile, a)
+                            t &+= 4
+                        } else {
+                            multiplyOneToken(form, scratch, n, tile, a)
+                            t &+= 1
+                        }
+                    } else {
+                        let o = i &* blocks &+ b
+                        let tile = Tile(q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: blocks, blockStride: 1)
+                        if left >= 4 {
+                            fourTokens(form, scratch, n, tile, a)
+                            t &+= 4
+                        } else {
+                            multiplyOneToken(form, scratch, n, tile, a)
+                            t &+= 1
+                        }
+                    }
                 }
                 b &+= n
             }
             t = 0
             while t < count {
-                let target = out + ((firstToken &+ t) &* outStride &+ panel &* 16)
+                let target = job.out + ((firstToken &+ t) &* job.outStride &+ panel &* 16)
                 if valid >= 16 {
                     F32x16(load: accumulators + 16 &* t).store(target)
                 } else {
@@ -83,19 +127,13 @@ private var tokensAtOnce: Int { @inline(__always) get { 160 } }
     }
 }
 
-/// Sum of the q of one half of a block (index 0 or 1), or of the whole block.
-@inline(__always) private func halfSum(_ packed: Int32, _ index: Int) -> Int32 {
-    index == 0 ? Int32(Int16(truncatingIfNeeded: packed)) : packed >> 16
-}
-@inline(__always) private func wholeSum(_ packed: Int32) -> Int32 { halfSum(packed, 0) &+ halfSum(packed, 1) }
-
-/// Where the integer sum starts, so that it ends as the sum over (w - bias) q.
-@inline(__always) private func start(_ form: LaneForm, _ packed: Int32, _ index: Int) -> I32x16 {
+/// Where the integer sum starts, so that it ends as the sum over (w - bias) q; half: index 0 or 1.
+@inline(__always) private func start(_ form: LaneForm, _ c: UnsafePointer<Int32>, _ index: Int) -> I32x16 {
     switch form {
-    case .symmetric4: I32x16(splat: -8 &* wholeSum(packed))
-    case .signed8: I32x16(splat: 0 &- I32x16.signedBias &* wholeSum(packed))
+    case .symmetric4: I32x16(splat: c[0])
+    case .signed8: I32x16(signedStart: c)
     case .affine: I32x16(splat: 0)
-    case .halves6: I32x16(splat: -32 &* halfSum(packed, index))
+    case .halves6: I32x16(splat: c[2 &+ index])
     }
 }
 
@@ -108,7 +146,7 @@ private var tokensAtOnce: Int { @inline(__always) get { 160 } }
 /// One lane block's floating-point step for one token; `second` is used by two-part forms.
 @inline(__always) private func accumulate(
     _ form: LaneForm, _ acc: F32x16, _ block: UnsafeRawPointer, _ sum: I32x16, _ second: I32x16, _ s: Float,
-    _ packed: Int32
+    _ c: UnsafePointer<Int32>
 ) -> F32x16 {
     let d = F32x16(load: (block + 512).assumingMemoryBound(to: Float.self))
     let first = F32x16.fma(d, F32x16(splat: s) * sum.asFloat, acc)
@@ -117,7 +155,7 @@ private var tokensAtOnce: Int { @inline(__always) get { 160 } }
         return first
     case .affine:
         let m = F32x16(load: (block + 576).assumingMemoryBound(to: Float.self))
-        return F32x16.fma(m, F32x16(splat: s * Float(wholeSum(packed))), first)
+        return F32x16.fma(m, F32x16(splat: Float(bitPattern: UInt32(bitPattern: c[1]))), first)
     case .halves6:
         let d1 = F32x16(load: (block + 576).assumingMemoryBound(to: Float.self))
         return F32x16.fma(d1, F32x16(splat: s) * second.asFloat, first)
@@ -125,72 +163,165 @@ private var tokensAtOnce: Int { @inline(__always) get { 160 } }
 }
 
 @inline(__always) private func multiplyOneToken(
-    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>,
-    _ sums: UnsafePointer<Int32>, _ acc: UnsafeMutablePointer<Float>
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
 ) {
     var a = F32x16(load: acc)
     var b = 0
     while b < blocks {
-        let block = lanes + b &* laneBlockBytes, x = q + 32 &* b
-        var i0 = start(form, sums[b], 0), i1 = form == .halves6 ? start(form, sums[b], 1) : I32x16(splat: 0)
+        let block = lanes + b &* laneBlockBytes, q = x.q(0, b), c = x.c(0, b)
+        var i0 = start(form, c, 0), i1 = form == .halves6 ? start(form, c, 1) : I32x16(splat: 0)
         var g = 0
         while g < 4 {
-            addGroup(form, &i0, block + 64 &* g, x + 4 &* g)
-            addGroup(form, &i1, block + (64 &* g &+ 256), x + (4 &* g &+ 16))
+            addGroup(form, &i0, block + 64 &* g, q + 4 &* g)
+            addGroup(form, &i1, block + (64 &* g &+ 256), q + (4 &* g &+ 16))
             g &+= 1
         }
         if form != .halves6 { i0.add(i1) }
-        a = accumulate(form, a, block, i0, i1, s[b], sums[b])
+        a = accumulate(form, a, block, i0, i1, x.s(0, b), c)
         b &+= 1
     }
     a.store(acc)
 }
 
+/// The integer sums of four tokens over half a block: groups `first ..< first + 4`.
+private struct FourSums {
+    var i0: I32x16, i1: I32x16, i2: I32x16, i3: I32x16
+
+    @inline(__always) init(_ form: LaneForm, _ x: Tile, _ t: Int, _ b: Int, _ index: Int) {
+        i0 = start(form, x.c(t, b), index)
+        i1 = start(form, x.c(t &+ 1, b), index)
+        i2 = start(form, x.c(t &+ 2, b), index)
+        i3 = start(form, x.c(t &+ 3, b), index)
+    }
+
+    @inline(__always) mutating func addGroups(
+        _ form: LaneForm, _ block: UnsafeRawPointer, _ first: Int, _ x: Tile, _ t: Int, _ b: Int
+    ) {
+        let q0 = x.q(t, b), q1 = x.q(t &+ 1, b), q2 = x.q(t &+ 2, b), q3 = x.q(t &+ 3, b)
+        var g = first
+        while g < first &+ 4 {
+            let w = block + 64 &* g, o = 4 &* g
+            addGroup(form, &i0, w, q0 + o)
+            addGroup(form, &i1, w, q1 + o)
+            addGroup(form, &i2, w, q2 + o)
+            addGroup(form, &i3, w, q3 + o)
+            g &+= 1
+        }
+    }
+}
+
+/// The running sums of four tokens.
+private struct FourAccumulators {
+    var a0: F32x16, a1: F32x16, a2: F32x16, a3: F32x16
+
+    @inline(__always) init(load p: UnsafePointer<Float>) {
+        a0 = F32x16(load: p)
+        a1 = F32x16(load: p + 16)
+        a2 = F32x16(load: p + 32)
+        a3 = F32x16(load: p + 48)
+    }
+
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) {
+        a0.store(p)
+        a1.store(p + 16)
+        a2.store(p + 32)
+        a3.store(p + 48)
+    }
+
+    @inline(__always) mutating func add(
+        _ form: LaneForm, _ block: UnsafeRawPointer, _ i: FourSums, _ j: FourSums, _ x: Tile, _ t: Int, _ b: Int
+    ) {
+        a0 = accumulate(form, a0, block, i.i0, j.i0, x.s(t, b), x.c(t, b))
+        a1 = accumulate(form, a1, block, i.i1, j.i1, x.s(t &+ 1, b), x.c(t &+ 1, b))
+        a2 = accumulate(form, a2, block, i.i2, j.i2, x.s(t &+ 2, b), x.c(t &+ 2, b))
+        a3 = accumulate(form, a3, block, i.i3, j.i3, x.s(t &+ 3, b), x.c(t &+ 3, b))
+    }
+}
+
 @inline(__always) private func multiplyFourTokens(
-    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ q: UnsafePointer<Int8>, _ columns: Int,
-    _ s: UnsafePointer<Float>, _ sums: UnsafePointer<Int32>, _ rowBlocks: Int, _ acc: UnsafeMutablePointer<Float>
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
 ) {
-    let q1 = q + columns, q2 = q1 + columns, q3 = q2 + columns
-    let s1 = s + rowBlocks, s2 = s1 + rowBlocks, s3 = s2 + rowBlocks
-    let p1 = sums + rowBlocks, p2 = p1 + rowBlocks, p3 = p2 + rowBlocks
-    var a0 = F32x16(load: acc), a1 = F32x16(load: acc + 16), a2 = F32x16(load: acc + 32), a3 = F32x16(load: acc + 48)
+    var a = FourAccumulators(load: acc)
     var b = 0
     while b < blocks {
-        let block = lanes + b &* laneBlockBytes, x = 32 &* b
-        var i0 = start(form, sums[b], 0), i1 = start(form, p1[b], 0), i2 = start(form, p2[b], 0)
-        var i3 = start(form, p3[b], 0)
-        var j0 = i0, j1 = i1, j2 = i2, j3 = i3
-        if form == .halves6 {
-            j0 = start(form, sums[b], 1); j1 = start(form, p1[b], 1)
-            j2 = start(form, p2[b], 1); j3 = start(form, p3[b], 1)
-        }
-        var g = 0
-        while g < 4 {
-            let w = block + 64 &* g, o = x &+ 4 &* g
-            addGroup(form, &i0, w, q + o); addGroup(form, &i1, w, q1 + o)
-            addGroup(form, &i2, w, q2 + o); addGroup(form, &i3, w, q3 + o)
-            g &+= 1
-        }
-        g = 4
-        while g < 8 {
-            let w = block + 64 &* g, o = x &+ 4 &* g
-            if form == .halves6 {
-                addGroup(form, &j0, w, q + o); addGroup(form, &j1, w, q1 + o)
-                addGroup(form, &j2, w, q2 + o); addGroup(form, &j3, w, q3 + o)
-            } else {
-                addGroup(form, &i0, w, q + o); addGroup(form, &i1, w, q1 + o)
-                addGroup(form, &i2, w, q2 + o); addGroup(form, &i3, w, q3 + o)
-            }
-            g &+= 1
-        }
-        a0 = accumulate(form, a0, block, i0, j0, s[b], sums[b])
-        a1 = accumulate(form, a1, block, i1, j1, s1[b], p1[b])
-        a2 = accumulate(form, a2, block, i2, j2, s2[b], p2[b])
-        a3 = accumulate(form, a3, block, i3, j3, s3[b], p3[b])
+        let block = lanes + b &* laneBlockBytes
+        var i = FourSums(form, x, 0, b, 0)
+        i.addGroups(form, block, 0, x, 0, b)
+        var j = form == .halves6 ? FourSums(form, x, 0, b, 1) : i
+        j.addGroups(form, block, 4, x, 0, b)
+        a.add(form, block, form == .halves6 ? i : j, j, x, 0, b)
         b &+= 1
     }
-    a0.store(acc)
-    a1.store(acc + 16)
-    a2.store(acc + 32)
-    a3.store(acc + 48)
+    a.store(acc)
+}
+
+@inline(__always) private func multiplyEightTokens(
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
+) {
+    var a = FourAccumulators(load: acc), c = FourAccumulators(load: acc + 64)
+    var b = 0
+    while b < blocks {
+        let block = lanes + b &* laneBlockBytes
+        var i = FourSums(form, x, 0, b, 0), k = FourSums(form, x, 4, b, 0)
+        i.addGroups(form, block, 0, x, 0, b)
+        k.addGroups(form, block, 0, x, 4, b)
+        var j = form == .halves6 ? FourSums(form, x, 0, b, 1) : i, l = form == .halves6 ? FourSums(form, x, 4, b, 1) : k
+        j.addGroups(form, block, 4, x, 0, b)
+        l.addGroups(form, block, 4, x, 4, b)
+        a.add(form, block, form == .halves6 ? i : j, j, x, 0, b)
+        c.add(form, block, form == .halves6 ? k : l, l, x, 4, b)
+        b &+= 1
+    }
+    a.store(acc)
+    c.store(acc + 64)
+}
+
+// A function a form, never inlined: the form is a constant in each, and each is small enough for the
+// compiler to inline what it is made of.
+
+@inline(__always) private func eightTokens(
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
+) {
+    switch form {
+    case .symmetric4: eightSymmetric4(lanes, blocks, x, acc)
+    case .signed8: eightSigned8(lanes, blocks, x, acc)
+    case .affine: eightAffine(lanes, blocks, x, acc)
+    case .halves6: eightHalves6(lanes, blocks, x, acc)
+    }
+}
+
+@inline(__always) private func fourTokens(
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
+) {
+    switch form {
+    case .symmetric4: fourSymmetric4(lanes, blocks, x, acc)
+    case .signed8: fourSigned8(lanes, blocks, x, acc)
+    case .affine: fourAffine(lanes, blocks, x, acc)
+    case .halves6: fourHalves6(lanes, blocks, x, acc)
+    }
+}
+
+@inline(never) private func eightSymmetric4(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyEightTokens(.symmetric4, lanes, blocks, x, acc)
+}
+@inline(never) private func eightSigned8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyEightTokens(.signed8, lanes, blocks, x, acc)
+}
+@inline(never) private func eightAffine(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyEightTokens(.affine, lanes, blocks, x, acc)
+}
+@inline(never) private func eightHalves6(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyEightTokens(.halves6, lanes, blocks, x, acc)
+}
+@inline(never) private func fourSymmetric4(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyFourTokens(.symmetric4, lanes, blocks, x, acc)
+}
+@inline(never) private func fourSigned8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyFourTokens(.signed8, lanes, blocks, x, acc)
+}
+@inline(never) private func fourAffine(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyFourTokens(.affine, lanes, blocks, x, acc)
+}
+@inline(never) private func fourHalves6(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyFourTokens(.halves6, lanes, blocks, x, acc)
 }

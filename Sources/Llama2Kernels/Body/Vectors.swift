@@ -106,15 +106,16 @@ public func rotatePairs(
 }
 
 /// x (count) to int8 by blocks of 32: scale = max|x| / 127, q = round(x / scale) to nearest even.
-/// q: (count), scale: (count/32), sum: (count/32), each the sum of a block's first 16 q in the low
-/// half word and of its last 16 in the high one. A block with an infinity or NaN gets scale NaN, q 0.
+/// Block b goes to q + 32 b width, scale + b width, c + 4 b width (see `multiplyQuantized`). c holds what
+/// the formats need of the sums of q, ready to use: -8 sum, the float scale * sum, and -32 sum of the
+/// first and of the last 16. A block with an infinity or NaN gets scale NaN, q 0.
 public func quantizeRow(
-    _ x: UnsafePointer<Float>, _ count: Int, _ q: UnsafeMutablePointer<Int8>, _ scale: UnsafeMutablePointer<Float>,
-    _ sum: UnsafeMutablePointer<Int32>
+    _ x: UnsafePointer<Float>, _ count: Int, _ width: Int, _ q: UnsafeMutablePointer<Int8>,
+    _ scale: UnsafeMutablePointer<Float>, _ c: UnsafeMutablePointer<Int32>
 ) {
     var block = 0
     while block &* 32 < count {
-        let p = x + block &* 32, o = q + block &* 32
+        let p = x + block &* 32, o = q + block &* 32 &* width
         var largest: UInt32 = 0  // magnitudes compare as their bit patterns; NaN is above all
         var i = 0
         while i < 32 {
@@ -137,8 +138,13 @@ public func quantizeRow(
             if i < 16 { low &+= Int32(byte) } else { high &+= Int32(byte) }
             i &+= 1
         }
-        scale[block] = finite ? (usable ? most / 127 : 0) : Float.nan
-        sum[block] = (low & 0xffff) | (high << 16)  // |low|, |high| <= 16 * 127
+        // |low|, |high| <= 16 * 127
+        let s = finite ? (usable ? most / 127 : 0) : Float.nan, target = c + 4 &* block &* width
+        scale[block &* width] = s
+        target[0] = -8 &* (low &+ high)
+        target[1] = Int32(bitPattern: (s * Float(low &+ high)).bitPattern)
+        target[2] = -32 &* low
+        target[3] = -32 &* high
         block &+= 1
     }
 }
