@@ -1,8 +1,13 @@
 public import Llama2Core
 
 extension Kernels {
-    /// Bytes of 64-byte aligned scratch that `multiply` and `attention` need, one a thread.
-    public static var scratchBytes: Int { 16384 }
+    /// Bytes of 64-byte aligned scratch that `multiply` needs, one a thread.
+    public static var scratchBytes: Int { 24576 }
+
+    /// The same for `attention`: scores, a state for each row, a page of keys and one of values as floats.
+    public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int {
+        4 * (128 + 2 * ((rows + 7) & ~7) + 2 * 64 * headStride)
+    }
 
     /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).
     @inlinable
@@ -40,6 +45,17 @@ extension Kernels {
         quantize_(a.f32 + (t &* columns &+ first), count, w, a.q + 32 &* o, a.scale + o, a.corrections + 4 &* o)
     }
 
+    /// out = x - what the int8 form of token t stands for; x, out: (columns).
+    public func subtractQuantized(
+        _ a: Activations, columns: Int, token t: Int, from x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    ) {
+        let w = a.width, first = (t / w) &* (columns / 32) &* w &+ t % w
+        for b in 0..<columns / 32 {
+            let o = first &+ b &* w
+            for i in 0..<32 { out[32 &* b &+ i] = x[32 &* b &+ i] - a.scale[o] * Float(a.q[32 &* o &+ i]) }
+        }
+    }
+
     public func rmsNorm(
         _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ count: Int, _ epsilon: Float,
         _ out: UnsafeMutablePointer<Float>
@@ -55,13 +71,15 @@ extension Kernels {
         _ x: UnsafeMutablePointer<Float>, heads: Int, headStride: Int, pairs: Int, _ cosSin: UnsafePointer<Float>
     ) { rope_(x, heads, headStride, pairs, cosSin) }
 
+    /// See `attention` in Body.
     public func attention(
-        _ q: UnsafePointer<Float>, group: Int, headStride: Int, scale: Float, kPages: UnsafePointer<UnsafeRawPointer>,
-        vPages: UnsafePointer<UnsafeRawPointer>, length: Int, halfPrecision: Bool, out: UnsafeMutablePointer<Float>,
-        scratch: UnsafeMutableRawPointer
-    ) { attention_(q, group, headStride, scale, kPages, vPages, length, halfPrecision, out, scratch) }
+        _ q: UnsafePointer<Float>, rows: Int, group: Int, headStride: Int, scale: Float,
+        kPages: UnsafePointer<UnsafeRawPointer>, vPages: UnsafePointer<UnsafeRawPointer>, length: Int,
+        halfPrecision: Bool, out: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
+    ) { attention_(q, rows, group, headStride, scale, kPages, vPages, length, halfPrecision, out, scratch) }
 
+    /// x (count) to every `stride`-th element of `out`.
     public func storeKV(
-        _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, halfPrecision: Bool
-    ) { storeCache_(x, count, out, halfPrecision) }
+        _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, stride: Int, halfPrecision: Bool
+    ) { storeCache_(x, count, out, stride, halfPrecision) }
 }

@@ -31,8 +31,8 @@ public struct Kernels: Sendable {
     let swiGLU_: @Sendable (Floats, Floats, Int, MutableFloats) -> Void
     let add_: @Sendable (MutableFloats, Floats, Int) -> Void
     let rope_: @Sendable (MutableFloats, Int, Int, Int, Floats) -> Void
-    let attention_: @Sendable (Floats, Int, Int, Float, UnsafePointer<UnsafeRawPointer>, UnsafePointer<UnsafeRawPointer>, Int, Bool, MutableFloats, UnsafeMutableRawPointer) -> Void
-    let storeCache_: @Sendable (Floats, Int, UnsafeMutableRawPointer, Bool) -> Void
+    let attention_: @Sendable (Floats, Int, Int, Int, Float, UnsafePointer<UnsafeRawPointer>, UnsafePointer<UnsafeRawPointer>, Int, Bool, MutableFloats, UnsafeMutableRawPointer) -> Void
+    let storeCache_: @Sendable (Floats, Int, UnsafeMutableRawPointer, Int, Bool) -> Void
 
     static let reference = Kernels(
         isa: .reference, multiplyQuantized_: multiplyQuantized, multiplyFloat_: multiplyFloat, quantize_: quantizeRow,
@@ -84,4 +84,4 @@ public struct Kernels: Sendable {
 
 private let rmsNorm_body: @Sendable (Kernels.Floats, Kernels.Floats, Int, Float, Kernels.MutableFloats) -> Void = rmsNorm
 private let swiGLU_body: @Sendable (Kernels.Floats, Kernels.Floats, Int, Kernels.MutableFloats) -> Void = swiGLU
-private let attention_body: @Sendable (Kernels.Floats, Int, Int, Float, UnsafePointer<UnsafeRawPointer>, UnsafePointer<UnsafeRawPointer>, Int, Bool, Kernels.MutableFloats, UnsafeMutableRawPointer) -> Void = attention
+private let attention_body: @Sendable (Kernels.Floats, Int, Int, Int, Float, UnsafePointer<UnsafeRawPointer>, UnsafePointer<UnsafeRawPointer>, Int, Bool, Kernels.MutableFloats, UnsafeMutableRawPointer) -> Void = attention

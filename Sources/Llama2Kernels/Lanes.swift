@@ -50,6 +50,13 @@ struct F32x16 {
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(unsafeBitCast(unsafeBitCast(v, to: SIMD16<UInt32>.self) &<< 23, to: SIMD16<Float>.self))
     }
+    /// The greatest lane, by the same tree as `sum` (which matters when there is a NaN).
+    @inline(__always) var largest: Float {
+        let a = v.highHalf.replacing(with: v.lowHalf, where: v.lowHalf .> v.highHalf)
+        let b = a.highHalf.replacing(with: a.lowHalf, where: a.lowHalf .> a.highHalf)
+        let c = b.highHalf.replacing(with: b.lowHalf, where: b.lowHalf .> b.highHalf)
+        return c[0] > c[1] ? c[0] : c[1]
+    }
     /// Lanes i and i+8, then i and i+4, i+2, i+1: one fixed tree.
     @inline(__always) var sum: Float {
         let a = v.lowHalf + v.highHalf

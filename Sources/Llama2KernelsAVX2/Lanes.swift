@@ -54,6 +54,13 @@ struct F32x16 {
             _mm256_castsi256_ps(l2s_m256i_shift_left_23(_mm256_castps_si256(a))),
             _mm256_castsi256_ps(l2s_m256i_shift_left_23(_mm256_castps_si256(b))))
     }
+    /// The greatest lane, by the same tree as `sum`.
+    @inline(__always) var largest: Float {
+        let s = _mm256_max_ps(a, b)
+        let t = _mm_max_ps(_mm256_castps256_ps128(s), l2s_m256_high(s))
+        let c = _mm_max_ps(t, _mm_movehl_ps(t, t))
+        return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)))
+    }
     @inline(__always) var sum: Float {
         let s = _mm256_add_ps(a, b)
         let t = _mm_add_ps(_mm256_castps256_ps128(s), l2s_m256_high(s))

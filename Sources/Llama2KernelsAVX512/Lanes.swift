@@ -26,6 +26,13 @@ struct F32x16 {
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(_mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(23))))
     }
+    /// The greatest lane, by the same tree as `sum`.
+    @inline(__always) var largest: Float {
+        let a = _mm256_max_ps(_mm512_castps512_ps256(v), l2s_m512_high(v))
+        let b = _mm_max_ps(_mm256_castps256_ps128(a), l2s_m256_high(a))
+        let c = _mm_max_ps(b, _mm_movehl_ps(b, b))
+        return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)))
+    }
     @inline(__always) var sum: Float {
         let a = _mm256_add_ps(_mm512_castps512_ps256(v), l2s_m512_high(v))
         let b = _mm_add_ps(_mm256_castps256_ps128(a), l2s_m256_high(a))

@@ -17,6 +17,7 @@ struct ForwardPass {
     let kernels: Kernels
     let pool: Unmanaged<ThreadPool>
     let shape: Hyperparameters
+    let batchSize: Int
     let embedding, output: Matrix
     let outputNorm: UnsafePointer<Float>
     let layers: UnsafePointer<Weights.Layer>
@@ -32,11 +33,13 @@ struct ForwardPass {
     let corrections: UnsafeMutablePointer<Int32>
     let rope: UnsafeMutablePointer<Float>
     let states: UnsafeMutablePointer<TokenState>
+    let blocks: UnsafeMutablePointer<TokenBlock>
     let scratchBase: UnsafeMutablePointer<UInt8>
-    let scratchStride: Int
+    let scratchStride: Int, kernelScratch: Int
 
     // Of the current pass.
     var tokens = 0
+    var blockCount = 0
     var rows = 0
     var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
     var cancel: Inference.Cancel?
@@ -46,13 +49,14 @@ struct ForwardPass {
     let cancelled: UnsafeMutablePointer<Bool>
 
     init(
-        kernels: Kernels, pool: ThreadPool, weights: Weights, layers: UnsafePointer<Weights.Layer>,
+        kernels: Kernels, pool: ThreadPool, batchSize: Int, weights: Weights, layers: UnsafePointer<Weights.Layer>,
         frequencies: UnsafePointer<Double>, cache: KVCache.Layout, cacheBase: UnsafeMutablePointer<UInt8>,
         halfPrecision: Bool, work: borrowing WorkMemory, cancelled: UnsafeMutablePointer<Bool>
     ) {
         self.kernels = kernels
         self.pool = Unmanaged.passUnretained(pool)
         shape = weights.hyperparameters
+        self.batchSize = batchSize
         embedding = weights.embedding
         output = weights.output
         outputNorm = weights.outputNorm
@@ -76,8 +80,10 @@ struct ForwardPass {
         corrections = work.piece(l.corrections)
         rope = work.floats(l.rope)
         states = work.piece(l.tokens)
+        blocks = work.piece(l.blocks)
         scratchBase = work.piece(l.scratch)
         scratchStride = l.scratchStride
+        kernelScratch = l.kernelScratch
         self.cancelled = cancelled
         logits = x  // set before every pass
     }
@@ -134,7 +140,7 @@ struct ForwardPass {
         attend(index, quantized: !layer.attentionOutput.type.isFloat, thread, threads)
         barrier()
         // 5. the output projection, added to this thread's rows of x
-        if !layer.attentionOutput.type.isFloat && !groupsAreBlocks {
+        if !layer.attentionOutput.type.isFloat && !attentionQuantizes(threads) {
             quantizeTokens(attended, shape.queryLength, thread, threads)
             barrier()
         }
@@ -172,18 +178,45 @@ struct ForwardPass {
         addProduct(layer.down, activations(gate, tokens), thread, threads)
     }
 
-    /// The rows that asked: their norm, gathered, and the output matrix.
+    /// The rows that asked: their norm and the output matrix, some rows at a time.
+    ///
+    /// A quantized output matrix gets its input as two rows of int8, the second holding what rounding took from the
+    /// first: together 15 bits. What is lost here goes straight into the logits (on SmolLM2 a quarter of the
+    /// divergence from F32), the weights are read once for both rows, and there are few rows.
     private func outputLogits(_ thread: Int, _ threads: Int) {
-        let e = shape.embeddingLength
-        for t in 0..<tokens where states[t].row >= 0 && states[t].row % threads == thread {
-            let row = states[t].row
-            kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, normed + row &* e)
-            if !output.type.isFloat { kernels.quantize(activations(normed, rows), columns: e, token: row, first: 0, count: e) }
+        let e = shape.embeddingLength, parts = output.type.isFloat ? 1 : 2
+        let share = part(of: output.panels, thread, threads)
+        let panel = (scratch(thread) + kernelScratch).assumingMemoryBound(to: Float.self)  // (rows * parts, 16)
+        let rowsAtOnce = (batchSize &+ 1) / 2
+        var first = 0
+        while first < rows {
+            let count = min(rowsAtOnce, rows &- first), input = activations(normed, parts &* count)
+            for t in 0..<tokens {
+                let row = states[t].row &- first
+                guard row >= 0, row < count, row % threads == thread else { continue }
+                let target = normed + parts &* row &* e
+                kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
+                if parts == 2 {
+                    kernels.quantize(input, columns: e, token: 2 &* row, first: 0, count: e)
+                    kernels.subtractQuantized(input, columns: e, token: 2 &* row, from: target, target + e)
+                    kernels.quantize(input, columns: e, token: 2 &* row &+ 1, first: 0, count: e)
+                }
+            }
+            barrier()
+            for p in share {
+                kernels.multiply(
+                    output, panels: p..<(p &+ 1), input, tokens: parts &* count, out: panel - 16 &* p, outStride: 16,
+                    scratch: scratch(thread))
+                let width = min(16, shape.vocabularySize &- 16 &* p)
+                for row in 0..<count {
+                    let target = logits + ((first &+ row) &* shape.vocabularySize &+ 16 &* p)
+                    target.update(from: panel + 16 &* parts &* row, count: width)
+                    if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
+                }
+            }
+            barrier()
+            first &+= count
         }
-        barrier()
-        kernels.multiply(
-            output, panels: part(of: output.panels, thread, threads), activations(normed, rows), tokens: rows, out: logits,
-            outStride: shape.vocabularySize, scratch: scratch(thread))
     }
 
     // MARK: Steps
@@ -242,8 +275,12 @@ struct ForwardPass {
 
     private var group: Int { shape.headCount / shape.headCountKV }
 
-    /// Whether the heads of a group are whole blocks of 32, so that attention can quantize its own output.
-    private var groupsAreBlocks: Bool { group &* shape.headDimension % 32 == 0 }
+    private func jobsAreEven(_ threads: Int) -> Bool { blockCount &* shape.headCountKV % threads == 0 }
+
+    /// Whether a job's output is whole blocks of 32, so that attention can quantize it itself.
+    private func attentionQuantizes(_ threads: Int) -> Bool {
+        (jobsAreEven(threads) ? group : 1) &* shape.headDimension % 32 == 0
+    }
 
     @inline(__always) private func cached(_ page: Int32, _ layer: Int, _ value: Int, _ head: Int)
         -> UnsafeMutableRawPointer
@@ -262,37 +299,55 @@ struct ForwardPass {
             let key = k + (t &* shape.keyLength &+ head &* d), value = v + (t &* shape.keyLength &+ head &* d)
             kernels.rope(key, heads: 1, headStride: d, pairs: pairs, angles)
             let page = state.pages[state.position / KVCache.pagePositions]
-            let row = state.position % KVCache.pagePositions &* cache.headStride &* cache.elementBytes
-            kernels.storeKV(key, d, cached(page, layer, 0, head) + row, halfPrecision: halfPrecision)
-            kernels.storeKV(value, d, cached(page, layer, 1, head) + row, halfPrecision: halfPrecision)
+            // keys (headStride, 64), values (64, headStride)
+            let p = KVCache.pagePositions, column = state.position % p &* cache.elementBytes
+            kernels.storeKV(key, d, cached(page, layer, 0, head) + column, stride: p, halfPrecision: halfPrecision)
+            kernels.storeKV(
+                value, d, cached(page, layer, 1, head) + column &* cache.headStride, stride: 1,
+                halfPrecision: halfPrecision)
             job &+= threads
         }
     }
 
+    /// Jobs are (block of tokens, head of the cache); when they do not divide evenly, each head of the group is one.
     private func attend(_ layer: Int, quantized: Bool, _ thread: Int, _ threads: Int) {
-        let d = shape.headDimension, heads = shape.headCountKV, stride = cache.headStride
-        let scale = 1 / Float(d).squareRoot()
-        let base = scratch(thread)
-        let query = (base + Kernels.scratchBytes).assumingMemoryBound(to: Float.self), result = query + group &* stride
-        let keys = UnsafeMutableRawPointer(result + group &* stride).assumingMemoryBound(to: UnsafeRawPointer.self)
+        let d = shape.headDimension, stride = cache.headStride, scale = 1 / Float(d).squareRoot()
+        let split = jobsAreEven(threads) ? 1 : group
+        let heads = shape.headCountKV &* split, size = group / split  // of query rows a token
+        let fused = quantized && attentionQuantizes(threads)
+        // scratch: the kernel's, queries, results, page pointers
+        let base = scratch(thread), rows = TokenBlock.rows(shape)
+        let query = (base + kernelScratch).assumingMemoryBound(to: Float.self), result = query + rows &* stride
+        let keys = UnsafeMutableRawPointer(result + rows &* stride).assumingMemoryBound(to: UnsafeRawPointer.self)
         let values = keys + cache.tableLength
         var job = thread
-        while job < tokens &* heads {
-            let t = job / heads, head = job % heads, state = states[t]
-            for page in 0...(state.position / KVCache.pagePositions) {
-                keys[page] = UnsafeRawPointer(cached(state.pages[page], layer, 0, head))
-                values[page] = UnsafeRawPointer(cached(state.pages[page], layer, 1, head))
+        while job < blockCount &* heads {
+            let block = blocks[job / heads], head = job % heads, state = states[block.first]
+            let last = states[block.first &+ block.count &- 1].position
+            for page in 0...(last / KVCache.pagePositions) {
+                keys[page] = UnsafeRawPointer(cached(state.pages[page], layer, 0, head / split))
+                values[page] = UnsafeRawPointer(cached(state.pages[page], layer, 1, head / split))
             }
-            let first = head &* group &* d, offset = t &* shape.queryLength &+ first
             // Padded to whole vectors; the padding of `query` is never written and stays zero.
-            for h in 0..<group { (query + h &* stride).update(from: q + (offset &+ h &* d), count: d) }
+            let offset = block.first &* shape.queryLength &+ head &* size &* d
+            for t in 0..<block.count {
+                for h in 0..<size {
+                    (query + (t &* size &+ h) &* stride).update(from: q + (offset &+ t &* shape.queryLength &+ h &* d), count: d)
+                }
+            }
             kernels.attention(
-                query, group: group, headStride: stride, scale: scale, kPages: keys, vPages: values,
-                length: state.position &+ 1, halfPrecision: halfPrecision, out: result, scratch: base)
-            for h in 0..<group { (attended + (offset &+ h &* d)).update(from: result + h &* stride, count: d) }
-            if quantized && groupsAreBlocks {
-                kernels.quantize(
-                    activations(attended, tokens), columns: shape.queryLength, token: t, first: first, count: group &* d)
+                query, rows: block.count &* size, group: size, headStride: stride, scale: scale, kPages: keys,
+                vPages: values, length: state.position &+ 1, halfPrecision: halfPrecision, out: result, scratch: base)
+            for t in 0..<block.count {
+                for h in 0..<size {
+                    (attended + (offset &+ t &* shape.queryLength &+ h &* d))
+                        .update(from: result + (t &* size &+ h) &* stride, count: d)
+                }
+                if fused {
+                    kernels.quantize(
+                        activations(attended, tokens), columns: shape.queryLength, token: block.first &+ t,
+                        first: head &* size &* d, count: size &* d)
+                }
             }
             job &+= threads
         }

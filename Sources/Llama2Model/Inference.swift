@@ -60,7 +60,7 @@ public final class Inference {
         pass = .allocate(capacity: 1)
         pass.initialize(
             to: ForwardPass(
-                kernels: kernels, pool: pool, weights: weights, layers: layers.pointer,
+                kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
                 frequencies: frequencies.pointer, cache: cache.layout, cacheBase: cache.base,
                 halfPrecision: c.halfPrecisionCache, work: work,
                 cancelled: cancelled.pointer))
@@ -127,6 +127,7 @@ public final class Inference {
             let count = min(configuration.batchSize, entries.count - first)
             let rowsOfPass = place(entries, first, count)
             pass.pointee.tokens = count
+            pass.pointee.blockCount = cutIntoBlocks(entries, first, count)
             pass.pointee.rows = rowsOfPass
             pass.pointee.logits = back.pointer + row * vocabulary
             cancelled.pointer.pointee = false
@@ -186,5 +187,20 @@ public final class Inference {
             if entry.wantsLogits { rows += 1 }
         }
         return rows
+    }
+
+    /// Runs of one sequence, cut to the blocks of attention; returns how many.
+    private func cutIntoBlocks(_ entries: UnsafeBufferPointer<BatchEntry>, _ first: Int, _ count: Int) -> Int {
+        let blocks = pass.pointee.blocks, most = TokenBlock.tokens(weights.hyperparameters)
+        var number = 0
+        for t in 0..<count {
+            if t > 0, entries[first + t].sequence == entries[first + t - 1].sequence, blocks[number - 1].count < most {
+                blocks[number - 1].count += 1
+            } else {
+                blocks[number] = TokenBlock(first: t, count: 1)
+                number += 1
+            }
+        }
+        return number
     }
 }

@@ -2,8 +2,9 @@ internal import Llama2Core
 
 /// Keys and values of all sequences, in pages of 64 positions.
 ///
-/// A page holds its positions for every layer and head: (layer, K or V, head, 64, headStride), F16
-/// or F32; headStride is the head dimension rounded up to 16, the padding always zero. A sequence
+/// A page holds its positions for every layer and head: (layer, K or V, head, page), F16 or F32; a page of keys is
+/// (headStride, 64), one of values (64, headStride), as attention reads them; headStride is the head dimension
+/// rounded up to 16, the padding always zero. A sequence
 /// has a table of pages, in order of position, so its positions need not lie in one piece.
 final class KVCache {
     static let pagePositions = 64

@@ -8,7 +8,7 @@ struct WorkMemory: ~Copyable {
     struct Layout: BitwiseCopyable {
         private(set) var bytes = 0
         let x: Int  // (T, embedding) F32: the residual stream
-        let normed: Int  // (T, embedding) F32
+        let normed: Int  // (T + 1, embedding) F32
         let q: Int  // (T, query) F32
         let k, v: Int  // (T, key) F32
         let attended: Int  // (T, query) F32
@@ -17,8 +17,9 @@ struct WorkMemory: ~Copyable {
         let quants, scales, corrections: Int  // the int8 form of the widest input, see Activations
         let rope: Int  // (T, ropeDimension / 2, 2) F32
         let tokens: Int  // (T) TokenState
+        let blocks: Int  // (T) TokenBlock
         let scratch: Int  // (threads, scratchStride) bytes
-        let scratchStride: Int
+        let scratchStride: Int, kernelScratch: Int
 
         init(_ h: Hyperparameters, _ c: ContextConfiguration, _ cache: KVCache.Layout) throws(Llama2Error) {
             let t = c.batchSize
@@ -32,7 +33,7 @@ struct WorkMemory: ~Copyable {
                 return start
             }
             x = try reserve(t * h.embeddingLength, 4)
-            normed = try reserve(t * h.embeddingLength, 4)
+            normed = try reserve((t + 1) * h.embeddingLength, 4)
             q = try reserve(t * h.queryLength, 4)
             k = try reserve(t * h.keyLength, 4)
             v = try reserve(t * h.keyLength, 4)
@@ -40,16 +41,21 @@ struct WorkMemory: ~Copyable {
             gate = try reserve(t * h.feedForwardLength, 4)
             up = try reserve(t * h.feedForwardLength, 4)
             product = try reserve(t * h.embeddingLength, 4)
-            let blocks = Activations.blocks(t, columns: widest)
-            quants = try reserve(blocks, 32)
-            scales = try reserve(blocks, 4)
-            corrections = try reserve(blocks, 16)
+            let inputs = Activations.blocks(t + 1, columns: widest)
+            quants = try reserve(inputs, 32)
+            scales = try reserve(inputs, 4)
+            corrections = try reserve(inputs, 16)
             rope = try reserve(t * h.ropeDimension, 4)
             tokens = try reserve(t, MemoryLayout<TokenState>.stride)
-            // per thread: the kernels' scratch, a group of padded queries and results, page pointers
-            let group = h.headCount / h.headCountKV
-            scratchStride = try alignUp(
-                Kernels.scratchBytes + 2 * group * cache.headStride * 4 + 2 * cache.tableLength * 8, 64, "scratch")
+            blocks = try reserve(t, MemoryLayout<TokenBlock>.stride)
+            // per thread: the kernels' scratch; then the padded queries and results of an attention and its page
+            // pointers, or a panel of logits
+            let rows = TokenBlock.rows(h)
+            let attention = 2 * rows * cache.headStride * 4 + 2 * cache.tableLength * 8
+            kernelScratch = try alignUp(
+                max(Kernels.scratchBytes, Kernels.attentionScratchBytes(rows: rows, headStride: cache.headStride)), 64,
+                "scratch")
+            scratchStride = try alignUp(kernelScratch + max(attention, (t + 1) * 16 * 4), 64, "scratch")
             scratch = try reserve(c.threads, scratchStride)
             bytes = next
         }
@@ -78,4 +84,16 @@ struct TokenState: BitwiseCopyable {
     var pages: UnsafePointer<Int32>
     /// Its row of logits, or -1.
     var row: Int
+}
+
+/// Consecutive tokens of one sequence, whose attention is one job: pages of keys and values are then read once.
+struct TokenBlock: BitwiseCopyable {
+    var first: Int
+    var count: Int
+
+    /// Tokens of a block at most: about 32 query rows a key-value head.
+    static func tokens(_ h: Hyperparameters) -> Int { max(1, 32 / (h.headCount / h.headCountKV)) }
+
+    /// Query rows of a block at most.
+    static func rows(_ h: Hyperparameters) -> Int { tokens(h) * (h.headCount / h.headCountKV) }
 }

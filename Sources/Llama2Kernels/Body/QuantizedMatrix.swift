@@ -8,7 +8,7 @@
 /// row; every (row, token) is this sequence of scalar operations in order of b, whatever the tile,
 /// the panel split or the vector width. Integer sums are exact, so their order is free.
 ///
-/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: 16 KiB, 64-byte aligned.
+/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: 24 KiB, 64-byte aligned.
 /// q, s and c come in tiles of `width` tokens, 1 or 8, so that a tile's tokens lie side by side:
 /// q: (tokens/width, columns/32, width, 32), s: (tokens/width, columns/32, width),
 /// c: (tokens/width, columns/32, width, 4) as `quantizeRow` writes them.
@@ -48,7 +48,7 @@ private struct Job {
 @inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(14, job) }
 
 /// Tokens whose accumulators fit the scratch beside eight lane blocks; a multiple of the tile.
-private var tokensAtOnce: Int { @inline(__always) get { 160 } }
+private var tokensAtOnce: Int { @inline(__always) get { 256 } }
 
 /// Where a tile of activations begins, and how far its tokens and blocks are apart, counted in blocks.
 private struct Tile {

@@ -149,14 +149,20 @@ public func quantizeRow(
     }
 }
 
-/// Floats to the cache's format, (count).
-public func storeCache(_ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, _ half: Bool) {
+/// Floats to the cache's format: x (count) to every `stride`-th element of `out`, F16 or F32.
+public func storeCache(
+    _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, _ stride: Int, _ half: Bool
+) {
     var i = 0
+    while half && stride == 1 && i &+ 16 <= count {
+        F32x16(load: x + i).storeHalf(out + 2 &* i)
+        i &+= 16
+    }
     while i < count {
         if half {
-            out.storeBytes(of: floatToHalf(x[i]), toByteOffset: 2 &* i, as: UInt16.self)
+            out.storeBytes(of: floatToHalf(x[i]), toByteOffset: 2 &* i &* stride, as: UInt16.self)
         } else {
-            out.storeBytes(of: x[i], toByteOffset: 4 &* i, as: Float.self)
+            out.storeBytes(of: x[i], toByteOffset: 4 &* i &* stride, as: Float.self)
         }
         i &+= 1
     }
