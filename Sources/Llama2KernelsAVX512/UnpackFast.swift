@@ -62,14 +62,15 @@ private struct Columns {
     switch type {
     case 2, 3: unpackQ4(type == 2 ? 18 : 20, base, stride, first, count, out)
     case 8: unpackQ8_0(base, stride, first, count, out)
-    case 12: unpackQ4_K(base + (first >> 3) &* 144, stride, count, out)
-    default: unpackQ6_K(base + (first >> 3) &* 210, stride, count, out)
+    case 12: unpackQ4_K(base, stride, first >> 3, count, out)
+    default: unpackQ6_K(base, stride, first >> 3, count, out)
     }
     return true
 }
 
 /// The panel's rows are one piece of the file: while this panel is unpacked, the same share of the
-/// next one is fetched into L2, in file order. A prefetch beyond the mapping does nothing.
+/// next one is fetched into L2, in file order; a few lines at a time, or the loads of this one would
+/// queue behind them. `blockBytes` counts for 16 rows. A prefetch beyond the mapping does nothing.
 @inline(__always) private func prefetchNextPanel(
     _ base: UnsafeRawPointer, _ stride: Int, _ block: Int, _ blockBytes: Int
 ) {
@@ -122,8 +123,9 @@ private struct Columns {
 
 /// The 16-byte header holds d, dmin and the scales: one transpose gives all of them by lane.
 @inline(__always) private func unpackQ4_K(
-    _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
+    let p = base + superblock &* 144
     let header = Columns(p, stride)
     let d = lowHalves(header.c0), dmin = lowHalves(shiftRight(header.c0, 16))
     let six = _mm512_set1_epi32(63), four = _mm512_set1_epi32(15), two = _mm512_set1_epi32(3)
@@ -155,6 +157,7 @@ private struct Columns {
         let o = out + 2 &* pair &* laneBlockBytes
         var side = 0
         while side < 2 {
+            prefetchNextPanel(base, stride, 8 &* superblock &+ 2 &* pair &+ side, 18)
             let c = Columns(p + (16 &+ 32 &* pair &+ 16 &* side), stride)
             let low = o + 256 &* side, high = low + laneBlockBytes
             store(mask(c.c0, 15), low)
@@ -169,12 +172,12 @@ private struct Columns {
         }
         pair &+= 1
     }
-    prefetchNextPanel(p, stride, 0, 144)
 }
 
 @inline(__always) private func unpackQ6_K(
-    _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
+    let p = base + superblock &* 210
     // 1. sixteen signed 8-bit scales: byte i of a lane, sign-extended
     let scales = Columns(p + 192, stride), d = halves(p + 208, stride)
     @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {
@@ -196,6 +199,7 @@ private struct Columns {
     while side < 2 {
         var part = 0
         while part < 2 {
+            prefetchNextPanel(base, stride, 2 &* (2 &* superblock &+ side) &+ part, 53)  // 52.5, rounded up
             let first = Columns(p + (64 &* side &+ 16 &* part), stride)
             let second = Columns(p + (64 &* side &+ 32 &+ 16 &* part), stride)
             let high = Columns(p + (128 &+ 32 &* side &+ 16 &* part), stride)
@@ -208,7 +212,6 @@ private struct Columns {
         }
         side &+= 1
     }
-    prefetchNextPanel(p, stride, 0, 210)
 }
 
 /// Four column bytes of four blocks: nibbles of `first` and `second`, bit pairs of `high`.
