@@ -46,6 +46,8 @@ struct F32x16 {
     @inline(__always) static func min(_ a: F32x16, _ b: F32x16) -> F32x16 {
         F32x16(b.v.replacing(with: a.v, where: a.v .< b.v))
     }
+    /// A hint that the reference does not take.
+    @inline(__always) static func prefetch(_ p: UnsafeRawPointer) {}
     /// The bit patterns moved left by 23: the integer n + 127 in the low bits becomes 2^n.
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(unsafeBitCast(unsafeBitCast(v, to: SIMD16<UInt32>.self) &<< 23, to: SIMD16<Float>.self))

@@ -49,6 +49,8 @@ struct F32x16 {
     @inline(__always) static func min(_ x: F32x16, _ y: F32x16) -> F32x16 {
         F32x16(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b))
     }
+    /// Into the second-level cache. An address that is not there does nothing.
+    @inline(__always) static func prefetch(_ p: UnsafeRawPointer) { l2s_prefetch_t1(p) }
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(
             _mm256_castsi256_ps(l2s_m256i_shift_left_23(_mm256_castps_si256(a))),

@@ -23,6 +23,8 @@ struct F32x16 {
     }
     @inline(__always) static func max(_ a: F32x16, _ b: F32x16) -> F32x16 { F32x16(_mm512_max_ps(a.v, b.v)) }
     @inline(__always) static func min(_ a: F32x16, _ b: F32x16) -> F32x16 { F32x16(_mm512_min_ps(a.v, b.v)) }
+    /// Into the second-level cache. An address that is not there does nothing.
+    @inline(__always) static func prefetch(_ p: UnsafeRawPointer) { l2s_prefetch_t1(p) }
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(_mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(23))))
     }

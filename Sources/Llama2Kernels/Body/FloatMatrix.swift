@@ -3,14 +3,139 @@
 /// One (row, token) is 16 partial sums over k, fused multiply-add in order of k, and one fixed
 /// tree: the same whatever the tile. w: (rows, columns) of `type`; x: (tokens, columns);
 /// out: (tokens, outStride).
+///
+/// Tiles of 4 rows and 4, 2 or 1 tokens (1 where there are only 16 registers); some tokens at a time, so that their x stays in the second-level
+/// cache while the weights stream by, the next rows fetched ahead in file order.
 public func multiplyFloat(
     _ type: UInt32, _ w: UnsafeRawPointer, _ columns: Int, _ firstRow: Int, _ endRow: Int, _ x: UnsafePointer<Float>,
     _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
 ) {
+    let job = FloatJob(
+        w: w, columns: columns, firstRow: firstRow, endRow: endRow, x: x, tokens: tokens, out: out, outStride: outStride)
     switch type {
-    case 0: multiplyFloatTiles(0, 4, w, columns, firstRow, endRow, x, tokens, out, outStride)
-    case 1: multiplyFloatTiles(1, 2, w, columns, firstRow, endRow, x, tokens, out, outStride)
-    default: multiplyFloatTiles(30, 2, w, columns, firstRow, endRow, x, tokens, out, outStride)
+    case 0: multiplyF32(job)
+    case 1: multiplyF16(job)
+    default: multiplyBF16(job)
+    }
+}
+
+/// The operands of `multiplyFloat`.
+private struct FloatJob {
+    let w: UnsafeRawPointer, columns: Int, firstRow: Int, endRow: Int
+    let x: UnsafePointer<Float>, tokens: Int
+    let out: UnsafeMutablePointer<Float>, outStride: Int
+}
+
+@inline(never) private func multiplyF32(_ job: FloatJob) { multiplyRows(0, 4, job) }
+@inline(never) private func multiplyF16(_ job: FloatJob) { multiplyRows(1, 2, job) }
+@inline(never) private func multiplyBF16(_ job: FloatJob) { multiplyRows(30, 2, job) }
+
+@inline(__always) private func multiplyRows(_ type: UInt32, _ size: Int, _ job: FloatJob) {
+    let columns = job.columns, rowBytes = columns &* size, last = job.endRow &- 1
+    // 256 KiB of x, at least 8 tokens
+    let atOnce = columns < 8192 ? (65536 / columns) & ~3 : 8
+    var firstToken = 0
+    while firstToken < job.tokens {
+        let end = job.tokens &- firstToken < atOnce ? job.tokens : firstToken &+ atOnce
+        var row = job.firstRow
+        while row < job.endRow {
+            // Four rows at a time; the last group repeats its last row and does not store it.
+            let r1 = row &+ 1 < last ? row &+ 1 : last, r2 = row &+ 2 < last ? row &+ 2 : last
+            let r3 = row &+ 3 < last ? row &+ 3 : last
+            let rows = FourRows(
+                w0: job.w + row &* rowBytes, w1: job.w + r1 &* rowBytes, w2: job.w + r2 &* rowBytes,
+                w3: job.w + r3 &* rowBytes, columns: columns, next: job.w + (row &+ 4) &* rowBytes)
+            var t = firstToken
+            while t < end {
+                let x = job.x + t &* columns, o = job.out + (t &* job.outStride &+ row), valid = last &- row &+ 1
+                if I32x16.tokensInRegisters == 8 && t &+ 4 <= end {
+                    multiplyTile(type, size, rows, x, 4, o, job.outStride, valid, false)
+                    t &+= 4
+                } else if I32x16.tokensInRegisters == 8 && t &+ 2 <= end {
+                    multiplyTile(type, size, rows, x, 2, o, job.outStride, valid, false)
+                    t &+= 2
+                } else {
+                    multiplyTile(type, size, rows, x, 1, o, job.outStride, valid, true)
+                    t &+= 1
+                }
+            }
+            row &+= 4
+        }
+        firstToken = end
+    }
+}
+
+private struct FourRows {
+    let w0: UnsafeRawPointer, w1: UnsafeRawPointer, w2: UnsafeRawPointer, w3: UnsafeRawPointer
+    let columns: Int
+    let next: UnsafeRawPointer
+}
+
+/// The partial sums of one token with four rows.
+private struct RowSums {
+    var a0 = F32x16(splat: 0), a1 = F32x16(splat: 0), a2 = F32x16(splat: 0), a3 = F32x16(splat: 0)
+
+    @inline(__always) mutating func add(_ m0: F32x16, _ m1: F32x16, _ m2: F32x16, _ m3: F32x16, _ v: F32x16) {
+        a0 = F32x16.fma(m0, v, a0)
+        a1 = F32x16.fma(m1, v, a1)
+        a2 = F32x16.fma(m2, v, a2)
+        a3 = F32x16.fma(m3, v, a3)
+    }
+
+    @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ valid: Int) {
+        out[0] = a0.sum
+        if valid > 1 { out[1] = a1.sum }
+        if valid > 2 { out[2] = a2.sum }
+        if valid > 3 { out[3] = a3.sum }
+    }
+}
+
+/// Four rows with `tokens` (4, 2 or 1, a constant where this is inlined) tokens at x.
+@inline(__always) private func multiplyTile(
+    _ type: UInt32, _ size: Int, _ w: FourRows, _ x: UnsafePointer<Float>, _ tokens: Int,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ valid: Int, _ prefetch: Bool
+) {
+    let columns = w.columns, whole = columns & ~15, rest = columns & 15
+    let x1 = x + columns, x2 = x1 + columns, x3 = x2 + columns
+    var s0 = RowSums(), s1 = RowSums(), s2 = RowSums(), s3 = RowSums()
+    var k = 0
+    while k < whole {
+        let o = k &* size
+        let m0 = loadWeights(type, w.w0 + o), m1 = loadWeights(type, w.w1 + o)
+        let m2 = loadWeights(type, w.w2 + o), m3 = loadWeights(type, w.w3 + o)
+        s0.add(m0, m1, m2, m3, F32x16(load: x + k))
+        if tokens > 1 { s1.add(m0, m1, m2, m3, F32x16(load: x1 + k)) }
+        if tokens > 2 {
+            s2.add(m0, m1, m2, m3, F32x16(load: x2 + k))
+            s3.add(m0, m1, m2, m3, F32x16(load: x3 + k))
+        }
+        if prefetch {
+            // the next four rows are one piece: 64 columns' bytes of it
+            F32x16.prefetch(w.next + 4 &* o)
+            F32x16.prefetch(w.next + (4 &* o &+ 64))
+            if size == 4 {
+                F32x16.prefetch(w.next + (4 &* o &+ 128))
+                F32x16.prefetch(w.next + (4 &* o &+ 192))
+            }
+        }
+        k &+= 16
+    }
+    if rest != 0 {
+        let o = whole &* size
+        let m0 = loadWeightsTail(type, w.w0 + o, rest), m1 = loadWeightsTail(type, w.w1 + o, rest)
+        let m2 = loadWeightsTail(type, w.w2 + o, rest), m3 = loadWeightsTail(type, w.w3 + o, rest)
+        s0.add(m0, m1, m2, m3, loadTail(x + whole, rest))
+        if tokens > 1 { s1.add(m0, m1, m2, m3, loadTail(x1 + whole, rest)) }
+        if tokens > 2 {
+            s2.add(m0, m1, m2, m3, loadTail(x2 + whole, rest))
+            s3.add(m0, m1, m2, m3, loadTail(x3 + whole, rest))
+        }
+    }
+    s0.store(out, valid)
+    if tokens > 1 { s1.store(out + outStride, valid) }
+    if tokens > 2 {
+        s2.store(out + 2 &* outStride, valid)
+        s3.store(out + 3 &* outStride, valid)
     }
 }
 
@@ -28,53 +153,4 @@ public func multiplyFloat(
     let size = type == 0 ? count &* 4 : count &* 2
     for i in 0..<size { bytes[i] = p.load(fromByteOffset: i, as: UInt8.self) }
     return withUnsafePointer(to: &bytes) { loadWeights(type, UnsafeRawPointer($0)) }
-}
-
-@inline(__always) private func multiplyFloatTiles(
-    _ type: UInt32, _ size: Int, _ w: UnsafeRawPointer, _ columns: Int, _ firstRow: Int, _ endRow: Int,
-    _ x: UnsafePointer<Float>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-) {
-    let whole = columns & ~15, rest = columns & 15, rowBytes = columns &* size
-    var row = firstRow
-    while row < endRow {
-        // Four rows at a time; the last group repeats its last row and does not store it.
-        let last = endRow &- 1
-        let r1 = row &+ 1 < last ? row &+ 1 : last, r2 = row &+ 2 < last ? row &+ 2 : last
-        let r3 = row &+ 3 < last ? row &+ 3 : last
-        let w0 = w + row &* rowBytes, w1 = w + r1 &* rowBytes, w2 = w + r2 &* rowBytes, w3 = w + r3 &* rowBytes
-        var t = 0
-        while t < tokens {
-            // Two tokens at a time, likewise.
-            let u = t &+ 1 < tokens ? t &+ 1 : t
-            let x0 = x + t &* columns, x1 = x + u &* columns
-            var a00 = F32x16(splat: 0), a10 = a00, a20 = a00, a30 = a00, a01 = a00, a11 = a00, a21 = a00, a31 = a00
-            var k = 0
-            while k < whole {
-                let v0 = F32x16(load: x0 + k), v1 = F32x16(load: x1 + k), o = k &* size
-                let m0 = loadWeights(type, w0 + o), m1 = loadWeights(type, w1 + o)
-                a00 = F32x16.fma(m0, v0, a00); a01 = F32x16.fma(m0, v1, a01)
-                a10 = F32x16.fma(m1, v0, a10); a11 = F32x16.fma(m1, v1, a11)
-                let m2 = loadWeights(type, w2 + o), m3 = loadWeights(type, w3 + o)
-                a20 = F32x16.fma(m2, v0, a20); a21 = F32x16.fma(m2, v1, a21)
-                a30 = F32x16.fma(m3, v0, a30); a31 = F32x16.fma(m3, v1, a31)
-                k &+= 16
-            }
-            if rest != 0 {
-                let v0 = loadTail(x0 + whole, rest), v1 = loadTail(x1 + whole, rest), o = whole &* size
-                let m0 = loadWeightsTail(type, w0 + o, rest), m1 = loadWeightsTail(type, w1 + o, rest)
-                a00 = F32x16.fma(m0, v0, a00); a01 = F32x16.fma(m0, v1, a01)
-                a10 = F32x16.fma(m1, v0, a10); a11 = F32x16.fma(m1, v1, a11)
-                let m2 = loadWeightsTail(type, w2 + o, rest), m3 = loadWeightsTail(type, w3 + o, rest)
-                a20 = F32x16.fma(m2, v0, a20); a21 = F32x16.fma(m2, v1, a21)
-                a30 = F32x16.fma(m3, v0, a30); a31 = F32x16.fma(m3, v1, a31)
-            }
-            let o0 = out + (t &* outStride &+ row), o1 = out + (u &* outStride &+ row)
-            o0[0] = a00.sum; o1[0] = a01.sum
-            if row &+ 1 <= last { o0[1] = a10.sum; o1[1] = a11.sum }
-            if row &+ 2 <= last { o0[2] = a20.sum; o1[2] = a21.sum }
-            if row &+ 3 <= last { o0[3] = a30.sum; o1[3] = a31.sum }
-            t &+= 2
-        }
-        row &+= 4
-    }
 }
