@@ -107,3 +107,10 @@ struct I32x16 {
 @inline(__always) func unpackFast(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) -> Bool { false }
+
+/// Everything goes the general way here.
+@inline(__always) func multiplyFewTokens(
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
+    _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
+    _ outStride: Int
+) -> Bool { false }

@@ -32,16 +32,53 @@ private struct Columns {
     _mm512_and_si512(x, _mm512_set1_epi8(bytes))
 }
 
-/// Groups 0..<4 from the low nibbles, 4..<8 from the high ones.
-@inline(__always) private func storeNibbles(_ c: Columns, _ out: UnsafeMutableRawPointer) {
-    store(mask(c.c0, 15), out)
-    store(mask(c.c1, 15), out + 64)
-    store(mask(c.c2, 15), out + 128)
-    store(mask(c.c3, 15), out + 192)
-    store(mask(shiftRight(c.c0, 4), 15), out + 256)
-    store(mask(shiftRight(c.c1, 4), 15), out + 320)
-    store(mask(shiftRight(c.c2, 4), 15), out + 384)
-    store(mask(shiftRight(c.c3, 4), 15), out + 448)
+/// One lane block in registers: groups 0..<8 of 4 columns, and the scales.
+struct LaneBlock {
+    let w0: __m512i, w1: __m512i, w2: __m512i, w3: __m512i, w4: __m512i, w5: __m512i, w6: __m512i, w7: __m512i
+    let d: __m512, m: __m512
+
+    /// A block of Q4_0 (18 bytes) or Q4_1 (20): groups 0..<4 from the low nibbles, 4..<8 from the high ones.
+    @inline(__always) init(q4 p: UnsafeRawPointer, _ size: Int, _ stride: Int) {
+        let c = Columns(p + (size &- 16), stride)
+        w0 = mask(c.c0, 15)
+        w1 = mask(c.c1, 15)
+        w2 = mask(c.c2, 15)
+        w3 = mask(c.c3, 15)
+        w4 = mask(shiftRight(c.c0, 4), 15)
+        w5 = mask(shiftRight(c.c1, 4), 15)
+        w6 = mask(shiftRight(c.c2, 4), 15)
+        w7 = mask(shiftRight(c.c3, 4), 15)
+        d = halves(p, stride)
+        m = size == 20 ? halves(p + 2, stride) : d
+    }
+
+    /// A block of Q8_0, the signs flipped for an instruction that takes unsigned weights.
+    @inline(__always) init(q8 p: UnsafeRawPointer, _ stride: Int) {
+        let a = Columns(p + 2, stride), b = Columns(p + 18, stride), flip = _mm512_set1_epi8(-128)
+        w0 = _mm512_xor_si512(a.c0, flip)
+        w1 = _mm512_xor_si512(a.c1, flip)
+        w2 = _mm512_xor_si512(a.c2, flip)
+        w3 = _mm512_xor_si512(a.c3, flip)
+        w4 = _mm512_xor_si512(b.c0, flip)
+        w5 = _mm512_xor_si512(b.c1, flip)
+        w6 = _mm512_xor_si512(b.c2, flip)
+        w7 = _mm512_xor_si512(b.c3, flip)
+        d = halves(p, stride)
+        m = d
+    }
+
+    @inline(__always) func store(_ out: UnsafeMutableRawPointer) {
+        _mm512_storeu_si512(out, w0)
+        _mm512_storeu_si512(out + 64, w1)
+        _mm512_storeu_si512(out + 128, w2)
+        _mm512_storeu_si512(out + 192, w3)
+        _mm512_storeu_si512(out + 256, w4)
+        _mm512_storeu_si512(out + 320, w5)
+        _mm512_storeu_si512(out + 384, w6)
+        _mm512_storeu_si512(out + 448, w7)
+        _mm512_storeu_ps(out + 512, d)
+        _mm512_storeu_ps(out + 576, m)
+    }
 }
 
 /// The half at `p` of 16 rows, as floats; put together in registers, never through memory.
@@ -71,7 +108,7 @@ private struct Columns {
 /// The panel's rows are one piece of the file: while this panel is unpacked, the same share of the
 /// next one is fetched into L2, in file order; a few lines at a time, or the loads of this one would
 /// queue behind them. `blockBytes` counts for 16 rows. A prefetch beyond the mapping does nothing.
-@inline(__always) private func prefetchNextPanel(
+@inline(__always) func prefetchNextPanel(
     _ base: UnsafeRawPointer, _ stride: Int, _ block: Int, _ blockBytes: Int
 ) {
     let next = base + (16 &* stride &+ block &* blockBytes &* 16)
@@ -87,10 +124,7 @@ private struct Columns {
 ) {
     var b = 0
     while b < count {
-        let p = base + (first &+ b) &* size, o = out + b &* laneBlockBytes
-        storeNibbles(Columns(p + (size &- 16), stride), o)
-        storeScale(halves(p, stride), o, 0)
-        if size == 20 { storeScale(halves(p + 2, stride), o, 1) }
+        LaneBlock(q4: base + (first &+ b) &* size, size, stride).store(out + b &* laneBlockBytes)
         prefetchNextPanel(base, stride, first &+ b, size)
         b &+= 1
     }
@@ -99,20 +133,9 @@ private struct Columns {
 @inline(__always) private func unpackQ8_0(
     _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
-    let flip = _mm512_set1_epi8(-128)
     var b = 0
     while b < count {
-        let p = base + (first &+ b) &* 34, o = out + b &* laneBlockBytes
-        var side = 0
-        while side < 2 {
-            let c = Columns(p + (2 &+ 16 &* side), stride), q = o + 256 &* side
-            store(_mm512_xor_si512(c.c0, flip), q)
-            store(_mm512_xor_si512(c.c1, flip), q + 64)
-            store(_mm512_xor_si512(c.c2, flip), q + 128)
-            store(_mm512_xor_si512(c.c3, flip), q + 192)
-            side &+= 1
-        }
-        storeScale(halves(p, stride), o, 0)
+        LaneBlock(q8: base + (first &+ b) &* 34, stride).store(out + b &* laneBlockBytes)
         prefetchNextPanel(base, stride, first &+ b, 34)
         b &+= 1
     }

@@ -67,6 +67,11 @@ private struct Tile {
     var panel = job.firstPanel
     while panel < job.endPanel {
         let base = job.data + panel &* 16 &* rowBytes, valid = job.rows &- panel &* 16
+        let few = job.out + panel &* 16
+        if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, q, s, c, tokens, few, job.outStride) {
+            panel &+= 1
+            continue
+        }
         var firstToken = 0
         while firstToken < tokens {
             let count = tokens &- firstToken < tokensAtOnce ? tokens &- firstToken : tokensAtOnce

@@ -1,0 +1,159 @@
+internal import X86Intrinsics
+
+/// A panel of 16 rows for 1, 8 or 16 tokens (and 2 with Q8_0), each lane block used in the registers where it was unpacked: the
+/// scratch of the general path would cost more stores than there are multiplications. The same operations in the
+/// same order. Q4_0, Q4_1 and Q8_0; false for whatever is left to the general path.
+///
+/// Measured on Zen 4, 1.1B, Q4_0: a step over eight sequences 1.3 times as fast as by way of the scratch.
+@inline(__always) func multiplyFewTokens(
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
+    _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
+    _ outStride: Int
+) -> Bool {
+    let few = Few(base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride)
+    switch (type, tokens) {
+    case (2, 1): oneQ4_0(few)
+    case (3, 1): oneQ4_1(few)
+    case (8, 1): oneQ8_0(few)
+    case (8, 2): twoQ8_0(few)
+    case (2, 8): eightQ4_0(few)
+    case (3, 8): eightQ4_1(few)
+    case (8, 8): eightQ8_0(few)
+    case (2, 16): sixteenQ4_0(few)
+    case (3, 16): sixteenQ4_1(few)
+    case (8, 16): sixteenQ8_0(few)
+    default: return false
+    }
+    return true
+}
+
+private struct Few {
+    let base: UnsafeRawPointer, stride: Int, blocks: Int
+    let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
+    let out: UnsafeMutablePointer<Float>, outStride: Int
+}
+
+@inline(never) private func oneQ4_0(_ few: Few) { multiplyOne(2, 18, few) }
+@inline(never) private func oneQ4_1(_ few: Few) { multiplyOne(3, 20, few) }
+@inline(never) private func oneQ8_0(_ few: Few) { multiplyOne(8, 34, few) }
+@inline(never) private func twoQ8_0(_ few: Few) { multiplyTwo(8, 34, few) }
+@inline(never) private func eightQ4_0(_ few: Few) { multiplyTiles(2, 18, 1, few) }
+@inline(never) private func eightQ4_1(_ few: Few) { multiplyTiles(3, 20, 1, few) }
+@inline(never) private func eightQ8_0(_ few: Few) { multiplyTiles(8, 34, 1, few) }
+@inline(never) private func sixteenQ4_0(_ few: Few) { multiplyTiles(2, 18, 2, few) }
+@inline(never) private func sixteenQ4_1(_ few: Few) { multiplyTiles(3, 20, 2, few) }
+@inline(never) private func sixteenQ8_0(_ few: Few) { multiplyTiles(8, 34, 2, few) }
+
+@inline(__always) private func laneBlock(_ type: UInt32, _ p: UnsafeRawPointer, _ size: Int, _ stride: Int) -> LaneBlock {
+    type == 8 ? LaneBlock(q8: p, stride) : LaneBlock(q4: p, size, stride)
+}
+
+@inline(__always) private func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
+    _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32((q + 4 &* group).loadUnaligned(as: Int32.self)))
+}
+
+/// One block and token: the steps of `accumulate` in Body/QuantizedMatrix.swift.
+@inline(__always) private func step(
+    _ type: UInt32, _ w: LaneBlock, _ q: UnsafePointer<Int8>, _ s: Float, _ c: UnsafePointer<Int32>, _ acc: __m512
+) -> __m512 {
+    var a: __m512i, b = _mm512_setzero_si512()
+    switch type {
+    case 2: a = _mm512_set1_epi32(c[0])
+    case 8: a = I32x16(signedStart: c).v
+    default: a = b
+    }
+    let x = UnsafeRawPointer(q)
+    a = dot(a, w.w0, x, 0)
+    b = dot(b, w.w4, x, 4)
+    a = dot(a, w.w1, x, 1)
+    b = dot(b, w.w5, x, 5)
+    a = dot(a, w.w2, x, 2)
+    b = dot(b, w.w6, x, 6)
+    a = dot(a, w.w3, x, 3)
+    b = dot(b, w.w7, x, 7)
+    let sum = _mm512_cvtepi32_ps(_mm512_add_epi32(a, b))
+    let first = _mm512_fmadd_ps(w.d, _mm512_mul_ps(_mm512_set1_ps(s), sum), acc)
+    return type == 3 ? _mm512_fmadd_ps(w.m, _mm512_set1_ps(Float(bitPattern: UInt32(bitPattern: c[1]))), first) : first
+}
+
+@inline(__always) private func multiplyOne(_ type: UInt32, _ size: Int, _ few: Few) {
+    var acc = _mm512_setzero_ps()
+    var b = 0
+    while b < few.blocks {
+        let w = laneBlock(type, few.base + b &* size, size, few.stride)
+        acc = step(type, w, few.q + 32 &* b, few.s[b], few.c + 4 &* b, acc)
+        prefetchNextPanel(few.base, few.stride, b, size)
+        b &+= 1
+    }
+    _mm512_storeu_ps(few.out, acc)
+}
+
+/// Two tokens, their rows of activations one after the other: the output matrix has them (ForwardPass).
+@inline(__always) private func multiplyTwo(_ type: UInt32, _ size: Int, _ few: Few) {
+    var a = _mm512_setzero_ps(), e = a
+    var b = 0
+    while b < few.blocks {
+        let w = laneBlock(type, few.base + b &* size, size, few.stride), next = few.blocks &+ b
+        a = step(type, w, few.q + 32 &* b, few.s[b], few.c + 4 &* b, a)
+        e = step(type, w, few.q + 32 &* next, few.s[next], few.c + 4 &* next, e)
+        prefetchNextPanel(few.base, few.stride, b, size)
+        b &+= 1
+    }
+    _mm512_storeu_ps(few.out, a)
+    _mm512_storeu_ps(few.out + few.outStride, e)
+}
+
+/// The sums of a tile of eight tokens, which lie side by side.
+private struct Eight {
+    var a0: __m512, a1: __m512, a2: __m512, a3: __m512, a4: __m512, a5: __m512, a6: __m512, a7: __m512
+
+    @inline(__always) init() {
+        a0 = _mm512_setzero_ps()
+        a1 = a0
+        a2 = a0
+        a3 = a0
+        a4 = a0
+        a5 = a0
+        a6 = a0
+        a7 = a0
+    }
+
+    /// Block `block` of the tile, counted in tiles of blocks.
+    @inline(__always) mutating func add(_ type: UInt32, _ w: LaneBlock, _ few: Few, _ block: Int) {
+        let q = few.q + 256 &* block, s = few.s + 8 &* block, c = few.c + 32 &* block
+        a0 = step(type, w, q, s[0], c, a0)
+        a1 = step(type, w, q + 32, s[1], c + 4, a1)
+        a2 = step(type, w, q + 64, s[2], c + 8, a2)
+        a3 = step(type, w, q + 96, s[3], c + 12, a3)
+        a4 = step(type, w, q + 128, s[4], c + 16, a4)
+        a5 = step(type, w, q + 160, s[5], c + 20, a5)
+        a6 = step(type, w, q + 192, s[6], c + 24, a6)
+        a7 = step(type, w, q + 224, s[7], c + 28, a7)
+    }
+
+    @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ next: Int) {
+        _mm512_storeu_ps(out, a0)
+        _mm512_storeu_ps(out + next, a1)
+        _mm512_storeu_ps(out + 2 &* next, a2)
+        _mm512_storeu_ps(out + 3 &* next, a3)
+        _mm512_storeu_ps(out + 4 &* next, a4)
+        _mm512_storeu_ps(out + 5 &* next, a5)
+        _mm512_storeu_ps(out + 6 &* next, a6)
+        _mm512_storeu_ps(out + 7 &* next, a7)
+    }
+}
+
+/// One or two tiles; the sums of two and a block of weights still fit the 32 registers.
+@inline(__always) private func multiplyTiles(_ type: UInt32, _ size: Int, _ tiles: Int, _ few: Few) {
+    var first = Eight(), second = Eight()
+    var b = 0
+    while b < few.blocks {
+        let w = laneBlock(type, few.base + b &* size, size, few.stride)
+        first.add(type, w, few, b)
+        if tiles == 2 { second.add(type, w, few, few.blocks &+ b) }
+        prefetchNextPanel(few.base, few.stride, b, size)
+        b &+= 1
+    }
+    first.store(few.out, few.outStride)
+    if tiles == 2 { second.store(few.out + 8 &* few.outStride, few.outStride) }
+}
