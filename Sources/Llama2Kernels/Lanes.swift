@@ -27,6 +27,10 @@ struct F32x16 {
     @inline(__always) func storeHalf(_ p: UnsafeMutableRawPointer) {
         for i in 0..<16 { p.storeBytes(of: floatToHalf(v[i]), toByteOffset: 2 &* i, as: UInt16.self) }
     }
+    /// The lowest byte of each lane.
+    @inline(__always) func storeLowBytes(_ p: UnsafeMutableRawPointer) {
+        for i in 0..<16 { p.storeBytes(of: UInt8(truncatingIfNeeded: v[i].bitPattern), toByteOffset: i, as: UInt8.self) }
+    }
 
     @inline(__always) static func + (a: F32x16, b: F32x16) -> F32x16 { F32x16(a.v + b.v) }
     @inline(__always) static func - (a: F32x16, b: F32x16) -> F32x16 { F32x16(a.v - b.v) }

@@ -27,6 +27,15 @@ struct F32x16 {
         l2s_m128i_store(p, l2s_m256_to_half(a))
         l2s_m128i_store(p + 16, l2s_m256_to_half(b))
     }
+    /// The lowest byte of each lane.
+    @inline(__always) func storeLowBytes(_ p: UnsafeMutableRawPointer) {
+        let low = _mm256_set1_epi32(255)
+        let x = _mm256_and_si256(_mm256_castps_si256(a), low), y = _mm256_and_si256(_mm256_castps_si256(b), low)
+        // packing goes by halves of 128 bits: four of x, four of y, four of x, four of y
+        let bytes = _mm256_packus_epi16(_mm256_packus_epi32(x, y), _mm256_setzero_si256())
+        let order = _mm256_set_epi32(7, 6, 3, 2, 5, 1, 4, 0)
+        l2s_m128i_store(p, _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(bytes, order)))
+    }
 
     @inline(__always) static func + (x: F32x16, y: F32x16) -> F32x16 {
         F32x16(_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b))

@@ -13,6 +13,10 @@ struct F32x16 {
     }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) { _mm512_storeu_ps(p, v) }
     @inline(__always) func storeHalf(_ p: UnsafeMutableRawPointer) { l2s_m256i_store(p, l2s_m512_to_half(v)) }
+    /// The lowest byte of each lane.
+    @inline(__always) func storeLowBytes(_ p: UnsafeMutableRawPointer) {
+        l2s_m128i_store(p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)))
+    }
 
     @inline(__always) static func + (a: F32x16, b: F32x16) -> F32x16 { F32x16(_mm512_add_ps(a.v, b.v)) }
     @inline(__always) static func - (a: F32x16, b: F32x16) -> F32x16 { F32x16(_mm512_sub_ps(a.v, b.v)) }

@@ -113,38 +113,39 @@ public func quantizeRow(
     _ x: UnsafePointer<Float>, _ count: Int, _ width: Int, _ q: UnsafeMutablePointer<Int8>,
     _ scale: UnsafeMutablePointer<Float>, _ c: UnsafeMutablePointer<Int32>
 ) {
+    let zero = F32x16(splat: 0), magic = F32x16(splat: 12_582_912)  // 1.5 * 2^23
     var block = 0
     while block &* 32 < count {
         let p = x + block &* 32, o = q + block &* 32 &* width
-        var largest: UInt32 = 0  // magnitudes compare as their bit patterns; NaN is above all
-        var i = 0
-        while i < 32 {
-            let bits = p[i].bitPattern & 0x7fff_ffff
-            largest = bits > largest ? bits : largest
-            i &+= 1
-        }
-        let finite = largest < 0x7f80_0000
-        let most = Float(bitPattern: largest)
+        let low = F32x16(load: p), high = F32x16(load: p + 16)
+        // x - x is 0, or NaN for an infinity or NaN
+        let finite = ((low - low) + (high - high)).sum == 0
+        let most = F32x16.max(F32x16.max(low, zero - low), F32x16.max(high, zero - high)).largest
         // a largest value so small that 127 / it overflows counts as zero
         let usable = finite && most > 1e-36
-        let inverse: Float = usable ? 127 / most : 0
-        var low: Int32 = 0, high: Int32 = 0
-        i = 0
-        while i < 32 {
-            // |x * inverse| <= 127: adding 1.5 * 2^23 rounds, the low byte is the integer
-            let value = usable ? p[i] * inverse : 0
-            let byte = Int8(truncatingIfNeeded: Int32(bitPattern: (value + 12_582_912).bitPattern))
-            o[i] = byte
-            if i < 16 { low &+= Int32(byte) } else { high &+= Int32(byte) }
-            i &+= 1
-        }
-        // |low|, |high| <= 16 * 127
         let s = finite ? (usable ? most / 127 : 0) : Float.nan, target = c + 4 &* block &* width
+        var lowSum: Int32 = 0, highSum: Int32 = 0
+        if usable {
+            // |x * inverse| <= 127: adding the magic number rounds, and leaves the integer in the low byte
+            let inverse = F32x16(splat: 127 / most)
+            let a = low * inverse + magic, b = high * inverse + magic
+            a.storeLowBytes(o)
+            b.storeLowBytes(o + 16)
+            // sums of integers up to 16 * 127: exact
+            lowSum = Int32((a - magic).sum)
+            highSum = Int32((b - magic).sum)
+        } else {
+            var i = 0
+            while i < 32 {
+                o[i] = 0
+                i &+= 1
+            }
+        }
         scale[block &* width] = s
-        target[0] = -8 &* (low &+ high)
-        target[1] = Int32(bitPattern: (s * Float(low &+ high)).bitPattern)
-        target[2] = -32 &* low
-        target[3] = -32 &* high
+        target[0] = -8 &* (lowSum &+ highSum)
+        target[1] = Int32(bitPattern: (s * Float(lowSum &+ highSum)).bitPattern)
+        target[2] = -32 &* lowSum
+        target[3] = -32 &* highSum
         block &+= 1
     }
 }
