@@ -1,6 +1,7 @@
 """Speed of llama2swift beside llama.cpp: alternating, median of some runs, ratios.
 
     bench.py                        everything (more than an hour)
+    bench.py --goals                what the project sets itself as goals, twenty minutes
     bench.py --quick                the 1.1B shape in Q4_0 and SmolLM2, some minutes
     bench.py --models 1.1b:Q4_0,smollm2 --work decode,prefill
 
@@ -27,6 +28,20 @@ from engines import LlamaCpp, Ours, Stream, cpu_seconds, peak_memory
 EVERYTHING = [
     *(f"1.1b:{t}" for t in make_model.TYPES), "7b:Q4_0", "7b:Q8_0", "7b:Q4_K", "15m:Q4_0", "15m:F32", "110m:Q4_0", "110m:Q8_0", "smollm2",
 ]  # fmt: skip
+# What the project sets itself as goals: (model, work, settings)
+_LARGE = ["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K", "F16"]
+GOALS = [
+    *((f"1.1b:{t}", "decode", {"after": [0]}) for t in _LARGE),
+    ("1.1b:Q4_0", "decode", {"after": [2048]}),
+    *((f"1.1b:{t}", "prefill", {"prompts": [512]}) for t in [*_LARGE, "BF16", "F32"]),
+    ("1.1b:Q4_0", "prefill", {"prompts": [128, 2048]}),
+    ("1.1b:Q4_0", "batch", {"batches": [8, 16]}),
+    ("smollm2", "prefill", {"prompts": [512]}),
+    *((m, "decode", {"after": [0]}) for m in ("smollm2", "15m:Q4_0", "15m:F32", "110m:Q4_0", "110m:Q8_0", "7b:Q4_0")),
+    ("7b:Q4_0", "load", {}),
+    ("7b:Q4_0", "memory", {}),
+    ("1.1b:Q4_0", "idle", {}),
+]
 WORK = ["load", "decode", "prefill", "batch", "memory", "idle"]
 
 
@@ -214,6 +229,7 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(EVERYTHING), help="default: %(default)s")
     parser.add_argument("--work", default=",".join(WORK), help="default: %(default)s")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--goals", action="store_true", help="the project's goals, about twenty minutes")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--kernels", default="best", help="best, avx512, avx2 or reference, for ours")
     parser.add_argument("--repeat", type=int, default=5)
@@ -233,10 +249,10 @@ def main() -> None:
     description = machine()
     print(json.dumps(description))
     print(f"{'model':10} {'work':22} {'ours':>10} {'':9} {'llama.cpp':>10}   ratio")
-    for name in o.models.split(","):
-        path = model_path(name, o.cache)
-        for work in o.work.split(","):
-            getattr(bench, work)(name, path)
+    plan = GOALS if o.goals else [(name, work, {}) for name in o.models.split(",") for work in o.work.split(",")]
+    for name, work, settings in plan:
+        vars(o).update(settings)
+        getattr(bench, work)(name, model_path(name, o.cache))
     if o.json:
         o.json.write_text(json.dumps({"machine": description, "threads": o.threads, "kernels": o.kernels, "rows": bench.rows}, indent=1))
     if o.plot:
