@@ -19,8 +19,8 @@ func flags(_ names: String...) -> [SwiftSetting] {
 let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVX512"]
 let isaTargets: [Target] = [
     .target(name: "X86Intrinsics"),
-    .target(name: "Llama2KernelsAVX2", dependencies: ["X86Intrinsics"], swiftSettings: avx2),
-    .target(name: "Llama2KernelsAVX512", dependencies: ["X86Intrinsics"], swiftSettings: avx512),
+    .target(name: "Llama2KernelsAVX2", dependencies: ["X86Intrinsics", "BlockTables"], swiftSettings: avx2),
+    .target(name: "Llama2KernelsAVX512", dependencies: ["X86Intrinsics", "BlockTables"], swiftSettings: avx512),
 ]
 #else
 let isaModules: [Target.Dependency] = []
@@ -33,8 +33,9 @@ let package = Package(
     targets: isaTargets + [
         .systemLibrary(name: "CLlama2Swift", path: "Include"),
         .target(name: "LinuxSystem"),
+        .target(name: "BlockTables"),
         .target(name: "Llama2Core", dependencies: ["LinuxSystem"]),
-        .target(name: "Llama2Kernels", dependencies: ["Llama2Core"] + isaModules),
+        .target(name: "Llama2Kernels", dependencies: ["Llama2Core", "BlockTables"] + isaModules),
         .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Model", dependencies: ["Llama2Core", "Llama2Kernels", "Llama2Formats"]),

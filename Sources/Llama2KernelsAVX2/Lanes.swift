@@ -110,6 +110,8 @@ struct I32x16 {
     }
     @inline(__always) static var signedFlip: UInt8 { 0 }
     @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
+    /// The same for a sum over 16 columns; c is -32 times their sum.
+    @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
 

@@ -66,8 +66,10 @@ private struct Columns {
         switch type {
         case 2, 3: unpackQ4(type == 2 ? 18 : 20, rows, stride, first, count, o)
         case 8: unpackQ8_0(rows, stride, first, count, o)
-        case 12: unpackQ4_K(rows, stride, first >> 3, count, o)
-        default: unpackQ6_K(rows, stride, first >> 3, count, o)
+        case 12: unpackK(16, rows, stride, first >> 3, count, o)
+        case 13: unpackK(48, rows, stride, first >> 3, count, o)
+        case 14: unpackQ6_K(rows, stride, first >> 3, count, o)
+        default: return false
         }
         side &+= 1
     }
@@ -123,11 +125,13 @@ private struct Columns {
     }
 }
 
-/// The 16-byte header holds d, dmin and the scales: one transpose gives all of them by lane.
-@inline(__always) private func unpackQ4_K(
-    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+/// Q4_K and Q5_K; `nibbles`: where they begin, 16 or 48. The 16-byte header holds d, dmin and the scales: one
+/// transpose gives all of them by lane.
+@inline(__always) private func unpackK(
+    _ nibbles: Int, _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int,
+    _ out: UnsafeMutableRawPointer
 ) {
-    let p = base + superblock &* 144
+    let size = nibbles &+ 128, p = base + superblock &* size
     let header = Columns(p, stride)
     let d = halves(p, stride), dmin = halves(p + 2, stride)
     let six = _mm256_set1_epi32(63), four = _mm256_set1_epi32(15), two = _mm256_set1_epi32(3)
@@ -154,25 +158,32 @@ private struct Columns {
         b &+= 1
     }
     // 2. a pair of blocks shares 32 bytes: low nibbles the first, high nibbles the second
-    var pair = 0
-    while pair &* 2 < count {
-        let o = out + 2 &* pair &* laneBlockBytes
-        var side = 0
-        while side < 2 {
-            prefetchNextPanel(base, stride, 8 &* superblock &+ 2 &* pair &+ side, 18)
-            let c = Columns(p + (16 &+ 32 &* pair &+ 16 &* side), stride)
-            let low = o + 256 &* side, high = low + laneBlockBytes
-            store(mask(c.c0, 15), low)
-            store(mask(c.c1, 15), low + 64)
-            store(mask(c.c2, 15), low + 128)
-            store(mask(c.c3, 15), low + 192)
-            store(mask(shiftRight(c.c0, 4), 15), high)
-            store(mask(shiftRight(c.c1, 4), 15), high + 64)
-            store(mask(shiftRight(c.c2, 4), 15), high + 128)
-            store(mask(shiftRight(c.c3, 4), 15), high + 192)
-            side &+= 1
+    var side = 0
+    while side < 2 {
+        let high = nibbles == 48 ? Columns(p + (16 &+ 16 &* side), stride) : header
+        var pair = 0
+        while pair &* 2 < count {
+            prefetchNextPanel(base, stride, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
+            let c = Columns(p + (nibbles &+ 32 &* pair &+ 16 &* side), stride)
+            let low = out + (2 &* pair &* laneBlockBytes &+ 256 &* side), up = low + laneBlockBytes
+            @inline(__always) func storeBoth(_ c: __m256i, _ h: __m256i, _ at: Int) {
+                store(weights(c, h, 2 &* pair), low + at)
+                store(weights(shiftRight(c, 4), h, 2 &* pair &+ 1), up + at)
+            }
+            /// Nibbles, and for Q5_K the fifth bit: bit b of each byte of `high`.
+            @inline(__always) func weights(_ c: __m256i, _ h: __m256i, _ b: Int) -> __m256i {
+                if nibbles == 16 { return mask(c, 15) }
+                let left = Int32(truncatingIfNeeded: 4 &- b)
+                let bit = b < 4 ? _mm256_sllv_epi32(h, _mm256_set1_epi32(left)) : shiftRight(h, 0 &- left)
+                return _mm256_or_si256(mask(c, 15), mask(bit, 16))
+            }
+            storeBoth(c.c0, high.c0, 0)
+            storeBoth(c.c1, high.c1, 64)
+            storeBoth(c.c2, high.c2, 128)
+            storeBoth(c.c3, high.c3, 192)
+            pair &+= 1
         }
-        pair &+= 1
+        side &+= 1
     }
 }
 

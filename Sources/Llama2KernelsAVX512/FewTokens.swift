@@ -2,7 +2,7 @@ internal import X86Intrinsics
 
 /// A panel of 16 rows for 1, 8 or 16 tokens (and 2 with Q8_0), each lane block used in the registers where it was unpacked: the
 /// scratch of the general path would cost more stores than there are multiplications. The same operations in the
-/// same order. Q4_0, Q4_1 and Q8_0; false for whatever is left to the general path.
+/// same order. Q4_0, Q4_1, Q8_0, and for one token the K types (OneTokenK.swift); false for whatever is left to the general path.
 ///
 /// Measured on Zen 4, 1.1B, Q4_0: a step over eight sequences 1.3 times as fast as by way of the scratch.
 @inline(__always) func multiplyFewTokens(
@@ -15,6 +15,9 @@ internal import X86Intrinsics
     case (2, 1): oneQ4_0(few)
     case (3, 1): oneQ4_1(few)
     case (8, 1): oneQ8_0(few)
+    case (12, 1): oneQ4_K(few)
+    case (13, 1): oneQ5_K(few)
+    case (14, 1): oneQ6_K(few)
     case (8, 2): twoQ8_0(few)
     case (2, 8): eightQ4_0(few)
     case (3, 8): eightQ4_1(few)
@@ -27,7 +30,7 @@ internal import X86Intrinsics
     return true
 }
 
-private struct Few {
+struct Few {
     let base: UnsafeRawPointer, stride: Int, blocks: Int
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
     let out: UnsafeMutablePointer<Float>, outStride: Int
@@ -48,7 +51,7 @@ private struct Few {
     type == 8 ? LaneBlock(q8: p, stride) : LaneBlock(q4: p, size, stride)
 }
 
-@inline(__always) private func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
+@inline(__always) func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
     _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32((q + 4 &* group).loadUnaligned(as: Int32.self)))
 }
 

@@ -63,6 +63,8 @@ struct I32x16 {
     @inline(__always) init(signedStart c: UnsafePointer<Int32>) {
         v = _mm512_sllv_epi32(_mm512_set1_epi32(c[0]), _mm512_set1_epi32(4))
     }
+    /// The same for a sum over 16 columns; c is -32 times their sum.
+    @inline(__always) init(signedHalfStart c: Int32) { v = _mm512_set1_epi32(c &* 4) }
     /// Tokens whose sums and accumulators the 32 registers hold.
     @inline(__always) static var tokensInRegisters: Int { 8 }
 }

@@ -4,7 +4,7 @@ internal import X86Intrinsics
 /// which puts row r into lane r. Same result as the plain `unpackRow` functions, for a full panel.
 
 /// 16 bytes of each of 16 rows: c[i] holds bytes 4i..<4i+4 of row r in lane r.
-private struct Columns {
+struct Columns {
     let c0: __m512i, c1: __m512i, c2: __m512i, c3: __m512i
 
     @inline(__always) init(_ p: UnsafeRawPointer, _ stride: Int) {
@@ -24,11 +24,11 @@ private struct Columns {
 
 @inline(__always) private func store(_ x: __m512i, _ out: UnsafeMutableRawPointer) { _mm512_storeu_si512(out, x) }
 
-@inline(__always) private func shiftRight(_ x: __m512i, _ by: Int32) -> __m512i {
+@inline(__always) func shiftRight(_ x: __m512i, _ by: Int32) -> __m512i {
     _mm512_srlv_epi32(x, _mm512_set1_epi32(by))
 }
 
-@inline(__always) private func mask(_ x: __m512i, _ bytes: Int8) -> __m512i {
+@inline(__always) func mask(_ x: __m512i, _ bytes: Int8) -> __m512i {
     _mm512_and_si512(x, _mm512_set1_epi8(bytes))
 }
 
@@ -82,7 +82,7 @@ struct LaneBlock {
 }
 
 /// The half at `p` of 16 rows, as floats; put together in registers, never through memory.
-@inline(__always) private func halves(_ p: UnsafeRawPointer, _ stride: Int) -> __m512 {
+@inline(__always) func halves(_ p: UnsafeRawPointer, _ stride: Int) -> __m512 {
     @inline(__always) func h(_ r: Int) -> Int16 { p.loadUnaligned(fromByteOffset: r &* stride, as: Int16.self) }
     return _mm512_cvtph_ps(
         _mm256_set_epi16(
@@ -99,8 +99,9 @@ struct LaneBlock {
     switch type {
     case 2, 3: unpackQ4(type == 2 ? 18 : 20, base, stride, first, count, out)
     case 8: unpackQ8_0(base, stride, first, count, out)
-    case 12: unpackQ4_K(base, stride, first >> 3, count, out)
-    default: unpackQ6_K(base, stride, first >> 3, count, out)
+    case 12, 13: unpackK(type, base, stride, first >> 3, count, out)
+    case 14: unpackQ6_K(base, stride, first >> 3, count, out)
+    default: return false
     }
     return true
 }
@@ -142,58 +143,86 @@ struct LaneBlock {
 }
 
 /// Low 16 bits of each lane, a half, as floats.
-@inline(__always) private func lowHalves(_ x: __m512i) -> __m512 { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)) }
+@inline(__always) func lowHalves(_ x: __m512i) -> __m512 { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)) }
 
-/// The 16-byte header holds d, dmin and the scales: one transpose gives all of them by lane.
-@inline(__always) private func unpackQ4_K(
-    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+/// The 16-byte header of a Q4_K or Q5_K superblock of each row.
+struct HeaderK {
+    private let words: Columns
+    private let d: __m512, dmin: __m512
+
+    @inline(__always) init(_ p: UnsafeRawPointer, _ stride: Int) {
+        words = Columns(p, stride)
+        d = lowHalves(words.c0)
+        dmin = lowHalves(shiftRight(words.c0, 16))
+    }
+
+    /// Scale and offset of block b: 6 bits each, split over two bytes for the last four blocks.
+    @inline(__always) func scales(_ b: Int) -> (scale: __m512, offset: __m512) {
+        let six = _mm512_set1_epi32(63), four = _mm512_set1_epi32(15), two = _mm512_set1_epi32(3)
+        let scale: __m512i, minimum: __m512i, s = Int32(truncatingIfNeeded: 8 &* (b & 3))
+        if b < 4 {
+            scale = _mm512_and_si512(shiftRight(words.c1, s), six)
+            minimum = _mm512_and_si512(shiftRight(words.c2, s), six)
+        } else {
+            let left = _mm512_set1_epi32(4)
+            let sHigh = _mm512_and_si512(shiftRight(words.c1, s &+ 6), two)
+            let mHigh = _mm512_and_si512(shiftRight(words.c2, s &+ 6), two)
+            scale = _mm512_or_si512(_mm512_and_si512(shiftRight(words.c3, s), four), _mm512_sllv_epi32(sHigh, left))
+            minimum = _mm512_or_si512(
+                _mm512_and_si512(shiftRight(words.c3, s &+ 4), four), _mm512_sllv_epi32(mHigh, left))
+        }
+        return (
+            _mm512_mul_ps(d, _mm512_cvtepi32_ps(scale)),
+            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(minimum)))
+        )
+    }
+}
+
+/// Weights of block b of Q5_K: nibbles, and the fifth bit, bit b of each byte of `high`.
+@inline(__always) func withFifthBit(_ nibbles: __m512i, _ high: __m512i, _ b: Int) -> __m512i {
+    // a rotation may carry bits into the next byte, but never the one that the mask keeps
+    let bit = _mm512_rolv_epi32(high, _mm512_set1_epi32(Int32(truncatingIfNeeded: (4 &- b) & 31)))
+    return _mm512_or_si512(mask(nibbles, 15), mask(bit, 16))
+}
+
+/// A pair of blocks shares 32 bytes: low nibbles the first, high nibbles the second.
+@inline(__always) private func unpackK(
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int,
+    _ out: UnsafeMutableRawPointer
 ) {
-    let p = base + superblock &* 144
-    let header = Columns(p, stride)
-    let d = lowHalves(header.c0), dmin = lowHalves(shiftRight(header.c0, 16))
-    let six = _mm512_set1_epi32(63), four = _mm512_set1_epi32(15), two = _mm512_set1_epi32(3)
+    let size = type == 13 ? 176 : 144, p = base + superblock &* size, nibbles = type == 13 ? 48 : 16
+    let header = HeaderK(p, stride)
     var b = 0
     while b < count {
-        // 1. 6-bit scale and minimum of the block, split over bytes for the last four
-        let o = out + b &* laneBlockBytes, scale: __m512i, minimum: __m512i
-        if b < 4 {
-            let s = Int32(truncatingIfNeeded: 8 &* b)
-            scale = _mm512_and_si512(shiftRight(header.c1, s), six)
-            minimum = _mm512_and_si512(shiftRight(header.c2, s), six)
-        } else {
-            let s = Int32(truncatingIfNeeded: 8 &* (b &- 4)), left = _mm512_set1_epi32(4)
-            let sHigh = _mm512_and_si512(shiftRight(header.c1, s &+ 6), two)
-            let mHigh = _mm512_and_si512(shiftRight(header.c2, s &+ 6), two)
-            scale = _mm512_or_si512(
-                _mm512_and_si512(shiftRight(header.c3, s), four), _mm512_sllv_epi32(sHigh, left))
-            minimum = _mm512_or_si512(
-                _mm512_and_si512(shiftRight(header.c3, s &+ 4), four), _mm512_sllv_epi32(mHigh, left))
-        }
-        storeScale(_mm512_mul_ps(d, _mm512_cvtepi32_ps(scale)), o, 0)
-        storeScale(
-            _mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(minimum))), o, 1)
+        let s = header.scales(b)
+        storeScale(s.scale, out + b &* laneBlockBytes, 0)
+        storeScale(s.offset, out + b &* laneBlockBytes, 1)
         b &+= 1
     }
-    // 2. a pair of blocks shares 32 bytes: low nibbles the first, high nibbles the second
-    var pair = 0
-    while pair &* 2 < count {
-        let o = out + 2 &* pair &* laneBlockBytes
-        var side = 0
-        while side < 2 {
-            prefetchNextPanel(base, stride, 8 &* superblock &+ 2 &* pair &+ side, 18)
-            let c = Columns(p + (16 &+ 32 &* pair &+ 16 &* side), stride)
-            let low = o + 256 &* side, high = low + laneBlockBytes
-            store(mask(c.c0, 15), low)
-            store(mask(c.c1, 15), low + 64)
-            store(mask(c.c2, 15), low + 128)
-            store(mask(c.c3, 15), low + 192)
-            store(mask(shiftRight(c.c0, 4), 15), high)
-            store(mask(shiftRight(c.c1, 4), 15), high + 64)
-            store(mask(shiftRight(c.c2, 4), 15), high + 128)
-            store(mask(shiftRight(c.c3, 4), 15), high + 192)
-            side &+= 1
+    var side = 0
+    while side < 2 {
+        let high = type == 13 ? Columns(p + (16 &+ 16 &* side), stride) : nil
+        var pair = 0
+        while pair &* 2 < count {
+            prefetchNextPanel(base, stride, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
+            let c = Columns(p + (nibbles &+ 32 &* pair &+ 16 &* side), stride)
+            let low = out + (2 &* pair &* laneBlockBytes &+ 256 &* side), up = low + laneBlockBytes
+            @inline(__always) func storeBoth(_ c: __m512i, _ h: __m512i?, _ at: Int) {
+                if let h {
+                    store(withFifthBit(c, h, 2 &* pair), low + at)
+                    store(withFifthBit(shiftRight(c, 4), h, 2 &* pair &+ 1), up + at)
+                } else {
+                    store(mask(c, 15), low + at)
+                    store(mask(shiftRight(c, 4), 15), up + at)
+                }
+            }
+            storeBoth(c.c0, high?.c0, 0)
+            storeBoth(c.c1, high?.c1, 64)
+            storeBoth(c.c2, high?.c2, 128)
+            storeBoth(c.c3, high?.c3, 192)
+            pair &+= 1
         }
-        pair &+= 1
+        side &+= 1
     }
 }
 

@@ -82,9 +82,7 @@ public final class Weights: @unchecked Sendable {
         guard tensor.shape == [columns, rows] || (rows == 1 && tensor.shape == [columns]) else {
             throw Llama2Error(.corrupt, "tensor \(name) has shape \(tensor.shape), expected [\(columns), \(rows)]")
         }
-        guard tensor.type.isSupported, let base = tensor.data.baseAddress else {
-            throw Llama2Error(.unsupported, "tensor \(name) has type \(tensor.type.name), which this version cannot multiply")
-        }
+        guard let base = tensor.data.baseAddress else { throw Llama2Error(.corrupt, "tensor \(name) is empty") }
         return Matrix(data: base, type: tensor.type, rows: rows, columns: columns)
     }
 

@@ -1,6 +1,7 @@
 import Testing
 
 import Llama2Core
+import Llama2Formats
 @testable import Llama2Kernels
 
 /// Small deterministic generator for test data (splitmix64).
@@ -49,15 +50,23 @@ func randomBlocks(_ type: BlockType, rows: Int, columns: Int, fill: Fill, seed: 
             withUnsafeBytes(of: value) { bytes += $0 }
         case .f16: bytes += half()
         case .bf16: bytes += fill == .random ? [payload(1)[0], 0x3c] : fill == .zero ? [0, 0] : [0x7f, 0x7f]
-        case .q4_0, .q8_0: bytes += half() + payload(type.bytes - 2)
-        case .q4_1, .q4_K: bytes += half() + half() + payload(type.bytes - 4)
-        default: bytes += payload(type.bytes - 2) + half()
+        case .q4_1, .q5_1, .q4_K, .q5_K: bytes += half() + half() + payload(type.bytes - 4)
+        case .q2_K: bytes += payload(type.bytes - 4) + half() + half()
+        case .q3_K, .q6_K, .tq1_0, .tq2_0: bytes += payload(type.bytes - 2) + half()
+        case .iq1_m:
+            // the half is spread over the top nibbles of the last eight bytes
+            let d = half()
+            let nibbles = [d[0] & 15, d[0] >> 4, d[1] & 15, d[1] >> 4]
+            bytes += payload(type.bytes - 8)
+            for n in nibbles { bytes += [payload(1)[0], payload(1)[0] & 15 | n << 4] }
+        case .q4_0, .q5_0, .q8_0, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq1_s, .iq4_nl, .iq4_xs:
+            bytes += half() + payload(type.bytes - 2)
         }
     }
     return bytes
 }
 
-let kernelTypes = BlockType.allCases.filter(\.isSupported)
+let kernelTypes = BlockType.allCases
 
 /// out (tokens, rows) by one kernel table, the panels split in two as two threads would.
 func product(_ isa: Kernels.ISA, _ type: BlockType, _ data: [UInt8], rows: Int, columns: Int, tokens: Int, x: [Float])
@@ -140,6 +149,29 @@ func productsAgreeWithDequantizedWeightsInDouble(type: BlockType) throws {
             #expect(abs(Double(got[t * rows + r]) - sum) <= bound, "\(type.name) row \(r) token \(t)")
         }
     }
+}
+
+/// `Tests/fixtures/block-types.gguf`, by the `gguf` package's numpy: for each type random blocks, and their values.
+@Test func dequantizedWeightsEqualThoseOfGgufsNumpy() throws {
+    let tests = #filePath.dropLast("Llama2SwiftTests/KernelTests.swift".count)
+    let file = try ModelFile.open(path: tests + "fixtures/block-types.gguf")
+    var seen = 0
+    for type in kernelTypes where type != .f32 {
+        let blocks = try #require(file.tensor(type.name)), values = try #require(file.tensor("\(type.name).values"))
+        try #require(blocks.type == type && values.type == .f32)
+        let count = blocks.shape[0]
+        var out = [Float](repeating: .nan, count: count)
+        Kernels.reference.dequantize(type, blocks.data.baseAddress!, count, &out)
+        for i in 0..<count {
+            let expected = values.data.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)
+            if out[i].bitPattern != expected.bitPattern {
+                Issue.record("\(type.name) \(i): \(out[i]), expected \(expected)")
+                break
+            }
+        }
+        seen += 1
+    }
+    #expect(seen == 23)
 }
 
 @Test func halfConversionIsExactAndRoundsToEven() {

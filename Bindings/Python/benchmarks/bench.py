@@ -29,7 +29,7 @@ EVERYTHING = [
     *(f"1.1b:{t}" for t in make_model.TYPES), "7b:Q4_0", "7b:Q8_0", "7b:Q4_K", "15m:Q4_0", "15m:F32", "110m:Q4_0", "110m:Q8_0", "smollm2",
 ]  # fmt: skip
 # What the project sets itself as goals: (model, work, settings)
-_LARGE = ["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K", "F16"]
+_LARGE = ["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "F16"]
 GOALS = [
     *((f"1.1b:{t}", "decode", {"after": [0]}) for t in _LARGE),
     ("1.1b:Q4_0", "decode", {"after": [2048]}),

@@ -1,6 +1,6 @@
 """Writes a Llama-shaped GGUF file with random weights: make_model.py SHAPE TYPE PATH
 
-Shapes: 15m and 110m (llama2.c's), 1.1b (TinyLlama's), 7b (Llama 2's). Types: F32 F16 BF16 Q4_0 Q4_1 Q8_0 Q4_K Q6_K.
+Shapes: 15m and 110m (llama2.c's), 1.1b (TinyLlama's), 7b (Llama 2's). Types: F32 F16 BF16, Q4_0 Q4_1 Q5_0 Q5_1 Q8_0, Q2_K ... Q6_K.
 The numbers mean nothing, but they are finite and of a usual size, so that the arithmetic takes its usual time.
 """
 
@@ -22,9 +22,10 @@ SHAPES = {
 # number, weights and bytes of a block, where its F16 scales lie
 TYPES = {
     "F32": (0, 1, 4, ()), "F16": (1, 1, 2, ()), "BF16": (30, 1, 2, ()), "Q4_0": (2, 32, 18, (0,)), "Q4_1": (3, 32, 20, (0, 2)),
-    "Q8_0": (8, 32, 34, (0,)), "Q4_K": (12, 256, 144, (0, 2)), "Q6_K": (14, 256, 210, (208,)),
+    "Q8_0": (8, 32, 34, (0,)), "Q4_K": (12, 256, 144, (0, 2)), "Q5_K": (13, 256, 176, (0, 2)), "Q6_K": (14, 256, 210, (208,)),
+    "Q2_K": (10, 256, 84, (80, 82)), "Q3_K": (11, 256, 110, (108,)), "Q5_0": (6, 32, 22, (0,)), "Q5_1": (7, 32, 24, (0, 2)),
 }  # fmt: skip
-SCALE = {"Q4_0": 4e-3, "Q4_1": 4e-3, "Q8_0": 3e-4, "Q4_K": 1e-4, "Q6_K": 2e-5}
+SCALE = {"Q4_0": 4e-3, "Q4_1": 4e-3, "Q8_0": 3e-4, "Q4_K": 1e-4, "Q5_K": 5e-5, "Q6_K": 2e-5, "Q2_K": 1e-3, "Q3_K": 2e-4, "Q5_0": 2e-3, "Q5_1": 2e-3}
 
 
 def _string(text: str) -> bytes:

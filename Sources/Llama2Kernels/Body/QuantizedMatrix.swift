@@ -2,7 +2,7 @@
 ///
 ///     symmetric, signed:  acc = fma(d[r][b], s[t][b] * float(sum_i w q), acc)
 ///     affine:             ... then acc = fma(m[r][b], s[t][b] * float(sum_i q), acc)
-///     halves:             the first line for each half, with its own scale
+///     halves:             the first line (and the second) for each half of 16, with its own scale (and offset)
 ///
 /// where w are the integers of the weights, q and s those of the activations. A lane is an output
 /// row; every (row, token) is this sequence of scalar operations in order of b, whatever the tile,
@@ -29,7 +29,9 @@ public func multiplyQuantized(
     case 3: multiplyQ4_1(job)
     case 8: multiplyQ8_0(job)
     case 12: multiplyQ4_K(job)
-    default: multiplyQ6_K(job)
+    case 13: multiplyQ5_K(job)
+    case 14: multiplyQ6_K(job)
+    default: multiplyOther(type, job)
     }
 }
 
@@ -45,7 +47,9 @@ private struct Job {
 @inline(never) private func multiplyQ4_1(_ job: Job) { multiplyPanels(3, job) }
 @inline(never) private func multiplyQ8_0(_ job: Job) { multiplyPanels(8, job) }
 @inline(never) private func multiplyQ4_K(_ job: Job) { multiplyPanels(12, job) }
+@inline(never) private func multiplyQ5_K(_ job: Job) { multiplyPanels(13, job) }
 @inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(14, job) }
+@inline(never) private func multiplyOther(_ type: UInt32, _ job: Job) { multiplyPanels(type, job) }
 
 /// Tokens whose accumulators fit the scratch beside eight lane blocks; a multiple of the tile.
 private var tokensAtOnce: Int { @inline(__always) get { 256 } }
@@ -137,15 +141,16 @@ private struct Tile {
     switch form {
     case .symmetric4: I32x16(splat: c[0])
     case .signed8: I32x16(signedStart: c)
-    case .affine: I32x16(splat: 0)
+    case .affine, .affineHalves: I32x16(splat: 0)
     case .halves6: I32x16(splat: c[2 &+ index])
+    case .halves8: I32x16(signedHalfStart: c[2 &+ index])
     }
 }
 
 @inline(__always) private func addGroup(
     _ form: LaneForm, _ sum: inout I32x16, _ w: UnsafeRawPointer, _ q: UnsafePointer<Int8>
 ) {
-    if case .signed8 = form { sum.addSignedDot(w, q) } else { sum.addDot(w, q) }
+    if form.isSigned { sum.addSignedDot(w, q) } else { sum.addDot(w, q) }
 }
 
 /// One lane block's floating-point step for one token; `second` is used by two-part forms.
@@ -161,9 +166,15 @@ private struct Tile {
     case .affine:
         let m = F32x16(load: (block + 576).assumingMemoryBound(to: Float.self))
         return F32x16.fma(m, F32x16(splat: Float(bitPattern: UInt32(bitPattern: c[1]))), first)
-    case .halves6:
+    case .halves6, .halves8, .affineHalves:
         let d1 = F32x16(load: (block + 576).assumingMemoryBound(to: Float.self))
-        return F32x16.fma(d1, F32x16(splat: s) * second.asFloat, first)
+        let both = F32x16.fma(d1, F32x16(splat: s) * second.asFloat, first)
+        if form != .affineHalves { return both }
+        // c[2] and c[3] are -32 times the sums of the halves
+        let m0 = F32x16(load: (block + 640).assumingMemoryBound(to: Float.self))
+        let m1 = F32x16(load: (block + 704).assumingMemoryBound(to: Float.self))
+        let withFirst = F32x16.fma(m0, F32x16(splat: s * (Float(c[2]) * -0.031_25)), both)
+        return F32x16.fma(m1, F32x16(splat: s * (Float(c[3]) * -0.031_25)), withFirst)
     }
 }
 
@@ -174,14 +185,14 @@ private struct Tile {
     var b = 0
     while b < blocks {
         let block = lanes + b &* laneBlockBytes, q = x.q(0, b), c = x.c(0, b)
-        var i0 = start(form, c, 0), i1 = form == .halves6 ? start(form, c, 1) : I32x16(splat: 0)
+        var i0 = start(form, c, 0), i1 = form.hasHalves ? start(form, c, 1) : I32x16(splat: 0)
         var g = 0
         while g < 4 {
             addGroup(form, &i0, block + 64 &* g, q + 4 &* g)
             addGroup(form, &i1, block + (64 &* g &+ 256), q + (4 &* g &+ 16))
             g &+= 1
         }
-        if form != .halves6 { i0.add(i1) }
+        if !form.hasHalves { i0.add(i1) }
         a = accumulate(form, a, block, i0, i1, x.s(0, b), c)
         b &+= 1
     }
@@ -252,9 +263,9 @@ private struct FourAccumulators {
         let block = lanes + b &* laneBlockBytes
         var i = FourSums(form, x, 0, b, 0)
         i.addGroups(form, block, 0, x, 0, b)
-        var j = form == .halves6 ? FourSums(form, x, 0, b, 1) : i
+        var j = form.hasHalves ? FourSums(form, x, 0, b, 1) : i
         j.addGroups(form, block, 4, x, 0, b)
-        a.add(form, block, form == .halves6 ? i : j, j, x, 0, b)
+        a.add(form, block, form.hasHalves ? i : j, j, x, 0, b)
         b &+= 1
     }
     a.store(acc)
@@ -270,11 +281,11 @@ private struct FourAccumulators {
         var i = FourSums(form, x, 0, b, 0), k = FourSums(form, x, 4, b, 0)
         i.addGroups(form, block, 0, x, 0, b)
         k.addGroups(form, block, 0, x, 4, b)
-        var j = form == .halves6 ? FourSums(form, x, 0, b, 1) : i, l = form == .halves6 ? FourSums(form, x, 4, b, 1) : k
+        var j = form.hasHalves ? FourSums(form, x, 0, b, 1) : i, l = form.hasHalves ? FourSums(form, x, 4, b, 1) : k
         j.addGroups(form, block, 4, x, 0, b)
         l.addGroups(form, block, 4, x, 4, b)
-        a.add(form, block, form == .halves6 ? i : j, j, x, 0, b)
-        c.add(form, block, form == .halves6 ? k : l, l, x, 4, b)
+        a.add(form, block, form.hasHalves ? i : j, j, x, 0, b)
+        c.add(form, block, form.hasHalves ? k : l, l, x, 4, b)
         b &+= 1
     }
     a.store(acc)
@@ -292,6 +303,8 @@ private struct FourAccumulators {
     case .signed8: eightSigned8(lanes, blocks, x, acc)
     case .affine: eightAffine(lanes, blocks, x, acc)
     case .halves6: eightHalves6(lanes, blocks, x, acc)
+    case .halves8: eightHalves8(lanes, blocks, x, acc)
+    case .affineHalves: eightAffineHalves(lanes, blocks, x, acc)
     }
 }
 
@@ -303,6 +316,8 @@ private struct FourAccumulators {
     case .signed8: fourSigned8(lanes, blocks, x, acc)
     case .affine: fourAffine(lanes, blocks, x, acc)
     case .halves6: fourHalves6(lanes, blocks, x, acc)
+    case .halves8: fourHalves8(lanes, blocks, x, acc)
+    case .affineHalves: fourAffineHalves(lanes, blocks, x, acc)
     }
 }
 
@@ -329,4 +344,16 @@ private struct FourAccumulators {
 }
 @inline(never) private func fourHalves6(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
     multiplyFourTokens(.halves6, lanes, blocks, x, acc)
+}
+@inline(never) private func eightHalves8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyEightTokens(.halves8, lanes, blocks, x, acc)
+}
+@inline(never) private func eightAffineHalves(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyEightTokens(.affineHalves, lanes, blocks, x, acc)
+}
+@inline(never) private func fourHalves8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyFourTokens(.halves8, lanes, blocks, x, acc)
+}
+@inline(never) private func fourAffineHalves(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>) {
+    multiplyFourTokens(.affineHalves, lanes, blocks, x, acc)
 }

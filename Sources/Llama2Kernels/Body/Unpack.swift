@@ -5,9 +5,10 @@
 ///     offset   0: 8 groups of 64 bytes; group g, byte 4 r + i = weight of row r, column 4 g + i
 ///     offset 512: 16 floats, the scale of each row (of columns 0..<16 when the form has two)
 ///     offset 576: 16 floats, the offset of each row, or its scale of columns 16..<32
+///     offset 640, 704: the offsets of columns 0..<16 and 16..<32 in the form that has them
 ///
 /// The scales of superblock types are multiplied out here, as the format defines them, so that the
-/// multiplication knows four forms and no type. Block layouts: ggml's (Q4_0 ... Q6_K).
+/// multiplication knows six forms and no type. Block layouts: ggml's.
 
 /// How the weights of a lane block are meant.
 enum LaneForm {
@@ -19,16 +20,26 @@ enum LaneForm {
     case affine
     /// d0 * (w - 32) for the first 16 columns, d1 * (w - 32) for the others
     case halves6
+    /// d0 * w for the first 16 columns, d1 * w for the others, w signed 8-bit
+    case halves8
+    /// d0 * w + m0 for the first 16 columns, d1 * w + m1 for the others
+    case affineHalves
+
+    @inline(__always) var isSigned: Bool { self == .signed8 || self == .halves8 }
+    @inline(__always) var hasHalves: Bool { self == .halves6 || self == .halves8 || self == .affineHalves }
 }
 
-var laneBlockBytes: Int { @inline(__always) get { 640 } }
+var laneBlockBytes: Int { @inline(__always) get { 768 } }
 
+/// `type` is ggml's number.
 @inline(__always) func laneForm(_ type: UInt32) -> LaneForm {
     switch type {
     case 2: .symmetric4
-    case 8: .signed8
-    case 3, 12: .affine
-    default: .halves6
+    case 3, 7, 12, 13: .affine  // Q4_1 Q5_1 Q4_K Q5_K
+    case 10: .affineHalves  // Q2_K
+    case 14: .halves6  // Q6_K
+    case 11, 17, 22, 29: .halves8  // Q3_K IQ2_XS IQ2_S IQ1_M
+    default: .signed8  // Q5_0 Q8_0 IQ2_XXS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ4_XS TQ1_0 TQ2_0
     }
 }
 
@@ -42,111 +53,36 @@ var laneBlockBytes: Int { @inline(__always) get { 640 } }
     if rows >= 16 && unpackFast(type, base, stride, first, count, out) { return }
     var r = 0
     while r < 16 {
-        let row = base + (r < rows ? r : rows &- 1) &* stride
-        switch type {
-        case 2: unpackRowQ4_0(row + first &* 18, r, count, out)
-        case 3: unpackRowQ4_1(row + first &* 20, r, count, out)
-        case 8: unpackRowQ8_0(row + first &* 34, r, count, out)
-        case 12: unpackRowQ4_K(row + (first >> 3) &* 144, r, count, out)
-        default: unpackRowQ6_K(row + (first >> 3) &* 210, r, count, out)
-        }
+        unpackRow(type, base + (r < rows ? r : rows &- 1) &* stride, r, first, count, out)
         r &+= 1
     }
 }
 
-@inline(__always) private func put(
-    _ out: UnsafeMutableRawPointer, _ block: Int, _ r: Int, _ column: Int, _ weight: UInt8
+@inline(never) private func unpackRow(
+    _ type: UInt32, _ row: UnsafeRawPointer, _ r: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
-    out.storeBytes(
-        of: weight, toByteOffset: block &* laneBlockBytes &+ (column >> 2) &* 64 &+ 4 &* r &+ (column & 3),
-        as: UInt8.self)
-}
-
-@inline(__always) private func putScale(
-    _ out: UnsafeMutableRawPointer, _ block: Int, _ r: Int, _ index: Int, _ value: Float
-) {
-    out.storeBytes(of: value, toByteOffset: block &* laneBlockBytes &+ 512 &+ 64 &* index &+ 4 &* r, as: Float.self)
-}
-
-@inline(__always) private func half(_ p: UnsafeRawPointer, _ offset: Int) -> Float {
-    halfToFloat(p.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
-}
-
-@inline(__always) private func byte(_ p: UnsafeRawPointer, _ offset: Int) -> UInt8 {
-    p.load(fromByteOffset: offset, as: UInt8.self)
-}
-
-/// { f16 d; u8 q[16] }: low nibbles are columns 0..<16, high nibbles 16..<32.
-private func unpackRowQ4_0(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
-    for b in 0..<count {
-        let p = row + b &* 18
-        putScale(out, b, r, 0, half(p, 0))
-        for i in 0..<16 {
-            put(out, b, r, i, byte(p, 2 &+ i) & 15)
-            put(out, b, r, i &+ 16, byte(p, 2 &+ i) >> 4)
-        }
-    }
-}
-
-/// { f16 d; f16 m; u8 q[16] }.
-private func unpackRowQ4_1(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
-    for b in 0..<count {
-        let p = row + b &* 20
-        putScale(out, b, r, 0, half(p, 0))
-        putScale(out, b, r, 1, half(p, 2))
-        for i in 0..<16 {
-            put(out, b, r, i, byte(p, 4 &+ i) & 15)
-            put(out, b, r, i &+ 16, byte(p, 4 &+ i) >> 4)
-        }
-    }
-}
-
-/// { f16 d; i8 q[32] }.
-private func unpackRowQ8_0(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
-    for b in 0..<count {
-        let p = row + b &* 34
-        putScale(out, b, r, 0, half(p, 0))
-        for i in 0..<32 { put(out, b, r, i, byte(p, 2 &+ i) ^ I32x16.signedFlip) }
-    }
-}
-
-/// { f16 d; f16 dmin; u8 scales[12]; u8 q[128] }: eight blocks of 32 with a 6-bit scale and a 6-bit
-/// minimum each; a pair of blocks shares 32 bytes, low nibbles first. Weight = d sc q - dmin mn.
-private func unpackRowQ4_K(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
-    let d = half(row, 0), dmin = half(row, 2)
-    for b in 0..<count {
-        let scale: UInt8, minimum: UInt8
-        if b < 4 {
-            scale = byte(row, 4 &+ b) & 63
-            minimum = byte(row, 8 &+ b) & 63
-        } else {
-            scale = byte(row, 8 &+ b) & 15 | (byte(row, b) >> 6) << 4
-            minimum = byte(row, 8 &+ b) >> 4 | (byte(row, 4 &+ b) >> 6) << 4
-        }
-        putScale(out, b, r, 0, d * Float(scale))
-        putScale(out, b, r, 1, 0 - dmin * Float(minimum))
-        for i in 0..<32 {
-            let pair = byte(row, 16 &+ (b >> 1) &* 32 &+ i)
-            put(out, b, r, i, b & 1 == 0 ? pair & 15 : pair >> 4)
-        }
-    }
-}
-
-/// { u8 low[128]; u8 high[64]; i8 scales[16]; f16 d }: sixteen groups of 16; in each half of 128,
-/// four blocks of 32 share 64 bytes of low nibbles and 32 bytes of high bit pairs.
-private func unpackRowQ6_K(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
-    let d = half(row, 208)
-    for b in 0..<count {
-        for h in 0..<2 {
-            let scale = Int8(bitPattern: byte(row, 192 &+ 2 &* b &+ h))
-            putScale(out, b, r, h, d * Float(scale))
-        }
-        let side = b >> 2, part = b & 3
-        for i in 0..<32 {
-            let nibbles = byte(row, side &* 64 &+ (part & 1) &* 32 &+ i)
-            let low = part < 2 ? nibbles & 15 : nibbles >> 4
-            let high = (byte(row, 128 &+ side &* 32 &+ i) >> UInt8(truncatingIfNeeded: 2 &* part)) & 3
-            put(out, b, r, i, low | high << 4)
-        }
+    let superblock = first >> 3
+    switch type {
+    case 2: unpackRowQ4_0(row + first &* 18, r, count, out)
+    case 3: unpackRowQ4_1(row + first &* 20, r, count, out)
+    case 6: unpackRowQ5_0(row + first &* 22, r, count, out)
+    case 7: unpackRowQ5_1(row + first &* 24, r, count, out)
+    case 8: unpackRowQ8_0(row + first &* 34, r, count, out)
+    case 10: unpackRowQ2_K(row + superblock &* 84, r, count, out)
+    case 11: unpackRowQ3_K(row + superblock &* 110, r, count, out)
+    case 12: unpackRowQ4_K(row + superblock &* 144, 16, r, count, out)
+    case 13: unpackRowQ4_K(row + superblock &* 176, 48, r, count, out)
+    case 14: unpackRowQ6_K(row + superblock &* 210, r, count, out)
+    case 16: unpackRowIQ2_XXS(row + superblock &* 66, r, count, out)
+    case 17: unpackRowIQ2_XS(row + superblock &* 74, r, count, out)
+    case 18: unpackRowIQ3_XXS(row + superblock &* 98, r, count, out)
+    case 19: unpackRowIQ1_S(row + superblock &* 50, r, count, out)
+    case 20: unpackRowIQ4_NL(row + first &* 18, r, count, out)
+    case 21: unpackRowIQ3_S(row + superblock &* 110, r, count, out)
+    case 22: unpackRowIQ2_S(row + superblock &* 82, r, count, out)
+    case 23: unpackRowIQ4_XS(row + superblock &* 136, r, count, out)
+    case 29: unpackRowIQ1_M(row + superblock &* 56, r, count, out)
+    case 34: unpackRowTQ1_0(row + superblock &* 54, r, count, out)
+    default: unpackRowTQ2_0(row + superblock &* 66, r, count, out)
     }
 }
