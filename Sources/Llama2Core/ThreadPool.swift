@@ -24,6 +24,7 @@ public final class ThreadPool: @unchecked Sendable {
     private let finished = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
 
+    private let tickets = Atomic<Int>(0)
     private let arrived = Atomic<Int>(0)
     private let phase = Atomic<Int>(0)
 
@@ -96,6 +97,7 @@ public final class ThreadPool: @unchecked Sendable {
         self.body = body
         self.context = context
         finished.store(1, ordering: .relaxed)
+        tickets.store(0, ordering: .relaxed)
         pthread_mutex_lock(mutex)
         _ = epoch.add(1, ordering: .releasing)
         pthread_cond_broadcast(wake)
@@ -112,12 +114,17 @@ public final class ThreadPool: @unchecked Sendable {
         let current = phase.load(ordering: .acquiring)
         if arrived.add(1, ordering: .acquiringAndReleasing).newValue == threads {
             arrived.store(0, ordering: .relaxed)
+            tickets.store(0, ordering: .relaxed)
             phase.store(current &+ 1, ordering: .releasing)
         } else {
             var looks = 0
             while phase.load(ordering: .acquiring) == current { pause(&looks) }
         }
     }
+
+    /// 0, 1, 2, ... to whichever thread asks; from 0 again after each barrier.
+    @inline(__always)
+    public func ticket() -> Int { tickets.add(1, ordering: .relaxed).oldValue }
 
     /// Spins at first; later gives the CPU to whoever else is ready (more threads than CPUs).
     @inline(__always)

@@ -30,7 +30,7 @@ extension Kernels {
             guard let base = lanes.baseAddress else { return }
             for first in stride(from: 0, to: count / 32, by: 8) {
                 let blocks = Swift.min(8, count / 32 &- first)
-                unpack(type.rawValue, row, 0, 1, first, blocks, base)
+                unpack(type.rawValue, row, 0, 1, first, blocks, row, base)
                 for b in 0..<blocks {
                     Kernels.dequantize(form, base + b &* laneBlockBytes, out + 32 &* (first &+ b))
                 }

@@ -10,33 +10,21 @@ extension Kernels {
     }
 
     /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).
-    @inlinable
+    /// next: what this thread will read next, nil for the panel that follows; only fetched ahead.
     public func multiply(
         _ w: Matrix, panels: Range<Int>, _ a: Activations, tokens: Int, out: UnsafeMutablePointer<Float>,
-        outStride: Int, scratch: UnsafeMutableRawPointer
+        outStride: Int, next: UnsafeRawPointer? = nil, scratch: UnsafeMutableRawPointer
     ) {
+        let first = panels.lowerBound, end = panels.upperBound, ahead = next ?? w.panel(end)
         if w.type.isFloat {
-            multiplyFloatRows(w, panels.lowerBound, panels.upperBound, a.f32, tokens, out, outStride)
+            multiplyFloat_(
+                w.type.rawValue, w.data, w.columns, first &* 16, Swift.min(end &* 16, w.rows), a.f32, tokens, out,
+                outStride, ahead)
         } else {
-            multiplyPanels(w, panels.lowerBound, panels.upperBound, a, tokens, out, outStride, scratch)
+            multiplyQuantized_(
+                w.type.rawValue, w.data, w.rowBytes, w.rows, w.columns, first, end, a.q, a.scale, a.corrections, tokens,
+                a.width, out, outStride, ahead, scratch)
         }
-    }
-
-    @usableFromInline func multiplyFloatRows(
-        _ w: Matrix, _ first: Int, _ end: Int, _ x: UnsafePointer<Float>, _ tokens: Int,
-        _ out: UnsafeMutablePointer<Float>, _ outStride: Int
-    ) {
-        multiplyFloat_(
-            w.type.rawValue, w.data, w.columns, first &* 16, Swift.min(end &* 16, w.rows), x, tokens, out, outStride)
-    }
-
-    @usableFromInline func multiplyPanels(
-        _ w: Matrix, _ first: Int, _ end: Int, _ a: Activations, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-        _ outStride: Int, _ scratch: UnsafeMutableRawPointer
-    ) {
-        multiplyQuantized_(
-            w.type.rawValue, w.data, w.rowBytes, w.rows, w.columns, first, end, a.q, a.scale, a.corrections, tokens,
-            a.width, out, outStride, scratch)
     }
 
     /// Columns `first ..< first + count` of token t of `a.f32`, (tokens, columns), to int8; both multiples of 32.

@@ -24,8 +24,8 @@ public struct Kernels: Sendable {
     typealias MutableFloats = UnsafeMutablePointer<Float>
 
     public let isa: ISA
-    let multiplyQuantized_: @Sendable (UInt32, UnsafeRawPointer, Int, Int, Int, Int, Int, UnsafePointer<Int8>, Floats, UnsafePointer<Int32>, Int, Int, MutableFloats, Int, UnsafeMutableRawPointer) -> Void
-    let multiplyFloat_: @Sendable (UInt32, UnsafeRawPointer, Int, Int, Int, Floats, Int, MutableFloats, Int) -> Void
+    let multiplyQuantized_: @Sendable (UInt32, UnsafeRawPointer, Int, Int, Int, Int, Int, UnsafePointer<Int8>, Floats, UnsafePointer<Int32>, Int, Int, MutableFloats, Int, UnsafeRawPointer, UnsafeMutableRawPointer) -> Void
+    let multiplyFloat_: @Sendable (UInt32, UnsafeRawPointer, Int, Int, Int, Floats, Int, MutableFloats, Int, UnsafeRawPointer) -> Void
     let quantize_: @Sendable (Floats, Int, Int, UnsafeMutablePointer<Int8>, MutableFloats, UnsafeMutablePointer<Int32>) -> Void
     let rmsNorm_: @Sendable (Floats, Floats, Int, Float, MutableFloats) -> Void
     let swiGLU_: @Sendable (Floats, Floats, Int, MutableFloats) -> Void

@@ -111,12 +111,13 @@ struct I32x16 {
 
 /// No fast unpacking here: the plain one is the reference.
 @inline(__always) func unpackFast(
-    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) -> Bool { false }
 
 /// Everything goes the general way here.
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int
+    _ outStride: Int, _ next: UnsafeRawPointer
 ) -> Bool { false }

@@ -19,6 +19,9 @@ public struct Matrix: @unchecked Sendable, BitwiseCopyable {
 
     /// Panels of 16 rows, the last one possibly short: the unit by which threads divide a matrix.
     public var panels: Int { rows / 16 + (rows % 16 == 0 ? 0 : 1) }
+
+    /// Where panel `index` begins; beyond the last one, where the matrix ends.
+    public func panel(_ index: Int) -> UnsafeRawPointer { data + Swift.min(16 &* index, rows) &* rowBytes }
 }
 
 /// The input of a multiplication, in both forms: floats for float weights, int8 for the others.

@@ -119,5 +119,5 @@ struct I32x16 {
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int
+    _ outStride: Int, _ next: UnsafeRawPointer
 ) -> Bool { false }

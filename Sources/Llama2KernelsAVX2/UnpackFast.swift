@@ -57,18 +57,19 @@ private struct Columns {
 }
 
 @inline(__always) func unpackFast(
-    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) -> Bool {
     // rows 0..<8 and the first halves of the vectors, then rows 8..<16 and the second ones
     var side = 0
     while side < 2 {
-        let rows = base + 8 &* side &* stride, o = out + 32 &* side
+        let rows = base + 8 &* side &* stride, o = out + 32 &* side, ahead = next + 8 &* side &* stride
         switch type {
-        case 2, 3: unpackQ4(type == 2 ? 18 : 20, rows, stride, first, count, o)
-        case 8: unpackQ8_0(rows, stride, first, count, o)
-        case 12: unpackK(16, rows, stride, first >> 3, count, o)
-        case 13: unpackK(48, rows, stride, first >> 3, count, o)
-        case 14: unpackQ6_K(rows, stride, first >> 3, count, o)
+        case 2, 3: unpackQ4(type == 2 ? 18 : 20, rows, stride, first, count, ahead, o)
+        case 8: unpackQ8_0(rows, stride, first, count, ahead, o)
+        case 12: unpackK(16, rows, stride, first >> 3, count, ahead, o)
+        case 13: unpackK(48, rows, stride, first >> 3, count, ahead, o)
+        case 14: unpackQ6_K(rows, stride, first >> 3, count, ahead, o)
         default: return false
         }
         side &+= 1
@@ -76,22 +77,21 @@ private struct Columns {
     return true
 }
 
-/// The panel's rows are one piece of the file: while this panel is unpacked, the same share of the
-/// next one is fetched into L2, in file order; a few lines at a time, or the loads of this one would
-/// queue behind them. `blockBytes` counts for the 8 rows. A prefetch beyond the mapping does nothing.
-@inline(__always) private func prefetchNextPanel(
-    _ base: UnsafeRawPointer, _ stride: Int, _ block: Int, _ blockBytes: Int
-) {
-    let next = base + (16 &* stride &+ block &* blockBytes &* 8)
+/// A panel's rows are one piece of the file: while one panel is unpacked, the same share of the next one is
+/// fetched into L2, in file order; a few lines at a time, or the loads of this one would queue behind
+/// them. `blockBytes` counts for 8 rows. A prefetch beyond the mapping does nothing.
+@inline(__always) private func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int) {
+    let share = next + block &* blockBytes &* 8
     var line = 0
     while line < blockBytes &* 8 {
-        l2s_prefetch_t1(next + line)
+        l2s_prefetch_t1(share + line)
         line &+= 64
     }
 }
 
 @inline(__always) private func unpackQ4(
-    _ size: Int, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ size: Int, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) {
     var b = 0
     while b < count {
@@ -99,13 +99,14 @@ private struct Columns {
         storeNibbles(Columns(p + (size &- 16), stride), o)
         storeScale(halves(p, stride), o, 0)
         if size == 20 { storeScale(halves(p + 2, stride), o, 1) }
-        prefetchNextPanel(base, stride, first &+ b, size)
+        prefetchShare(next, first &+ b, size)
         b &+= 1
     }
 }
 
 @inline(__always) private func unpackQ8_0(
-    _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) {
     var b = 0
     while b < count {
@@ -120,7 +121,7 @@ private struct Columns {
             side &+= 1
         }
         storeScale(halves(p, stride), o, 0)
-        prefetchNextPanel(base, stride, first &+ b, 34)
+        prefetchShare(next, first &+ b, 34)
         b &+= 1
     }
 }
@@ -129,7 +130,7 @@ private struct Columns {
 /// transpose gives all of them by lane.
 @inline(__always) private func unpackK(
     _ nibbles: Int, _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int,
-    _ out: UnsafeMutableRawPointer
+    _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
 ) {
     let size = nibbles &+ 128, p = base + superblock &* size
     let header = Columns(p, stride)
@@ -163,7 +164,7 @@ private struct Columns {
         let high = nibbles == 48 ? Columns(p + (16 &+ 16 &* side), stride) : header
         var pair = 0
         while pair &* 2 < count {
-            prefetchNextPanel(base, stride, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
+            prefetchShare(next, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
             let c = Columns(p + (nibbles &+ 32 &* pair &+ 16 &* side), stride)
             let low = out + (2 &* pair &* laneBlockBytes &+ 256 &* side), up = low + laneBlockBytes
             @inline(__always) func storeBoth(_ c: __m256i, _ h: __m256i, _ at: Int) {
@@ -188,7 +189,8 @@ private struct Columns {
 }
 
 @inline(__always) private func unpackQ6_K(
-    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) {
     let p = base + superblock &* 210
     // 1. sixteen signed 8-bit scales: byte i of a lane, sign-extended
@@ -212,7 +214,7 @@ private struct Columns {
     while side < 2 {
         var part = 0
         while part < 2 {
-            prefetchNextPanel(base, stride, 2 &* (2 &* superblock &+ side) &+ part, 53)  // 52.5, rounded up
+            prefetchShare(next, 2 &* (2 &* superblock &+ side) &+ part, 53)  // 52.5, rounded up
             let first = Columns(p + (64 &* side &+ 16 &* part), stride)
             let second = Columns(p + (64 &* side &+ 32 &+ 16 &* part), stride)
             let high = Columns(p + (128 &+ 32 &* side &+ 16 &* part), stride)

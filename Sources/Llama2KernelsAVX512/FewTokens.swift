@@ -1,16 +1,17 @@
 internal import X86Intrinsics
 
-/// A panel of 16 rows for 1, 8 or 16 tokens (and 2 with Q8_0), each lane block used in the registers where it was unpacked: the
+/// A panel of 16 rows for 1, 8 or 16 tokens (and 2 with Q8_0 and K types, which output matrices have), each lane block used in the registers where it was unpacked: the
 /// scratch of the general path would cost more stores than there are multiplications. The same operations in the
-/// same order. Q4_0, Q4_1, Q8_0, and for one token the K types (OneTokenK.swift); false for whatever is left to the general path.
+/// same order. Q4_0, Q4_1, Q8_0, and the K types (FewTokensK.swift); false for whatever is left to the general path.
 ///
 /// Measured on Zen 4, 1.1B, Q4_0: a step over eight sequences 1.3 times as fast as by way of the scratch.
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int
+    _ outStride: Int, _ next: UnsafeRawPointer
 ) -> Bool {
-    let few = Few(base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride)
+    let few = Few(
+        base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next)
     switch (type, tokens) {
     case (2, 1): oneQ4_0(few)
     case (3, 1): oneQ4_1(few)
@@ -18,6 +19,9 @@ internal import X86Intrinsics
     case (12, 1): oneQ4_K(few)
     case (13, 1): oneQ5_K(few)
     case (14, 1): oneQ6_K(few)
+    case (12, 2): twoQ4_K(few)
+    case (13, 2): twoQ5_K(few)
+    case (14, 2): twoQ6_K(few)
     case (8, 2): twoQ8_0(few)
     case (2, 8): eightQ4_0(few)
     case (3, 8): eightQ4_1(few)
@@ -34,6 +38,7 @@ struct Few {
     let base: UnsafeRawPointer, stride: Int, blocks: Int
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
     let out: UnsafeMutablePointer<Float>, outStride: Int
+    let next: UnsafeRawPointer  // the panel after this one
 }
 
 @inline(never) private func oneQ4_0(_ few: Few) { multiplyOne(2, 18, few) }
@@ -85,7 +90,7 @@ struct Few {
     while b < few.blocks {
         let w = laneBlock(type, few.base + b &* size, size, few.stride)
         acc = step(type, w, few.q + 32 &* b, few.s[b], few.c + 4 &* b, acc)
-        prefetchNextPanel(few.base, few.stride, b, size)
+        prefetchShare(few.next, b, size)
         b &+= 1
     }
     _mm512_storeu_ps(few.out, acc)
@@ -99,7 +104,7 @@ struct Few {
         let w = laneBlock(type, few.base + b &* size, size, few.stride), next = few.blocks &+ b
         a = step(type, w, few.q + 32 &* b, few.s[b], few.c + 4 &* b, a)
         e = step(type, w, few.q + 32 &* next, few.s[next], few.c + 4 &* next, e)
-        prefetchNextPanel(few.base, few.stride, b, size)
+        prefetchShare(few.next, b, size)
         b &+= 1
     }
     _mm512_storeu_ps(few.out, a)
@@ -154,7 +159,7 @@ private struct Eight {
         let w = laneBlock(type, few.base + b &* size, size, few.stride)
         first.add(type, w, few, b)
         if tiles == 2 { second.add(type, w, few, few.blocks &+ b) }
-        prefetchNextPanel(few.base, few.stride, b, size)
+        prefetchShare(few.next, b, size)
         b &+= 1
     }
     first.store(few.out, few.outStride)

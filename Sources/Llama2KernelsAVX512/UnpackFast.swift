@@ -94,50 +94,51 @@ struct LaneBlock {
 }
 
 @inline(__always) func unpackFast(
-    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) -> Bool {
     switch type {
-    case 2, 3: unpackQ4(type == 2 ? 18 : 20, base, stride, first, count, out)
-    case 8: unpackQ8_0(base, stride, first, count, out)
-    case 12, 13: unpackK(type, base, stride, first >> 3, count, out)
-    case 14: unpackQ6_K(base, stride, first >> 3, count, out)
+    case 2, 3: unpackQ4(type == 2 ? 18 : 20, base, stride, first, count, next, out)
+    case 8: unpackQ8_0(base, stride, first, count, next, out)
+    case 12, 13: unpackK(type, base, stride, first >> 3, count, next, out)
+    case 14: unpackQ6_K(base, stride, first >> 3, count, next, out)
     default: return false
     }
     return true
 }
 
-/// The panel's rows are one piece of the file: while this panel is unpacked, the same share of the
-/// next one is fetched into L2, in file order; a few lines at a time, or the loads of this one would
-/// queue behind them. `blockBytes` counts for 16 rows. A prefetch beyond the mapping does nothing.
-@inline(__always) func prefetchNextPanel(
-    _ base: UnsafeRawPointer, _ stride: Int, _ block: Int, _ blockBytes: Int
-) {
-    let next = base + (16 &* stride &+ block &* blockBytes &* 16)
+/// A panel's rows are one piece of the file: while one panel is multiplied, the same share of the next one is
+/// fetched into L2, in file order; a few lines at a time, or the loads of this one would queue behind
+/// them. `blockBytes` counts for 16 rows. A prefetch beyond the mapping does nothing.
+@inline(__always) func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int) {
+    let share = next + block &* blockBytes &* 16
     var line = 0
     while line < blockBytes &* 16 {
-        l2s_prefetch_t1(next + line)
+        l2s_prefetch_t1(share + line)
         line &+= 64
     }
 }
 
 @inline(__always) private func unpackQ4(
-    _ size: Int, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ size: Int, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) {
     var b = 0
     while b < count {
         LaneBlock(q4: base + (first &+ b) &* size, size, stride).store(out + b &* laneBlockBytes)
-        prefetchNextPanel(base, stride, first &+ b, size)
+        prefetchShare(next, first &+ b, size)
         b &+= 1
     }
 }
 
 @inline(__always) private func unpackQ8_0(
-    _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) {
     var b = 0
     while b < count {
         LaneBlock(q8: base + (first &+ b) &* 34, stride).store(out + b &* laneBlockBytes)
-        prefetchNextPanel(base, stride, first &+ b, 34)
+        prefetchShare(next, first &+ b, 34)
         b &+= 1
     }
 }
@@ -188,7 +189,7 @@ struct HeaderK {
 /// A pair of blocks shares 32 bytes: low nibbles the first, high nibbles the second.
 @inline(__always) private func unpackK(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int,
-    _ out: UnsafeMutableRawPointer
+    _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
 ) {
     let size = type == 13 ? 176 : 144, p = base + superblock &* size, nibbles = type == 13 ? 48 : 16
     let header = HeaderK(p, stride)
@@ -204,7 +205,7 @@ struct HeaderK {
         let high = type == 13 ? Columns(p + (16 &+ 16 &* side), stride) : nil
         var pair = 0
         while pair &* 2 < count {
-            prefetchNextPanel(base, stride, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
+            prefetchShare(next, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
             let c = Columns(p + (nibbles &+ 32 &* pair &+ 16 &* side), stride)
             let low = out + (2 &* pair &* laneBlockBytes &+ 256 &* side), up = low + laneBlockBytes
             @inline(__always) func storeBoth(_ c: __m512i, _ h: __m512i?, _ at: Int) {
@@ -227,7 +228,8 @@ struct HeaderK {
 }
 
 @inline(__always) private func unpackQ6_K(
-    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ out: UnsafeMutableRawPointer
+    _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
 ) {
     let p = base + superblock &* 210
     // 1. sixteen signed 8-bit scales: byte i of a lane, sign-extended
@@ -251,7 +253,7 @@ struct HeaderK {
     while side < 2 {
         var part = 0
         while part < 2 {
-            prefetchNextPanel(base, stride, 2 &* (2 &* superblock &+ side) &+ part, 53)  // 52.5, rounded up
+            prefetchShare(next, 2 &* (2 &* superblock &+ side) &+ part, 53)  // 52.5, rounded up
             let first = Columns(p + (64 &* side &+ 16 &* part), stride)
             let second = Columns(p + (64 &* side &+ 32 &+ 16 &* part), stride)
             let high = Columns(p + (128 &+ 32 &* side &+ 16 &* part), stride)

@@ -9,9 +9,10 @@ internal import Llama2Kernels
 ///
 /// where q, k, v, gate and up are products with rmsNorm(x). Touvron et al., 2023.
 ///
-/// The threads run the same code and meet at barriers. Work on matrices is divided by panels of 16
-/// output rows, work on tokens by token; what a thread computes from its own rows before the next
-/// barrier it takes along, which is why there are eight barriers a layer and not twelve.
+/// The threads run the same code and meet at barriers. Work on matrices is handed out some panels of 16
+/// output rows at a time to whichever thread is free, so that one that is slowed down from outside does not
+/// hold up the others; work on tokens is divided by token. What can be computed from the rows just made
+/// is computed at once, which is why there are eight barriers a layer and not twelve.
 /// Plain pointers only: nothing here allocates or counts references.
 struct ForwardPass {
     let kernels: Kernels
@@ -31,6 +32,9 @@ struct ForwardPass {
     let quants: UnsafeMutablePointer<Int8>
     let scales: UnsafeMutablePointer<Float>
     let corrections: UnsafeMutablePointer<Int32>
+    let hiddenQuants: UnsafeMutablePointer<Int8>
+    let hiddenScales: UnsafeMutablePointer<Float>
+    let hiddenCorrections: UnsafeMutablePointer<Int32>
     let rope: UnsafeMutablePointer<Float>
     let states: UnsafeMutablePointer<TokenState>
     let blocks: UnsafeMutablePointer<TokenBlock>
@@ -78,6 +82,9 @@ struct ForwardPass {
         quants = work.piece(l.quants)
         scales = work.floats(l.scales)
         corrections = work.piece(l.corrections)
+        hiddenQuants = work.piece(l.hiddenQuants)
+        hiddenScales = work.floats(l.hiddenScales)
+        hiddenCorrections = work.piece(l.hiddenCorrections)
         rope = work.floats(l.rope)
         states = work.piece(l.tokens)
         blocks = work.piece(l.blocks)
@@ -101,7 +108,8 @@ struct ForwardPass {
             barrier()
             if cancelled.pointee { return }
             attentionBlock(layers[index], index, thread, threads)
-            feedForwardBlock(layers[index], thread, threads)
+            let following = index &+ 1 < shape.layerCount ? layers[index &+ 1].q : output
+            feedForwardBlock(layers[index], following, thread, threads)
         }
         barrier()
         if rows > 0 { outputLogits(thread, threads) }
@@ -120,7 +128,7 @@ struct ForwardPass {
         }
     }
 
-    /// x += o(attention(...)). Enters and leaves with x complete for this thread's rows only.
+    /// x += o(attention(...)).
     private func attentionBlock(_ layer: Weights.Layer, _ index: Int, _ thread: Int, _ threads: Int) {
         // 1. the normed input, in the form that the matrices take
         normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
@@ -128,10 +136,16 @@ struct ForwardPass {
         // 2. q, k, v
         let input = activations(normed, tokens)
         let panels = layer.q.panels &+ layer.k.panels &+ layer.v.panels
-        let share = part(of: panels, thread, threads)
-        multiply(layer.q, share, from: 0, input, q, shape.queryLength, thread)
-        multiply(layer.k, share, from: layer.q.panels, input, k, shape.keyLength, thread)
-        multiply(layer.v, share, from: layer.q.panels &+ layer.k.panels, input, v, shape.keyLength, thread)
+        let fromK = layer.q.panels, fromV = fromK &+ layer.k.panels
+        shared(panels, threads) { share, following in
+            let next =
+                following < fromK ? layer.q.panel(following)
+                : following < fromV ? layer.k.panel(following &- fromK)
+                : following < panels ? layer.v.panel(following &- fromV) : layer.attentionOutput.data
+            multiply(layer.q, share, from: 0, input, q, shape.queryLength, next, thread)
+            multiply(layer.k, share, from: fromK, input, k, shape.keyLength, next, thread)
+            multiply(layer.v, share, from: fromV, input, v, shape.keyLength, next, thread)
+        }
         barrier()
         // 3. rotation; keys and values to the cache
         storeKeysAndValues(index, thread, threads)
@@ -144,38 +158,33 @@ struct ForwardPass {
             quantizeTokens(attended, shape.queryLength, thread, threads)
             barrier()
         }
-        addProduct(layer.attentionOutput, activations(attended, tokens), thread, threads)
+        addProduct(layer.attentionOutput, activations(attended, tokens), before: layer.gate, thread, threads)
         barrier()
     }
 
-    /// x += down(silu(gate) * up).
-    private func feedForwardBlock(_ layer: Weights.Layer, _ thread: Int, _ threads: Int) {
+    /// x += down(silu(gate) * up). following: the matrix after these.
+    private func feedForwardBlock(_ layer: Weights.Layer, _ following: Matrix, _ thread: Int, _ threads: Int) {
         normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
         barrier()
-        // Pairs of panels, so that a thread owns whole blocks of 32 of the next input.
-        let f = shape.feedForwardLength, pairs = part(of: (f &+ 31) / 32, thread, threads)
-        let share = (2 &* pairs.lowerBound)..<(2 &* pairs.upperBound)
-        let input = activations(normed, tokens)
-        multiply(layer.gate, share, from: 0, input, gate, f, thread)
-        multiply(layer.up, share, from: 0, input, up, f, thread)
-        let first = 32 &* pairs.lowerBound, count = min(32 &* pairs.upperBound, f) &- first
-        // The quants still hold the input of gate and up, which other threads may be reading.
-        for t in 0..<tokens where count > 0 {
-            let g = gate + (t &* f &+ first)
-            kernels.swiGLU(g, up + (t &* f &+ first), count, g)
+        let f = shape.feedForwardLength, input = activations(normed, tokens)
+        let hidden = Activations(
+            f32: gate, q: hiddenQuants, scale: hiddenScales, corrections: hiddenCorrections, tokens: tokens)
+        // Pairs of panels: whole blocks of 32 of the next input.
+        let allPairs = (f &+ 31) / 32
+        shared(allPairs, threads) { pairs, nextPair in
+            let share = (2 &* pairs.lowerBound)..<(2 &* pairs.upperBound)
+            let next = nextPair < allPairs ? layer.gate.panel(2 &* nextPair) : layer.down.data
+            multiply(layer.gate, share, from: 0, input, gate, f, layer.up.panel(share.lowerBound), thread)
+            multiply(layer.up, share, from: 0, input, up, f, next, thread)
+            let first = 32 &* pairs.lowerBound, count = min(32 &* pairs.upperBound, f) &- first
+            for t in 0..<tokens {
+                let g = gate + (t &* f &+ first)
+                kernels.swiGLU(g, up + (t &* f &+ first), count, g)
+                if !layer.down.type.isFloat { kernels.quantize(hidden, columns: f, token: t, first: first, count: count) }
+            }
         }
         barrier()
-        if !layer.down.type.isFloat {
-            if tokens >= threads {
-                quantizeTokens(gate, f, thread, threads)
-            } else {
-                for t in 0..<tokens where count > 0 {
-                    kernels.quantize(activations(gate, tokens), columns: f, token: t, first: first, count: count)
-                }
-            }
-            barrier()
-        }
-        addProduct(layer.down, activations(gate, tokens), thread, threads)
+        addProduct(layer.down, hidden, before: following, thread, threads)
     }
 
     /// The rows that asked: their norm and the output matrix, some rows at a time.
@@ -185,7 +194,6 @@ struct ForwardPass {
     /// divergence from F32), the weights are read once for both rows, and there are few rows.
     private func outputLogits(_ thread: Int, _ threads: Int) {
         let e = shape.embeddingLength, parts = output.type.isFloat ? 1 : 2
-        let share = part(of: output.panels, thread, threads)
         let panel = (scratch(thread) + kernelScratch).assumingMemoryBound(to: Float.self)  // (rows * parts, 16)
         let rowsAtOnce = (batchSize &+ 1) / 2
         var first = 0
@@ -203,15 +211,17 @@ struct ForwardPass {
                 }
             }
             barrier()
-            for p in share {
-                kernels.multiply(
-                    output, panels: p..<(p &+ 1), input, tokens: parts &* count, out: panel - 16 &* p, outStride: 16,
-                    scratch: scratch(thread))
-                let width = min(16, shape.vocabularySize &- 16 &* p)
-                for row in 0..<count {
-                    let target = logits + ((first &+ row) &* shape.vocabularySize &+ 16 &* p)
-                    target.update(from: panel + 16 &* parts &* row, count: width)
-                    if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
+            shared(output.panels, threads) { share, following in
+                for p in share {
+                    kernels.multiply(
+                        output, panels: p..<(p &+ 1), input, tokens: parts &* count, out: panel - 16 &* p, outStride: 16,
+                        next: output.panel(p &+ 1 < share.upperBound ? p &+ 1 : following), scratch: scratch(thread))
+                    let width = min(16, shape.vocabularySize &- 16 &* p)
+                    for row in 0..<count {
+                        let target = logits + ((first &+ row) &* shape.vocabularySize &+ 16 &* p)
+                        target.update(from: panel + 16 &* parts &* row, count: width)
+                        if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
+                    }
                 }
             }
             barrier()
@@ -221,9 +231,18 @@ struct ForwardPass {
 
     // MARK: Steps
 
-    /// Share `thread` of `count` units, in one piece.
-    @inline(__always) private func part(of count: Int, _ thread: Int, _ threads: Int) -> Range<Int> {
-        (count &* thread / threads)..<(count &* (thread &+ 1) / threads)
+    /// Hands out 0..<count, a piece at a time; at most once between two barriers. body gets the piece, and where the
+    /// next one of this thread begins (beyond count when there is none), so that it can be fetched ahead.
+    @inline(__always) private func shared(_ count: Int, _ threads: Int, _ body: (Range<Int>, Int) -> Void) {
+        if threads == 1 { return body(0..<count, count) }
+        let piece = max(1, count / (12 &* threads))
+        @inline(__always) func take() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } &* piece }
+        var first = take()
+        while first < count {
+            let following = take()
+            body(first..<min(first &+ piece, count), following)
+            first = following
+        }
     }
 
     /// The input of a multiplication for `count` tokens.
@@ -254,20 +273,22 @@ struct ForwardPass {
     /// The panels of `m` inside `share`, when the panels of `m` begin at number `from`.
     @inline(__always) private func multiply(
         _ m: Matrix, _ share: Range<Int>, from: Int, _ input: Activations, _ out: UnsafeMutablePointer<Float>,
-        _ stride: Int, _ thread: Int
+        _ stride: Int, _ next: UnsafeRawPointer, _ thread: Int
     ) {
         let first = max(share.lowerBound &- from, 0), end = min(share.upperBound &- from, m.panels)
         guard first < end else { return }
         kernels.multiply(
-            m, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, scratch: scratch(thread))
+            m, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
+            scratch: scratch(thread))
     }
 
-    private func addProduct(_ m: Matrix, _ input: Activations, _ thread: Int, _ threads: Int) {
-        let share = part(of: m.panels, thread, threads), e = shape.embeddingLength
-        multiply(m, share, from: 0, input, product, e, thread)
-        let first = 16 &* share.lowerBound, count = min(16 &* share.upperBound, e) &- first
-        for t in 0..<tokens where count > 0 {
-            kernels.add(x + (t &* e &+ first), product + (t &* e &+ first), count)
+    private func addProduct(_ m: Matrix, _ input: Activations, before other: Matrix, _ thread: Int, _ threads: Int) {
+        let e = shape.embeddingLength
+        shared(m.panels, threads) { share, following in
+            let next = following < m.panels ? m.panel(following) : other.data
+            multiply(m, share, from: 0, input, product, e, next, thread)
+            let first = 16 &* share.lowerBound, count = min(16 &* share.upperBound, e) &- first
+            for t in 0..<tokens { kernels.add(x + (t &* e &+ first), product + (t &* e &+ first), count) }
         }
     }
 

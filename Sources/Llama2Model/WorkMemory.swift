@@ -14,7 +14,8 @@ struct WorkMemory: ~Copyable {
         let attended: Int  // (T, query) F32
         let gate, up: Int  // (T, feedForward) F32
         let product: Int  // (T, embedding) F32: what is added to the residual stream
-        let quants, scales, corrections: Int  // the int8 form of the widest input, see Activations
+        let quants, scales, corrections: Int  // the int8 form of an input, see Activations
+        let hiddenQuants, hiddenScales, hiddenCorrections: Int  // the same for the input of `down`
         let rope: Int  // (T, ropeDimension / 2, 2) F32
         let tokens: Int  // (T) TokenState
         let blocks: Int  // (T) TokenBlock
@@ -23,7 +24,6 @@ struct WorkMemory: ~Copyable {
 
         init(_ h: Hyperparameters, _ c: ContextConfiguration, _ cache: KVCache.Layout) throws(Llama2Error) {
             let t = c.batchSize
-            let widest = max(h.embeddingLength, h.queryLength, h.feedForwardLength)
             var next = 0
             func reserve(_ count: Int, _ size: Int) throws(Llama2Error) -> Int {
                 let start = next
@@ -41,10 +41,14 @@ struct WorkMemory: ~Copyable {
             gate = try reserve(t * h.feedForwardLength, 4)
             up = try reserve(t * h.feedForwardLength, 4)
             product = try reserve(t * h.embeddingLength, 4)
-            let inputs = Activations.blocks(t + 1, columns: widest)
+            let inputs = Activations.blocks(t + 1, columns: max(h.embeddingLength, h.queryLength))
             quants = try reserve(inputs, 32)
             scales = try reserve(inputs, 4)
             corrections = try reserve(inputs, 16)
+            let hidden = Activations.blocks(t, columns: h.feedForwardLength)
+            hiddenQuants = try reserve(hidden, 32)
+            hiddenScales = try reserve(hidden, 4)
+            hiddenCorrections = try reserve(hidden, 16)
             rope = try reserve(t * h.ropeDimension, 4)
             tokens = try reserve(t, MemoryLayout<TokenState>.stride)
             blocks = try reserve(t, MemoryLayout<TokenBlock>.stride)

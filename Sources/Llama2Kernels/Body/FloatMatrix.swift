@@ -8,10 +8,11 @@
 /// cache while the weights stream by, the next rows fetched ahead in file order.
 public func multiplyFloat(
     _ type: UInt32, _ w: UnsafeRawPointer, _ columns: Int, _ firstRow: Int, _ endRow: Int, _ x: UnsafePointer<Float>,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ next: UnsafeRawPointer
 ) {
     let job = FloatJob(
-        w: w, columns: columns, firstRow: firstRow, endRow: endRow, x: x, tokens: tokens, out: out, outStride: outStride)
+        w: w, columns: columns, firstRow: firstRow, endRow: endRow, x: x, tokens: tokens, out: out,
+        outStride: outStride, next: next)
     switch type {
     case 0: multiplyF32(job)
     case 1: multiplyF16(job)
@@ -24,6 +25,7 @@ private struct FloatJob {
     let w: UnsafeRawPointer, columns: Int, firstRow: Int, endRow: Int
     let x: UnsafePointer<Float>, tokens: Int
     let out: UnsafeMutablePointer<Float>, outStride: Int
+    let next: UnsafeRawPointer  // what is read after the last row
 }
 
 @inline(never) private func multiplyF32(_ job: FloatJob) { multiplyRows(0, 4, job) }
@@ -34,6 +36,8 @@ private struct FloatJob {
     let columns = job.columns, rowBytes = columns &* size, last = job.endRow &- 1
     // 256 KiB of x, at least 8 tokens
     let atOnce = columns < 8192 ? (65536 / columns) & ~3 : 8
+    // how many rows are fetched ahead: 16 KiB, so that short rows come in time too
+    let ahead = 4 &* rowBytes < 16384 ? (16384 / rowBytes &+ 4) & ~3 : 4
     var firstToken = 0
     while firstToken < job.tokens {
         let end = job.tokens &- firstToken < atOnce ? job.tokens : firstToken &+ atOnce
@@ -44,7 +48,9 @@ private struct FloatJob {
             let r3 = row &+ 3 < last ? row &+ 3 : last
             let rows = FourRows(
                 w0: job.w + row &* rowBytes, w1: job.w + r1 &* rowBytes, w2: job.w + r2 &* rowBytes,
-                w3: job.w + r3 &* rowBytes, columns: columns, next: job.w + (row &+ 4) &* rowBytes)
+                w3: job.w + r3 &* rowBytes, columns: columns,
+                next: row &+ ahead < job.endRow
+                    ? job.w + (row &+ ahead) &* rowBytes : job.next + (row &+ ahead &- job.endRow) &* rowBytes)
             var t = firstToken
             while t < end {
                 let x = job.x + t &* columns, o = job.out + (t &* job.outStride &+ row), valid = last &- row &+ 1

@@ -8,7 +8,8 @@
 /// row; every (row, token) is this sequence of scalar operations in order of b, whatever the tile,
 /// the panel split or the vector width. Integer sums are exact, so their order is free.
 ///
-/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: 24 KiB, 64-byte aligned.
+/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: 24 KiB, 64-byte aligned. next: what
+/// this thread will read after the last panel, to be fetched ahead.
 /// q, s and c come in tiles of `width` tokens, 1 or 8, so that a tile's tokens lie side by side:
 /// q: (tokens/width, columns/32, width, 32), s: (tokens/width, columns/32, width),
 /// c: (tokens/width, columns/32, width, 4) as `quantizeRow` writes them.
@@ -19,11 +20,12 @@
 public func multiplyQuantized(
     _ type: UInt32, _ data: UnsafeRawPointer, _ rowBytes: Int, _ rows: Int, _ columns: Int, _ firstPanel: Int,
     _ endPanel: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ width: Int,
-    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ scratch: UnsafeMutableRawPointer
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
 ) {
     let job = Job(
         data: data, rowBytes: rowBytes, rows: rows, blocks: columns >> 5, firstPanel: firstPanel, endPanel: endPanel, q: q,
-        s: s, c: c, tokens: tokens, width: width, out: out, outStride: outStride, scratch: scratch)
+        s: s, c: c, tokens: tokens, width: width, out: out, outStride: outStride, next: next,
+        scratch: scratch)
     switch type {
     case 2: multiplyQ4_0(job)
     case 3: multiplyQ4_1(job)
@@ -39,7 +41,7 @@ public func multiplyQuantized(
 private struct Job {
     let data: UnsafeRawPointer, rowBytes: Int, rows: Int, blocks: Int, firstPanel: Int, endPanel: Int
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>, tokens: Int, width: Int
-    let out: UnsafeMutablePointer<Float>, outStride: Int, scratch: UnsafeMutableRawPointer
+    let out: UnsafeMutablePointer<Float>, outStride: Int, next: UnsafeRawPointer, scratch: UnsafeMutableRawPointer
 }
 
 // A function a type, so that each is small enough for everything below to be inlined into it.
@@ -71,8 +73,8 @@ private struct Tile {
     var panel = job.firstPanel
     while panel < job.endPanel {
         let base = job.data + panel &* 16 &* rowBytes, valid = job.rows &- panel &* 16
-        let few = job.out + panel &* 16
-        if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, q, s, c, tokens, few, job.outStride) {
+        let few = job.out + panel &* 16, next = panel &+ 1 < job.endPanel ? base + 16 &* rowBytes : job.next
+        if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, q, s, c, tokens, few, job.outStride, next) {
             panel &+= 1
             continue
         }
@@ -88,7 +90,7 @@ private struct Tile {
             var b = 0
             while b < blocks {
                 let n = blocks &- b < 8 ? blocks &- b : 8
-                unpack(type, base, rowBytes, valid, b, n, scratch)
+                unpack(type, base, rowBytes, valid, b, n, next, scratch)
                 t = 0
                 while t < count {
                     let i = firstToken &+ t, left = count &- t, a = accumulators + 16 &* t

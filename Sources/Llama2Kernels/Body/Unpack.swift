@@ -44,13 +44,14 @@ var laneBlockBytes: Int { @inline(__always) get { 768 } }
 }
 
 /// Lane blocks `first ..< first + count` of the panel whose row 0 is at `base`; rows from `rows` on
-/// repeat the last row. first is a multiple of 8 for superblock types, count at most 8.
+/// repeat the last row. first is a multiple of 8 for superblock types, count at most 8. next: the panel that is
+/// wanted after this one, to be fetched ahead.
 /// The plain reference: one row after the other, one byte at a time.
 @inline(__always) func unpack(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ rows: Int, _ first: Int, _ count: Int,
-    _ out: UnsafeMutableRawPointer
+    _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
 ) {
-    if rows >= 16 && unpackFast(type, base, stride, first, count, out) { return }
+    if rows >= 16 && unpackFast(type, base, stride, first, count, next, out) { return }
     var r = 0
     while r < 16 {
         unpackRow(type, base + (r < rows ? r : rows &- 1) &* stride, r, first, count, out)
