@@ -42,7 +42,9 @@ let package = Package(
         .target(name: "Llama2Sampling", dependencies: ["Llama2Core"]),
         .target(
             name: "Llama2Engine",
-            dependencies: ["Llama2Core", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling"]),
+            dependencies: [
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+            ]),
         .target(
             name: "Llama2CAPI", dependencies: ["Llama2Engine", "CLlama2Swift", "LinuxSystem"], exclude: ["exports.map"],
             linkerSettings: [

@@ -5,12 +5,14 @@
  *
  * A short tour
  *
- *     llama2_model_load        a GGUF file becomes a model (mapped, not copied)
+ *     llama2_model_load        a GGUF file, a Hugging Face folder, ... becomes a model (mapped, not copied)
  *     llama2_tokenize          text becomes tokens;  llama2_chat_encode does so for a conversation
  *     llama2_context_create    a KV cache, work memory and threads for one conversation or many
  *     llama2_eval              tokens go in, logits of the last one come out
  *     llama2_sample            a token is chosen from the logits
  *     llama2_generate          the loop of the two above, with text given to a callback
+ *     llama2_quantize          any of those files becomes a GGUF file with smaller weights
+ *     llama2_perplexity        how well the model predicts a text;  llama2_score does so for an answer
  *     *_free                   in any order
  *
  * Rules that hold everywhere
@@ -36,8 +38,8 @@
  *   belong to one thread at a time; a second one inside the same context gets LLAMA2_E_BUSY.
  *   Functions on different handles never disturb each other.
  * - The library does not print, exit, read the environment, install signal handlers or change
- *   process-wide state. It starts threads only in llama2_context_create and joins them in
- *   llama2_context_free.
+ *   process-wide state. It starts threads only in llama2_context_create, joined in
+ *   llama2_context_free, and for the time of llama2_quantize and llama2_convert.
  * - Logits depend on the weights and on the tokens of the sequence, and on nothing else: they are
  *   the same bits for every number of threads, split of the prompt, neighbour in the batch and x86
  *   kernel.
@@ -57,7 +59,7 @@ extern "C" {
 
 /* Of this header: major, minor, patch. Additions raise the minor number. */
 #define LLAMA2_VERSION_MAJOR 0
-#define LLAMA2_VERSION_MINOR 1
+#define LLAMA2_VERSION_MINOR 2
 #define LLAMA2_VERSION_PATCH 0
 
 #define LLAMA2_OK 0
@@ -111,6 +113,9 @@ const char *llama2_last_error(void);
 #define LLAMA2_STRUCT_BATCH_ENTRY 12
 #define LLAMA2_STRUCT_TEXT 13
 #define LLAMA2_STRUCT_LOGIT_BIAS 14
+#define LLAMA2_STRUCT_TYPE_OVERRIDE 15
+#define LLAMA2_STRUCT_QUANTIZE_OPTIONS 16
+#define LLAMA2_STRUCT_PERPLEXITY_RESULT 17
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -508,6 +513,78 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    sequence 0, with the logits of the last of them; pieces given out stay given out. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
+
+/* ---- Tools -------------------------------------------------------------------------------- */
+
+/* Told how much is done, 0 to 1. Non-zero: stop, which gives LLAMA2_E_CANCELLED. */
+typedef int32_t (*llama2_progress_callback)(double part, void *user_data);
+
+/* Tensors whose name contains `pattern` get `type`. Both terminated. */
+typedef struct llama2_type_override {
+    const char *pattern;
+    const char *type; /* F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K */
+} llama2_type_override;
+
+typedef struct llama2_quantize_options {
+    uint32_t struct_size;
+    uint32_t flags;   /* 0 */
+    uint32_t threads; /* 0: as many as the process may use */
+    uint32_t reserved; /* 0 */
+    /* What the file is made of: a type (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q6_K) or one of llama.cpp's mixes
+       (Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M). Terminated. NULL: Q4_K_M, for llama2_convert F16. */
+    const char *type;
+    const llama2_type_override *overrides; /* (override_count), the first that fits counts */
+    size_t override_count;                 /* at most 1024 */
+    llama2_progress_callback progress;     /* may be NULL */
+    void *user_data;
+} llama2_quantize_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.2. */
+void llama2_quantize_options_init(llama2_quantize_options *options);
+
+/* Reads the model at `path`, in any format that llama2_model_load takes, and writes it to `output` as GGUF with its
+   matrices in other types; norms stay F32. The output matrix gets Q6_K in files of less than 8 bits, the mixes give
+   more bits to attn_v and ffn_down in some layers: llama.cpp's rules. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are byte by
+   byte those of the `gguf` package. A row that is no whole number of blocks gets a type of smaller blocks.
+   Written beside `output` under another name, synced and renamed: after a failure `output` is as it was. Memory: the
+   mapped input and some rows.
+   Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides), UNSUPPORTED (a type that
+   is read but not written), IO, CORRUPT (also: a weight that is not finite), FORMAT, CANCELLED, NO_MEMORY, THREAD,
+   STRUCT_SIZE. Threads: any. Since 0.2. */
+int32_t llama2_quantize(const char *path, const char *output, const llama2_quantize_options *options, char *error,
+                        size_t error_capacity);
+
+/* The same for a file in one type: F32, F16 (default), BF16 or Q8_0; any other is INVALID_ARGUMENT. Since 0.2. */
+int32_t llama2_convert(const char *path, const char *output, const llama2_quantize_options *options, char *error,
+                       size_t error_capacity);
+
+typedef struct llama2_perplexity_result {
+    uint32_t struct_size;
+    uint32_t windows;      /* evaluated */
+    double perplexity;     /* e^mean */
+    double mean;           /* negative logarithm of a token's probability, nats */
+    double standard_error; /* of the mean */
+    uint64_t tokens;       /* counted */
+} llama2_perplexity_result;
+
+/* The running value after each window, of `windows`. Non-zero: stop, which gives LLAMA2_E_CANCELLED. */
+typedef int32_t (*llama2_perplexity_callback)(const llama2_perplexity_result *so_far, size_t windows, void *user_data);
+
+/* How well the model predicts `tokens` (count), in windows of `window` tokens (0: the context's length) that do not
+   overlap; in each only the second half is counted, and BOS replaces its first token where the model
+   expects one: as llama.cpp's perplexity tool does. What does not fill a window is left out.
+   The context is emptied, before and after. Returns OK, OUT_OF_RANGE (a window of less than 4 or more than the
+   context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, STRUCT_SIZE, BUSY. Since 0.2. */
+int32_t llama2_perplexity(llama2_context *context, const int32_t *tokens, size_t count, size_t window,
+                          llama2_perplexity_callback callback, void *user_data, llama2_perplexity_result *result);
+
+/* log_probabilities (continuation_count): the natural logarithm of the probability of each token of `continuation`
+   after the prompt and those before it; is_best (continuation_count), may be NULL: 1 where it was the most
+   probable token, else 0. The prompt has at least one token, BOS for instance.
+   The context is emptied, before and after. Returns OK, INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL,
+   CANCELLED, NO_MEMORY, BUSY; after a failure the arrays may be partly written. Since 0.2. */
+int32_t llama2_score(llama2_context *context, const int32_t *prompt, size_t prompt_count, const int32_t *continuation,
+                     size_t continuation_count, float *log_probabilities, uint8_t *is_best);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,9 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_BATCH_ENTRY: size.pointee = MemoryLayout<llama2_batch_entry>.stride
         case LLAMA2_STRUCT_TEXT: size.pointee = MemoryLayout<llama2_text>.stride
         case LLAMA2_STRUCT_LOGIT_BIAS: size.pointee = MemoryLayout<llama2_logit_bias>.stride
+        case LLAMA2_STRUCT_TYPE_OVERRIDE: size.pointee = MemoryLayout<llama2_type_override>.stride
+        case LLAMA2_STRUCT_QUANTIZE_OPTIONS: size.pointee = MemoryLayout<llama2_quantize_options>.stride
+        case LLAMA2_STRUCT_PERPLEXITY_RESULT: size.pointee = MemoryLayout<llama2_perplexity_result>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }

@@ -5,6 +5,8 @@ internal import Llama2Core
 struct ByteReader {
     let bytes: UnsafeRawBufferPointer
     private(set) var offset = 0
+    /// Counts and lengths take 64 bits; 32 in the first version of GGUF.
+    var wideCounts = true
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
@@ -27,10 +29,15 @@ struct ByteReader {
         T(littleEndian: try take(MemoryLayout<T>.size, what()).loadUnaligned(as: T.self))
     }
 
-    /// A count or length of 64 bits that must still fit into the file at `unit` bytes each.
+    /// A count or length, of 64 bits or 32.
+    mutating func size(_ what: @autoclosure () -> String) throws(Llama2Error) -> UInt64 {
+        wideCounts ? try number(UInt64.self, what()) : UInt64(try number(UInt32.self, what()))
+    }
+
+    /// A count or length that must still fit into the file at `unit` bytes each.
     mutating func count(unit: Int, _ what: @autoclosure () -> String) throws(Llama2Error) -> Int {
         let start = offset
-        let value = try number(UInt64.self, what())
+        let value = try size(what())
         guard value <= UInt64(remaining / unit) else {
             throw Llama2Error(
                 .corrupt,

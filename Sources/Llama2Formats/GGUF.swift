@@ -4,7 +4,7 @@ internal import Llama2Core
 ///
 ///     "GGUF" | u32 version | u64 tensors | u64 keys | keys ... | tensor infos ... | padding | data
 ///
-/// Source: the GGUF specification (ggml/docs/gguf.md). Versions 2 and 3, little-endian. Every count is
+/// Source: the GGUF specification (ggml/docs/gguf.md). Versions 1 (32-bit counts), 2 and 3, little-endian. Every count is
 /// compared with the bytes that are left before anything is done with it, so reading takes time and
 /// memory in proportion to the file, whatever it says.
 struct GGUFFile {
@@ -27,12 +27,14 @@ struct GGUFFile {
         guard version.byteSwapped > 0xffff || version == 0 else {
             throw Llama2Error(.unsupported, "this GGUF file is big-endian (version \(version.byteSwapped)); only little-endian files are read")
         }
-        guard version == 2 || version == 3 else {
-            throw Llama2Error(.unsupported, "GGUF version \(version) at offset 4; versions 2 and 3 are read")
+        guard (1...3).contains(version) else {
+            throw Llama2Error(.unsupported, "GGUF version \(version) at offset 4; versions 1 to 3 are read")
         }
+        reader.wideCounts = version > 1
         // a tensor info takes at least 8 + 4 + 8 + 4 + 8 bytes, a key at least 8 + 4 + 1
-        let tensorCount = try reader.count(unit: 32, "number of tensors")
-        let keyCount = try reader.count(unit: 13, "number of metadata keys")
+        // (24 and 9 with the short counts of version 1)
+        let tensorCount = try reader.count(unit: version > 1 ? 32 : 24, "number of tensors")
+        let keyCount = try reader.count(unit: version > 1 ? 13 : 9, "number of metadata keys")
 
         // 2. metadata
         var metadata = Metadata()
@@ -95,7 +97,7 @@ struct GGUFFile {
         guard element != .array else {
             throw Llama2Error(.unsupported, "metadata \(key) is an array of arrays at offset \(reader.offset)")
         }
-        let count = try reader.count(unit: element.size ?? 8, "length of metadata \(key)")
+        let count = try reader.count(unit: element.size ?? (reader.wideCounts ? 8 : 4), "length of metadata \(key)")
         if let size = element.size { return .array(element, count: count, try reader.take(count &* size, "metadata \(key)")) }
         var strings: [UnsafeRawBufferPointer] = []
         strings.reserveCapacity(count)
@@ -116,7 +118,7 @@ struct GGUFFile {
             }
             var shape: [Int] = [], rows = 1
             for d in 0..<Int(dimensions) {
-                let length = try checkedInt(try reader.number(UInt64.self, "shape of tensor \(name)"), "dimension \(d) of tensor \(name)")
+                let length = try checkedInt(try reader.size("shape of tensor \(name)"), "dimension \(d) of tensor \(name)")
                 guard length > 0 else { throw Llama2Error(.corrupt, "tensor \(name) has dimension \(d) of length 0 before offset \(reader.offset)") }
                 if d > 0 { rows = try checkedMultiply(rows, length, "rows of tensor \(name)") }
                 shape.append(length)

@@ -1,57 +1,87 @@
 internal import Llama2Core
 
-/// llama2.c's checkpoint, version 0 (karpathy/llama2.c, export.py `legacy_export`):
+/// llama2.c's checkpoints (karpathy/llama2.c, export.py). With the seven numbers of the model,
 ///
-///     int32 dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len | F32 ...
+///     config = int32 dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len
+///     version 0:  config | F32 ...
+///     version 1:  "24ka", int32 1 | config | u8 shared classifier | zeros to byte 256 | F32 ...
+///     version 2:  "24ka", int32 2 | config | u8 shared classifier | int32 group | zeros to 256 | F32 norms | Q8_0 ...
 ///
-/// A negative vocab_size means an output matrix of its own at the end. There is no magic number: a
-/// file is one of these when the size that follows from its header is its size to the byte. The
-/// vocabulary lies beside it, as `tok<vocab_size>.bin` or `tokenizer.bin`.
+/// In version 0 a negative vocab_size means an output matrix of its own at the end, and there is no magic
+/// number: a file is one of these when the size that follows from its header is its size to the byte.
+/// Version 2 stores a tensor as int8 weights followed by an F32 scale for each group; no GGUF type has F32
+/// scales, so it is expanded to F32 in memory. The vocabulary lies beside the file, as
+/// `tok<vocab_size>.bin`, `tokenizer.bin` or `tokenizer.model`.
 /// It becomes what a GGUF file of the same model would say: names, shapes, keys.
 struct Llama2CFile {
+    let version: Int
     let metadata: Metadata
     let tensors: [TensorInfo]
     /// Memory that metadata points into.
     let owned: [AnyObject]
 
     private struct Header {
-        let dim, hidden, layers, heads, headsKV, vocabulary, length: Int
+        let version: Int, dim, hidden, layers, heads, headsKV, vocabulary, length: Int
         let ownOutput: Bool
+        /// Weights that share a scale; version 2.
+        let group: Int
 
         /// nil when the numbers are no model's.
         init?(_ bytes: UnsafeRawBufferPointer) {
             guard bytes.count >= 28 else { return nil }
-            func number(_ i: Int) -> Int { Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 &* i, as: Int32.self))) }
-            dim = number(0)
-            hidden = number(1)
-            layers = number(2)
-            heads = number(3)
-            headsKV = number(4)
-            ownOutput = number(5) < 0
-            vocabulary = abs(number(5))
-            length = number(6)
+            func number(_ offset: Int) -> Int { Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self))) }
+            let named = number(0) == 0x616b_3432 && bytes.count >= 256, first = named ? 8 : 0
+            version = named ? number(4) : 0
+            guard (named ? 1...2 : 0...0).contains(version) else { return nil }
+            dim = number(first)
+            hidden = number(first + 4)
+            layers = number(first + 8)
+            heads = number(first + 12)
+            headsKV = number(first + 16)
+            ownOutput = named ? bytes[36] == 0 : number(20) < 0
+            vocabulary = abs(number(first + 20))
+            length = number(first + 24)
+            group = version == 2 ? number(37) : 1
             // With these limits no product of three of them with 4 leaves 63 bits.
             guard (1...1 << 16).contains(dim), (1...1 << 20).contains(hidden), (1...1 << 10).contains(layers),
                 (1...dim).contains(heads), (1...heads).contains(headsKV), (1...1 << 22).contains(vocabulary),
-                (1...1 << 24).contains(length), dim % heads == 0, heads % headsKV == 0, dim / heads % 2 == 0
+                (1...1 << 24).contains(length), dim % heads == 0, heads % headsKV == 0, dim / heads % 2 == 0,
+                (1...dim).contains(group), dim % group == 0, hidden % group == 0
             else { return nil }
         }
 
         var keyLength: Int { dim / heads * headsKV }
+        var dataStart: Int { version == 0 ? 28 : 256 }
+
+        typealias Part = (name: String, layers: Int, rows: Int, columns: Int)
 
         /// (name, layers, rows, columns), in the file's order; no name: skipped.
-        var parts: [(name: String, layers: Int, rows: Int, columns: Int)] {
-            [
-                ("token_embd", 0, vocabulary, dim), ("attn_norm", layers, 1, dim), ("attn_q", layers, dim, dim),
-                ("attn_k", layers, keyLength, dim), ("attn_v", layers, keyLength, dim), ("attn_output", layers, dim, dim),
-                ("ffn_norm", layers, 1, dim), ("ffn_gate", layers, hidden, dim), ("ffn_down", layers, dim, hidden),
-                ("ffn_up", layers, hidden, dim), ("output_norm", 0, 1, dim),
-                // cosines and sines of RoPE, which we compute
-                ("", 0, length, dim / heads),
-            ] + (ownOutput ? [("output", 0, vocabulary, dim)] : [])
+        var parts: [Part] {
+            let embedding: Part = ("token_embd", 0, vocabulary, dim), output: Part = ("output", 0, vocabulary, dim)
+            let attentionNorm: Part = ("attn_norm", layers, 1, dim), norm: Part = ("output_norm", 0, 1, dim)
+            let feedForwardNorm: Part = ("ffn_norm", layers, 1, dim)
+            let attention: [Part] = [
+                ("attn_q", layers, dim, dim), ("attn_k", layers, keyLength, dim), ("attn_v", layers, keyLength, dim),
+                ("attn_output", layers, dim, dim),
+            ]
+            let feedForward: [Part] = [
+                ("ffn_gate", layers, hidden, dim), ("ffn_down", layers, dim, hidden), ("ffn_up", layers, hidden, dim),
+            ]
+            let last = ownOutput ? [output] : []
+            if version > 0 { return [attentionNorm, feedForwardNorm, norm, embedding] + attention + feedForward + last }
+            // the table without a name: cosines and sines of RoPE, which we compute
+            return [embedding, attentionNorm] + attention + [feedForwardNorm] + feedForward
+                + [norm, ("", 0, length, dim / heads)] + last
         }
 
-        var byteCount: Int { parts.reduce(28) { $0 + 4 * max($1.layers, 1) * $1.rows * $1.columns } }
+        func isQuantized(_ part: Part) -> Bool { version == 2 && part.rows > 1 }
+
+        func byteCount(_ part: Part) -> Int {
+            let weights = part.rows * part.columns
+            return isQuantized(part) ? weights + weights / group * 4 : 4 * weights
+        }
+
+        var byteCount: Int { parts.reduce(dataStart) { $0 + byteCount($1) * max($1.layers, 1) } }
     }
 
     static func recognises(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -60,26 +90,28 @@ struct Llama2CFile {
 
     init(_ bytes: UnsafeRawBufferPointer, path: String) throws(Llama2Error) {
         guard let header = Header(bytes), header.byteCount == bytes.count else {
-            throw Llama2Error(.format, "not a checkpoint of llama2.c, version 0")
+            throw Llama2Error(.format, "\(path): not a checkpoint of llama2.c")
         }
+        let texts = OwnedBytes()
         // 1. the tensors, as they follow each other
-        var tensors: [TensorInfo] = [], offset = 28
+        var tensors: [TensorInfo] = [], offset = header.dataStart
         for part in header.parts {
-            let size = 4 * part.rows * part.columns
+            let size = header.byteCount(part)
             for layer in 0..<max(part.layers, 1) {
                 defer { offset += size }
                 if part.name.isEmpty { continue }
+                let stored = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + size)])
                 tensors.append(
                     TensorInfo(
                         name: (part.layers > 0 ? "blk.\(layer)." : "") + part.name + ".weight", type: .f32,
                         shape: part.rows == 1 ? [part.columns] : [part.columns, part.rows],
-                        data: UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + size)])))
+                        data: header.isQuantized(part)
+                            ? texts.keep(expanded(stored, part.rows * part.columns, group: header.group)) : stored))
             }
         }
         // 2. the keys
         var metadata = Metadata()
         func integer(_ key: String, _ value: Int) { _ = metadata.insert("llama." + key, .unsigned(UInt64(value))) }
-        let texts = OwnedBytes()
         _ = metadata.insert("general.architecture", .string(texts.keep(Array("llama".utf8))))
         integer("embedding_length", header.dim)
         integer("block_count", header.layers)
@@ -89,6 +121,7 @@ struct Llama2CFile {
         integer("attention.head_count_kv", header.headsKV)
         _ = metadata.insert("llama.attention.layer_norm_rms_epsilon", .float(1e-5))
         try Llama2CFile.addVocabulary(beside: path, count: header.vocabulary, to: &metadata, texts)
+        version = header.version
         self.tensors = tensors
         self.metadata = metadata
         owned = [texts]
@@ -108,7 +141,14 @@ struct Llama2CFile {
                 if error.kind != .io { throw error }  // another one may be there
             }
         }
-        guard let file = found else { return }
+        guard let file = found else {
+            let path = folder + "tokenizer.model"
+            if MappedFile.exists(path) {
+                let pieces = try MappedFile(path: path, copy: true)
+                try SentencePieceModel(pieces.bytes, path).add(to: &metadata, count: count, texts, path)
+            }
+            return
+        }
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
         var tokens: [UnsafeRawBufferPointer] = [], scores: [Float] = [], types: [Int32] = []
@@ -132,6 +172,17 @@ struct Llama2CFile {
         _ = metadata.insert("tokenizer.ggml.tokens", .strings(ByteStrings(tokens)))
         _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: count, texts.keep(scores)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: count, texts.keep(types)))
+    }
+}
+
+/// Weights of version 2: `count` int8, then an F32 scale for each group.
+private func expanded(_ bytes: UnsafeRawBufferPointer, _ count: Int, group: Int) -> [Float] {
+    [Float](unsafeUninitializedCapacity: count) { out, written in
+        for i in 0..<count {
+            let scale = Float(bitPattern: bytes.loadUnaligned(fromByteOffset: count + i / group * 4, as: UInt32.self))
+            out[i] = Float(Int8(bitPattern: bytes[i])) * scale
+        }
+        written = count
     }
 }
 

@@ -56,6 +56,65 @@ public struct Metadata: Sendable {
         return true
     }
 
+    /// Replaces the value of `key`, or adds it.
+    public mutating func set(_ key: String, _ value: UInt32) { put(key, .unsigned(UInt64(value))) }
+
+    private mutating func put(_ key: String, _ value: Value) {
+        if values.updateValue(value, forKey: key) == nil { keys.append(key) }
+    }
+
+    public mutating func remove(_ key: String) {
+        if values.removeValue(forKey: key) != nil { keys.removeAll { $0 == key } }
+    }
+
+    /// Key and value as GGUF has them; integers and floats as 32 bits where they fit, which is what readers expect.
+    func encode(_ key: String, to out: inout [UInt8]) {
+        guard let value = values[key] else { return }
+        func type(_ t: ElementType) { out.append(number: t.rawValue) }
+        out.append(text: key)
+        switch value {
+        case .unsigned(let n):
+            if let small = UInt32(exactly: n) {
+                type(.uint32)
+                out.append(number: small)
+            } else {
+                type(.uint64)
+                out.append(number: n)
+            }
+        case .signed(let n):
+            if let small = Int32(exactly: n) {
+                type(.int32)
+                out.append(number: small)
+            } else {
+                type(.int64)
+                out.append(number: n)
+            }
+        case .float(let x):
+            type(.float32)
+            out.append(number: Float(x).bitPattern)
+        case .bool(let b):
+            type(.bool)
+            out.append(b ? 1 : 0)
+        case .string(let bytes):
+            type(.string)
+            out.append(number: UInt64(bytes.count))
+            out += bytes
+        case .strings(let list):
+            type(.array)
+            type(.string)
+            out.append(number: UInt64(list.count))
+            for i in 0..<list.count {
+                out.append(number: UInt64(list[i].count))
+                out += list[i]
+            }
+        case .array(let element, let count, let bytes):
+            type(.array)
+            type(element)
+            out.append(number: UInt64(count))
+            out += bytes
+        }
+    }
+
     private func mismatch(_ key: String, _ expected: String) -> Llama2Error {
         Llama2Error(.corrupt, "metadata \(key) is \(text(key) ?? "absent"), expected \(expected)")
     }

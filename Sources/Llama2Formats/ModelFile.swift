@@ -8,6 +8,9 @@ public final class ModelFile: @unchecked Sendable {
     public let tensors: [TensorInfo]
     public let metadata: Metadata
     public let formatDescription: String
+    /// The rows of attn_q and attn_k are in Hugging Face's order: component i of a head is rotated with i + d/2,
+    /// where GGUF has 2i and 2i + 1.
+    public let rotatesHalves: Bool
     private let byName: [String: Int]
 
     /// Bytes of all files together.
@@ -15,36 +18,56 @@ public final class ModelFile: @unchecked Sendable {
 
     public func tensor(_ name: String) -> TensorInfo? { byName[name].map { tensors[$0] } }
 
-    /// Opens a GGUF file or a checkpoint of llama2.c, told by the content. When it is the first of several
-    /// GGUF files (`-00001-of-00003.gguf`), the others are found beside it by their names.
+    /// Opens a model, its format told by the content: a GGUF file (the first of several, `-00001-of-00003.gguf`, finds
+    /// the others beside it), a checkpoint of llama2.c, a Hugging Face folder (or a file in it), Meta's folder.
     ///
     /// copy: into memory of its own, see `MappedFile`.
     public static func open(path: String, copy: Bool = false) throws(Llama2Error) -> ModelFile {
-        try ModelFile(path: path, copy: copy)
+        if MappedFile.isFolder(path) { return try ModelFile(folder: path, copy: copy) }
+        let file = try MappedFile(path: path, copy: copy)
+        if GGUFFile.isGGUF(file.bytes) { return try ModelFile(gguf: file, copy: copy) }
+        if Llama2CFile.recognises(file.bytes) {
+            let checkpoint = try Llama2CFile(file.bytes, path: path)
+            return try ModelFile(
+                files: [file], owned: checkpoint.owned, checkpoint.tensors, checkpoint.metadata,
+                "llama2.c v\(checkpoint.version)")
+        }
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        if Safetensors.recognises(file.bytes), MappedFile.exists(folder + "/config.json") {
+            return try ModelFile(folder: folder, copy: copy)
+        }
+        throw Llama2Error(
+            .format, "\(path) is no model that this version reads: not GGUF, not a checkpoint of llama2.c, not safetensors beside a config.json")
     }
 
-    private init(path: String, copy: Bool) throws(Llama2Error) {
-        let opened = try MappedFile(path: path, copy: copy)
-        if !GGUFFile.isGGUF(opened.bytes), Llama2CFile.recognises(opened.bytes) {
-            let checkpoint = try Llama2CFile(opened.bytes, path: path)
-            files = [opened]
-            owned = checkpoint.owned
-            tensors = checkpoint.tensors
-            metadata = checkpoint.metadata
-            formatDescription = "llama2.c v0"
-            byName = Dictionary(checkpoint.tensors.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    private convenience init(folder: String, copy: Bool) throws(Llama2Error) {
+        if MappedFile.exists(folder + "/params.json") {
+            let meta = try MetaFolder(folder, copy: copy)
+            try self.init(
+                files: meta.files, owned: [meta.owned], meta.tensors, meta.metadata,
+                "Meta's checkpoint" + (meta.files.count > 1 ? " in \(meta.files.count) shards" : ""))
             return
         }
+        guard MappedFile.exists(folder + "/config.json") else {
+            throw Llama2Error(.format, "\(folder) holds neither config.json (Hugging Face) nor params.json (Meta)")
+        }
+        let found = try HuggingFaceFolder(folder, copy: copy)
+        try self.init(
+            files: found.files, owned: [found.owned], found.tensors, found.metadata,
+            "safetensors" + (found.shardCount > 1 ? " in \(found.shardCount) files" : ""), rotatesHalves: true)
+    }
+
+    private convenience init(gguf opened: MappedFile, copy: Bool) throws(Llama2Error) {
         let (file, first) = try ModelFile.read(opened)
         var files = [file], tensors = first.tensors
         let shards = try first.metadata.integer("split.count", in: 1...100_000) ?? 1
         if shards > 1 {
             guard try first.metadata.integer("split.no", in: 0...100_000) == 0 else {
-                throw Llama2Error(.invalidArgument, "\(path) is not the first file of a split model; open the one that ends in -00001-of-")
+                throw Llama2Error(.invalidArgument, "\(opened.path) is not the first file of a split model; open the one that ends in -00001-of-")
             }
             for index in 1..<shards {
                 let (file, shard) = try ModelFile.read(
-                    try MappedFile(path: try ModelFile.shardPath(path, index, of: shards), copy: copy))
+                    try MappedFile(path: try ModelFile.shardPath(opened.path, index, of: shards), copy: copy))
                 guard try shard.metadata.integer("split.no", in: 0...100_000) == index,
                     try shard.metadata.integer("split.count", in: 1...100_000) == shards
                 else {
@@ -57,18 +80,28 @@ public final class ModelFile: @unchecked Sendable {
                 throw Llama2Error(.corrupt, "metadata split.tensors.count is \(expected), but the files hold \(tensors.count) tensors")
             }
         }
+        try self.init(
+            files: files, owned: [], tensors, first.metadata,
+            "GGUF v\(first.version)" + (shards > 1 ? " in \(shards) files" : ""))
+    }
+
+    private init(
+        files: [MappedFile], owned: [AnyObject], _ tensors: [TensorInfo], _ metadata: Metadata, _ description: String,
+        rotatesHalves: Bool = false
+    ) throws(Llama2Error) {
         var byName: [String: Int] = [:]
         for (index, tensor) in tensors.enumerated() {
             guard byName.updateValue(index, forKey: tensor.name) == nil else {
-                throw Llama2Error(.corrupt, "tensor \(tensor.name) is in two files of the split model")
+                throw Llama2Error(.corrupt, "tensor \(tensor.name) appears twice")
             }
         }
         self.files = files
-        owned = []
+        self.owned = owned
         self.tensors = tensors
+        self.metadata = metadata
         self.byName = byName
-        metadata = first.metadata
-        formatDescription = "GGUF v\(first.version)" + (shards > 1 ? " in \(shards) files" : "")
+        self.rotatesHalves = rotatesHalves
+        formatDescription = description
     }
 
     private static func read(_ file: MappedFile) throws(Llama2Error) -> (MappedFile, GGUFFile) {

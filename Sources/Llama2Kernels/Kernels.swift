@@ -33,11 +33,12 @@ public struct Kernels: Sendable {
     let rope_: @Sendable (MutableFloats, Int, Int, Int, Floats) -> Void
     let attention_: @Sendable (Floats, Int, Int, Int, Float, UnsafePointer<UnsafeRawPointer>, UnsafePointer<UnsafeRawPointer>, Int, Bool, MutableFloats, UnsafeMutableRawPointer) -> Void
     let storeCache_: @Sendable (Floats, Int, UnsafeMutableRawPointer, Int, Bool) -> Void
+    let quantizeSuperblocks_: @Sendable (UInt32, Floats, Floats?, Int, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> Void
 
     static let reference = Kernels(
         isa: .reference, multiplyQuantized_: multiplyQuantized, multiplyFloat_: multiplyFloat, quantize_: quantizeRow,
         rmsNorm_: rmsNorm_body, swiGLU_: swiGLU_body, add_: addVector, rope_: rotatePairs, attention_: attention_body,
-        storeCache_: storeCache)
+        storeCache_: storeCache, quantizeSuperblocks_: quantizeSuperblocks)
 
     #if arch(x86_64)
     static let avx2 = Kernels(
@@ -45,13 +46,14 @@ public struct Kernels: Sendable {
         multiplyFloat_: Llama2KernelsAVX2.multiplyFloat, quantize_: Llama2KernelsAVX2.quantizeRow,
         rmsNorm_: Llama2KernelsAVX2.rmsNorm, swiGLU_: Llama2KernelsAVX2.swiGLU, add_: Llama2KernelsAVX2.addVector,
         rope_: Llama2KernelsAVX2.rotatePairs, attention_: Llama2KernelsAVX2.attention,
-        storeCache_: Llama2KernelsAVX2.storeCache)
+        storeCache_: Llama2KernelsAVX2.storeCache, quantizeSuperblocks_: Llama2KernelsAVX2.quantizeSuperblocks)
     static let avx512 = Kernels(
         isa: .avx512, multiplyQuantized_: Llama2KernelsAVX512.multiplyQuantized,
         multiplyFloat_: Llama2KernelsAVX512.multiplyFloat, quantize_: Llama2KernelsAVX512.quantizeRow,
         rmsNorm_: Llama2KernelsAVX512.rmsNorm, swiGLU_: Llama2KernelsAVX512.swiGLU,
         add_: Llama2KernelsAVX512.addVector, rope_: Llama2KernelsAVX512.rotatePairs,
-        attention_: Llama2KernelsAVX512.attention, storeCache_: Llama2KernelsAVX512.storeCache)
+        attention_: Llama2KernelsAVX512.attention, storeCache_: Llama2KernelsAVX512.storeCache,
+        quantizeSuperblocks_: Llama2KernelsAVX512.quantizeSuperblocks)
     #endif
 
     /// What this machine can run, best last.

@@ -52,6 +52,10 @@ struct F32x16 {
     }
     /// A hint that the reference does not take.
     @inline(__always) static func prefetch(_ p: UnsafeRawPointer) {}
+    /// a < b ? x : y, lane by lane; y when either is NaN.
+    @inline(__always) static func select(_ a: F32x16, lessThan b: F32x16, _ x: F32x16, _ y: F32x16) -> F32x16 {
+        F32x16(y.v.replacing(with: x.v, where: a.v .< b.v))
+    }
     /// The bit patterns moved left by 23: the integer n + 127 in the low bits becomes 2^n.
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(unsafeBitCast(unsafeBitCast(v, to: SIMD16<UInt32>.self) &<< 23, to: SIMD16<Float>.self))

@@ -60,6 +60,10 @@ struct F32x16 {
     }
     /// Into the second-level cache. An address that is not there does nothing.
     @inline(__always) static func prefetch(_ p: UnsafeRawPointer) { l2s_prefetch_t1(p) }
+    /// a < b ? x : y, lane by lane; y when either is NaN.
+    @inline(__always) static func select(_ a: F32x16, lessThan b: F32x16, _ x: F32x16, _ y: F32x16) -> F32x16 {
+        F32x16(l2s_m256_select_less(a.a, b.a, x.a, y.a), l2s_m256_select_less(a.b, b.b, x.b, y.b))
+    }
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(
             _mm256_castsi256_ps(l2s_m256i_shift_left_23(_mm256_castps_si256(a))),

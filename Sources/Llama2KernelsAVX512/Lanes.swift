@@ -29,6 +29,10 @@ struct F32x16 {
     @inline(__always) static func min(_ a: F32x16, _ b: F32x16) -> F32x16 { F32x16(_mm512_min_ps(a.v, b.v)) }
     /// Into the second-level cache. An address that is not there does nothing.
     @inline(__always) static func prefetch(_ p: UnsafeRawPointer) { l2s_prefetch_t1(p) }
+    /// a < b ? x : y, lane by lane; y when either is NaN.
+    @inline(__always) static func select(_ a: F32x16, lessThan b: F32x16, _ x: F32x16, _ y: F32x16) -> F32x16 {
+        F32x16(l2s_m512_select_less(a.v, b.v, x.v, y.v))
+    }
     @inline(__always) var lowBitsAsExponent: F32x16 {
         F32x16(_mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(23))))
     }

@@ -316,6 +316,10 @@ struct ForwardPass {
         while job < tokens &* heads {
             let t = job / heads, head = job % heads, state = states[t]
             let angles = rope + t &* shape.ropeDimension
+            if shape.rotatesHalves {
+                for h in 0..<group { interleave(q + (t &* shape.queryLength &+ (head &* group &+ h) &* d), thread) }
+                interleave(k + (t &* shape.keyLength &+ head &* d), thread)
+            }
             kernels.rope(q + (t &* shape.queryLength &+ head &* group &* d), heads: group, headStride: d, pairs: pairs, angles)
             let key = k + (t &* shape.keyLength &+ head &* d), value = v + (t &* shape.keyLength &+ head &* d)
             kernels.rope(key, heads: 1, headStride: d, pairs: pairs, angles)
@@ -327,6 +331,17 @@ struct ForwardPass {
                 value, d, cached(page, layer, 1, head) + column &* cache.headStride, stride: 1,
                 halfPrecision: halfPrecision)
             job &+= threads
+        }
+    }
+
+    /// Components i and i + d/2 of a head side by side. Each is the same dot product as in a file of the other
+    /// order, so that everything after this is the same to the bit.
+    private func interleave(_ head: UnsafeMutablePointer<Float>, _ thread: Int) {
+        let half = shape.headDimension / 2, copy = scratch(thread).assumingMemoryBound(to: Float.self)
+        copy.update(from: head, count: shape.headDimension)
+        for i in 0..<half {
+            head[2 &* i] = copy[i]
+            head[2 &* i &+ 1] = copy[half &+ i]
         }
     }
 

@@ -12,6 +12,8 @@ public struct Hyperparameters: Sendable, Equatable {
     public var headDimension: Int
     /// Leading components of a head that are rotated; even.
     public var ropeDimension: Int
+    /// q and k come with component i of a head beside i + d/2 to rotate (Hugging Face's files), not 2i and 2i + 1.
+    public var rotatesHalves = false
     public var feedForwardLength: Int
     /// Positions the model was trained on.
     public var contextLength: Int

@@ -38,7 +38,8 @@ public final class Weights: @unchecked Sendable {
         guard let embeddingInfo = file.tensor("token_embd.weight") else {
             throw Llama2Error(.corrupt, "tensor token_embd.weight is missing")
         }
-        let h = try Hyperparameters(metadata: file.metadata, embedding: embeddingInfo)
+        var h = try Hyperparameters(metadata: file.metadata, embedding: embeddingInfo)
+        h.rotatesHalves = file.rotatesHalves
         hyperparameters = h
         let e = h.embeddingLength, f = h.feedForwardLength
         embedding = try Self.matrix(file, "token_embd.weight", rows: h.vocabularySize, columns: e)

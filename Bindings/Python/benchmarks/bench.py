@@ -2,6 +2,7 @@
 
     bench.py                        everything (more than an hour)
     bench.py --goals                what the project sets itself as goals, twenty minutes
+    bench.py --scaling              how ours grows with threads, context, batch and model (for SCALING.md)
     bench.py --quick                the 1.1B shape in Q4_0 and SmolLM2, some minutes
     bench.py --models 1.1b:Q4_0,smollm2 --work decode,prefill
 
@@ -42,6 +43,14 @@ GOALS = [
     ("7b:Q4_0", "memory", {}),
     ("1.1b:Q4_0", "idle", {}),
 ]
+# Ours alone, as one thing grows
+SCALING = [
+    *(("1.1b:Q4_0", "decode", {"threads": n, "after": [0, 128, 512, 2048, 7000]}) for n in (1, 2)),
+    *(("1.1b:Q4_0", "prefill", {"threads": n, "prompts": [128, 512, 2048, 4096]}) for n in (1, 2)),
+    ("1.1b:Q4_0", "batch", {"batches": [1, 2, 4, 8, 16, 32, 64]}),
+    *((f"{m}:Q4_0", "decode", {"threads": n, "after": [0]}) for m in ("15m", "110m", "7b") for n in (1, 2)),
+    *((f"{m}:Q4_0", "prefill", {"threads": n, "prompts": [512]}) for m in ("15m", "110m", "7b") for n in (1, 2)),
+]
 WORK = ["load", "decode", "prefill", "batch", "memory", "idle"]
 
 
@@ -80,8 +89,8 @@ class Bench:
 
     def add(self, model: str, work: str, unit: str, figures: list[list[float]], **more) -> None:
         ours = statistics.median(figures[0])
-        row = {"model": model, "work": work, "unit": unit, "ours": ours, "ours_all": figures[0], **more}
-        text = f"{model:10} {work:22} {ours:10.1f} {unit:9}"
+        row = {"model": model, "work": work, "threads": self.o.threads, "unit": unit, "ours": ours, "ours_all": figures[0], **more}
+        text = f"{model:10} {work:22} {ours:10.1f} {unit:9}" + (f" {self.o.threads} threads" if self.o.scaling else "")
         if len(figures) > 1:
             peer = statistics.median(figures[1])
             # of pairs measured side by side, so that a slow moment of the machine hits both
@@ -230,6 +239,7 @@ def main() -> None:
     parser.add_argument("--work", default=",".join(WORK), help="default: %(default)s")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--goals", action="store_true", help="the project's goals, about twenty minutes")
+    parser.add_argument("--scaling", action="store_true", help="how ours grows, some minutes")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--kernels", default="best", help="best, avx512, avx2 or reference, for ours")
     parser.add_argument("--repeat", type=int, default=5)
@@ -243,18 +253,20 @@ def main() -> None:
     o = parser.parse_args()
     if o.quick:
         o.models, o.work, o.prompts, o.after, o.batches = "1.1b:Q4_0,smollm2", "load,decode,prefill,batch", [512], [0, 512], [1, 8]
+    o.no_peer |= o.scaling
     bench = Bench(o)
     if not LlamaCpp.installed:
         print("llama.cpp is not installed, so there are no ratios; `make compare-setup` builds it")
     description = machine()
     print(json.dumps(description))
     print(f"{'model':10} {'work':22} {'ours':>10} {'':9} {'llama.cpp':>10}   ratio")
-    plan = GOALS if o.goals else [(name, work, {}) for name in o.models.split(",") for work in o.work.split(",")]
+    plan = GOALS if o.goals else SCALING if o.scaling else [(name, work, {}) for name in o.models.split(",") for work in o.work.split(",")]
     for name, work, settings in plan:
         vars(o).update(settings)
         getattr(bench, work)(name, model_path(name, o.cache))
-    if o.json:
-        o.json.write_text(json.dumps({"machine": description, "threads": o.threads, "kernels": o.kernels, "rows": bench.rows}, indent=1))
+        if o.json:  # after every line: a run that is cut off has not been in vain
+            head = {"date": time.strftime("%Y-%m-%d"), "machine": description, "threads": o.threads, "kernels": o.kernels}
+            o.json.write_text(json.dumps(head | {"rows": bench.rows}, indent=1))
     if o.plot:
         plot(bench.rows, o.plot)
 

@@ -1,4 +1,4 @@
-"""python -m llama2swift chat | run | info | bench"""
+"""python -m llama2swift chat | run | info | bench | quantize | convert | perplexity"""
 
 from __future__ import annotations
 
@@ -125,6 +125,42 @@ def bench(a: argparse.Namespace) -> None:
             print(f"{name:28} {value if not isinstance(value, float) else f'{value:.1f}'}")
 
 
+def _bar(what: str):
+    """A progress bar on standard error, when a person looks at it."""
+
+    def show(part: float, note: str = "") -> None:
+        if sys.stderr.isatty():
+            done = int(40 * part)
+            end = "\n" if part >= 1 else ""
+            print(f"\r{what} [{'#' * done}{'.' * (40 - done)}] {100 * part:3.0f} % {note}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def quantize(a: argparse.Namespace) -> None:
+    """Writes a model of any format as GGUF with smaller weights."""
+    overrides = dict(rule.split("=", 1) for rule in a.tensor_type)
+    llama2swift.quantize(a.model, a.output, a.type, overrides=overrides, threads=a.threads, progress=_bar("quantize"))
+    print(f"{a.output}: {Model(a.output).description}, {os.path.getsize(a.output) / 2**20:.1f} MiB")
+
+
+def convert(a: argparse.Namespace) -> None:
+    """Writes a model of any format as GGUF in F32, F16, BF16 or Q8_0."""
+    llama2swift.convert(a.model, a.output, a.type, threads=a.threads, progress=_bar("convert"))
+    print(f"{a.output}: {Model(a.output).description}, {os.path.getsize(a.output) / 2**20:.1f} MiB")
+
+
+def perplexity(a: argparse.Namespace) -> None:
+    """Says how well a model predicts a text."""
+    model = Model(a.model)
+    with open(a.file, encoding="utf-8") as file:
+        tokens = model.tokenize_prompt(file.read())
+    context = model.context(a.context or 512, a.threads)
+    bar = _bar("perplexity")
+    result = context.perplexity(tokens, progress=lambda p, windows: bar(p.windows / windows, f"{p.value:.4f}"))
+    print(f"perplexity {result.value:.4f} +/- {result.value * result.standard_error:.4f} ({result.tokens} tokens in {result.windows} windows)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m llama2swift", description="Llama inference on the CPU.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -132,9 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     def command(function, with_sampling: bool) -> argparse.ArgumentParser:
         p = commands.add_parser(function.__name__, help=function.__doc__)
         p.set_defaults(function=function)
-        p.add_argument("model", help="a GGUF file, or a llama2.c checkpoint")
+        p.add_argument("model", help="GGUF, a Hugging Face folder, Meta's folder, or a llama2.c checkpoint")
         p.add_argument("-t", "--threads", type=int, default=0, help="default: the CPUs of this process")
-        if function is not bench:
+        if function not in (bench, quantize, convert):
             p.add_argument("-c", "--context", type=int, default=0, help="positions; default: the model's, at most 4096")
         if with_sampling:
             p.add_argument("-n", "--max-tokens", type=int, default=0, help="default: until the end or a full context")
@@ -159,6 +195,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-r", "--repeat", type=int, default=5)
     p.add_argument("--kernels", default="best")
     p.add_argument("--json", action="store_true")
+    p = command(quantize, False)
+    p.add_argument("output")
+    p.add_argument("type", nargs="?", default="Q4_K_M", help="default: %(default)s")
+    p.add_argument("--tensor-type", action="append", default=[], metavar="PART=TYPE", help="for tensors with PART in their name")
+    p = command(convert, False)
+    p.add_argument("output")
+    p.add_argument("type", nargs="?", default="F16", help="F32, F16 (default), BF16 or Q8_0")
+    p = command(perplexity, False)
+    p.add_argument("file", help="a text")
     return parser
 
 

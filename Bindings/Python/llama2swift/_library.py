@@ -17,6 +17,8 @@ out_tokens = [P(i32), size, P(size)]
 
 PieceCallback = C.CFUNCTYPE(i32, P(C.c_char), size, C.c_void_p)
 CancelCallback = C.CFUNCTYPE(i32, C.c_void_p)
+ProgressCallback = C.CFUNCTYPE(i32, C.c_double, C.c_void_p)
+PerplexityCallback = C.CFUNCTYPE(i32, P(S.PerplexityResult), size, C.c_void_p)
 
 _status_functions = {
     "struct_size": [u32, P(size)],
@@ -53,6 +55,10 @@ _status_functions = {
     "sampler_reset": [handle],
     "sampler_accept": [handle, i32],
     "sample": [handle, handle, P(i32)],
+    "quantize": [text, text, P(S.QuantizeOptions), *error],
+    "convert": [text, text, P(S.QuantizeOptions), *error],
+    "perplexity": [handle, P(i32), size, size, PerplexityCallback, C.c_void_p, P(S.PerplexityResult)],
+    "score": [handle, P(i32), size, P(i32), size, P(C.c_float), P(C.c_uint8)],
     "generate": [handle, handle, P(S.GenerateOptions), PieceCallback, C.c_void_p],
 }
 _text_functions = {"version": [], "status_string": [i32], "last_error": [], "context_last_error": [handle]}

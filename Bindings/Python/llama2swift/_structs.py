@@ -85,10 +85,28 @@ class BatchEntry(C.Structure):
     _fields_ = [("token", i32), ("sequence", i32), ("flags", u32)]
 
 
+class TypeOverride(C.Structure):
+    _fields_ = [("pattern", C.c_char_p), ("type", C.c_char_p)]
+
+
+class QuantizeOptions(C.Structure):
+    _fields_ = [
+        ("struct_size", u32), ("flags", u32), ("threads", u32), ("reserved", u32), ("type", C.c_char_p),
+        ("overrides", C.POINTER(TypeOverride)), ("override_count", size), ("progress", C.c_void_p), ("user_data", C.c_void_p),
+    ]  # fmt: skip
+
+
+class PerplexityResult(C.Structure):
+    _fields_ = [
+        ("struct_size", u32), ("windows", u32), ("perplexity", f64), ("mean", f64), ("standard_error", f64), ("tokens", u64),
+    ]  # fmt: skip
+
+
 # The header's LLAMA2_STRUCT_ numbers.
 NUMBERS = {
     1: ModelOptions, 2: ContextOptions, 3: SamplerOptions, 4: GenerateOptions, 5: Hyperparameters, 6: SpecialTokens,
     7: ContextInfo, 8: Timings, 9: Memory, 10: GenerateResult, 11: Message, 12: BatchEntry, 13: Text, 14: LogitBias,
+    15: TypeOverride, 16: QuantizeOptions, 17: PerplexityResult,
 }  # fmt: skip
 
 

@@ -41,6 +41,33 @@ class Timings:
     decode_seconds: float
 
 
+@dataclass(frozen=True)
+class Perplexity:
+    """How well a model predicts a text. mean and standard_error: of a token's negative log-probability, in nats."""
+
+    value: float
+    mean: float
+    standard_error: float
+    tokens: int
+    windows: int
+
+
+def _perplexity(raw: S.PerplexityResult) -> Perplexity:
+    return Perplexity(raw.perplexity, raw.mean, raw.standard_error, raw.tokens, raw.windows)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of a continuation, token by token: natural logarithms of probabilities, and whether it was the most probable one."""
+
+    log_probabilities: np.ndarray
+    is_best: np.ndarray
+
+    @property
+    def total(self) -> float:
+        return float(self.log_probabilities.sum(dtype=np.float64))
+
+
 class Context:
     """A KV cache, logits and threads on a model. For one thread at a time (BusyError otherwise).
 
@@ -83,6 +110,41 @@ class Context:
         rows = list(entries)
         array = (S.BatchEntry * max(len(rows), 1))(*(S.BatchEntry(t, s, 1 if w else 0) for t, s, w in rows))
         lib.call("eval_batch", self._handle, array, len(rows))
+
+    def perplexity(
+        self, tokens: Iterable[int], *, window: int = 0, progress: Callable[[Perplexity, int], bool | None] | None = None
+    ) -> Perplexity:
+        """Of `tokens`, in windows that do not overlap (0: the context's length), of which the second half is counted: as
+        llama.cpp's perplexity tool. progress(so far, windows in all); True stops. Empties the context."""
+        self._check_exports()
+        ids, result, problems = lib.token_array(tokens), S.sized(S.PerplexityResult), []
+
+        def callback(so_far, windows, _):
+            try:
+                return 1 if progress(_perplexity(so_far.contents), windows) else 0
+            except BaseException as problem:  # goes on in the caller, not in C
+                problems.append(problem)
+                return 1
+
+        kept = lib.PerplexityCallback(callback) if progress else lib.PerplexityCallback(0)
+        try:
+            lib.call("perplexity", self._handle, ids, len(ids), window, kept, None, C.byref(result))
+        except Llama2Error:
+            if problems:
+                raise problems[0] from None
+            raise
+        return _perplexity(result)
+
+    def score(self, prompt: Iterable[int], continuation: Iterable[int]) -> Score:
+        """How probable `continuation` is after `prompt` (at least one token). Empties the context."""
+        self._check_exports()
+        before, after = lib.token_array(prompt), lib.token_array(continuation)
+        values, best = np.zeros(max(len(after), 1), np.float32), np.zeros(max(len(after), 1), np.uint8)
+        lib.call(
+            "score", self._handle, before, len(before), after, len(after), values.ctypes.data_as(C.POINTER(C.c_float)),
+            best.ctypes.data_as(C.POINTER(C.c_uint8)),
+        )  # fmt: skip
+        return Score(values[: len(after)], best[: len(after)].astype(bool))
 
     def logits(self) -> np.ndarray:
         """The logits of the last eval: (vocabulary,) for one row, (rows, vocabulary) for several; float32, read-only.

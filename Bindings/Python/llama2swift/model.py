@@ -166,6 +166,15 @@ class Model:
 
         return Context(self, length=length, threads=threads, **options)
 
+    def score(self, prompt: str, continuation: str, *, context=None):
+        """How probable the text `continuation` is after the text `prompt`: a `Score`. Both are tokenized as one text, as
+        evaluation harnesses do, so that no word is cut at the seam; `context`: one to use, which is emptied."""
+        before = self.tokenize_prompt(prompt)
+        whole = self.tokenize_prompt(prompt + continuation)
+        cut = min(len(before), len(whole) - 1) if continuation else len(whole)
+        own = context or self.context(length=max(len(whole), 4))
+        return own.score(whole[:cut], whole[cut:])
+
     def close(self) -> None:
         """Frees the model; contexts made from it keep what they need."""
         self._finalizer()

@@ -1,0 +1,105 @@
+public import CLlama2Swift
+internal import Llama2Core
+internal import Llama2Engine
+
+@c @implementation
+public func llama2_quantize_options_init(_ options: UnsafeMutablePointer<llama2_quantize_options>?) {
+    var o = llama2_quantize_options()
+    o.struct_size = UInt32(MemoryLayout<llama2_quantize_options>.size)
+    options?.pointee = o
+}
+
+@c @implementation
+public func llama2_quantize(
+    _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ options: UnsafePointer<llama2_quantize_options>?,
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    quantize(path, output, options, FileType.allCases, default: .q4_K_M, error, capacity)
+}
+
+@c @implementation
+public func llama2_convert(
+    _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ options: UnsafePointer<llama2_quantize_options>?,
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    quantize(path, output, options, [.f32, .f16, .bf16, .q8_0], default: .f16, error, capacity)
+}
+
+private func quantize(
+    _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_quantize_options>?,
+    _ known: [FileType], default usual: FileType, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    call(error, capacity) { () throws(Llama2Error) in
+        let path = String(cString: try required(path, "path")), output = String(cString: try required(output, "output"))
+        let o = try options(given, zero: llama2_quantize_options(), "llama2_quantize_options")
+        try checkFlags(o.flags, 0, "llama2_quantize_options")
+        guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.reserved is \(o.reserved), expected 0") }
+        guard o.threads <= 1024 else { throw Llama2Error(.invalidArgument, "\(o.threads) threads, expected at most 1024") }
+        guard (0...1024).contains(o.override_count) else {
+            throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.override_count)) overrides, expected at most 1024")
+        }
+        var quantizer = Quantizer(usual)
+        if let type = o.type {
+            let name = String(cString: type)
+            guard let type = known.first(where: { $0.name == name }) else {
+                throw Llama2Error(
+                    .invalidArgument, "type \"\(name.prefix(100))\", expected one of \(known.map(\.name).joined(separator: ", "))")
+            }
+            quantizer.fileType = type
+        }
+        quantizer.threads = o.threads == 0 ? ThreadPool.allowedCPUs : Int(o.threads)
+        for override in try elements(o.overrides, o.override_count, "overrides") {
+            let name = String(cString: try required(override.type, "the type of an override"))
+            guard let type = BlockType.allCases.first(where: { $0.name == name }) else {
+                throw Llama2Error(.invalidArgument, "the type of an override is \"\(name.prefix(100))\", which is none")
+            }
+            let pattern = String(cString: try required(override.pattern, "the pattern of an override"))
+            quantizer.overrides.append((pattern, type))
+        }
+        if let progress = o.progress {
+            let userData = o.user_data
+            quantizer.progress = { progress($0, userData) != 0 }
+        }
+        try quantizer.run(from: path, to: output)
+    }
+}
+
+private func result(_ p: Perplexity) -> llama2_perplexity_result {
+    llama2_perplexity_result(
+        struct_size: UInt32(MemoryLayout<llama2_perplexity_result>.size), windows: UInt32(clamping: p.windows),
+        perplexity: p.value, mean: p.mean, standard_error: p.standardError, tokens: UInt64(p.tokens))
+}
+
+@c @implementation
+public func llama2_perplexity(
+    _ context: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int, _ window: Int,
+    _ callback: llama2_perplexity_callback?, _ userData: UnsafeMutableRawPointer?,
+    _ out: UnsafeMutablePointer<llama2_perplexity_result>?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        try fill(out, with: result(Perplexity()), "llama2_perplexity_result")
+        let length = window == 0 ? context.inference.configuration.contextLength : window
+        let found = try context.perplexity(try elements(tokens, count, "tokens"), window: length) { soFar, windows in
+            guard let callback else { return true }
+            var r = result(soFar)
+            return callback(&r, windows, userData) == 0
+        }
+        try fill(out, with: result(found), "llama2_perplexity_result")
+    }
+}
+
+@c @implementation
+public func llama2_score(
+    _ context: OpaquePointer?, _ prompt: UnsafePointer<Int32>?, _ promptCount: Int, _ continuation: UnsafePointer<Int32>?,
+    _ continuationCount: Int, _ logProbabilities: UnsafeMutablePointer<Float>?, _ isBest: UnsafeMutablePointer<UInt8>?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let prompt = try elements(prompt, promptCount, "prompt")
+        let continuation = try elements(continuation, continuationCount, "continuation")
+        let out = try required(logProbabilities, "log_probabilities")
+        try context.score(prompt: prompt, continuation: continuation) { index, value, best in
+            out[index] = Float(value)
+            if let isBest { isBest[index] = best ? 1 : 0 }
+        }
+    }
+}

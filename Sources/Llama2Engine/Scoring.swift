@@ -1,0 +1,128 @@
+internal import Glibc
+public import Llama2Core
+internal import Llama2Model
+internal import Llama2Sampling
+
+/// How well a model predicts a text.
+public struct Perplexity: Sendable {
+    /// Of the negative logarithms of the probabilities, in nats.
+    public private(set) var mean = 0.0, standardError = 0.0
+    public private(set) var tokens = 0, windows = 0
+    private var sum = 0.0, squares = 0.0
+
+    public init() {}
+
+    public var value: Double { exp(mean) }
+
+    mutating func add(_ negativeLog: Double) {
+        tokens += 1
+        sum += negativeLog
+        squares += negativeLog * negativeLog
+        mean = sum / Double(tokens)
+        let variance = max(0, squares / Double(tokens) - mean * mean)
+        standardError = tokens > 1 ? (variance / Double(tokens - 1)).squareRoot() : 0
+    }
+
+    mutating func endWindow() { windows += 1 }
+}
+
+extension Context {
+    /// Rows of logits that are computed at once: with a vocabulary of 32,000 they take 8 MB.
+    private static let rowsAtOnce = 64
+
+    /// Perplexity of `tokens` in windows of `length` that do not overlap, as llama.cpp's `perplexity` tool has it: in each
+    /// window only the second half is counted, which has at least half a window before it. The first token of a
+    /// window is replaced by BOS where the model expects one. Uses the whole context, which is empty afterwards.
+    public func perplexity(
+        _ tokens: UnsafeBufferPointer<Int32>, window length: Int, _ report: (Perplexity, Int) -> Bool
+    ) throws(Llama2Error) -> Perplexity {
+        let limit = inference.configuration.contextLength
+        guard (4...limit).contains(length) else {
+            throw Llama2Error(.outOfRange, "a window of \(length) tokens, expected 4 to the context's \(limit)")
+        }
+        let windows = tokens.count / length
+        guard windows > 0 else {
+            throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")
+        }
+        let tokenizer = try? model.tokenizer(), bos = tokenizer.flatMap { $0.addsBOS ? $0.bos : nil }
+        var result = Perplexity()
+        defer { reset() }
+        for index in 0..<windows {
+            let window = UnsafeBufferPointer(rebasing: tokens[(index * length)..<((index + 1) * length)])
+            reset()
+            try evaluate(window, first: bos, wanted: (length / 2)..<(length - 1)) { position, logits in
+                result.add(-logProbability(of: window[position + 1], logits).value)
+            }
+            result.endWindow()
+            guard report(result, windows) else { throw Llama2Error(.cancelled, "cancelled after \(index + 1) of \(windows) windows") }
+        }
+        return result
+    }
+
+    /// The logarithm of the probability of each token of `continuation` after `prompt`, and whether it was the most
+    /// probable one. Uses the whole context, which is empty afterwards.
+    public func score(
+        prompt: UnsafeBufferPointer<Int32>, continuation: UnsafeBufferPointer<Int32>,
+        _ give: (Int, Double, Bool) -> Void
+    ) throws(Llama2Error) {
+        guard prompt.count > 0 else { throw Llama2Error(.invalidArgument, "the prompt is empty; begin with BOS") }
+        let all = Array(prompt) + Array(continuation)
+        guard all.count <= inference.configuration.contextLength else {
+            throw Llama2Error(.contextFull, "\(all.count) tokens; this context has \(inference.configuration.contextLength) positions")
+        }
+        for token in continuation where token < 0 || Int(token) >= model.weights.hyperparameters.vocabularySize {
+            throw Llama2Error(.invalidToken, "token \(token); the vocabulary has \(model.weights.hyperparameters.vocabularySize)")
+        }
+        reset()
+        defer { reset() }
+        let result = all.withUnsafeBufferPointer { tokens -> Result<Void, Llama2Error> in
+            do throws(Llama2Error) {
+                try evaluate(tokens, first: nil, wanted: (prompt.count - 1)..<(all.count - 1)) { position, logits in
+                    let (value, best) = logProbability(of: all[position + 1], logits)
+                    give(position + 1 - prompt.count, value, best)
+                }
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Evaluates `tokens` on sequence 0 and gives the logits of the positions in `wanted`. first: stands for tokens[0].
+    private func evaluate(
+        _ tokens: UnsafeBufferPointer<Int32>, first: Int32?, wanted: Range<Int>,
+        _ body: (Int, UnsafeBufferPointer<Float>) -> Void
+    ) throws(Llama2Error) {
+        let vocabulary = model.weights.hyperparameters.vocabularySize
+        for token in tokens where token < 0 || Int(token) >= vocabulary {
+            throw Llama2Error(.invalidToken, "token \(token); the vocabulary has \(vocabulary)")
+        }
+        // what nobody asks about goes in at once, the rest in pieces that their logits fit
+        let end = min(wanted.upperBound, tokens.count)
+        var start = 0
+        while start < end {
+            let stop = start < wanted.lowerBound ? wanted.lowerBound : min(end, start + Context.rowsAtOnce)
+            let entries = (start..<stop).map {
+                BatchEntry(token: $0 == 0 ? first ?? tokens[0] : tokens[$0], wantsLogits: wanted.contains($0))
+            }
+            let result = entries.withUnsafeBufferPointer { entries -> Result<Void, Llama2Error> in
+                do throws(Llama2Error) { return .success(try eval(entries)) } catch { return .failure(error) }
+            }
+            try result.get()
+            for position in max(start, wanted.lowerBound)..<max(stop, wanted.lowerBound) {
+                if let logits = inference.logits(position - max(start, wanted.lowerBound)) { body(position, logits) }
+            }
+            start = stop
+        }
+    }
+
+    /// logits[token] - log(sum of e^logits), in double.
+    private func logProbability(of token: Int32, _ logits: UnsafeBufferPointer<Float>) -> (value: Double, best: Bool) {
+        var most = logits[0], best = 0
+        for (i, x) in logits.enumerated() where x > most { (most, best) = (x, i) }
+        var sum = 0.0
+        for x in logits { sum += exponential(Double(x - most)) }
+        return (Double(logits[Int(token)] - most) - log(sum), best == Int(token))
+    }
+}

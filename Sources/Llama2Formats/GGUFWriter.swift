@@ -1,0 +1,134 @@
+internal import Glibc
+public import Llama2Core
+
+/// Writes a GGUF file, version 3: directory first, then the tensors' bytes in order.
+///
+/// Everything goes to a temporary file beside the target, which takes the target's name when all is written and on
+/// the disk: whatever fails, the old file or the complete new one is there, and nothing else.
+public final class GGUFWriter {
+    public struct Tensor: Sendable {
+        public let name: String, type: BlockType, shape: [Int], size: Int
+
+        public init(name: String, type: BlockType, shape: [Int]) throws(Llama2Error) {
+            self.name = name
+            self.type = type
+            self.shape = shape
+            guard let columns = shape.first, let row = type.rowBytes(columns) else {
+                throw Llama2Error(.invalidArgument, "tensor \(name) of shape \(shape) cannot be \(type.name)")
+            }
+            size = try checkedMultiply(row, shape.dropFirst().reduce(1, &*), "bytes of tensor \(name)")
+        }
+    }
+
+    private static let alignment = 32
+    private let path: String, temporary: String
+    private var descriptor: Int32
+    private var buffer: [UInt8] = []
+    private var position = 0
+    private var finished = false
+
+    public init(path: String, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
+        self.path = path
+        temporary = path + ".\(getpid()).part"
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw GGUFWriter.failure("cannot create", temporary) }
+        var head: [UInt8] = Array("GGUF".utf8)
+        head.append(number: UInt32(3))
+        head.append(number: UInt64(tensors.count))
+        head.append(number: UInt64(metadata.keys.count))
+        for key in metadata.keys { metadata.encode(key, to: &head) }
+        var offset = 0
+        for tensor in tensors {
+            head.append(text: tensor.name)
+            head.append(number: UInt32(tensor.shape.count))
+            for length in tensor.shape { head.append(number: UInt64(length)) }
+            head.append(number: tensor.type.rawValue)
+            head.append(number: UInt64(offset))
+            offset = try alignUp(try checkedAdd(offset, tensor.size, "size of the file"), GGUFWriter.alignment, "size of the file")
+        }
+        try head.withBytes { (bytes) throws(Llama2Error) in try write(bytes) }
+        try pad()
+    }
+
+    /// The next bytes of the current tensor.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+        position += bytes.count
+        if bytes.count < 1 << 16 {
+            buffer += bytes
+            if buffer.count >= 1 << 20 { try flush() }
+            return
+        }
+        try flush()
+        try put(bytes)
+    }
+
+    /// After the last byte of a tensor.
+    public func pad() throws(Llama2Error) {
+        let rest = -position & (GGUFWriter.alignment - 1)
+        buffer += [UInt8](repeating: 0, count: rest)
+        position += rest
+    }
+
+    private func flush() throws(Llama2Error) {
+        let full = buffer
+        buffer = []
+        try full.withBytes { (bytes) throws(Llama2Error) in try put(bytes) }
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+        var done = 0
+        while done < bytes.count {
+            let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw GGUFWriter.failure("cannot write", temporary) }
+            done += count
+        }
+    }
+
+    /// To the disk, and under its name.
+    public func finish() throws(Llama2Error) {
+        try flush()
+        guard fsync(descriptor) == 0 else { throw GGUFWriter.failure("cannot write", temporary) }
+        let closed = close(descriptor)
+        descriptor = -1
+        guard closed == 0 else { throw GGUFWriter.failure("cannot write", temporary) }
+        guard rename(temporary, path) == 0 else { throw GGUFWriter.failure("cannot rename to", path) }
+        finished = true
+        // the new name itself to the disk; a file system that cannot do that loses nothing
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if directory >= 0 {
+            fsync(directory)
+            close(directory)
+        }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if !finished { unlink(temporary) }
+    }
+
+    private static func failure(_ action: String, _ path: String) -> Llama2Error {
+        Llama2Error(.io, "\(action) \(path): \(String(cString: strerror(errno)))")
+    }
+}
+
+extension [UInt8] {
+    mutating func append<T: FixedWidthInteger>(number: T) {
+        var value = number.littleEndian
+        Swift.withUnsafeBytes(of: &value) { self += $0 }
+    }
+
+    mutating func append(text: String) {
+        append(number: UInt64(text.utf8.count))
+        self += text.utf8
+    }
+
+    /// With the type of the error kept, which the library's own closures erase.
+    func withBytes(_ body: (UnsafeRawBufferPointer) throws(Llama2Error) -> Void) throws(Llama2Error) {
+        let result = withUnsafeBytes { bytes -> Result<Void, Llama2Error> in
+            do throws(Llama2Error) { return .success(try body(bytes)) } catch { return .failure(error) }
+        }
+        try result.get()
+    }
+}

@@ -1,0 +1,137 @@
+internal import Llama2Core
+
+/// `tokenizer.model`: SentencePiece's ModelProto, of which the pieces and a few settings are read.
+/// Source: sentencepiece_model.proto and the Protocol Buffers encoding.
+struct SentencePieceModel {
+    private(set) var tokens: [UnsafeRawBufferPointer] = []
+    private(set) var scores: [Float] = []
+    /// SentencePiece's types: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; ggml uses the same numbers.
+    private(set) var types: [Int32] = []
+    private(set) var bos = 1, eos = 2, unknown = 0
+    private(set) var addsSpacePrefix = true
+
+    init(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) {
+        do throws(Llama2Error) {
+            var fields = ProtobufReader(bytes)
+            while let field = try fields.next() {
+                switch (field.number, field.content) {
+                case (1, .bytes(let piece)): try addPiece(piece)
+                case (2, .bytes(let trainer)): try readTrainer(trainer)
+                case (3, .bytes(let normalizer)): try readNormalizer(normalizer)
+                default: break
+                }
+            }
+            guard !tokens.isEmpty else { throw Llama2Error(.corrupt, "no pieces: not a SentencePiece model") }
+            for (name, id) in [("bos_id", bos), ("eos_id", eos), ("unk_id", unknown)] where id >= tokens.count {
+                throw Llama2Error(.corrupt, "\(name) is \(id), but there are \(tokens.count) pieces")
+            }
+        } catch {
+            throw Llama2Error(error.kind, "\(path): \(error.message)")
+        }
+    }
+
+    /// As GGUF's `tokenizer.*` keys, for an embedding of `count` rows.
+    func add(to metadata: inout Metadata, count: Int, _ owned: OwnedBytes, _ path: String) throws(Llama2Error) {
+        guard tokens.count <= count else {
+            throw Llama2Error(.corrupt, "\(path) has \(tokens.count) pieces, the embedding \(count) rows")
+        }
+        var texts = tokens.map { owned.keep(Array($0)) }, scores = scores, types = types
+        while texts.count < count {  // rows without a piece
+            texts.append(owned.keep(Array("[PAD\(texts.count)]".utf8)))
+            scores.append(-1e6)
+            types.append(5)
+        }
+        let prefix = "tokenizer.ggml."
+        _ = metadata.insert(prefix + "model", .string(owned.keep(Array("llama".utf8))))
+        _ = metadata.insert(prefix + "tokens", .strings(ByteStrings(texts)))
+        _ = metadata.insert(prefix + "scores", .array(.float32, count: count, owned.keep(scores)))
+        _ = metadata.insert(prefix + "token_type", .array(.int32, count: count, owned.keep(types)))
+        for (key, id) in [("bos", bos), ("eos", eos), ("unknown", unknown)] where id >= 0 {
+            _ = metadata.insert(prefix + key + "_token_id", .unsigned(UInt64(id)))
+        }
+        if !addsSpacePrefix { _ = metadata.insert(prefix + "add_space_prefix", .bool(false)) }
+    }
+
+    private mutating func addPiece(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+        var text = UnsafeRawBufferPointer(start: nil, count: 0), score: Float = 0, type: Int32 = 1
+        var fields = ProtobufReader(bytes)
+        while let field = try fields.next() {
+            switch (field.number, field.content) {
+            case (1, .bytes(let piece)): text = piece
+            case (2, .fixed32(let bits)): score = Float(bitPattern: bits)
+            case (3, .varint(let value)):
+                guard (1...6).contains(value) else { throw Llama2Error(.corrupt, "piece \(tokens.count) has type \(value), expected 1 to 6") }
+                type = Int32(value)
+            default: break
+            }
+        }
+        guard score.isFinite else { throw Llama2Error(.corrupt, "piece \(tokens.count) has a score that is no number") }
+        tokens.append(text)
+        scores.append(score)
+        types.append(type)
+    }
+
+    private mutating func readTrainer(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+        var fields = ProtobufReader(bytes)
+        while let field = try fields.next() {
+            guard case .varint(let value) = field.content else { continue }
+            // ids are int32, -1 for none
+            let id = Int(Int32(truncatingIfNeeded: value))
+            switch field.number {
+            case 3:
+                // model_type: 1 unigram, 2 BPE
+                guard value == 2 else { throw Llama2Error(.unsupported, "model type \(value); only BPE (2) is read") }
+            case 40: unknown = id
+            case 41: bos = id
+            case 42: eos = id
+            default: break
+            }
+        }
+    }
+
+    private mutating func readNormalizer(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+        var fields = ProtobufReader(bytes)
+        while let field = try fields.next() {
+            if field.number == 3, case .varint(let value) = field.content { addsSpacePrefix = value != 0 }
+        }
+    }
+}
+
+/// The fields of one message, in order.
+private struct ProtobufReader {
+    enum Content { case varint(UInt64), fixed64(UInt64), bytes(UnsafeRawBufferPointer), fixed32(UInt32) }
+
+    private var reader: ByteReader
+
+    init(_ bytes: UnsafeRawBufferPointer) { reader = ByteReader(bytes) }
+
+    mutating func next() throws(Llama2Error) -> (number: UInt64, content: Content)? {
+        guard reader.remaining > 0 else { return nil }
+        let tag = try varint(), number = tag >> 3
+        switch tag & 7 {
+        case 0: return (number, .varint(try varint()))
+        case 1: return (number, .fixed64(try reader.number(UInt64.self, "field \(number)")))
+        case 2:
+            let length = try varint()
+            guard length <= UInt64(reader.remaining) else {
+                throw Llama2Error(.corrupt, "field \(number) announces \(length) bytes, but \(reader.remaining) follow")
+            }
+            return (number, .bytes(try reader.take(Int(length), "field \(number)")))
+        case 5: return (number, .fixed32(try reader.number(UInt32.self, "field \(number)")))
+        default: throw Llama2Error(.corrupt, "field \(number) has wire type \(tag & 7)")
+        }
+    }
+
+    private mutating func varint() throws(Llama2Error) -> UInt64 {
+        var value: UInt64 = 0, shift: UInt64 = 0
+        while shift < 64 {
+            let byte = try reader.number(UInt8.self, "a varint")
+            // the tenth byte holds one bit
+            guard shift < 63 || byte <= 1 else { break }
+            value |= UInt64(byte & 127) << shift
+            if byte < 128 { return value }
+            shift += 7
+        }
+        throw Llama2Error(.corrupt, "a varint of more than 64 bits before byte \(reader.offset)")
+    }
+}
