@@ -2,8 +2,8 @@
 ///
 /// For each block the scale (and offset) with the least weighted squared error is sought: the integers that a
 /// first scale gives, then the best scale for those integers (least squares), for some first scales around the
-/// obvious one. The scales are then rounded to the bits that the type has for them, and the integers chosen
-/// once more. Formats: Unpack.swift.
+/// obvious one. The scales are then rounded to the bits that the type has for them; of the neighbours of that
+/// level the best is taken, and the integers are chosen once more. Formats: Unpack.swift.
 ///
 /// x: (256 superblocks); importance: (256 superblocks) weights of the squared errors, or nil; scratch: 8 KiB.
 public func quantizeSuperblocks(
@@ -143,15 +143,51 @@ private struct Blocks {
     scale.store(out)
 }
 
-/// What x becomes with the scales (and offsets) as they are stored: integers, written over x.
-@inline(__always) private func chooseIntegers(
-    _ b: Blocks, _ scales: UnsafePointer<Float>, _ offsets: UnsafePointer<Float>?, _ low: Float, _ high: Float
+/// 1 / x, and 0 for 0: a block of zeros.
+@inline(__always) private func inverseOrZero(_ x: F32x16) -> F32x16 {
+    let zero = F32x16(splat: 0), inverse = F32x16(splat: 1) / x
+    return F32x16.select(x, lessThan: zero, inverse, F32x16.select(zero, lessThan: x, inverse, zero))
+}
+
+/// Levels of the scales (16) and, unless dmin is nil, of the offsets (16), as the type stores them: each is moved by
+/// one where that makes the error less. Levels lie in lowest...highest (offsets in 0...highest), integers in low...high.
+@inline(__always) private func improveLevels(
+    _ b: Blocks, _ levels: UnsafeMutablePointer<Float>, _ d: Float, _ dmin: Float?, _ lowest: Float, _ highest: Float,
+    _ low: Float, _ high: Float
 ) {
-    // 1 / 0 becomes 0: a block of zeros
-    let scale = F32x16(load: scales), zero = F32x16(splat: 0), one = F32x16(splat: 1)
-    let positive = F32x16.select(zero, lessThan: scale, one / scale, zero)
-    let inverse = F32x16.select(scale, lessThan: zero, one / scale, positive)
-    let offset = offsets.map { F32x16(load: $0) } ?? zero
+    let zero = F32x16(splat: 0), scales = F32x16(load: levels), offsets = F32x16(load: levels + 16)
+    var bestScale = scales, bestOffset = offsets, least = F32x16(splat: 3e38)
+    var step = 0
+    while step < (dmin == nil ? 3 : 9) {
+        // unmoved comes first, so that it stays where nothing is better
+        let moves = step == 0 ? 4 : step <= 4 ? step &- 1 : step
+        let moveScale: Float = dmin == nil ? (step == 0 ? 0 : step == 1 ? -1 : 1) : Float(moves % 3 &- 1)
+        let moveOffset: Float = dmin == nil ? 0 : Float(moves / 3 &- 1)
+        let scale = clamped(scales + F32x16(splat: moveScale), lowest, highest)
+        let offset = clamped(offsets + F32x16(splat: moveOffset), 0, highest)
+        let unit = F32x16(splat: d) * scale, base = F32x16(splat: dmin ?? 0) * offset, inverse = inverseOrZero(unit)
+        var error = zero
+        var i = 0
+        while i < b.size {
+            let x = b.value(i) + base, rest = x - unit * clamped(rounded(x * inverse), low, high)
+            error = F32x16.fma(b.weight(i) * rest, rest, error)
+            i &+= 1
+        }
+        bestScale = F32x16.select(error, lessThan: least, scale, bestScale)
+        bestOffset = F32x16.select(error, lessThan: least, offset, bestOffset)
+        least = F32x16.select(error, lessThan: least, error, least)
+        step &+= 1
+    }
+    bestScale.store(levels)
+    if dmin != nil { bestOffset.store(levels + 16) }
+}
+
+/// What x becomes with the scales d * level (and offsets dmin * level): integers, written over x.
+@inline(__always) private func chooseIntegers(
+    _ b: Blocks, _ levels: UnsafePointer<Float>, _ d: Float, _ dmin: Float?, _ low: Float, _ high: Float
+) {
+    let inverse = inverseOrZero(F32x16(splat: d) * F32x16(load: levels))
+    let offset = dmin.map { F32x16(splat: $0) * F32x16(load: levels + 16) } ?? F32x16(splat: 0)
     var i = 0
     while i < b.size {
         clamped(rounded((b.value(i) + offset) * inverse), low, high).store(b.x + 16 &* i)
@@ -207,9 +243,13 @@ private struct Blocks {
     let d = storedHalf(greatest(fit, 8) / 63, out), dmin = storedHalf(greatest(fit + 16, 8) / 63, out + 2)
     let packed = (out + 4).assumingMemoryBound(to: UInt8.self)
     for i in 0..<12 { packed[i] = 0 }
+    for lane in 0..<16 {
+        fit[lane] = level(fit[lane], d, 0, 63)
+        fit[16 &+ lane] = level(fit[16 &+ lane], dmin, 0, 63)
+    }
+    improveLevels(b, fit, d, dmin, 0, 63, 0, most)
     for lane in 0..<8 {
-        let scale = level(fit[lane], d, 0, 63), minimum = level(fit[16 &+ lane], dmin, 0, 63)
-        let sc = UInt8(scale), mn = UInt8(minimum)
+        let sc = UInt8(fit[lane]), mn = UInt8(fit[16 &+ lane])
         if lane < 4 {
             packed[lane] |= sc
             packed[lane &+ 4] |= mn
@@ -218,10 +258,8 @@ private struct Blocks {
             packed[lane &- 4] |= (sc >> 4) << 6
             packed[lane] |= (mn >> 4) << 6
         }
-        fit[lane] = d * scale
-        fit[16 &+ lane] = dmin * minimum
     }
-    chooseIntegers(b, fit, fit + 16, 0, most)
+    chooseIntegers(b, fit, d, dmin, 0, most)
     let high = (out + 16).assumingMemoryBound(to: UInt8.self), q = (out + (bits == 5 ? 48 : 16)).assumingMemoryBound(to: UInt8.self)
     for pair in 0..<4 {
         for i in 0..<32 {
@@ -244,12 +282,12 @@ private struct Blocks {
     let d = storedHalf(greatest(fit, 16) / 15, out + 80), dmin = storedHalf(greatest(fit + 16, 16) / 15, out + 82)
     let bytes = out.assumingMemoryBound(to: UInt8.self)
     for lane in 0..<16 {
-        let scale = level(fit[lane], d, 0, 15), minimum = level(fit[16 &+ lane], dmin, 0, 15)
-        bytes[lane] = UInt8(scale) | UInt8(minimum) << 4
-        fit[lane] = d * scale
-        fit[16 &+ lane] = dmin * minimum
+        fit[lane] = level(fit[lane], d, 0, 15)
+        fit[16 &+ lane] = level(fit[16 &+ lane], dmin, 0, 15)
     }
-    chooseIntegers(b, fit, fit + 16, 0, 3)
+    improveLevels(b, fit, d, dmin, 0, 15, 0, 3)
+    for lane in 0..<16 { bytes[lane] = UInt8(fit[lane]) | UInt8(fit[16 &+ lane]) << 4 }
+    chooseIntegers(b, fit, d, dmin, 0, 3)
     packPairs(b, bytes + 16, 0)
 }
 
@@ -275,13 +313,14 @@ private struct Blocks {
     fitSymmetric(b, 4, fit)
     let d = storedHalf(greatestMagnitude(fit) / -32, out + 108), scales = bytes + 96
     for i in 0..<12 { scales[i] = 0 }
+    for lane in 0..<16 { fit[lane] = level(fit[lane], d, -32, 31) }
+    improveLevels(b, fit, d, nil, -32, 31, -4, 3)
     for lane in 0..<16 {
-        let scale = level(fit[lane], d, -32, 31), sc = UInt8(truncatingIfNeeded: Int(scale) &+ 32)
+        let sc = UInt8(truncatingIfNeeded: Int(fit[lane]) &+ 32)
         scales[lane & 7] |= (sc & 15) << (lane < 8 ? 0 : 4)
         scales[8 &+ (lane & 3)] |= (sc >> 4) << UInt8(2 &* (lane >> 2))
-        fit[lane] = d * scale
     }
-    chooseIntegers(b, fit, nil, -4, 3)
+    chooseIntegers(b, fit, d, nil, -4, 3)
     for i in 0..<32 {
         var byte: UInt8 = 0
         for block in 0..<8 {
@@ -301,12 +340,10 @@ private struct Blocks {
     let b = Blocks(x, w, 16, lanes), fit = lanes + 1024, bytes = out.assumingMemoryBound(to: UInt8.self)
     fitSymmetric(b, 32, fit)
     let d = storedHalf(greatestMagnitude(fit) / -128, out + 208)
-    for lane in 0..<16 {
-        let scale = level(fit[lane], d, -128, 127)
-        bytes[192 &+ lane] = UInt8(truncatingIfNeeded: Int(scale))
-        fit[lane] = d * scale
-    }
-    chooseIntegers(b, fit, nil, -32, 31)
+    for lane in 0..<16 { fit[lane] = level(fit[lane], d, -128, 127) }
+    improveLevels(b, fit, d, nil, -128, 127, -32, 31)
+    for lane in 0..<16 { bytes[192 &+ lane] = UInt8(truncatingIfNeeded: Int(fit[lane])) }
+    chooseIntegers(b, fit, d, nil, -32, 31)
     for side in 0..<2 {
         for i in 0..<32 {
             @inline(__always) func q(_ run: Int) -> UInt8 { integer(b, 8 &* side &+ 2 &* run &+ i >> 4, i & 15) &+ 32 }
