@@ -116,6 +116,7 @@ const char *llama2_last_error(void);
 #define LLAMA2_STRUCT_TYPE_OVERRIDE 15
 #define LLAMA2_STRUCT_QUANTIZE_OPTIONS 16
 #define LLAMA2_STRUCT_PERPLEXITY_RESULT 17
+#define LLAMA2_STRUCT_IO 18
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -150,7 +151,11 @@ typedef struct llama2_model_options {
 /* Sets struct_size and all defaults. NULL: does nothing. Threads: any. Since 0.1. */
 void llama2_model_options_init(llama2_model_options *options);
 
-/* Loads a GGUF file (version 2 or 3; of several files, the path of the first).
+/* Loads a model, its format told by the content:
+   - GGUF, versions 1 to 3 (of several files, the path of the first);
+   - a folder of Hugging Face's (config.json of a LlamaForCausalLM, safetensors, tokenizer files), or a file in it;
+   - a folder of Meta's (params.json, consolidated.00.pth ..., tokenizer.model in it or above);
+   - a checkpoint of llama2.c, versions 0 to 2 (version 2 is expanded to F32), its tokenizer file beside it.
    path: terminated, as open(2) takes it. *model: receives a handle, to be freed by the caller;
    NULL on failure.
    Returns OK, INVALID_ARGUMENT (unknown flag), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
@@ -158,6 +163,35 @@ void llama2_model_options_init(llama2_model_options *options);
    Threads: any. Since 0.1. */
 int32_t llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model,
                           char *error, size_t error_capacity);
+
+/* The same for one file, GGUF or of llama2.c, that needs nothing beside it.
+   data (size bytes) must stay as it is until the model and all that was made from it are freed, unless
+   LLAMA2_MODEL_COPY says to copy it; weights are read where they lie, best on a page boundary. Returns as
+   llama2_model_load, without IO. Threads: any. Since 0.2. */
+int32_t llama2_model_load_memory(const void *data, size_t size, const llama2_model_options *options,
+                                 llama2_model **model, char *error, size_t error_capacity);
+
+/* The same from a descriptor that is open for reading, from its beginning; it stays the caller's and may be closed
+   afterwards. Returns as llama2_model_load. Threads: any. Since 0.2. */
+int32_t llama2_model_load_fd(int32_t descriptor, const llama2_model_options *options, llama2_model **model, char *error,
+                             size_t error_capacity);
+
+/* Fills buffer with `length` bytes from `offset` on. Returns 0, or anything else for a failure. */
+typedef int32_t (*llama2_read_callback)(uint64_t offset, void *buffer, size_t length, void *user_data);
+
+/* A file that the host keeps elsewhere. */
+typedef struct llama2_io {
+    uint32_t struct_size;
+    uint32_t reserved; /* 0 */
+    uint64_t size;     /* bytes */
+    llama2_read_callback read;
+    void *user_data;
+} llama2_io;
+
+/* The same from what `io` reads, once, into memory of the library's. Returns as llama2_model_load; IO when
+   read fails. `io` is used during the call only. Threads: any. Since 0.2. */
+int32_t llama2_model_load_io(const llama2_io *io, const llama2_model_options *options, llama2_model **model, char *error,
+                             size_t error_capacity);
 
 /* Frees the handle. Contexts, samplers and decoders made from the model keep what they need.
    NULL or a bad handle: does nothing. Threads: any. Since 0.1. */

@@ -13,10 +13,13 @@ public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_mod
 func modelArguments(
     _ path: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_model_options>?
 ) throws(Llama2Error) -> (path: String, copy: Bool) {
-    let path = try required(path, "path")
+    (String(cString: try required(path, "path")), try isCopied(given))
+}
+
+private func isCopied(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> Bool {
     let o = try options(given, zero: llama2_model_options(), "llama2_model_options")
     try checkFlags(o.flags, UInt32(LLAMA2_MODEL_COPY), "llama2_model_options")
-    return (String(cString: path), o.flags & UInt32(LLAMA2_MODEL_COPY) != 0)
+    return o.flags & UInt32(LLAMA2_MODEL_COPY) != 0
 }
 
 @c @implementation
@@ -29,6 +32,53 @@ public func llama2_model_load(
         model.pointee = nil
         let arguments = try modelArguments(path, options)
         model.pointee = try Handles.make(try Model(path: arguments.path, copy: arguments.copy), .model)
+    }
+}
+
+/// A model from a file that `open` gives, told whether to copy.
+private func load(
+    _ options: UnsafePointer<llama2_model_options>?, _ model: UnsafeMutablePointer<OpaquePointer?>?,
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ open: (Bool) throws(Llama2Error) -> MappedFile
+) -> Int32 {
+    call(error, capacity) { () throws(Llama2Error) in
+        let model = try required(model, "model")
+        model.pointee = nil
+        model.pointee = try Handles.make(try Model(file: try open(try isCopied(options))), .model)
+    }
+}
+
+@c @implementation
+public func llama2_model_load_memory(
+    _ data: UnsafeRawPointer?, _ size: Int, _ options: UnsafePointer<llama2_model_options>?,
+    _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    load(options, model, error, capacity) { (copy) throws(Llama2Error) in
+        let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
+        return try MappedFile(memory: UnsafeRawBufferPointer(bytes), copy: copy)
+    }
+}
+
+@c @implementation
+public func llama2_model_load_fd(
+    _ descriptor: Int32, _ options: UnsafePointer<llama2_model_options>?,
+    _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    load(options, model, error, capacity) { (copy) throws(Llama2Error) in
+        try MappedFile(descriptor: descriptor, copy: copy)
+    }
+}
+
+@c @implementation
+public func llama2_model_load_io(
+    _ io: UnsafePointer<llama2_io>?, _ given: UnsafePointer<llama2_model_options>?,
+    _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+) -> Int32 {
+    load(given, model, error, capacity) { (_) throws(Llama2Error) in
+        let io = try options(try required(io, "io"), zero: llama2_io(), "llama2_io")
+        guard io.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_io.reserved is \(io.reserved), expected 0") }
+        let read = try required(io.read, "llama2_io.read")
+        guard let size = Int(exactly: io.size) else { throw Llama2Error(.invalidArgument, "llama2_io.size is \(io.size)") }
+        return try MappedFile(size: size) { offset, buffer, length in read(UInt64(offset), buffer, length, io.user_data) }
     }
 }
 

@@ -8,11 +8,66 @@ internal import Glibc
 public final class MappedFile: @unchecked Sendable {
     public let path: String
     public let bytes: UnsafeRawBufferPointer
+    /// False when it came without a name, so that nothing lies beside it.
+    public let isNamed: Bool
+    private let isOwned: Bool
 
-    public init(path: String, copy: Bool = false) throws(Llama2Error) {
+    public convenience init(path: String, copy: Bool = false) throws(Llama2Error) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw MappedFile.failure("cannot open", path) }
         defer { close(descriptor) }
+        try self.init(descriptor: descriptor, path: path, isNamed: true, copy: copy)
+    }
+
+    /// A descriptor that is open for reading; it stays the caller's.
+    public convenience init(descriptor: Int32, copy: Bool = false) throws(Llama2Error) {
+        try self.init(descriptor: descriptor, path: "descriptor \(descriptor)", isNamed: false, copy: copy)
+    }
+
+    /// Memory of the caller's, which stays as it is while this object lives; copied when that is asked for.
+    public init(memory: UnsafeRawBufferPointer, copy: Bool) throws(Llama2Error) {
+        path = "memory"
+        isNamed = false
+        isOwned = copy
+        if copy, memory.count > 0 {
+            let base = try MappedFile.anonymous(memory.count, "memory")
+            base.copyMemory(from: memory.baseAddress!, byteCount: memory.count)
+            bytes = UnsafeRawBufferPointer(start: base, count: memory.count)
+        } else {
+            bytes = memory
+        }
+    }
+
+    /// `size` bytes that `read` gives: (offset, where to, how many), 0 for success.
+    public init(size: Int, read: (Int, UnsafeMutableRawPointer, Int) -> Int32) throws(Llama2Error) {
+        path = "the host's file"
+        isNamed = false
+        isOwned = true
+        guard size > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        let base = try MappedFile.anonymous(size, path), piece = 16 << 20
+        for offset in stride(from: 0, to: size, by: piece) {
+            let code = read(offset, base + offset, min(piece, size - offset))
+            guard code == 0 else {
+                munmap(base, size)
+                throw Llama2Error(.io, "the host's read at offset \(offset) returned \(code)")
+            }
+        }
+        bytes = UnsafeRawBufferPointer(start: base, count: size)
+    }
+
+    private static func anonymous(_ size: Int, _ path: String) throws(Llama2Error) -> UnsafeMutableRawPointer {
+        guard let base = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), base != MAP_FAILED else {
+            throw failure("cannot map \(size) bytes for", path)
+        }
+        return base
+    }
+
+    private init(descriptor: Int32, path: String, isNamed: Bool, copy: Bool) throws(Llama2Error) {
+        self.isNamed = isNamed
+        isOwned = true
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw MappedFile.failure("cannot stat", path) }
         guard status.st_mode & S_IFMT == S_IFREG else {
@@ -24,11 +79,15 @@ public final class MappedFile: @unchecked Sendable {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
-        let base =
-            copy
-            ? mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-            : mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0)
-        guard let base, base != MAP_FAILED else { throw MappedFile.failure("cannot map \(size) bytes of", path) }
+        let base: UnsafeMutableRawPointer
+        if copy {
+            base = try MappedFile.anonymous(size, path)
+        } else {
+            guard let mapped = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0), mapped != MAP_FAILED else {
+                throw MappedFile.failure("cannot map \(size) bytes of", path)
+            }
+            base = mapped
+        }
         if copy {
             do throws(Llama2Error) {
                 try MappedFile.read(descriptor, base, size, path)
@@ -41,7 +100,7 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     deinit {
-        if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
+        if isOwned, let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
     }
 
     /// Whether something is there under this name.
@@ -60,7 +119,7 @@ public final class MappedFile: @unchecked Sendable {
     {
         var done = 0
         while done < size {
-            let count = Glibc.read(descriptor, base + done, size - done)
+            let count = pread(descriptor, base + done, size - done, done)
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw failure("cannot read", path) }
             guard count > 0 else {

@@ -9,8 +9,17 @@ public final class Model: Sendable {
     /// nil when the file has no vocabulary.
     private let tokenizer_: Tokenizer?
 
-    public init(path: String, copy: Bool) throws(Llama2Error) {
-        weights = try Weights(file: try ModelFile.open(path: path, copy: copy))
+    public convenience init(path: String, copy: Bool) throws(Llama2Error) {
+        try self.init(try ModelFile.open(path: path, copy: copy))
+    }
+
+    /// One file without a name: memory, a descriptor, what a host reads.
+    public convenience init(file: MappedFile) throws(Llama2Error) {
+        try self.init(try ModelFile.open(file, copy: true))
+    }
+
+    private init(_ file: ModelFile) throws(Llama2Error) {
+        weights = try Weights(file: file)
         tokenizer_ = try Model.tokenizer(weights.file.metadata, count: weights.hyperparameters.vocabularySize)
     }
 

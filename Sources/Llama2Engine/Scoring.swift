@@ -66,10 +66,13 @@ extension Context {
         _ give: (Int, Double, Bool) -> Void
     ) throws(Llama2Error) {
         guard prompt.count > 0 else { throw Llama2Error(.invalidArgument, "the prompt is empty; begin with BOS") }
-        let all = Array(prompt) + Array(continuation)
-        guard all.count <= inference.configuration.contextLength else {
-            throw Llama2Error(.contextFull, "\(all.count) tokens; this context has \(inference.configuration.contextLength) positions")
+        let limit = inference.configuration.contextLength
+        // before anything is copied: both counts come from outside
+        guard prompt.count <= limit, continuation.count <= limit - prompt.count else {
+            throw Llama2Error(
+                .contextFull, "\(prompt.count) and \(continuation.count) tokens; this context has \(limit) positions")
         }
+        let all = Array(prompt) + Array(continuation)
         for token in continuation where token < 0 || Int(token) >= model.weights.hyperparameters.vocabularySize {
             throw Llama2Error(.invalidToken, "token \(token); the vocabulary has \(model.weights.hyperparameters.vocabularySize)")
         }

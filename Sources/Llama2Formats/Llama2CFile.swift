@@ -88,9 +88,9 @@ struct Llama2CFile {
         Header(bytes).map { $0.byteCount == bytes.count } ?? false
     }
 
-    init(_ bytes: UnsafeRawBufferPointer, path: String) throws(Llama2Error) {
+    init(_ bytes: UnsafeRawBufferPointer, path: String?) throws(Llama2Error) {
         guard let header = Header(bytes), header.byteCount == bytes.count else {
-            throw Llama2Error(.format, "\(path): not a checkpoint of llama2.c")
+            throw Llama2Error(.format, "\(path ?? "memory"): not a checkpoint of llama2.c")
         }
         let texts = OwnedBytes()
         // 1. the tensors, as they follow each other
@@ -120,7 +120,7 @@ struct Llama2CFile {
         integer("attention.head_count", header.heads)
         integer("attention.head_count_kv", header.headsKV)
         _ = metadata.insert("llama.attention.layer_norm_rms_epsilon", .float(1e-5))
-        try Llama2CFile.addVocabulary(beside: path, count: header.vocabulary, to: &metadata, texts)
+        if let path { try Llama2CFile.addVocabulary(beside: path, count: header.vocabulary, to: &metadata, texts) }
         version = header.version
         self.tensors = tensors
         self.metadata = metadata

@@ -24,16 +24,21 @@ public final class ModelFile: @unchecked Sendable {
     /// copy: into memory of its own, see `MappedFile`.
     public static func open(path: String, copy: Bool = false) throws(Llama2Error) -> ModelFile {
         if MappedFile.isFolder(path) { return try ModelFile(folder: path, copy: copy) }
-        let file = try MappedFile(path: path, copy: copy)
+        return try open(try MappedFile(path: path, copy: copy), copy: copy)
+    }
+
+    /// The same for one file; without a name it has to be complete in itself.
+    public static func open(_ file: MappedFile, copy: Bool) throws(Llama2Error) -> ModelFile {
+        let path = file.path
         if GGUFFile.isGGUF(file.bytes) { return try ModelFile(gguf: file, copy: copy) }
         if Llama2CFile.recognises(file.bytes) {
-            let checkpoint = try Llama2CFile(file.bytes, path: path)
+            let checkpoint = try Llama2CFile(file.bytes, path: file.isNamed ? path : nil)
             return try ModelFile(
                 files: [file], owned: checkpoint.owned, checkpoint.tensors, checkpoint.metadata,
                 "llama2.c v\(checkpoint.version)")
         }
         let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        if Safetensors.recognises(file.bytes), MappedFile.exists(folder + "/config.json") {
+        if file.isNamed, Safetensors.recognises(file.bytes), MappedFile.exists(folder + "/config.json") {
             return try ModelFile(folder: folder, copy: copy)
         }
         throw Llama2Error(
@@ -62,6 +67,7 @@ public final class ModelFile: @unchecked Sendable {
         var files = [file], tensors = first.tensors
         let shards = try first.metadata.integer("split.count", in: 1...100_000) ?? 1
         if shards > 1 {
+            guard file.isNamed else { throw Llama2Error(.unsupported, "a split model can only be opened by its path") }
             guard try first.metadata.integer("split.no", in: 0...100_000) == 0 else {
                 throw Llama2Error(.invalidArgument, "\(opened.path) is not the first file of a split model; open the one that ends in -00001-of-")
             }

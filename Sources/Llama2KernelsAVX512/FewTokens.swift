@@ -1,6 +1,6 @@
 internal import X86Intrinsics
 
-/// A panel of 16 rows for 1, 8 or 16 tokens (and 2 with Q8_0 and K types, which output matrices have), each lane block used in the registers where it was unpacked: the
+/// A panel of 16 rows for 1 to 8 or 16 tokens, each lane block used in the registers where it was unpacked: the
 /// scratch of the general path would cost more stores than there are multiplications. The same operations in the
 /// same order. Q4_0, Q4_1, Q8_0, and the K types (FewTokensK.swift); false for whatever is left to the general path.
 ///
@@ -19,10 +19,7 @@ internal import X86Intrinsics
     case (12, 1): oneQ4_K(few)
     case (13, 1): oneQ5_K(few)
     case (14, 1): oneQ6_K(few)
-    case (12, 2): twoQ4_K(few)
-    case (13, 2): twoQ5_K(few)
-    case (14, 2): twoQ6_K(few)
-    case (8, 2): twoQ8_0(few)
+    case (2, 2...7), (3, 2...7), (8, 2...7), (12, 2...7), (13, 2...7), (14, 2...7): several(type, few, tokens)
     case (2, 8): eightQ4_0(few)
     case (3, 8): eightQ4_1(few)
     case (8, 8): eightQ8_0(few)
@@ -39,12 +36,63 @@ struct Few {
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
     let out: UnsafeMutablePointer<Float>, outStride: Int
     let next: UnsafeRawPointer  // the panel after this one
+
+    /// Token t and those after it, of fewer than eight: their rows of activations follow each other.
+    @inline(__always) func from(_ t: Int) -> Few {
+        Few(
+            base: base, stride: stride, blocks: blocks, q: q + 32 &* blocks &* t, s: s + blocks &* t,
+            c: c + 4 &* blocks &* t, out: out + t &* outStride, outStride: outStride, next: next)
+    }
+}
+
+/// Two to seven tokens as fours, twos and ones; the panel is unpacked once for each of these, from L1.
+private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
+    var t = 0
+    while t < tokens {
+        let left = tokens &- t, rest = few.from(t)
+        switch (type, left) {
+        case (2, 4...):
+            fourQ4_0(rest)
+            t &+= 4
+        case (3, 4...):
+            fourQ4_1(rest)
+            t &+= 4
+        case (8, 4...):
+            fourQ8_0(rest)
+            t &+= 4
+        case (_, 2...):
+            switch type {
+            case 2: twoQ4_0(rest)
+            case 3: twoQ4_1(rest)
+            case 8: twoQ8_0(rest)
+            case 12: twoQ4_K(rest)
+            case 13: twoQ5_K(rest)
+            default: twoQ6_K(rest)
+            }
+            t &+= 2
+        default:
+            switch type {
+            case 2: oneQ4_0(rest)
+            case 3: oneQ4_1(rest)
+            case 8: oneQ8_0(rest)
+            case 12: oneQ4_K(rest)
+            case 13: oneQ5_K(rest)
+            default: oneQ6_K(rest)
+            }
+            t &+= 1
+        }
+    }
 }
 
 @inline(never) private func oneQ4_0(_ few: Few) { multiplyOne(2, 18, few) }
 @inline(never) private func oneQ4_1(_ few: Few) { multiplyOne(3, 20, few) }
 @inline(never) private func oneQ8_0(_ few: Few) { multiplyOne(8, 34, few) }
-@inline(never) private func twoQ8_0(_ few: Few) { multiplyTwo(8, 34, few) }
+@inline(never) private func twoQ4_0(_ few: Few) { multiplyFew(2, 18, 2, few) }
+@inline(never) private func twoQ4_1(_ few: Few) { multiplyFew(3, 20, 2, few) }
+@inline(never) private func twoQ8_0(_ few: Few) { multiplyFew(8, 34, 2, few) }
+@inline(never) private func fourQ4_0(_ few: Few) { multiplyFew(2, 18, 4, few) }
+@inline(never) private func fourQ4_1(_ few: Few) { multiplyFew(3, 20, 4, few) }
+@inline(never) private func fourQ8_0(_ few: Few) { multiplyFew(8, 34, 4, few) }
 @inline(never) private func eightQ4_0(_ few: Few) { multiplyTiles(2, 18, 1, few) }
 @inline(never) private func eightQ4_1(_ few: Few) { multiplyTiles(3, 20, 1, few) }
 @inline(never) private func eightQ8_0(_ few: Few) { multiplyTiles(8, 34, 1, few) }
@@ -96,19 +144,32 @@ struct Few {
     _mm512_storeu_ps(few.out, acc)
 }
 
-/// Two tokens, their rows of activations one after the other: the output matrix has them (ForwardPass).
-@inline(__always) private func multiplyTwo(_ type: UInt32, _ size: Int, _ few: Few) {
-    var a = _mm512_setzero_ps(), e = a
+/// Two or four tokens, their rows of activations one after the other.
+@inline(__always) private func multiplyFew(_ type: UInt32, _ size: Int, _ tokens: Int, _ few: Few) {
+    let n = few.blocks
+    var a0 = _mm512_setzero_ps(), a1 = a0, a2 = a0, a3 = a0
     var b = 0
-    while b < few.blocks {
-        let w = laneBlock(type, few.base + b &* size, size, few.stride), next = few.blocks &+ b
-        a = step(type, w, few.q + 32 &* b, few.s[b], few.c + 4 &* b, a)
-        e = step(type, w, few.q + 32 &* next, few.s[next], few.c + 4 &* next, e)
+    while b < n {
+        let w = laneBlock(type, few.base + b &* size, size, few.stride)
+        @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
+            let o = t &* n &+ b
+            return step(type, w, few.q + 32 &* o, few.s[o], few.c + 4 &* o, acc)
+        }
+        a0 = next(0, a0)
+        a1 = next(1, a1)
+        if tokens == 4 {
+            a2 = next(2, a2)
+            a3 = next(3, a3)
+        }
         prefetchShare(few.next, b, size)
         b &+= 1
     }
-    _mm512_storeu_ps(few.out, a)
-    _mm512_storeu_ps(few.out + few.outStride, e)
+    _mm512_storeu_ps(few.out, a0)
+    _mm512_storeu_ps(few.out + few.outStride, a1)
+    if tokens == 4 {
+        _mm512_storeu_ps(few.out + 2 &* few.outStride, a2)
+        _mm512_storeu_ps(few.out + 3 &* few.outStride, a3)
+    }
 }
 
 /// The sums of a tile of eight tokens, which lie side by side.

@@ -18,12 +18,16 @@ out_tokens = [P(i32), size, P(size)]
 PieceCallback = C.CFUNCTYPE(i32, P(C.c_char), size, C.c_void_p)
 CancelCallback = C.CFUNCTYPE(i32, C.c_void_p)
 ProgressCallback = C.CFUNCTYPE(i32, C.c_double, C.c_void_p)
+ReadCallback = C.CFUNCTYPE(i32, C.c_uint64, C.c_void_p, size, C.c_void_p)
 PerplexityCallback = C.CFUNCTYPE(i32, P(S.PerplexityResult), size, C.c_void_p)
 
 _status_functions = {
     "struct_size": [u32, P(size)],
     "kernels_available": [P(u32)],
     "model_load": [text, P(S.ModelOptions), P(handle), *error],
+    "model_load_memory": [C.c_void_p, size, P(S.ModelOptions), P(handle), *error],
+    "model_load_fd": [i32, P(S.ModelOptions), P(handle), *error],
+    "model_load_io": [P(S.IO), P(S.ModelOptions), P(handle), *error],
     "model_hyperparameters": [handle, P(S.Hyperparameters)],
     "model_description": [handle, *out_text],
     "model_metadata_count": [handle, P(size)],

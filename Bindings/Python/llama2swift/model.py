@@ -64,7 +64,7 @@ class Memory:
 class Model:
     """A model file, mapped; shared by any number of contexts and threads.
 
-    path: a GGUF file (of several, the first) or a llama2.c checkpoint. copy: read it into memory of its own, for
+    path: a GGUF file (of several, the first), a folder of Hugging Face's or Meta's, or a llama2.c checkpoint. copy: read it into memory of its own, for
     files that somebody else may truncate meanwhile. Raises InputOutputError, FormatError, CorruptFileError,
     UnsupportedError, OutOfMemoryError.
     """
@@ -74,8 +74,33 @@ class Model:
         options.flags = 1 if copy else 0
         handle = C.c_void_p()
         lib.call("model_load", os.fsencode(path), C.byref(options), C.byref(handle), None, 0)
+        self._keep(handle)
+
+    def _keep(self, handle: C.c_void_p) -> None:
         self._handle = handle.value
         self._finalizer = weakref.finalize(self, lib.free, "model", self._handle)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Model:
+        """A model from the bytes of one complete file, which are copied."""
+        options = S.sized(S.ModelOptions)
+        options.flags = 1
+        return cls._loaded("model_load_memory", data, len(data), options)
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int, *, copy: bool = False) -> Model:
+        """A model from a file that is open for reading; the descriptor stays the caller's."""
+        options = S.sized(S.ModelOptions)
+        options.flags = 1 if copy else 0
+        return cls._loaded("model_load_fd", descriptor, options)
+
+    @classmethod
+    def _loaded(cls, function: str, *arguments) -> Model:
+        *first, options = arguments
+        handle, model = C.c_void_p(), cls.__new__(cls)
+        lib.call(function, *first, C.byref(options), C.byref(handle), None, 0)
+        model._keep(handle)
+        return model
 
     # Facts
 

@@ -1,0 +1,70 @@
+"""Reads what tests want to know of a GGUF file (ggml/docs/gguf.md), apart from the library."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+
+def read(path) -> tuple[dict, dict, np.ndarray]:
+    """(metadata, {name: (type, shape with the row length first, offset)}, the tensors' data)"""
+    data = np.memmap(path, np.uint8, "r")
+    at = 0
+
+    def take(form):
+        nonlocal at
+        values = struct.unpack_from("<" + form, data, at)
+        at += struct.calcsize("<" + form)
+        return values if len(values) > 1 else values[0]
+
+    def text():
+        nonlocal at
+        length = take("Q")
+        raw = bytes(data[at : at + length])
+        at += length
+        return raw.decode("utf-8", "replace")
+
+    def value(kind):
+        nonlocal at
+        if kind == 8:
+            return text()
+        if kind != 9:
+            return take(_NUMBERS[kind])
+        inner, count = take("I"), take("Q")
+        if inner == 8:
+            return [text() for _ in range(count)]
+        out = np.frombuffer(data, np.dtype(_NUMBERS[inner]).newbyteorder("<"), count, at)
+        at += out.nbytes
+        return out
+
+    assert take("I") == 0x46554747 and take("I") == 3
+    tensors, keys = take("QQ")
+    metadata = {}
+    for _ in range(keys):
+        name = text()
+        metadata[name] = value(take("I"))
+    infos = {}
+    for _ in range(tensors):
+        name, dimensions = text(), take("I")
+        shape = tuple(struct.unpack_from(f"<{dimensions}Q", data, at))
+        at += 8 * dimensions
+        infos[name] = (take("I"), shape, take("Q"))
+    start = -(-at // 32) * 32
+    return metadata, infos, data[start:]
+
+
+def tensor(path, name) -> np.ndarray:
+    """An F32 tensor, (rows, columns)."""
+    _, infos, data = read(path)
+    kind, shape, offset = infos[name]
+    assert kind == 0
+    count = int(np.prod(shape))
+    return data[offset : offset + 4 * count].view("<f4").reshape(shape[::-1])
+
+
+def vocabulary(path):
+    metadata, _, _ = read(path)
+    return metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.merges"], metadata["tokenizer.ggml.token_type"]
