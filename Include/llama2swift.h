@@ -569,7 +569,8 @@ typedef struct llama2_quantize_options {
     const char *type;
     const llama2_type_override *overrides; /* (override_count), the first that fits counts */
     size_t override_count;                 /* at most 1024 */
-    llama2_progress_callback progress;     /* may be NULL */
+    const char *importance; /* the file of an importance matrix, for the K types; terminated; NULL: none */
+    llama2_progress_callback progress; /* may be NULL */
     void *user_data;
 } llama2_quantize_options;
 
@@ -591,6 +592,14 @@ int32_t llama2_quantize(const char *path, const char *output, const llama2_quant
 /* The same for a file in one type: F32, F16 (default), BF16 or Q8_0; any other is INVALID_ARGUMENT. Since 0.2. */
 int32_t llama2_convert(const char *path, const char *output, const llama2_quantize_options *options, char *error,
                        size_t error_capacity);
+
+/* Evaluates `tokens` (count) in windows of `window` tokens (0: the context's length) and writes to `output` how much each
+   column of each matrix matters: the mean square of its input, as an importance matrix in llama.cpp's GGUF form.
+   The context is emptied, before and after. What does not fill a window is left out. `output` is written as by
+   llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one window), INVALID_TOKEN, IO,
+   CANCELLED, NO_MEMORY, BUSY. Since 0.2. */
+int32_t llama2_importance(llama2_context *context, const int32_t *tokens, size_t count, size_t window, const char *output,
+                          llama2_progress_callback progress, void *user_data);
 
 typedef struct llama2_perplexity_result {
     uint32_t struct_size;

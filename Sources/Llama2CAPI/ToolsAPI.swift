@@ -56,11 +56,26 @@ private func quantize(
             let pattern = String(cString: try required(override.pattern, "the pattern of an override"))
             quantizer.overrides.append((pattern, type))
         }
+        quantizer.importancePath = o.importance.map { String(cString: $0) }
         if let progress = o.progress {
             let userData = o.user_data
             quantizer.progress = { progress($0, userData) != 0 }
         }
         try quantizer.run(from: path, to: output)
+    }
+}
+
+@c @implementation
+public func llama2_importance(
+    _ context: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int, _ window: Int,
+    _ output: UnsafePointer<CChar>?, _ progress: llama2_progress_callback?, _ userData: UnsafeMutableRawPointer?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let output = String(cString: try required(output, "output"))
+        let length = window == 0 ? context.inference.configuration.contextLength : window
+        try context.importance(try elements(tokens, count, "tokens"), window: length, to: output) { part in
+            progress.map { $0(part, userData) != 0 } ?? false
+        }
     }
 }
 

@@ -8,6 +8,8 @@ public struct Quantizer {
     public var fileType: FileType
     /// (pattern, type): the first pattern that a tensor's name contains decides.
     public var overrides: [(pattern: String, type: BlockType)] = []
+    /// The file of an importance matrix: columns that matter more get smaller errors, in the K types.
+    public var importancePath: String?
     public var threads = 1
     /// After every piece, with the part that is done; true to stop.
     public var progress: ((Double) -> Bool)?
@@ -24,6 +26,13 @@ public struct Quantizer {
     public func run(from path: String, to output: String) throws(Llama2Error) {
         let weights = try Weights(file: try ModelFile.open(path: path)), file = weights.file
         let jobs = try plan(weights)
+        var importance: [String: [Float]] = [:]
+        if let importancePath { importance = try ImportanceFile.read(importancePath) }
+        for job in jobs {
+            guard let list = importance[job.source.name], list.count != job.source.columns else { continue }
+            throw Llama2Error(
+                .corrupt, "\(importancePath ?? ""): \(job.source.name) has \(list.count) columns, the model's has \(job.source.columns)")
+        }
         var metadata = file.metadata
         for key in ["split.no", "split.count", "split.tensors.count"] { metadata.remove(key) }
         metadata.set("general.file_type", fileType.rawValue)
@@ -34,7 +43,7 @@ public struct Quantizer {
         let total = jobs.reduce(0.0) { $0 + Double($1.source.data.count) }
         var done = 0.0
         for job in jobs {
-            try convert(job, weights.hyperparameters, file.rotatesHalves, pool, writer) { (part) throws(Llama2Error) in
+            try convert(job, importance[job.source.name], weights.hyperparameters, file.rotatesHalves, pool, writer) { (part) throws(Llama2Error) in
                 if let progress, progress((done + part * Double(job.source.data.count)) / max(total, 1)) {
                     throw Llama2Error(.cancelled, "cancelled; \(output) is as it was")
                 }
@@ -65,7 +74,7 @@ public struct Quantizer {
     }
 
     private func convert(
-        _ job: Job, _ h: Hyperparameters, _ rotatesHalves: Bool, _ pool: ThreadPool, _ writer: GGUFWriter,
+        _ job: Job, _ importance: [Float]?, _ h: Hyperparameters, _ rotatesHalves: Bool, _ pool: ThreadPool, _ writer: GGUFWriter,
         _ report: (Double) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         let source = job.source, target = job.target
@@ -82,12 +91,16 @@ public struct Quantizer {
         let scratchBytes = 8192
         let floats = try AlignedBuffer<Float>(
             count: try checkedMultiply(pool.threads, columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")
+        // an owned copy: plain memory is all that the threads see
+        let weights = try AlignedBuffer<Float>(count: importance?.count ?? 0, of: "importance")
+        if let importance { for i in 0..<columns { weights.pointer[i] = importance[i] } }
         let notFinite = try AlignedBuffer<UInt8>(count: 64 * pool.threads, of: "flags")
         var work = RowWork(
             kernels: try Kernels.table(nil), source: source.type, target: target.type, data: data,
             sourceRowBytes: source.type.rowBytes(columns) ?? 0, columns: columns, out: UnsafeMutableRawPointer(out.pointer),
             rowBytes: rowBytes, half: reorders ? h.headDimension / 2 : 0, floats: floats.pointer,
-            floatStride: columns + scratchBytes / 4, pool: Unmanaged.passUnretained(pool), notFinite: notFinite.pointer)
+            floatStride: columns + scratchBytes / 4, pool: Unmanaged.passUnretained(pool), notFinite: notFinite.pointer,
+            importance: importance == nil ? nil : UnsafePointer(weights.pointer))
         var first = 0
         while first < rows {
             work.first = first
@@ -121,6 +134,7 @@ private struct RowWork {
     var first = 0, count = 0
     /// (threads, 64), the first of each not 0 when that thread met an infinity or NaN.
     let notFinite: UnsafeMutablePointer<UInt8>
+    let importance: UnsafePointer<Float>?  // (columns)
 
     func run(_ thread: Int, _ threads: Int) {
         let x = floats + thread &* floatStride
@@ -144,7 +158,8 @@ private struct RowWork {
         if !target.isFloat {
             for i in 0..<columns where !x[i].isFinite { return false }
         }
-        kernels.quantize(target, x, count: columns, out + index &* rowBytes, scratch: x + columns)
+        kernels.quantize(
+            target, x, importance: importance, count: columns, out + index &* rowBytes, scratch: x + columns)
         return true
     }
 }

@@ -46,6 +46,8 @@ struct ForwardPass {
     var blockCount = 0
     var rows = 0
     var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
+    /// Where the squares of what the matrices take are summed, see `ImportanceSums`; nil as a rule.
+    var squares: UnsafeMutablePointer<Float>?
     var cancel: Inference.Cancel?
     var cancelData: UnsafeMutableRawPointer?
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
@@ -109,7 +111,7 @@ struct ForwardPass {
             if cancelled.pointee { return }
             attentionBlock(layers[index], index, thread, threads)
             let following = index &+ 1 < shape.layerCount ? layers[index &+ 1].q : output
-            feedForwardBlock(layers[index], following, thread, threads)
+            feedForwardBlock(layers[index], index, following, thread, threads)
         }
         barrier()
         if rows > 0 { outputLogits(thread, threads) }
@@ -133,6 +135,7 @@ struct ForwardPass {
         // 1. the normed input, in the form that the matrices take
         normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
         barrier()
+        collect(normed, shape.embeddingLength, index, 0, thread)
         // 2. q, k, v
         let input = activations(normed, tokens)
         let panels = layer.q.panels &+ layer.k.panels &+ layer.v.panels
@@ -158,14 +161,18 @@ struct ForwardPass {
             quantizeTokens(attended, shape.queryLength, thread, threads)
             barrier()
         }
+        collect(attended, shape.queryLength, index, 1, thread)
         addProduct(layer.attentionOutput, activations(attended, tokens), before: layer.gate, thread, threads)
         barrier()
     }
 
     /// x += down(silu(gate) * up). following: the matrix after these.
-    private func feedForwardBlock(_ layer: Weights.Layer, _ following: Matrix, _ thread: Int, _ threads: Int) {
+    private func feedForwardBlock(
+        _ layer: Weights.Layer, _ index: Int, _ following: Matrix, _ thread: Int, _ threads: Int
+    ) {
         normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
         barrier()
+        collect(normed, shape.embeddingLength, index, 2, thread)
         let f = shape.feedForwardLength, input = activations(normed, tokens)
         let hidden = Activations(
             f32: gate, q: hiddenQuants, scale: hiddenScales, corrections: hiddenCorrections, tokens: tokens)
@@ -184,6 +191,7 @@ struct ForwardPass {
             }
         }
         barrier()
+        collect(gate, f, index, 3, thread)
         addProduct(layer.down, hidden, before: following, thread, threads)
     }
 
@@ -280,6 +288,15 @@ struct ForwardPass {
         kernels.multiply(
             m, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
             scratch: scratch(thread))
+    }
+
+    /// Adds the squares of an input (tokens, width) to its sums; by thread 0, while the others go on.
+    private func collect(_ input: UnsafeMutablePointer<Float>, _ width: Int, _ layer: Int, _ kind: Int, _ thread: Int) {
+        guard let squares, thread == 0 else { return }
+        let sums = squares + ImportanceSums.offset(shape, layer, kind)
+        for t in 0..<tokens {
+            for i in 0..<width { sums[i] += input[t &* width &+ i] * input[t &* width &+ i] }
+        }
     }
 
     private func addProduct(_ m: Matrix, _ input: Activations, before other: Matrix, _ thread: Int, _ threads: Int) {

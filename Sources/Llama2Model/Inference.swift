@@ -30,6 +30,8 @@ public final class Inference {
     public typealias Cancel = @convention(c) (UnsafeMutableRawPointer?) -> Int32
     public var cancel: Cancel?
     public var cancelData: UnsafeMutableRawPointer?
+    /// Gains the squares of what the matrices take, when it is there.
+    public var importance: ImportanceSums?
 
     /// What `init` would allocate, without doing so.
     public static func memory(_ h: Hyperparameters, _ c: ContextConfiguration) throws(Llama2Error) -> Memory {
@@ -133,6 +135,7 @@ public final class Inference {
             cancelled.pointer.pointee = false
             pass.pointee.cancel = cancel
             pass.pointee.cancelData = cancelData
+            pass.pointee.squares = importance?.pointer
             pool.run(pass) { pass, thread, threads in
                 pass.assumingMemoryBound(to: ForwardPass.self).pointee.run(thread, threads)
             }
@@ -140,6 +143,7 @@ public final class Inference {
                 for s in 0..<configuration.maxSequences { cache.truncate(s, to: lengthsBefore.pointer[s]) }
                 throw Llama2Error(.cancelled, "cancelled by the callback; the \(entries.count) tokens of this eval were not added")
             }
+            importance?.tokens += count
             row += rowsOfPass
             first += count
         }

@@ -174,6 +174,79 @@ func productsAgreeWithDequantizedWeightsInDouble(type: BlockType) throws {
     #expect(seen == 23)
 }
 
+@Test(arguments: [BlockType.f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0])
+func quantizedBytesEqualThoseOfGgufsNumpy(type: BlockType) throws {
+    let tests = #filePath.dropLast("Llama2SwiftTests/KernelTests.swift".count)
+    let file = try ModelFile.open(path: tests + "fixtures/block-types.gguf")
+    let floats = try #require(file.tensor("floats")), expected = try #require(file.tensor("\(type.name).quantized"))
+    var out = [UInt8](repeating: 0xaa, count: expected.data.count), scratch = [Float](repeating: 0, count: 2048)
+    let x = floats.data.bindMemory(to: Float.self)
+    out.withUnsafeMutableBytes { out in
+        scratch.withUnsafeMutableBytes { scratch in
+            Kernels.reference.quantize(
+                type, x.baseAddress!, count: x.count, out.baseAddress!, scratch: scratch.baseAddress!)
+        }
+    }
+    let same = out.elementsEqual(expected.data)
+    #expect(same, "\(type.name)")
+}
+
+/// Reconstruction errors of the K types on normally distributed weights, relative to their squares; the bounds are
+/// llama.cpp's on such weights, as Tests/compare/test_peers.py measures them (llama-cpp-python 0.3.36).
+@Test(arguments: [(BlockType.q2_K, 0.0880), (.q3_K, 0.0228), (.q4_K, 0.00509), (.q5_K, 0.00130), (.q6_K, 0.000314)])
+func superblocksLoseLittleAndTheSameOnEveryKernel(type: BlockType, bound: Double) throws {
+    var random = TestRandom(state: 17)
+    // the sum of twelve uniform numbers is near enough to a normal one
+    let x = (0..<64 * 256).map { _ in (0..<12).reduce(Float(0)) { s, _ in s + random.float() } * 0.02 }
+    var first: [UInt8]?
+    for isa in Kernels.available {
+        let kernels = try Kernels.table(isa)
+        var out = [UInt8](repeating: 0, count: 64 * type.bytes), scratch = [Float](repeating: 0, count: 2048)
+        var back = [Float](repeating: 0, count: x.count)
+        out.withUnsafeMutableBytes { out in
+            scratch.withUnsafeMutableBytes { scratch in
+                x.withUnsafeBufferPointer {
+                    kernels.quantize(type, $0.baseAddress!, count: x.count, out.baseAddress!, scratch: scratch.baseAddress!)
+                }
+            }
+            kernels.dequantize(type, out.baseAddress!, x.count, &back)
+        }
+        if first == nil { first = out }
+        #expect(out == first, "\(type.name) \(isa.name)")
+        let error = zip(x, back).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
+        let size = x.reduce(0.0) { $0 + Double($1) * Double($1) }
+        #expect(error / size < bound, "\(type.name): \(error / size)")
+    }
+}
+
+/// Zeros, one value, a single outlier, and values so large or small that scales leave the range of a half.
+@Test(arguments: [BlockType.q2_K, .q3_K, .q4_K, .q5_K, .q6_K])
+func superblocksOfStrangeValues(type: BlockType) throws {
+    for value in [Float(0), 1, -1, 1e-30, 1e-44, 3e4, 1e30, -3e38] {
+        for only in [false, true] {
+            var x = [Float](repeating: only ? 0 : value, count: 256)
+            x[77] = value
+            var first: [UInt8]?
+            for isa in Kernels.available {
+                var out = [UInt8](repeating: 0, count: type.bytes), scratch = [Float](repeating: 0, count: 2048)
+                var back = [Float](repeating: .nan, count: 256)
+                let kernels = try Kernels.table(isa)
+                out.withUnsafeMutableBytes { out in
+                    scratch.withUnsafeMutableBytes { scratch in
+                        kernels.quantize(type, x, count: 256, out.baseAddress!, scratch: scratch.baseAddress!)
+                    }
+                    kernels.dequantize(type, out.baseAddress!, 256, &back)
+                }
+                if first == nil { first = out }
+                #expect(out == first, "\(type.name) \(isa.name) \(value)")
+                let finite = back.allSatisfy { $0.isFinite }
+                #expect(finite, "\(type.name) \(value)")
+                if abs(value) <= 3e4 && abs(value) >= 1 { #expect(abs(back[77] - value) <= 0.1 * abs(value), "\(type.name) \(value): \(back[77])") }
+            }
+        }
+    }
+}
+
 @Test func halfConversionIsExactAndRoundsToEven() {
     for bits in UInt16.min...UInt16.max {
         let value = halfToFloat(bits)

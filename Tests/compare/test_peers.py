@@ -104,3 +104,67 @@ def test_every_block_type_agrees_with_llama_cpps(kind, tmp_path):
         mine = context.logits().astype(np.float64)
     for a, b in zip(mine, theirs):
         assert np.corrcoef(a, b)[0, 1] > 0.99
+
+
+K_TYPES = {"Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q5_K": 16, "Q6_K": 18}
+
+
+@pytest.mark.parametrize("kind", K_TYPES)
+def test_k_types_lose_no_more_than_llama_cpps(tmp_path, kind):
+    """Squared error of every matrix of a random model, ours and theirs, relative to its squares."""
+    shape = dict(vocabulary=512, dim=512, layers=2, heads=8, heads_kv=4, hidden=1024)
+    _, weights = random_model(tmp_path / "f.gguf", **shape)
+    every = {"attn": kind, "ffn": kind, "output.weight": kind, "token_embd": kind}
+    llama2swift.quantize(tmp_path / "f.gguf", tmp_path / "ours.gguf", "F16", overrides=every)
+    options = llama_cpp.llama_model_quantize_default_params()
+    options.ftype, options.pure, options.nthread = K_TYPES[kind], True, 2
+    assert llama_cpp.llama_model_quantize(str(tmp_path / "f.gguf").encode(), str(tmp_path / "theirs.gguf").encode(), options) == 0
+    errors = {}
+    for name in ("ours", "theirs"):
+        for tensor in gguf.GGUFReader(tmp_path / f"{name}.gguf").tensors:
+            if len(tensor.shape) > 1 and tensor.tensor_type.name == kind:
+                reference = weights[tensor.name.removesuffix(".weight")]
+                difference = gguf.dequantize(tensor.data, tensor.tensor_type) - reference
+                errors.setdefault(tensor.name, {})[name] = float((difference**2).sum() / (reference**2).sum())
+    both = [e for e in errors.values() if len(e) == 2]
+    assert len(both) >= 14
+    means = {n: float(np.mean([e[n] for e in both])) for n in ("ours", "theirs")}
+    print(kind, {n: f"{m:.6f}" for n, m in means.items()})
+    assert all(e["ours"] <= e["theirs"] * 1.0001 for e in both)
+
+
+def test_perplexity_equals_llama_cpps(path, ours):
+    """The same windows by llama.cpp's logits: the tool's own arithmetic over its API."""
+    words = (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+    tokens, window = ours.tokenize(words), 256
+    model = llama_cpp.Llama(path, n_ctx=window, n_batch=window, logits_all=True, verbose=False)
+    values = []
+    for first in range(0, len(tokens) - window + 1, window):
+        part = tokens[first : first + window]
+        model.reset()
+        model.eval(part)
+        logits = np.array(model.scores[:window], np.float64)
+        log = logits - logits.max(1, keepdims=True)
+        log -= np.log(np.exp(log).sum(1, keepdims=True))
+        values += [-log[i, part[i + 1]] for i in range(window // 2, window - 1)]
+    theirs = float(np.exp(np.mean(values)))
+    with ours.context(length=window) as context:
+        mine = context.perplexity(tokens, window=window)
+    print(f"perplexity {mine.value:.4f}, llama.cpp {theirs:.4f}")
+    assert mine.tokens == len(values) and abs(mine.value / theirs - 1) < 0.005
+
+
+def test_llama_cpp_loads_what_we_convert(tmp_path, ours, path):
+    """SmolLM2 to every type that llama.cpp reads as well: the same tokens, and the same best token most of the time."""
+    text = "The quick brown fox jumps over the lazy dog. In a hole in the ground there lived a hobbit."
+    for kind in ("F16", "Q8_0", "Q5_1", "Q4_K_M", "Q3_K_M", "Q2_K"):
+        llama2swift.quantize(path, tmp_path / "q.gguf", kind)
+        theirs, mine = llama_cpp.Llama(str(tmp_path / "q.gguf"), n_ctx=64, logits_all=True, verbose=False), llama2swift.Model(tmp_path / "q.gguf")
+        tokens = mine.tokenize(text)
+        assert tokens == theirs.tokenize(text.encode(), add_bos=False)
+        theirs.eval(tokens)
+        with mine.context() as context:
+            context.eval(tokens, all_logits=True)
+            same = context.logits().argmax(1) == np.array(theirs.scores[: len(tokens)]).argmax(1)
+        print(kind, f"{same.mean():.2f}")
+        assert same.mean() >= 0.85

@@ -136,6 +136,7 @@ quantize_options = inputs(
     S.QuantizeOptions, flags=(1, INVALID), threads=(1025, INVALID), reserved=(1, INVALID), type=(b"q4", INVALID), override_count=(HUGE, INVALID),
 ) + [
     (Options(S.QuantizeOptions, override_count=1), NULL), (Options(S.QuantizeOptions, override_count=1025), INVALID),
+    (Options(S.QuantizeOptions, importance=b"/nowhere/imatrix.gguf"), IO),
     (Options(S.QuantizeOptions, overrides=override, override_count=1), INVALID),
     (Options(S.QuantizeOptions, overrides=half_override, override_count=1), NULL),
     (Options(S.QuantizeOptions, overrides=typeless_override, override_count=1), NULL),
@@ -255,6 +256,11 @@ CALLS = {
         dict(path="path", output="output", options=None, error=None, error_capacity=0),
         dict(path=paths, output=outputs, options=[(None, OK), *quantize_options, (Options(S.QuantizeOptions, type=b"Q4_0"), INVALID)], **error),
     ),
+    "llama2_importance": (
+        dict(context="context", tokens="tokens", count=4, window=4, output="output", progress=lib.ProgressCallback(0), user_data=None),
+        dict(context=context, tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)], count=[(0, INVALID), (3, INVALID), *counts],
+             window=[(0, INVALID), (65, RANGE), (HUGE, RANGE), (2**63, RANGE)], output=outputs, progress=[(lib.ProgressCallback(0), OK)], user_data=[(1, OK)]),
+    ),
     "llama2_perplexity": (
         dict(context="context", tokens="tokens", count=4, window=4, callback=lib.PerplexityCallback(0), user_data=None, result=Options(S.PerplexityResult)),
         dict(context=context, tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)], count=[(0, INVALID), (3, INVALID), *counts],
@@ -340,7 +346,7 @@ def test_wrong_argument_gives_its_status(world, name, parameter, value, expected
         assert lib.last_error()
         length = C.c_size_t()
         lib.call("sequence_length", world["context"], 0, C.byref(length))
-        if name not in ("llama2_perplexity", "llama2_score"):  # which empty the context first
+        if name not in ("llama2_perplexity", "llama2_score", "llama2_importance"):  # which empty the context first
             assert length.value == 4  # nothing happened
 
 

@@ -175,6 +175,64 @@ print(max(seen) - before)
     assert int(done.stdout) < 32_000
 
 
+# The importance matrix
+
+
+@pytest.fixture(scope="module")
+def matrix(source, tmp_path_factory):
+    path = tmp_path_factory.mktemp("importance") / "imatrix.gguf"
+    with llama2swift.Model(source).context(length=64, batch_size=16) as context:
+        context.importance([i % 96 for i in range(200)], path)
+    return path
+
+
+def test_importance_is_the_squares_of_the_inputs(source, matrix):
+    metadata, infos, _ = gguf_reader.read(matrix)
+    assert metadata["general.type"] == "imatrix" and metadata["imatrix.chunk_count"] == 3 and metadata["imatrix.chunk_size"] == 64
+    assert len(infos) == 2 * 7 * 8
+    # the first layer's input is the normed embedding: by hand
+    table, norm = (gguf_reader.tensor(source, n) for n in ("token_embd.weight", "blk.0.attn_norm.weight"))
+    x = table[[i % 96 for i in range(192)]].astype(np.float64)
+    normed = x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-5) * norm
+    sums = gguf_reader.tensor(matrix, "blk.0.attn_q.weight.in_sum2").ravel()
+    assert np.allclose(sums, (normed**2).sum(0), rtol=1e-4)
+    assert gguf_reader.tensor(matrix, "blk.0.attn_q.weight.counts").item() == 192
+    for kind, columns in (("attn_v", 256), ("attn_output", 256), ("ffn_up", 256), ("ffn_down", 512)):
+        sums = gguf_reader.tensor(matrix, f"blk.7.{kind}.weight.in_sum2").ravel()
+        assert sums.shape == (columns,) and (sums > 0).all()
+
+
+def test_importance_makes_weighted_errors_less(source, matrix, tmp_path):
+    weights = {n: gguf_reader.tensor(source, n).astype(np.float64) for n in ("blk.3.ffn_down.weight", "blk.5.attn_q.weight")}
+    for kind in ("Q2_K", "Q3_K_S", "Q4_K_S", "Q6_K"):
+        error = {}
+        for name, importance in (("plain", None), ("weighted", matrix)):
+            llama2swift.quantize(source, tmp_path / "q.gguf", kind, importance=importance)
+            llama2swift.convert(tmp_path / "q.gguf", tmp_path / "f.gguf", "F32")
+            error[name] = sum(
+                (((gguf_reader.tensor(tmp_path / "f.gguf", n) - w) ** 2) * gguf_reader.tensor(matrix, n + ".in_sum2")).sum() for n, w in weights.items()
+            )
+        assert error["weighted"] < error["plain"], (kind, error)
+
+
+def test_importance_of_another_model_or_no_importance(source, matrix, tmp_path):
+    random_model(tmp_path / "other.gguf", **(SHAPE | {"hidden": 768}))
+    with pytest.raises(CorruptFileError, match="ffn_down"):
+        llama2swift.quantize(tmp_path / "other.gguf", tmp_path / "q.gguf", "Q4_K_S", importance=matrix)
+    with pytest.raises(Llama2Error, match="imatrix"):
+        llama2swift.quantize(source, tmp_path / "q.gguf", "Q4_K_S", importance=source)
+    good = bytearray(matrix.read_bytes())
+    _, infos, data = gguf_reader.read(matrix)
+    start = len(good) - len(data)
+    for name, value in (("blk.0.attn_q.weight.in_sum2", b"\0\0\xc0\x7f"), ("blk.0.attn_q.weight.in_sum2", b"\0\0\x80\xbf"), ("blk.0.attn_q.weight.counts", bytes(4))):
+        bad, at = good[:], start + infos[name][2]
+        bad[at : at + 4] = value
+        (tmp_path / "bad.gguf").write_bytes(bad)
+        with pytest.raises(CorruptFileError, match="blk.0.attn_q"):
+            llama2swift.quantize(source, tmp_path / "q.gguf", "Q4_K_S", importance=tmp_path / "bad.gguf")
+    assert not (tmp_path / "q.gguf").exists()
+
+
 # Perplexity and scores
 
 
@@ -258,5 +316,7 @@ def test_command_line(tmp_path, stories_path):
     done = call("perplexity", tmp_path / "q.gguf", text, "-c", 256)
     assert done.returncode == 0 and done.stdout.startswith("perplexity "), done.stderr
     assert call("info", tmp_path / "q.gguf").returncode == 0
+    done = call("importance", stories_path, text, tmp_path / "i.gguf", "-c", 128)
+    assert done.returncode == 0 and (tmp_path / "i.gguf").exists(), done.stderr
     done = call("quantize", stories_path, tmp_path / "x.gguf", "Q7")
     assert done.returncode == 1 and "Q4_K_M" in done.stderr

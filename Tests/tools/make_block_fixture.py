@@ -1,6 +1,7 @@
 """Writes Tests/fixtures/block-types.gguf with the `gguf` package: make_block_fixture.py FILE
 
 For each block type a tensor of random blocks under the type's name, and its values by gguf's numpy under NAME.values.
+`floats` is what is quantized, TYPE.quantized what gguf's numpy makes of it.
 """
 
 import sys
@@ -28,6 +29,20 @@ for name in TYPES:
             break
     writer.add_tensor(name, blocks.reshape(-1), raw_dtype=kind, raw_shape=(blocks.size,))
     writer.add_tensor(name + ".values", values)
+floats = random.standard_normal((24, 32)).astype("<f4")
+floats[1] = 0  # nothing
+floats[2] = 0.25  # all the same
+floats[3] *= 1e-6  # scales that are subnormal halves
+floats[4] *= 1e4
+floats[5] = np.round(floats[5] * 4) / 8  # ties
+floats[6, 1:] = 0
+floats[7] = -np.abs(floats[7])
+floats[8] = np.abs(floats[8]) + 5
+writer.add_tensor("floats", floats.ravel())
+for name in "F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0".split():
+    kind = GGMLQuantizationType[name]
+    data = np.ascontiguousarray(gguf.quantize(floats.ravel(), kind)).view(np.uint8).ravel()
+    writer.add_tensor(name + ".quantized", data, raw_dtype=kind, raw_shape=(data.size,))
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()

@@ -1,4 +1,4 @@
-"""python -m llama2swift chat | run | info | bench | quantize | convert | perplexity"""
+"""python -m llama2swift chat | run | info | bench | quantize | importance | convert | perplexity"""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _bar(what: str):
 def quantize(a: argparse.Namespace) -> None:
     """Writes a model of any format as GGUF with smaller weights."""
     overrides = dict(rule.split("=", 1) for rule in a.tensor_type)
-    llama2swift.quantize(a.model, a.output, a.type, overrides=overrides, threads=a.threads, progress=_bar("quantize"))
+    llama2swift.quantize(a.model, a.output, a.type, overrides=overrides, importance=a.importance, threads=a.threads, progress=_bar("quantize"))
     print(f"{a.output}: {Model(a.output).description}, {os.path.getsize(a.output) / 2**20:.1f} MiB")
 
 
@@ -148,6 +148,14 @@ def convert(a: argparse.Namespace) -> None:
     """Writes a model of any format as GGUF in F32, F16, BF16 or Q8_0."""
     llama2swift.convert(a.model, a.output, a.type, threads=a.threads, progress=_bar("convert"))
     print(f"{a.output}: {Model(a.output).description}, {os.path.getsize(a.output) / 2**20:.1f} MiB")
+
+
+def importance(a: argparse.Namespace) -> None:
+    """Writes how much each column of each matrix matters for a text, for quantize --importance."""
+    model = Model(a.model)
+    with open(a.file, encoding="utf-8") as file:
+        tokens = model.tokenize_prompt(file.read())
+    model.context(a.context or 512, a.threads).importance(tokens, a.output, progress=_bar("importance"))
 
 
 def perplexity(a: argparse.Namespace) -> None:
@@ -199,6 +207,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("output")
     p.add_argument("type", nargs="?", default="Q4_K_M", help="default: %(default)s")
     p.add_argument("--tensor-type", action="append", default=[], metavar="PART=TYPE", help="for tensors with PART in their name")
+    p.add_argument("--importance", metavar="FILE", help="an importance matrix, of `importance` or of llama.cpp")
+    p = command(importance, False)
+    p.add_argument("file", help="a text")
+    p.add_argument("output")
     p = command(convert, False)
     p.add_argument("output")
     p.add_argument("type", nargs="?", default="F16", help="F32, F16 (default), BF16 or Q8_0")

@@ -61,6 +61,7 @@ _status_functions = {
     "sample": [handle, handle, P(i32)],
     "quantize": [text, text, P(S.QuantizeOptions), *error],
     "convert": [text, text, P(S.QuantizeOptions), *error],
+    "importance": [handle, P(i32), size, size, text, ProgressCallback, C.c_void_p],
     "perplexity": [handle, P(i32), size, size, PerplexityCallback, C.c_void_p, P(S.PerplexityResult)],
     "score": [handle, P(i32), size, P(i32), size, P(C.c_float), P(C.c_uint8)],
     "generate": [handle, handle, P(S.GenerateOptions), PieceCallback, C.c_void_p],

@@ -92,7 +92,8 @@ class TypeOverride(C.Structure):
 class QuantizeOptions(C.Structure):
     _fields_ = [
         ("struct_size", u32), ("flags", u32), ("threads", u32), ("reserved", u32), ("type", C.c_char_p),
-        ("overrides", C.POINTER(TypeOverride)), ("override_count", size), ("progress", C.c_void_p), ("user_data", C.c_void_p),
+        ("overrides", C.POINTER(TypeOverride)), ("override_count", size), ("importance", C.c_char_p),
+        ("progress", C.c_void_p), ("user_data", C.c_void_p),
     ]  # fmt: skip
 
 

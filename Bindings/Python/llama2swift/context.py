@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as C
+import os
 import queue
 import threading
 import weakref
@@ -134,6 +135,29 @@ class Context:
                 raise problems[0] from None
             raise
         return _perplexity(result)
+
+    def importance(
+        self, tokens: Iterable[int], output, *, window: int = 0, progress: Callable[[float], bool | None] | None = None
+    ) -> None:
+        """Evaluates `tokens` in windows and writes to `output` how much each column of each matrix matters, in llama.cpp's
+        form (imatrix as GGUF), for `quantize`. progress: called with 0 to 1; True stops. Empties the context."""
+        self._check_exports()
+        ids, problems = lib.token_array(tokens), []
+
+        def callback(part, _):
+            try:
+                return 1 if progress(part) else 0
+            except BaseException as problem:  # goes on in the caller, not in C
+                problems.append(problem)
+                return 1
+
+        kept = lib.ProgressCallback(callback) if progress else lib.ProgressCallback(0)
+        try:
+            lib.call("importance", self._handle, ids, len(ids), window, os.fsencode(output), kept, None)
+        except Llama2Error:
+            if problems:
+                raise problems[0] from None
+            raise
 
     def score(self, prompt: Iterable[int], continuation: Iterable[int]) -> Score:
         """How probable `continuation` is after `prompt` (at least one token). Empties the context."""

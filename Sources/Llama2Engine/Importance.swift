@@ -1,0 +1,40 @@
+public import Llama2Core
+internal import Llama2Formats
+internal import Llama2Model
+
+extension Context {
+    /// Evaluates `tokens` in windows of `length` and writes how much each column of each matrix matters, for the quantizer.
+    /// Uses the whole context, which is empty afterwards.
+    public func importance(
+        _ tokens: UnsafeBufferPointer<Int32>, window length: Int, to path: String, _ report: (Double) -> Bool
+    ) throws(Llama2Error) {
+        let limit = inference.configuration.contextLength
+        guard (1...limit).contains(length) else {
+            throw Llama2Error(.outOfRange, "a window of \(length) tokens, expected 1 to the context's \(limit)")
+        }
+        let windows = tokens.count / length
+        guard windows > 0 else {
+            throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")
+        }
+        let sums = try ImportanceSums(model.weights)
+        inference.importance = sums
+        defer {
+            inference.importance = nil
+            reset()
+        }
+        for index in 0..<windows {
+            reset()
+            let entries = tokens[(index * length)..<((index + 1) * length)].map { BatchEntry(token: $0) }
+            let result = entries.withUnsafeBufferPointer { entries -> Result<Void, Llama2Error> in
+                do throws(Llama2Error) { return .success(try eval(entries)) } catch { return .failure(error) }
+            }
+            try result.get()
+            if report(Double(index + 1) / Double(windows)) {
+                throw Llama2Error(.cancelled, "cancelled after \(index + 1) of \(windows) windows; \(path) is as it was")
+            }
+        }
+        var list: [(name: String, values: [Float])] = []
+        try sums.forEach { (name, values) throws(Llama2Error) in list.append((name, Array(values))) }
+        try ImportanceFile.write(path, tokens: sums.tokens, windows: windows, window: length, list)
+    }
+}
