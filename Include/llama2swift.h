@@ -117,6 +117,7 @@ const char *llama2_last_error(void);
 #define LLAMA2_STRUCT_QUANTIZE_OPTIONS 16
 #define LLAMA2_STRUCT_PERPLEXITY_RESULT 17
 #define LLAMA2_STRUCT_IO 18
+#define LLAMA2_STRUCT_TENSOR_INFO 19
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -547,6 +548,27 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    sequence 0, with the logits of the last of them; pieces given out stay given out. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
+
+/* ---- Tensors ------------------------------------------------------------------------------ */
+
+typedef struct llama2_tensor_info {
+    uint32_t struct_size;
+    uint32_t type;    /* ggml's number */
+    uint64_t columns; /* of a row */
+    uint64_t rows;    /* 1 for a vector */
+    uint64_t bytes;
+} llama2_tensor_info;
+
+/* The number of tensors. Returns OK. Threads: any. Since 0.2. */
+int32_t llama2_model_tensor_count(const llama2_model *model, size_t *count);
+
+/* Tensor `index` in the file's order, under GGUF's name. Returns OK, OUT_OF_RANGE, BUFFER_TOO_SMALL (*info is
+   filled), STRUCT_SIZE. Threads: any. Since 0.2. */
+int32_t llama2_model_tensor(const llama2_model *model, size_t index, llama2_tensor_info *info, char *name, size_t capacity,
+                            size_t *needed);
+
+/* The name of a type, e.g. "Q4_K"; "unknown type" for a number that is none. Never fails. Threads: any. Since 0.2. */
+const char *llama2_type_name(uint32_t type);
 
 /* ---- Tools -------------------------------------------------------------------------------- */
 

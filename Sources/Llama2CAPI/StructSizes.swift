@@ -25,6 +25,7 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_QUANTIZE_OPTIONS: size.pointee = MemoryLayout<llama2_quantize_options>.stride
         case LLAMA2_STRUCT_PERPLEXITY_RESULT: size.pointee = MemoryLayout<llama2_perplexity_result>.stride
         case LLAMA2_STRUCT_IO: size.pointee = MemoryLayout<llama2_io>.stride
+        case LLAMA2_STRUCT_TENSOR_INFO: size.pointee = MemoryLayout<llama2_tensor_info>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }

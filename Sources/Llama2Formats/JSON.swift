@@ -47,7 +47,10 @@ final class JSONObject {
 private struct JSONParser {
     let bytes: UnsafeRawBufferPointer, name: String
     var at = 0
+    private var values = 0
     private static let deepest = 128
+    /// A vocabulary of 128,000 with its merges has about a million; this bounds the memory of a file that lies.
+    private static let mostValues = 2_000_000
 
     init(bytes: UnsafeRawBufferPointer, name: String) {
         self.bytes = bytes
@@ -79,6 +82,8 @@ private struct JSONParser {
 
     private mutating func value(depth: Int) throws(Llama2Error) -> JSON {
         guard depth <= JSONParser.deepest else { throw failure("nesting deeper than \(JSONParser.deepest)") }
+        values += 1
+        guard values <= JSONParser.mostValues else { throw failure("more than \(JSONParser.mostValues) values") }
         skipSpace()
         switch next {
         case UInt8(ascii: "{"): return try object(depth)

@@ -118,10 +118,3 @@ struct I32x16 {
     @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
-
-/// Everything goes the general way here.
-@inline(__always) func multiplyFewTokens(
-    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
-    _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int, _ next: UnsafeRawPointer
-) -> Bool { false }

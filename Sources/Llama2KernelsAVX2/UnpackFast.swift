@@ -5,7 +5,7 @@ internal import X86Intrinsics
 /// functions, for a full panel.
 
 /// 16 bytes of each of 8 rows: c[i] holds bytes 4i..<4i+4 of row r in lane r.
-private struct Columns {
+struct Columns {
     let c0: __m256i, c1: __m256i, c2: __m256i, c3: __m256i
 
     @inline(__always) init(_ p: UnsafeRawPointer, _ stride: Int) {
@@ -26,11 +26,11 @@ private struct Columns {
 
 @inline(__always) private func store(_ x: __m256i, _ out: UnsafeMutableRawPointer) { l2s_m256i_store(out, x) }
 
-@inline(__always) private func shiftRight(_ x: __m256i, _ by: Int32) -> __m256i {
+@inline(__always) func shiftRight(_ x: __m256i, _ by: Int32) -> __m256i {
     _mm256_srlv_epi32(x, _mm256_set1_epi32(by))
 }
 
-@inline(__always) private func mask(_ x: __m256i, _ bytes: Int8) -> __m256i {
+@inline(__always) func mask(_ x: __m256i, _ bytes: Int8) -> __m256i {
     _mm256_and_si256(x, _mm256_set1_epi8(bytes))
 }
 
@@ -47,7 +47,7 @@ private struct Columns {
 }
 
 /// The half at `p` of 8 rows, as floats; put together in registers, never through memory.
-@inline(__always) private func halves(_ p: UnsafeRawPointer, _ stride: Int) -> __m256 {
+@inline(__always) func halves(_ p: UnsafeRawPointer, _ stride: Int) -> __m256 {
     @inline(__always) func h(_ r: Int) -> Int16 { p.loadUnaligned(fromByteOffset: r &* stride, as: Int16.self) }
     return _mm256_cvtph_ps(_mm_set_epi16(h(7), h(6), h(5), h(4), h(3), h(2), h(1), h(0)))
 }
@@ -80,7 +80,7 @@ private struct Columns {
 /// A panel's rows are one piece of the file: while one panel is unpacked, the same share of the next one is
 /// fetched into L2, in file order; a few lines at a time, or the loads of this one would queue behind
 /// them. `blockBytes` counts for 8 rows. A prefetch beyond the mapping does nothing.
-@inline(__always) private func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int) {
+@inline(__always) func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int) {
     let share = next + block &* blockBytes &* 8
     var line = 0
     while line < blockBytes &* 8 {
@@ -126,42 +126,57 @@ private struct Columns {
     }
 }
 
-/// Q4_K and Q5_K; `nibbles`: where they begin, 16 or 48. The 16-byte header holds d, dmin and the scales: one
-/// transpose gives all of them by lane.
+/// The 16-byte header of a Q4_K or Q5_K superblock of 8 rows: one transpose gives d, dmin and scales by lane.
+struct HeaderK {
+    let words: Columns
+    private let d: __m256, dmin: __m256
+
+    @inline(__always) init(_ p: UnsafeRawPointer, _ stride: Int) {
+        words = Columns(p, stride)
+        d = halves(p, stride)
+        dmin = halves(p + 2, stride)
+    }
+
+    /// Scale and offset of block b: 6 bits each, split over two bytes for the last four blocks.
+    @inline(__always) func scales(_ b: Int) -> (scale: __m256, offset: __m256) {
+        let six = _mm256_set1_epi32(63), four = _mm256_set1_epi32(15), two = _mm256_set1_epi32(3)
+        let scale: __m256i, minimum: __m256i, s = Int32(truncatingIfNeeded: 8 &* (b & 3))
+        if b < 4 {
+            scale = _mm256_and_si256(shiftRight(words.c1, s), six)
+            minimum = _mm256_and_si256(shiftRight(words.c2, s), six)
+        } else {
+            let left = _mm256_set1_epi32(4)
+            let sHigh = _mm256_and_si256(shiftRight(words.c1, s &+ 6), two)
+            let mHigh = _mm256_and_si256(shiftRight(words.c2, s &+ 6), two)
+            scale = _mm256_or_si256(_mm256_and_si256(shiftRight(words.c3, s), four), _mm256_sllv_epi32(sHigh, left))
+            minimum = _mm256_or_si256(
+                _mm256_and_si256(shiftRight(words.c3, s &+ 4), four), _mm256_sllv_epi32(mHigh, left))
+        }
+        return (
+            _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale)),
+            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(minimum)))
+        )
+    }
+}
+
+/// Q4_K and Q5_K; `nibbles`: where they begin, 16 or 48.
 @inline(__always) private func unpackK(
     _ nibbles: Int, _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int,
     _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
 ) {
-    let size = nibbles &+ 128, p = base + superblock &* size
-    let header = Columns(p, stride)
-    let d = halves(p, stride), dmin = halves(p + 2, stride)
-    let six = _mm256_set1_epi32(63), four = _mm256_set1_epi32(15), two = _mm256_set1_epi32(3)
+    let size = nibbles &+ 128, p = base + superblock &* size, header = HeaderK(p, stride)
+    // 1. scales
     var b = 0
     while b < count {
-        // 1. 6-bit scale and minimum of the block, split over bytes for the last four
-        let o = out + b &* laneBlockBytes, scale: __m256i, minimum: __m256i
-        if b < 4 {
-            let s = Int32(truncatingIfNeeded: 8 &* b)
-            scale = _mm256_and_si256(shiftRight(header.c1, s), six)
-            minimum = _mm256_and_si256(shiftRight(header.c2, s), six)
-        } else {
-            let s = Int32(truncatingIfNeeded: 8 &* (b &- 4)), left = _mm256_set1_epi32(4)
-            let sHigh = _mm256_and_si256(shiftRight(header.c1, s &+ 6), two)
-            let mHigh = _mm256_and_si256(shiftRight(header.c2, s &+ 6), two)
-            scale = _mm256_or_si256(
-                _mm256_and_si256(shiftRight(header.c3, s), four), _mm256_sllv_epi32(sHigh, left))
-            minimum = _mm256_or_si256(
-                _mm256_and_si256(shiftRight(header.c3, s &+ 4), four), _mm256_sllv_epi32(mHigh, left))
-        }
-        storeScale(_mm256_mul_ps(d, _mm256_cvtepi32_ps(scale)), o, 0)
-        storeScale(
-            _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(minimum))), o, 1)
+        let s = header.scales(b), o = out + b &* laneBlockBytes
+        storeScale(s.scale, o, 0)
+        storeScale(s.offset, o, 1)
         b &+= 1
     }
     // 2. a pair of blocks shares 32 bytes: low nibbles the first, high nibbles the second
     var side = 0
     while side < 2 {
-        let high = nibbles == 48 ? Columns(p + (16 &+ 16 &* side), stride) : header
+        let high = nibbles == 48 ? Columns(p + (16 &+ 16 &* side), stride) : header.words
         var pair = 0
         while pair &* 2 < count {
             prefetchShare(next, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)

@@ -151,7 +151,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (19, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (20, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
         dict(path="path", options=None, model="out", error=None, error_capacity=0),
@@ -248,6 +248,12 @@ CALLS = {
     "llama2_sampler_reset": (dict(sampler="sampler"), dict(sampler=sampler)),
     "llama2_sampler_accept": (dict(sampler="sampler", token=1), dict(sampler=sampler, token=[(-1, TOKEN), (2**31 - 1, OK)])),
     "llama2_sample": (dict(context="context", sampler="sampler", token="out"), dict(context=context, sampler=sampler, token=new)),
+    "llama2_model_tensor_count": (dict(model="model", count="out"), dict(model=model, count=new)),
+    "llama2_model_tensor": (
+        dict(model="model", index=0, info=Options(S.TensorInfo), name="out", capacity=1000, needed="out2"),
+        dict(model=model, index=[(10**6, RANGE), (HUGE, RANGE), (2**63, RANGE)], info=[(None, NULL), *sizes(S.TensorInfo)], name=[(None, NULL)],
+             capacity=[(0, SMALL), (1, SMALL)], needed=[(None, NULL)]),
+    ),
     "llama2_quantize": (
         dict(path="path", output="output", options=None, error=None, error_capacity=0),
         dict(path=paths, output=outputs, options=[(None, OK), *quantize_options], **error),
@@ -282,6 +288,7 @@ CALLS = {
 TOTAL = {
     "llama2_version": [()], "llama2_last_error": [()],
     "llama2_status_string": [(0,), (-1,), (1,), (-(2**31),), (2**31 - 1,)],
+    "llama2_type_name": [(0,), (4,), (35,), (36,), (2**32 - 1,)],
     "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
     **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder")},
     **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize")},
@@ -358,7 +365,7 @@ def test_functions_that_cannot_fail_do_not(name):
         for arguments in TOTAL[name]:
             raw = [C.c_uint64(a) if isinstance(a, int) and a > 2**31 else a for a in arguments]
             result = function(*raw)
-            if name.endswith(("version", "status_string", "last_error")):
+            if name.endswith(("version", "status_string", "last_error", "type_name")):
                 assert isinstance(result, bytes)
     finally:
         function.argtypes = saved

@@ -145,6 +145,7 @@ CONFIG = {
     "key twice": (b'{"a": 1, "a": 1}', CORRUPT, "twice"),
     "comma at the end": (b'{"a": 1,}', CORRUPT, "key"),
     "no colon": (b'{"a" 1}', CORRUPT, "colon"),
+    "three million values": (b"[" + b"0," * 3_000_000 + b"0]", CORRUPT, "values"),
     "architecture": (cfg(architectures=["GPT2LMHeadModel"]), UNSUPPORTED, "GPT2LMHeadModel"),
     "hidden_size missing": (cfg(hidden_size="absent"), CORRUPT, "hidden_size is missing"),
     "hidden_size 0": (cfg(hidden_size=0), CORRUPT, "hidden_size"),
@@ -262,6 +263,14 @@ PROTO = {
     "more pieces than rows": (F.sentencepiece_model(PIECES + [("b", 0, 1)] * 30), CORRUPT, "rows"),
     "text": (b"this is no protobuf at all", CORRUPT, "tokenizer.model"),
 }
+
+# every field of a piece, of the trainer and of the normalizer cut short, and of a wire type that cannot be
+for part, number in (("piece", 1), ("trainer", 2), ("normalizer", 3)):
+    for inner in (1, 2, 3, 40):
+        PROTO[f"{part}, field {inner} cut"] = (F.field(number, F.varint(inner << 3 | 2) + b"\x05ab"), CORRUPT, "announces")
+        PROTO[f"{part}, field {inner} a group"] = (F.field(number, F.varint(inner << 3 | 3)), CORRUPT, "wire type")
+    PROTO[f"{part}, four bytes of which two are there"] = (F.field(number, b"\x15ab"), CORRUPT, "beyond the end")
+    PROTO[f"{part}, eight bytes of which two are there"] = (F.field(number, b"\x11ab"), CORRUPT, "beyond the end")
 
 
 @pytest.mark.parametrize("name", PROTO)
@@ -477,6 +486,31 @@ def test_llama2c_version_and_group(tmp_path):
         struct.pack_into("<" + form, data, offset, value)
         (tmp_path / "m.bin").write_bytes(data)
         refused(tmp_path / "m.bin", FORMAT, "no model")
+
+
+def test_memory_of_a_refusal_is_bounded(tmp_path):
+    """Less than 64 MiB beyond the file, for the files that could cost most."""
+    import subprocess
+    import sys
+
+    files = {
+        "values": ("hf", "config.json", b"[" + b"0," * 3_000_000 + b"0]"), "objects": ("hf", "config.json", b"[" + b"{}," * 1_000_000 + b"0"),
+        "strings": ("hf", "config.json", b"[" + b'"a",' * 1_000_000 + b"0"), "deep": ("hf", "config.json", b"[" * 5_000_000),
+        "pickle": ("meta", "consolidated.00.pth", op(b"(" * 2_000_000)), "memo": ("meta", "consolidated.00.pth", bomb()),
+    }  # fmt: skip
+    for name, (folder, file, data) in files.items():
+        F.write_hugging_face(tmp_path / "hf", W, SHAPE)
+        F.write_meta(tmp_path / "meta", W, SHAPE)
+        (tmp_path / folder / file).write_bytes(data)
+        code = f"""
+import llama2swift
+def peak(): return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])
+before = peak()
+try: llama2swift.Model({str(tmp_path / folder)!r})
+except llama2swift.Llama2Error: print(peak() - before)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert int(done.stdout) < (64 << 10) + len(data) // 1024, name
 
 
 # Everywhere: cut anywhere, and changed anywhere

@@ -83,6 +83,15 @@ def test_the_result_depends_on_nothing_but_the_input(source, tmp_path, kind):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
 
 
+def test_tensors_are_those_of_the_file(source, tmp_path):
+    llama2swift.quantize(source, tmp_path / "q.gguf", "Q4_K_M")
+    names = {0: "F32", 12: "Q4_K", 14: "Q6_K"}
+    _, infos, data = gguf_reader.read(tmp_path / "q.gguf")
+    tensors = llama2swift.Model(tmp_path / "q.gguf").tensors
+    assert [(t.name, t.type, t.columns, t.rows) for t in tensors] == [(n, names[k], s[0], s[1] if len(s) > 1 else 1) for n, (k, s, _) in infos.items()]
+    assert sum(-(-t.bytes // 32) * 32 for t in tensors) == len(data)
+
+
 def test_stories260k_is_converted_with_its_vocabulary(stories_path, stories, tmp_path):
     llama2swift.convert(stories_path, tmp_path / "s.gguf", "F32")
     model = llama2swift.Model(tmp_path / "s.gguf")

@@ -91,6 +91,13 @@ def info(a: argparse.Namespace) -> None:
     print(f"memory for a context of {a.context or 'the default'} positions: {memory.total / 2**20:.1f} MiB")
     for name, value in vars(memory).items():
         print(f"  {name:22} {value / 2**20:.1f} MiB")
+    print("tensors")
+    by_type: dict[str, list] = {}
+    for tensor in model.tensors:
+        by_type.setdefault(tensor.type, []).append(tensor)
+    for kind, tensors in sorted(by_type.items(), key=lambda item: -sum(t.bytes for t in item[1])):
+        weights, size = sum(t.rows * t.columns for t in tensors), sum(t.bytes for t in tensors)
+        print(f"  {kind:22} {len(tensors)} tensors, {weights / 1e6:.1f} M weights, {size / 2**20:.1f} MiB")
     print("metadata")
     for key, value in model.metadata.items():
         line = " ".join(value.split())

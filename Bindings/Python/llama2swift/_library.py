@@ -59,6 +59,8 @@ _status_functions = {
     "sampler_reset": [handle],
     "sampler_accept": [handle, i32],
     "sample": [handle, handle, P(i32)],
+    "model_tensor_count": [handle, P(size)],
+    "model_tensor": [handle, size, P(S.TensorInfo), *out_text],
     "quantize": [text, text, P(S.QuantizeOptions), *error],
     "convert": [text, text, P(S.QuantizeOptions), *error],
     "importance": [handle, P(i32), size, size, text, ProgressCallback, C.c_void_p],
@@ -66,7 +68,7 @@ _status_functions = {
     "score": [handle, P(i32), size, P(i32), size, P(C.c_float), P(C.c_uint8)],
     "generate": [handle, handle, P(S.GenerateOptions), PieceCallback, C.c_void_p],
 }
-_text_functions = {"version": [], "status_string": [i32], "last_error": [], "context_last_error": [handle]}
+_text_functions = {"version": [], "status_string": [i32], "type_name": [u32], "last_error": [], "context_last_error": [handle]}
 _void_functions = {"model_free": [handle], "context_free": [handle], "sampler_free": [handle], "decoder_free": [handle]}
 
 

@@ -107,11 +107,15 @@ class IO(C.Structure):
     _fields_ = [("struct_size", u32), ("reserved", u32), ("size", u64), ("read", C.c_void_p), ("user_data", C.c_void_p)]
 
 
+class TensorInfo(C.Structure):
+    _fields_ = [("struct_size", u32), ("type", u32), ("columns", u64), ("rows", u64), ("bytes", u64)]
+
+
 # The header's LLAMA2_STRUCT_ numbers.
 NUMBERS = {
     1: ModelOptions, 2: ContextOptions, 3: SamplerOptions, 4: GenerateOptions, 5: Hyperparameters, 6: SpecialTokens,
     7: ContextInfo, 8: Timings, 9: Memory, 10: GenerateResult, 11: Message, 12: BatchEntry, 13: Text, 14: LogitBias,
-    15: TypeOverride, 16: QuantizeOptions, 17: PerplexityResult, 18: IO,
+    15: TypeOverride, 16: QuantizeOptions, 17: PerplexityResult, 18: IO, 19: TensorInfo,
 }  # fmt: skip
 
 

@@ -37,6 +37,17 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """A tensor of the file, under GGUF's name; `rows` is 1 for a vector."""
+
+    name: str
+    type: str
+    rows: int
+    columns: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class SpecialTokens:
     """Ids, None for those that the vocabulary does not have."""
 
@@ -118,6 +129,16 @@ class Model:
     def metadata(self) -> Mapping[str, str]:
         """The file's metadata as text, read on demand; arrays by length and first elements."""
         return _Metadata(self)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        count, out = C.c_size_t(), []
+        lib.call("model_tensor_count", self._handle, C.byref(count))
+        for index in range(count.value):
+            info = S.sized(S.TensorInfo)
+            name = lib.call_text("model_tensor", self._handle, index, C.byref(info)).decode("utf-8", "replace")
+            out.append(Tensor(name, lib._cdll.llama2_type_name(info.type).decode(), info.rows, info.columns, info.bytes))
+        return out
 
     @property
     def special_tokens(self) -> SpecialTokens:
