@@ -63,7 +63,7 @@ public enum FileType: UInt32, Sendable, CaseIterable {
         } else if name.hasSuffix("ffn_down.weight") {
             switch self {
             case .q2_K: type = .q3_K
-            case .q3_K_M: type = layer < layers / 16 ? .q5_K : isSensitive ? .q4_K : .q3_K
+            case .q3_K_M: type = layer < layers / 16 ? .q5_K : .q4_K
             case .q3_K_L: type = .q5_K
             case .q4_K_S: if layer < layers / 8 { type = .q5_K }
             case .q4_K_M, .q5_K_M: if isSensitive { type = .q6_K }

@@ -56,7 +56,7 @@ def main():
     source = str(fetch_model.fetch())
     model = llama2swift.Model(source)
     text = "".join((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "LICENSE"))
-    tokens = model.tokenize(text)[: 16 * WINDOW]
+    tokens = model.tokenize(text)[: 4 * WINDOW]
     reference = log_probabilities(source, tokens)
     own = model.context(length=WINDOW).perplexity(tokens)
     print("# SmolLM2-135M, quantized again\n")

@@ -168,3 +168,16 @@ def test_llama_cpp_loads_what_we_convert(tmp_path, ours, path):
             same = context.logits().argmax(1) == np.array(theirs.scores[: len(tokens)]).argmax(1)
         print(kind, f"{same.mean():.2f}")
         assert same.mean() >= 0.85
+
+
+@pytest.mark.parametrize("mix", {"Q2_K": 10, "Q3_K_S": 11, "Q3_K_M": 12, "Q3_K_L": 13, "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q5_K_M": 17, "Q6_K": 18, "Q4_0": 2, "Q8_0": 7}.items())
+def test_mixes_are_llama_cpps(tmp_path, path, mix):
+    """The type of every tensor, where all rows are whole superblocks and in SmolLM2, where they are not."""
+    random_model(tmp_path / "m.gguf", vocabulary=512, dim=256, layers=20, heads=8, heads_kv=2, hidden=512)
+    for source in (str(tmp_path / "m.gguf"), path):
+        llama2swift.quantize(source, tmp_path / "ours.gguf", mix[0])
+        options = llama_cpp.llama_model_quantize_default_params()
+        options.ftype, options.nthread, options.allow_requantize = mix[1], 2, True
+        assert llama_cpp.llama_model_quantize(source.encode(), str(tmp_path / "theirs.gguf").encode(), options) == 0
+        ours, theirs = ({t.name: t.tensor_type.name for t in gguf.GGUFReader(tmp_path / f"{n}.gguf").tensors} for n in ("ours", "theirs"))
+        assert {n: (t, theirs[n]) for n, t in ours.items() if t != theirs[n]} == {}

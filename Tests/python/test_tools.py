@@ -46,7 +46,7 @@ def test_every_type_runs_and_more_bits_are_nearer(source, tmp_path):
 MIXES = {
     "Q4_K_M": ([14, 12, 12, 14, 12, 12, 14, 14], [14, 12, 12, 14, 12, 12, 14, 14]),
     "Q4_K_S": ([13, 13, 13, 13, 12, 12, 12, 12], [13, 12, 12, 12, 12, 12, 12, 12]),
-    "Q3_K_M": ([13, 13, 12, 12, 12, 12, 12, 12], [12, 11, 11, 12, 11, 11, 12, 12]),
+    "Q3_K_M": ([13, 13, 12, 12, 12, 12, 12, 12], [12] * 8),
     "Q3_K_L": ([13] * 8, [13] * 8),
     "Q2_K": ([12] * 8, [11] * 8),
     "Q5_K_M": ([14, 13, 13, 14, 13, 13, 14, 14], [14, 13, 13, 14, 13, 13, 14, 14]),
@@ -74,6 +74,8 @@ def test_overrides_and_rows_that_are_no_superblocks(source, tmp_path):
     # 96 is three blocks of 32; 100 is no whole number of blocks at all
     assert infos["blk.0.attn_q.weight"][0] == 6 and infos["blk.0.ffn_down.weight"][0] == 1
     run(tmp_path / "q.gguf", range(5))
+    llama2swift.quantize(tmp_path / "odd.gguf", tmp_path / "q.gguf", "Q2_K")
+    assert gguf_reader.read(tmp_path / "q.gguf")[1]["blk.0.attn_q.weight"][0] == 2  # Q4_0
 
 
 @pytest.mark.parametrize("kind", ["Q4_K_M", "Q8_0", "Q5_1", "Q2_K"])
@@ -146,7 +148,7 @@ def test_wrong_arguments(source, target, tmp_path):
     with pytest.raises(InvalidArgumentError):
         llama2swift.convert(source, target, "Q4_0")
     with pytest.raises(Llama2Error):
-        llama2swift.quantize(source, target, overrides={"attn_q": "IQ4_NL"})
+        llama2swift.quantize(source, target, overrides={"attn_q": "IQ4_XS"})
     with pytest.raises(OSError if issubclass(Llama2Error, OSError) else Llama2Error):
         llama2swift.quantize(source, tmp_path / "no" / "such" / "folder.gguf")
     with pytest.raises(Llama2Error):
