@@ -117,25 +117,11 @@ public func llama2_eval(_ context: OpaquePointer?, _ tokens: UnsafePointer<Int32
 public func llama2_eval_batch(_ context: OpaquePointer?, _ entries: UnsafePointer<llama2_batch_entry>?, _ count: Int) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let entries = try elements(entries, count, "entries")
-        guard count <= context.inference.freePositions else {
-            throw Llama2Error(
-                .contextFull, "\(count) more tokens do not fit: \(context.inference.freePositions) positions are left")
+        try context.eval(count: entries.count) { (i) throws(Llama2Error) in
+            let entry = entries[i]
+            try checkFlags(entry.flags, UInt32(LLAMA2_BATCH_LOGITS), "llama2_batch_entry")
+            return BatchEntry(token: entry.token, sequence: entry.sequence, wantsLogits: entry.flags != 0)
         }
-        let known = UInt32(LLAMA2_BATCH_LOGITS)
-        let result = withUnsafeTemporaryAllocation(of: BatchEntry.self, capacity: count) {
-            batch -> Result<Void, Llama2Error> in
-            do throws(Llama2Error) {
-                for (i, entry) in entries.enumerated() {
-                    try checkFlags(entry.flags, known, "llama2_batch_entry")
-                    batch.initializeElement(
-                        at: i, to: BatchEntry(token: entry.token, sequence: entry.sequence, wantsLogits: entry.flags != 0))
-                }
-                return .success(try context.eval(UnsafeBufferPointer(batch)))
-            } catch {
-                return .failure(error)
-            }
-        }
-        try result.get()
     }
 }
 

@@ -41,34 +41,30 @@ public final class Context {
         timings = Timings()
     }
 
-    public func eval(_ entries: UnsafeBufferPointer<BatchEntry>) throws(Llama2Error) {
+    /// Appends the `count` tokens that `entry` tells, index by index. All or nothing.
+    public func eval(count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
+        // before anything is read: a count that is far too large must not be followed
+        guard count <= inference.freePositions else {
+            let all = inference.configuration.contextLength
+            throw Llama2Error(
+                .contextFull, "\(count) more tokens do not fit: \(all - inference.freePositions) of \(all) positions are in use")
+        }
+        for i in 0..<max(count, 0) { inference.entries.pointer[i] = try entry(i) }
         let start = monotonicNanoseconds()
-        try inference.eval(entries)
+        try inference.eval(UnsafeBufferPointer(start: inference.entries.pointer, count: max(count, 0)))
         let elapsed = monotonicNanoseconds() - start
-        if entries.count == 1 {
+        if count == 1 {
             timings.decodeTokens += 1
             timings.decodeNanoseconds += elapsed
         } else {
-            timings.prefillTokens += entries.count
+            timings.prefillTokens += count
             timings.prefillNanoseconds += elapsed
         }
     }
 
     /// Appends to sequence 0; logits of the last token.
     public func eval(tokens: UnsafeBufferPointer<Int32>) throws(Llama2Error) {
-        guard tokens.count <= inference.configuration.contextLength else {
-            throw Llama2Error(
-                .contextFull, "\(tokens.count) tokens; this context has \(inference.configuration.contextLength) positions")
-        }
-        // On the stack for a token, so that a step of decoding allocates nothing.
-        let result = withUnsafeTemporaryAllocation(of: BatchEntry.self, capacity: tokens.count) {
-            entries -> Result<Void, Llama2Error> in
-            for (i, token) in tokens.enumerated() {
-                entries.initializeElement(at: i, to: BatchEntry(token: token, wantsLogits: i == tokens.count - 1))
-            }
-            do throws(Llama2Error) { return .success(try eval(UnsafeBufferPointer(entries))) } catch { return .failure(error) }
-        }
-        try result.get()
+        try eval(count: tokens.count) { BatchEntry(token: tokens[$0], wantsLogits: $0 == tokens.count - 1) }
     }
 
     /// The last row of logits.

@@ -24,11 +24,7 @@ extension Context {
         }
         for index in 0..<windows {
             reset()
-            let entries = tokens[(index * length)..<((index + 1) * length)].map { BatchEntry(token: $0) }
-            let result = entries.withUnsafeBufferPointer { entries -> Result<Void, Llama2Error> in
-                do throws(Llama2Error) { return .success(try eval(entries)) } catch { return .failure(error) }
-            }
-            try result.get()
+            try eval(count: length) { BatchEntry(token: tokens[index * length + $0]) }
             if report(Double(index + 1) / Double(windows)) {
                 throw Llama2Error(.cancelled, "cancelled after \(index + 1) of \(windows) windows; \(path) is as it was")
             }

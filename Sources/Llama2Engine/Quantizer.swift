@@ -88,7 +88,7 @@ public struct Quantizer {
         let rows = source.rows, columns = source.columns, rowBytes = target.size / rows
         let rowsAtOnce = max(1, min(rows, Quantizer.pieceBytes / max(rowBytes, columns)))
         let out = try AlignedBuffer<UInt8>(count: try checkedMultiply(rowsAtOnce, rowBytes, "rows of \(source.name)"), of: "quantized rows")
-        let scratchBytes = 8192
+        let scratchBytes = max(8192, Kernels.dequantizeScratchBytes)
         let floats = try AlignedBuffer<Float>(
             count: try checkedMultiply(pool.threads, columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")
         // an owned copy: plain memory is all that the threads see
@@ -154,7 +154,7 @@ private struct RowWork {
             let inHead = row % (2 &* half)
             row = row &- inHead &+ (inHead & 1) &* half &+ inHead / 2
         }
-        kernels.dequantize(source, data + row &* sourceRowBytes, columns, x)
+        kernels.dequantize(source, data + row &* sourceRowBytes, columns, x, scratch: x + columns)
         if !target.isFloat {
             for i in 0..<columns where !x[i].isFinite { return false }
         }

@@ -106,13 +106,10 @@ extension Context {
         var start = 0
         while start < end {
             let stop = start < wanted.lowerBound ? wanted.lowerBound : min(end, start + Context.rowsAtOnce)
-            let entries = (start..<stop).map {
-                BatchEntry(token: $0 == 0 ? first ?? tokens[0] : tokens[$0], wantsLogits: wanted.contains($0))
+            try eval(count: stop - start) {
+                let i = start + $0
+                return BatchEntry(token: i == 0 ? first ?? tokens[0] : tokens[i], wantsLogits: wanted.contains(i))
             }
-            let result = entries.withUnsafeBufferPointer { entries -> Result<Void, Llama2Error> in
-                do throws(Llama2Error) { return .success(try eval(entries)) } catch { return .failure(error) }
-            }
-            try result.get()
             for position in max(start, wanted.lowerBound)..<max(stop, wanted.lowerBound) {
                 if let logits = inference.logits(position - max(start, wanted.lowerBound)) { body(position, logits) }
             }

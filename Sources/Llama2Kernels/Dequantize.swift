@@ -2,9 +2,10 @@ public import Llama2Core
 
 extension Kernels {
     /// One row of `count` weights as floats: what the format's definition says, in its own order
-    /// of operations. count is a whole number of blocks.
+    /// of operations. count is a whole number of blocks; scratch: `dequantizeScratchBytes`, on a cache line.
     public func dequantize(
-        _ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>
+        _ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>,
+        scratch: UnsafeMutableRawPointer
     ) {
         func half(_ offset: Int) -> Float { halfToFloat(row.loadUnaligned(fromByteOffset: offset, as: UInt16.self)) }
         switch type {
@@ -17,23 +18,23 @@ extension Kernels {
                 let bits = row.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
                 out[i] = Float(bitPattern: UInt32(bits) << 16)
             }
-        default: dequantizeBlocks(type, row, count, out)
+        default: dequantizeBlocks(type, row, count, out, scratch)
         }
     }
 
+    public static var dequantizeScratchBytes: Int { 8 &* laneBlockBytes }
+
     /// By way of a lane block with one row, where the scales of superblocks are multiplied out already.
     private func dequantizeBlocks(
-        _ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>
+        _ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>,
+        _ lanes: UnsafeMutableRawPointer
     ) {
         let form = laneForm(type.rawValue)
-        withUnsafeTemporaryAllocation(byteCount: 8 &* laneBlockBytes, alignment: 64) { lanes in
-            guard let base = lanes.baseAddress else { return }
-            for first in stride(from: 0, to: count / 32, by: 8) {
-                let blocks = Swift.min(8, count / 32 &- first)
-                unpack(type.rawValue, row, 0, 1, first, blocks, row, base)
-                for b in 0..<blocks {
-                    Kernels.dequantize(form, base + b &* laneBlockBytes, out + 32 &* (first &+ b))
-                }
+        for first in stride(from: 0, to: count / 32, by: 8) {
+            let blocks = Swift.min(8, count / 32 &- first)
+            unpack(type.rawValue, row, 0, 1, first, blocks, row, lanes)
+            for b in 0..<blocks {
+                Kernels.dequantize(form, lanes + b &* laneBlockBytes, out + 32 &* (first &+ b))
             }
         }
     }

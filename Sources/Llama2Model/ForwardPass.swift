@@ -122,7 +122,8 @@ struct ForwardPass {
         var t = thread
         while t < tokens {
             let state = states[t], e = shape.embeddingLength
-            kernels.dequantize(embedding.type, embedding.data + state.token &* embedding.rowBytes, e, x + t &* e)
+            kernels.dequantize(
+                embedding.type, embedding.data + state.token &* embedding.rowBytes, e, x + t &* e, scratch: scratch(thread))
             Kernels.ropeTable(
                 position: state.position, pairs: shape.ropeDimension / 2, frequencies: frequencies,
                 rope + t &* shape.ropeDimension)
@@ -206,7 +207,8 @@ struct ForwardPass {
         let rowsAtOnce = (batchSize &+ 1) / 2
         var first = 0
         while first < rows {
-            let count = min(rowsAtOnce, rows &- first), input = activations(normed, parts &* count)
+            // constants: a variable that the closure below took would be boxed on the heap
+            let count = min(rowsAtOnce, rows &- first), input = activations(normed, parts &* count), firstRow = first
             for t in 0..<tokens {
                 let row = states[t].row &- first
                 guard row >= 0, row < count, row % threads == thread else { continue }
@@ -226,7 +228,7 @@ struct ForwardPass {
                         next: output.panel(p &+ 1 < share.upperBound ? p &+ 1 : following), scratch: scratch(thread))
                     let width = min(16, shape.vocabularySize &- 16 &* p)
                     for row in 0..<count {
-                        let target = logits + ((first &+ row) &* shape.vocabularySize &+ 16 &* p)
+                        let target = logits + ((firstRow &+ row) &* shape.vocabularySize &+ 16 &* p)
                         target.update(from: panel + 16 &* parts &* row, count: width)
                         if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
                     }

@@ -17,6 +17,8 @@ public final class Inference {
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
+    /// What the eval under way appends, (contextLength): room for the caller, so that an eval allocates nothing.
+    public let entries: AlignedBuffer<BatchEntry>
     private let lengthsBefore: AlignedBuffer<Int>
     private let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
@@ -38,8 +40,10 @@ public final class Inference {
         try c.check()
         let cache = try KVCache.Layout(h, c)
         let work = try WorkMemory.Layout(h, c, cache)
-        return Memory(cache: cache.bytes, work: work.bytes, logits: 2 * 4 * h.vocabularySize)
+        return Memory(cache: cache.bytes, work: work.bytes + entriesBytes(c), logits: 2 * 4 * h.vocabularySize)
     }
+
+    private static func entriesBytes(_ c: ContextConfiguration) -> Int { c.contextLength * MemoryLayout<BatchEntry>.stride }
 
     public init(weights: Weights, configuration c: ContextConfiguration) throws(Llama2Error) {
         try c.check()
@@ -56,6 +60,7 @@ public final class Inference {
         for (i, layer) in weights.layers.enumerated() { layers.pointer[i] = layer }
         frequencies = try AlignedBuffer(count: weights.ropeFrequencies.count, of: "frequencies")
         for (i, f) in weights.ropeFrequencies.enumerated() { frequencies.pointer[i] = f }
+        entries = try AlignedBuffer(count: c.contextLength, of: "batch entries")
         lengthsBefore = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         pool = try ThreadPool(threads: c.threads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
@@ -74,7 +79,7 @@ public final class Inference {
         pass.deallocate()
     }
 
-    public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + 4 * (front.count + back.count) }
+    public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
 
     public func length(_ sequence: Int) throws(Llama2Error) -> Int {
         try checkSequence(sequence)

@@ -4,6 +4,15 @@ import Llama2Core
 import Llama2Formats
 @testable import Llama2Kernels
 
+extension Kernels {
+    /// With scratch of its own.
+    func dequantize(_ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
+        withUnsafeTemporaryAllocation(byteCount: Kernels.dequantizeScratchBytes, alignment: 64) {
+            dequantize(type, row, count, out, scratch: $0.baseAddress!)
+        }
+    }
+}
+
 /// Small deterministic generator for test data (splitmix64).
 struct TestRandom {
     var state: UInt64

@@ -276,6 +276,8 @@ def test_files_that_are_no_models_are_refused(tmp_path):
     with pytest.raises(InputOutputError, match="No such file"):
         llama2swift.Model(tmp_path / "absent.gguf")
     with pytest.raises(InputOutputError, match="regular"):
+        llama2swift.Model("/dev/null")
+    with pytest.raises(FormatError, match="config.json"):
         llama2swift.Model(tmp_path)
     for name, content in (("empty", b""), ("text", b"hello " * 100), ("zip", b"PK\x03\x04" + bytes(100))):
         (tmp_path / name).write_bytes(content)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 
 import formats as F
 import numpy as np
@@ -46,8 +47,6 @@ WRITERS = {
 
 def gguf_v1(path, w):
     """The first version has 32-bit counts and lengths."""
-    import struct
-
     text = lambda s: struct.pack("<I", len(s)) + s.encode()  # noqa: E731
     keys = shape_metadata(**F.SHAPE)
     head = struct.pack("<4sIII", b"GGUF", 1, len(w), len(keys))
@@ -66,6 +65,35 @@ def test_same_bits_in_every_format(world, name):
     folder, w, expected = world
     path = WRITERS[name](folder, w)
     assert np.array_equal(logits(path), expected), name
+
+
+def test_zip64_and_other_roots(world, tmp_path):
+    """Sizes in the zip64 field, a comment after the end, and the folder name that torch gives by default."""
+    import io
+    import zipfile
+
+    folder, w, expected = world
+    F.write_meta(tmp_path / "m", w)
+    source, out = zipfile.ZipFile(tmp_path / "m" / "consolidated.00.pth"), io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in source.namelist():
+            with archive.open(name.replace("consolidated", "archive"), "w", force_zip64=True) as entry:
+                entry.write(source.read(name))
+        archive.comment = b"a comment"
+    raw = bytearray(out.getvalue())
+    at = raw.index(b"PK\1\2")
+    while at >= 0:  # the directory too says that sizes and offset are in the zip64 field
+        size, name, extra, comment, header = *struct.unpack_from("<I", raw, at + 24), *struct.unpack_from("<HHH", raw, at + 28), *struct.unpack_from("<I", raw, at + 42)
+        field = struct.pack("<HHQQQ", 1, 24, size, size, header)
+        struct.pack_into("<II", raw, at + 20, 0xFFFFFFFF, 0xFFFFFFFF)
+        struct.pack_into("<H", raw, at + 30, extra + len(field))
+        struct.pack_into("<I", raw, at + 42, 0xFFFFFFFF)
+        raw[at + 46 + name : at + 46 + name] = field
+        end = raw.index(b"PK\5\6")
+        struct.pack_into("<I", raw, end + 12, struct.unpack_from("<I", raw, end + 12)[0] + len(field))
+        at = raw.find(b"PK\1\2", at + 46)
+    (tmp_path / "m" / "consolidated.00.pth").write_bytes(raw)
+    assert np.array_equal(logits(tmp_path / "m"), expected)
 
 
 # llama2.c keeps neither the RoPE base nor a name; its base is 10000
