@@ -46,7 +46,13 @@ let package = Package(
                 "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
             ]),
         .target(
-            name: "Llama2CAPI", dependencies: ["Llama2Engine", "CLlama2Swift", "LinuxSystem"], exclude: ["exports.map"],
+            // every module that it imports: what is missing here is not built anew when that module changes
+            name: "Llama2CAPI",
+            dependencies: [
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Engine", "CLlama2Swift", "LinuxSystem",
+            ],
+            exclude: ["exports.map"],
             linkerSettings: [
                 .unsafeFlags([
                     "-static-stdlib", "-use-ld=lld",

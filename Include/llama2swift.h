@@ -365,7 +365,7 @@ int32_t llama2_preflight(const char *path, const llama2_model_options *model_opt
 /* A KV cache, logits and threads on `model`, which it keeps alive.
    *context: receives a handle, to be freed by the caller; NULL on failure.
    Returns OK, INVALID_ARGUMENT (a value beyond its limit, unknown flag), UNSUPPORTED (kernels that
-   this machine does not have), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
+   this machine does not have; more positions than a model whose RoPE scaling is "dynamic" was trained on), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
 int32_t llama2_context_create(llama2_model *model, const llama2_context_options *options,
                               llama2_context **context, char *error, size_t error_capacity);
 

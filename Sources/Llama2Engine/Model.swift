@@ -68,6 +68,7 @@ public final class Model: Sendable {
         d.bos = try id("bos")
         d.eos = try id("eos")
         d.eot = try id("eot")
+        d.eom = try id("eom")
         d.unk = try id("unknown")
         d.addBOS = try m.bool(prefix + "add_bos_token")
         d.addSpacePrefix = try m.bool(prefix + "add_space_prefix")

@@ -35,6 +35,8 @@ public struct Quantizer {
         }
         var metadata = file.metadata
         for key in ["split.no", "split.count", "split.tensors.count"] { metadata.remove(key) }
+        // GGUF has no such kind; within the trained length it is no scaling
+        if weights.hyperparameters.endsAtTrainedLength { metadata.remove("llama.rope.scaling.type") }
         metadata.set("general.file_type", fileType.rawValue)
         metadata.set("general.quantization_version", 2)
         let writer = try GGUFWriter(path: output, metadata: metadata, tensors: jobs.map(\.target))

@@ -71,7 +71,7 @@ struct HuggingFaceFolder {
         var names: Set<String> = []
         for (key, value) in map.members {
             guard let name = value.text, !name.isEmpty, !name.contains("/"), !name.utf8.contains(0), name != ".." else {
-                throw Llama2Error(.corrupt, "\(folder)/model.safetensors.index.json: weight_map[\"\(key.prefix(100))\"] is no file name")
+                throw Llama2Error(.corrupt, "\(folder)/model.safetensors.index.json: weight_map[\"\(String(decoding: key.prefix(100), as: UTF8.self))\"] is no file name")
             }
             names.insert(name)
         }
@@ -159,8 +159,8 @@ struct HuggingFaceFolder {
         case nil, "default", "none":
             break
         case "dynamic":
-            // stretches only beyond the trained length, which is where our contexts end by default
-            break
+            // its frequencies change only beyond the trained length, where a context of this model may not go
+            set("llama.rope.scaling.type", "dynamic")
         case "linear":
             set("llama.rope.scaling.type", "linear")
             set("llama.rope.scaling.factor", try number("factor", in: rope, default: 1))

@@ -68,8 +68,13 @@ struct HuggingFaceTokenizer {
         put("bos_token_id", id("bos") ?? bos, &metadata)
         put("eos_token_id", end, &metadata)
         put("unknown_token_id", id("unk") ?? unknown, &metadata)
-        // a second end token, as chat models have
-        put("eot_token_id", (ids(generation["eos_token_id"]) + ids(config["eos_token_id"])).first { $0 != end }, &metadata)
+        // a second and a third end token, as chat models have; GGUF knows no more
+        var ends: [Int] = []
+        for other in ids(generation["eos_token_id"]) + ids(config["eos_token_id"]) where other != end && !ends.contains(other) {
+            ends.append(other)
+        }
+        put("eot_token_id", ends.first, &metadata)
+        put("eom_token_id", ends.dropFirst().first, &metadata)
         if let adds = settings["add_bos_token"]?.bool ?? whole.flatMap({ addsBOS($0["post_processor"]) }) {
             _ = metadata.insert("tokenizer.ggml.add_bos_token", .bool(adds))
         }
@@ -99,7 +104,7 @@ struct HuggingFaceTokenizer {
     /// `vocab` and `merges`, which are "left right" or ["left", "right"]. scored: a token's score is the order of its merge.
     private mutating func readBPE(_ model: JSON, scored: Bool) throws(Llama2Error) {
         guard let vocabulary = model["vocab"]?.object?.members, !vocabulary.isEmpty else { throw failure("no vocabulary") }
-        try place(vocabulary.map { (Array($0.key.utf8), $0.value.integer) }, type: 1)
+        try place(vocabulary.map { ($0.key, $0.value.integer) }, type: 1)
         guard let list = model["merges"]?.array else { throw failure("no merges") }
         var rank: [[UInt8]: Int] = [:]
         for (index, merge) in list.enumerated() {

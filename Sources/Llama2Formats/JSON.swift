@@ -27,16 +27,17 @@ enum JSON {
     subscript(_ key: String) -> JSON? { object?[key] }
 }
 
-/// Members in the file's order, each key once.
+/// Members in the file's order, each key once. Keys are bytes: Swift takes Strings that are canonically equivalent for
+/// equal, and vocabularies hold both forms of a character.
 final class JSONObject {
-    private var keys: [String] = []
+    private var keys: [[UInt8]] = []  // UTF-8
     private var values: [JSON] = []
-    private var index: [String: Int] = [:]
+    private var index: [[UInt8]: Int] = [:]
 
-    var members: [(key: String, value: JSON)] { Array(zip(keys, values)) }
-    subscript(_ key: String) -> JSON? { index[key].map { values[$0] } }
+    var members: [(key: [UInt8], value: JSON)] { Array(zip(keys, values)) }
+    subscript(_ key: String) -> JSON? { index[Array(key.utf8)].map { values[$0] } }
 
-    fileprivate func insert(_ key: String, _ value: JSON) -> Bool {
+    fileprivate func insert(_ key: [UInt8], _ value: JSON) -> Bool {
         guard index.updateValue(keys.count, forKey: key) == nil else { return false }
         keys.append(key)
         values.append(value)
@@ -107,14 +108,14 @@ private struct JSONParser {
         while true {
             skipSpace()
             guard next == UInt8(ascii: "\"") else { throw failure("expected a key") }
-            let start = at, key = String(decoding: try string(), as: UTF8.self)
+            let start = at, key = try string()
             skipSpace()
             guard next == UInt8(ascii: ":") else { throw failure("expected a colon") }
             at += 1
             let value = try value(depth: depth + 1)
             guard object.insert(key, value) else {
                 at = start
-                throw failure("the key \"\(key.prefix(100))\" appears twice, again")
+                throw failure("the key \"\(String(decoding: key.prefix(100), as: UTF8.self))\" appears twice, again")
             }
             skipSpace()
             if next == UInt8(ascii: ",") {

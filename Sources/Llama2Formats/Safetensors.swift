@@ -34,7 +34,9 @@ enum Safetensors {
         }
         let data = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
         var ranges: [(begin: Int, end: Int, name: String)] = [], tensors: [TensorInfo] = []
-        for (name, value) in members where name != "__metadata__" {
+        for (key, value) in members {
+            let name = String(decoding: key, as: UTF8.self)
+            if name == "__metadata__" { continue }
             let tensor = try tensor(name, value, data, path)
             ranges.append((tensor.begin, tensor.begin + tensor.info.data.count, name))
             tensors.append(tensor.info)

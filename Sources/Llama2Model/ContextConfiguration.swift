@@ -17,7 +17,7 @@ public struct ContextConfiguration: Sendable {
     public init(contextLength: Int) { self.contextLength = contextLength }
 
     /// The limits keep every later product far inside 63 bits.
-    func check() throws(Llama2Error) {
+    func check(_ h: Hyperparameters) throws(Llama2Error) {
         func limit(_ value: Int, _ range: ClosedRange<Int>, _ name: String) throws(Llama2Error) {
             guard range.contains(value) else {
                 throw Llama2Error(
@@ -28,6 +28,11 @@ public struct ContextConfiguration: Sendable {
         try limit(maxSequences, 1...1024, "number of sequences")
         try limit(batchSize, 1...4096, "batch size")
         try limit(threads, 1...1024, "number of threads")
+        guard !h.endsAtTrainedLength || contextLength <= h.contextLength else {
+            throw Llama2Error(
+                .unsupported,
+                "context length is \(contextLength); this model's RoPE scaling is \"dynamic\", which beyond the \(h.contextLength) positions it was trained on is not supported")
+        }
     }
 }
 

@@ -21,6 +21,9 @@ public struct Hyperparameters: Sendable, Equatable {
     public var ropeBase: Double
     /// Positions are divided by this (linear scaling).
     public var ropeScale: Double
+    /// Beyond the trained length the frequencies would depend on how long the text is ("dynamic" scaling), so that
+    /// contexts end there.
+    public var endsAtTrainedLength = false
 
     public init(
         vocabularySize: Int, embeddingLength: Int, layerCount: Int, headCount: Int, headCountKV: Int,
@@ -106,9 +109,12 @@ public struct Hyperparameters: Sendable, Equatable {
         }
         switch try metadata.string("llama.rope.scaling.type") {
         case nil, "none": ropeScale = try metadata.float("llama.rope.scale_linear") ?? 1
+        case "dynamic":
+            ropeScale = 1
+            endsAtTrainedLength = true
         case "linear": ropeScale = try metadata.float("llama.rope.scaling.factor") ?? 1
         case let other?:
-            throw Llama2Error(.unsupported, "llama.rope.scaling.type is \"\(other)\"; none and linear are supported")
+            throw Llama2Error(.unsupported, "llama.rope.scaling.type is \"\(other)\"; none, linear and dynamic are supported")
         }
         if ropeScale == 0 { ropeScale = 1 }
         guard ropeScale >= 1e-3, ropeScale <= 1e6 else {

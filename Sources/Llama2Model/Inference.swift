@@ -37,7 +37,7 @@ public final class Inference {
 
     /// What `init` would allocate, without doing so.
     public static func memory(_ h: Hyperparameters, _ c: ContextConfiguration) throws(Llama2Error) -> Memory {
-        try c.check()
+        try c.check(h)
         let cache = try KVCache.Layout(h, c)
         let work = try WorkMemory.Layout(h, c, cache)
         return Memory(cache: cache.bytes, work: work.bytes + entriesBytes(c), logits: 2 * 4 * h.vocabularySize)
@@ -46,8 +46,8 @@ public final class Inference {
     private static func entriesBytes(_ c: ContextConfiguration) -> Int { c.contextLength * MemoryLayout<BatchEntry>.stride }
 
     public init(weights: Weights, configuration c: ContextConfiguration) throws(Llama2Error) {
-        try c.check()
         let h = weights.hyperparameters
+        try c.check(h)
         let kernels = try Kernels.table(c.isa)
         self.weights = weights
         configuration = c

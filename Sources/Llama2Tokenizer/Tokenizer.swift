@@ -9,7 +9,7 @@ public final class Tokenizer: Sendable {
 
     /// The number of tokens; ids are 0 to `count - 1`.
     public let count: Int
-    public let bos: Int32?, eos: Int32?, eot: Int32?, unknown: Int32?
+    public let bos: Int32?, eos: Int32?, eot: Int32?, eom: Int32?, unknown: Int32?
     /// Whether the model expects BOS before a text.
     public let addsBOS: Bool
     public let chatTemplate: String?
@@ -47,6 +47,7 @@ public final class Tokenizer: Sendable {
         bos = try Self.checkedID(d.bos ?? (usual && count > 1 ? 1 : nil), "BOS", count)
         eos = try Self.checkedID(d.eos ?? (usual && count > 2 ? 2 : nil), "EOS", count)
         eot = try Self.checkedID(d.eot, "end-of-turn", count)
+        eom = try Self.checkedID(d.eom, "end-of-message", count)
         unknown = try Self.checkedID(d.unk ?? (usual ? 0 : nil), "unknown", count)
 
         // 3. The rules.
@@ -94,9 +95,9 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    /// Whether generation ends with `token`: EOS, end of turn, or a control token of such a name.
+    /// Whether generation ends with `token`: EOS, end of turn or message, or a control token of such a name.
     public func isEndOfGeneration(_ token: Int32) -> Bool {
-        if token == eos || token == eot { return true }
+        if token == eos || token == eot || token == eom { return true }
         guard token >= 0, Int(token) < count, types[Int(token)] == .control else { return false }
         return Self.endNames.contains(Array(pieces[pieceOffsets[Int(token)]..<pieceOffsets[Int(token) + 1]]))
     }

@@ -10,7 +10,7 @@ public struct TokenizerDescription {
     public var types: [Int32] = []
     /// `left right`, best first.
     public var merges: [[UInt8]] = []
-    public var bos: Int?, eos: Int?, eot: Int?, unk: Int?
+    public var bos: Int?, eos: Int?, eot: Int?, eom: Int?, unk: Int?
     public var addBOS: Bool?, addSpacePrefix: Bool?
     public var chatTemplate: String?
 

@@ -253,3 +253,29 @@ def sentencepiece_model(pieces, trainer=b"", normalizer=b"") -> bytes:
     """pieces: (text, score, type)."""
     body = b"".join(field(1, field(1, t) + field(2, float(s)) + field(3, k)) for t, s, k in pieces)
     return body + field(2, field(3, 2) + trainer) + field(3, normalizer)
+
+
+def sentencepiece_pieces(raw: bytes) -> list[tuple[str, float, int]]:
+    """The pieces of such a file: (text, score, type)."""
+
+    def varint(data, at):
+        value = shift = 0
+        while True:
+            byte = data[at]
+            value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+            if byte < 128:
+                return value, at
+
+    def fields(data):
+        at = 0
+        while at < len(data):
+            key, at = varint(data, at)
+            if key & 7 == 0:
+                value, at = varint(data, at)
+            else:
+                size, at = varint(data, at) if key & 7 == 2 else ({1: 8, 5: 4}[key & 7], at)
+                value, at = data[at : at + size], at + size
+            yield key >> 3, value
+
+    pieces = [dict(fields(value)) for number, value in fields(raw) if number == 1]
+    return [(p[1].decode(), struct.unpack("<f", p[2])[0], p.get(3, 1)) for p in pieces]

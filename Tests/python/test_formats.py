@@ -11,6 +11,7 @@ from conftest import shared
 from tiny_gguf import shape_metadata, write_gguf
 
 import llama2swift
+from llama2swift.errors import UnsupportedError
 
 TOKENS = np.random.default_rng(5).integers(0, 96, 70)
 
@@ -150,6 +151,21 @@ def test_linear_rope_scaling(tmp_path):
     )
 
 
+def test_dynamic_rope_scaling_is_none_within_the_trained_length_and_refused_beyond(tmp_path):
+    w = F.weights()
+    plain, scaling = F.write_hugging_face(tmp_path / "plain", w), {"rope_type": "dynamic", "factor": 2.0}
+    folder = F.write_hugging_face(tmp_path / "dynamic", w, rope_scaling=scaling)
+    assert np.array_equal(logits(folder), logits(plain))
+    model = llama2swift.Model(folder)
+    model.context(length=256).close()
+    with pytest.raises(UnsupportedError, match="257.*dynamic.*256"):
+        model.context(length=257)
+    with pytest.raises(UnsupportedError, match="dynamic"):
+        llama2swift.preflight(folder, 257)
+    llama2swift.convert(folder, tmp_path / "m.gguf", "F32")
+    assert np.array_equal(logits(tmp_path / "m.gguf"), logits(plain))
+
+
 def test_llama3_rope_scaling_is_its_published_formula(tmp_path):
     shape = F.SHAPE | {"base": 500000.0}
     w, d = F.weights(shape), shape["dim"] // shape["heads"]
@@ -229,6 +245,49 @@ def test_byte_level_vocabulary_of_a_folder(tmp_path, smollm2, smollm2_path):
     assert [model.tokenize(r["text"]) for r in rows] == [r["ids"] for r in rows]
     talk = [{"role": "user", "content": "Hi"}]
     assert model.chat_tokens(talk) == smollm2.chat_tokens(talk)
+
+
+def byte_fallback_json(path) -> dict:
+    """tokenizer.json as transformers makes it from a SentencePiece vocabulary: a merge for every way to cut a piece in
+    two pieces, in the order of the scores."""
+    pieces = F.sentencepiece_pieces(path.read_bytes())
+    ids = {text: i for i, (text, _, _) in enumerate(pieces)}
+    merges = sorted(
+        (-score, ids[text], ids[text[:cut]], f"{text[:cut]} {text[cut:]}")
+        for text, score, kind in pieces if kind == 1
+        for cut in range(1, len(text)) if text[:cut] in ids and text[cut:] in ids
+    )  # fmt: skip
+    return {
+        "added_tokens": [{"id": i, "content": text, "special": True} for i, (text, _, kind) in enumerate(pieces) if kind in (2, 3)],
+        "model": {"type": "BPE", "byte_fallback": True, "unk_token": "<unk>", "vocab": ids, "merges": [pair for *_, pair in merges]},
+        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]},
+    }  # fmt: skip
+
+
+def test_byte_fallback_vocabulary_of_a_folder(tmp_path):
+    """tokenizer.json alone, made from Llama 2's tokenizer.model: the tokens are SentencePiece's own."""
+    source = shared("llama2-tokenizer.model")
+    rows = [json.loads(line) for line in __import__("gzip").open(shared("llama2-tokens.jsonl.gz"))]
+    shape = dict(vocabulary=32000, dim=32, layers=1, heads=2, heads_kv=1, hidden=32)
+    folder = F.write_hugging_face(tmp_path / "hf", F.weights(shape), shape)
+    (folder / "tokenizer.json").write_text(json.dumps(byte_fallback_json(source)))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}))
+    model = llama2swift.Model(folder)
+    assert (model.special_tokens.bos, model.special_tokens.eos, model.special_tokens.adds_bos) == (1, 2, True)
+    assert [model.tokenize(r["text"]) for r in rows] == [r["ids"] for r in rows]
+    assert [model.detokenize(r["ids"]) for r in rows[:50]] == [r["text"].replace("\u2581", " ") for r in rows[:50]]
+
+
+def test_every_end_token_of_generation_config_ends_the_text(tmp_path):
+    shape = dict(vocabulary=49152, dim=32, layers=1, heads=2, heads_kv=1, hidden=32)
+    folder = F.write_hugging_face(tmp_path / "hf", F.weights(shape), shape, eos_token_id=2)
+    (folder / "tokenizer.json").write_text(json.dumps({
+        "added_tokens": [{"id": i, "content": t, "special": True} for i, t in enumerate(["<|end|>", "<|stop|>", "<|turn|>", "<|other|>"])],
+        "model": {"type": "BPE", "vocab": {"a": 4, "b": 5}, "merges": []},
+    }))  # fmt: skip
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [0, 1, 2]}))
+    model = llama2swift.Model(folder)
+    assert [model.is_end(t) for t in range(6)] == [True, True, True, False, False, False]
 
 
 def test_conversion_of_a_folder_is_complete(tmp_path, smollm2, smollm2_path):

@@ -326,7 +326,8 @@ def test_command_line(tmp_path, stories_path):
     assert done.returncode == 0 and "F16" in done.stdout, done.stderr
     done = call("perplexity", tmp_path / "q.gguf", text, "-c", 256)
     assert done.returncode == 0 and done.stdout.startswith("perplexity "), done.stderr
-    assert call("info", tmp_path / "q.gguf").returncode == 0
+    told = call("info", tmp_path / "q.gguf").stdout
+    assert "SentencePiece BPE" in told and "'</s>'" in told and "llama2" in told and "kv_bytes" in told and "Q8_0" in told
     done = call("importance", stories_path, text, tmp_path / "i.gguf", "-c", 128)
     assert done.returncode == 0 and (tmp_path / "i.gguf").exists(), done.stderr
     done = call("quantize", stories_path, tmp_path / "x.gguf", "Q7")

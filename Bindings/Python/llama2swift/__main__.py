@@ -86,7 +86,13 @@ def info(a: argparse.Namespace) -> None:
     print(model.description)
     for name, value in vars(model.hyperparameters).items():
         print(f"  {name:22} {value}")
-    print(f"  {'chat_format':22} {model.chat_format or 'none that is known'}")
+    tokenizer = {"llama": "SentencePiece BPE", "gpt2": "byte-level BPE"}.get(model.metadata.get("tokenizer.ggml.model", ""), "none")
+    print(f"tokenizer                {tokenizer}")
+    if tokenizer != "none":
+        for name, value in vars(model.special_tokens).items():
+            text = model.detokenize([value], special=True) if type(value) is int else ""
+            print(f"  {name:22} {'none' if value is None else value} {text!r}" if text else f"  {name:22} {'none' if value is None else value}")
+        print(f"  {'chat_format':22} {model.chat_format or 'none that is known'}")
     memory = llama2swift.preflight(a.model, a.context, a.threads)
     print(f"memory for a context of {a.context or 'the default'} positions: {memory.total / 2**20:.1f} MiB")
     for name, value in vars(memory).items():
