@@ -13,7 +13,7 @@ public final class Inference {
     public let configuration: ContextConfiguration
     public let isa: Int32
     private let pool: ThreadPool
-    private let cache: KVCache
+    let cache: KVCache
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>

@@ -69,6 +69,9 @@ final class KVCache {
 
     func length(_ sequence: Int) -> Int { lengths.pointer[sequence] }
 
+    /// The pages that no sequence has, the next one to be taken last.
+    var unusedPages: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: free.pointer, count: freeCount) }
+
     /// Positions in use by all sequences.
     var used: Int {
         var sum = 0

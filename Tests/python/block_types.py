@@ -54,8 +54,9 @@ def random_blocks(kind: str, count: int, seed: int) -> bytes:
     return raw.tobytes()
 
 
-def typed_model(path, types, seed=0, *, metadata=None, **shape):
-    """Writes a model whose matrices take `types` in turns; a row that is no whole number of blocks is F32. Norms are 0.75 to 1.25."""
+def typed_model(path, types, seed=0, *, metadata=None, poison=None, **shape):
+    """Writes a model whose matrices take `types` in turns; a row that is no whole number of blocks is F32. Norms are 0.75 to 1.25.
+    poison: a token whose embedding is not a number anywhere; its type has scales."""
     m, number, tensors = shape_metadata(**shape) | (metadata or {}), 0, {}
     for name, size in tensor_shapes(m, shape["vocabulary"]).items():
         own = seed * 0x100000000 + zlib.crc32(name.encode())
@@ -67,6 +68,12 @@ def typed_model(path, types, seed=0, *, metadata=None, **shape):
         number += 1
         if size[1] % TYPES[kind][1]:
             kind = "F32"
-        tensors[name + ".weight"] = (TYPES[kind][0], size[::-1], random_blocks(kind, size[0] * size[1], own))
+        data = random_blocks(kind, size[0] * size[1], own)
+        if name == "token_embd" and poison is not None:
+            rows = np.frombuffer(data, np.uint8).reshape(size[0], -1, TYPES[kind][2]).copy()
+            for at in TYPES[kind][3]:
+                rows[poison, :, at], rows[poison, :, at + 1] = 0x00, 0x7E
+            data = rows.tobytes()
+        tensors[name + ".weight"] = (TYPES[kind][0], size[::-1], data)
     write_gguf(path, m, tensors)
     return path

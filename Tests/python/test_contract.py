@@ -125,3 +125,32 @@ def test_two_contexts_at_once_do_not_matter(model):
 def test_copied_file_gives_the_same(stories_path):
     tokens = list(range(5, 60))
     assert logits_of(llama2swift.Model(stories_path, copy=True), tokens) == logits_of(llama2swift.Model(stories_path), tokens)
+
+
+@pytest.mark.parametrize("head_dim", [8, 24, 64])
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_numbers_that_are_none_stay_in_their_sequence(tmp_path, kernels, head_dim):
+    """A token whose embedding is NaN: beside it in the batch, before it in the same memory, after it in the same cache."""
+    shape = dict(vocabulary=71, dim=64, layers=3, heads=4, heads_kv=2, hidden=96, head_dim=head_dim)
+    poison, tokens = 70, list(range(1, 12))
+    for kinds in (["Q8_0", "F32", "F16"], ["Q4_0"]):
+        model = llama2swift.Model(typed_model(tmp_path / f"{kinds[0]}.gguf", kinds, poison=poison, **shape))
+        with model.context() as context:
+            context.eval(tokens)
+            expected = context.logits().tobytes()
+            context.eval([poison])
+            assert np.isnan(context.logits()).all()
+        for threads, batch_size in ((1, 0), (2, 0), (2, 5), (3, 0)):
+            with model.context(sequences=2, threads=threads, batch_size=batch_size, kernels=kernels) as context:
+                context.eval([poison] * 70)
+                context.reset()
+                context.eval_batch([(poison, 1, True)] * 3 + [(t, 0, True) for t in tokens])
+                assert context.logits()[-1].tobytes() == expected
+                context.reset()
+                context.eval_batch([(t, 0, i == len(tokens) - 1) for i, t in enumerate(tokens)] + [(poison, 1, True)])
+                assert context.logits()[0].tobytes() == expected
+                context.reset()
+                context.eval_batch([(poison, 1, True)] * 2)
+                for token in tokens:
+                    context.eval([token])
+                assert context.logits().tobytes() == expected
