@@ -541,11 +541,15 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
 
 /* Evaluates the prompt on sequence 0, then samples and evaluates until an end; `callback` (may be NULL)
    gets the text as it comes. Every sampled token but the end token is evaluated, so that a further call
-   goes on where this one ended.
-   Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long), INVALID_TOKEN,
-   NO_LOGITS (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no
-   vocabulary), NO_MEMORY, STRUCT_SIZE, BUSY. After CANCELLED the tokens evaluated so far stay in
-   sequence 0, with the logits of the last of them; pieces given out stay given out. Since 0.1. */
+   goes on where this one ended. The sampler is in use, too, until the call returns.
+   Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long; logits that are not
+   numbers, or all forbidden), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), NO_LOGITS
+   (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no vocabulary), NO_MEMORY,
+   STRUCT_SIZE, BUSY. After CANCELLED, and after logits that nothing can be sampled from, the tokens evaluated so far
+   stay in sequence 0, with the logits of the last of them; the sampler has chosen these and no others, so that
+   a further call chooses what this one would have; *result counts them. Pieces given out stay given out, the text of the
+   token whose evaluation was cancelled among them; what was held back for a stop string comes before the call
+   returns. After all other statuses nothing has changed. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
 
@@ -617,9 +621,9 @@ int32_t llama2_convert(const char *path, const char *output, const llama2_quanti
 
 /* Evaluates `tokens` (count) in windows of `window` tokens (0: the context's length) and writes to `output` how much each
    column of each matrix matters: the mean square of its input, as an importance matrix in llama.cpp's GGUF form.
-   The context is emptied, before and after. What does not fill a window is left out. `output` is written as by
-   llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one window), INVALID_TOKEN, IO,
-   CANCELLED, NO_MEMORY, BUSY. Since 0.2. */
+   The context is emptied, before and after; when the call was wrong it is as before. What does not fill a window is left
+   out. `output` is written as by llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one
+   window), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, BUSY. Since 0.2. */
 int32_t llama2_importance(llama2_context *context, const int32_t *tokens, size_t count, size_t window, const char *output,
                           llama2_progress_callback progress, void *user_data);
 
@@ -638,16 +642,17 @@ typedef int32_t (*llama2_perplexity_callback)(const llama2_perplexity_result *so
 /* How well the model predicts `tokens` (count), in windows of `window` tokens (0: the context's length) that do not
    overlap; in each only the second half is counted, and BOS replaces its first token where the model
    expects one: as llama.cpp's perplexity tool does. What does not fill a window is left out.
-   The context is emptied, before and after. Returns OK, OUT_OF_RANGE (a window of less than 4 or more than the
-   context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, STRUCT_SIZE, BUSY. Since 0.2. */
+   The context is emptied, before and after; when the call was wrong it is as before. Returns OK, OUT_OF_RANGE (a window of
+   less than 4 or more than the context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, STRUCT_SIZE, BUSY. Since 0.2. */
 int32_t llama2_perplexity(llama2_context *context, const int32_t *tokens, size_t count, size_t window,
                           llama2_perplexity_callback callback, void *user_data, llama2_perplexity_result *result);
 
 /* log_probabilities (continuation_count): the natural logarithm of the probability of each token of `continuation`
    after the prompt and those before it; is_best (continuation_count), may be NULL: 1 where it was the most
    probable token, else 0. The prompt has at least one token, BOS for instance.
-   The context is emptied, before and after. Returns OK, INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL,
-   CANCELLED, NO_MEMORY, BUSY; after a failure the arrays may be partly written. Since 0.2. */
+   The context is emptied, before and after; when the call was wrong or does not fit it is as before. Returns OK,
+   INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY; after CANCELLED and NO_MEMORY the
+   arrays may be partly written. Since 0.2. */
 int32_t llama2_score(llama2_context *context, const int32_t *prompt, size_t prompt_count, const int32_t *continuation,
                      size_t continuation_count, float *log_probabilities, uint8_t *is_best);
 

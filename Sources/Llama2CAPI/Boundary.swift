@@ -139,10 +139,15 @@ func options<T: BitwiseCopyable>(_ pointer: UnsafePointer<T>?, zero: T, _ name: 
     return raw.loadUnaligned(as: T.self)
 }
 
+/// Refuses what `fill` would refuse, and writes nothing.
+func checkFill<T: BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, _ name: StaticString) throws(Llama2Error) {
+    _ = try statedSize(UnsafeRawPointer(try required(pointer, name)), known: MemoryLayout<T>.size, name)
+}
+
 /// Writes `value` to `pointer`, whose struct_size stays.
 func fill<T: BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, with value: T, _ name: StaticString) throws(Llama2Error) {
+    try checkFill(pointer, name)
     let raw = UnsafeMutableRawPointer(try required(pointer, name))
-    _ = try statedSize(raw, known: MemoryLayout<T>.size, name)
     withUnsafeBytes(of: value) {
         (raw + 4).copyMemory(from: $0.baseAddress! + 4, byteCount: MemoryLayout<T>.size - 4)
     }

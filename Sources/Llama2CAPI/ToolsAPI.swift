@@ -92,7 +92,7 @@ public func llama2_perplexity(
     _ out: UnsafeMutablePointer<llama2_perplexity_result>?
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try fill(out, with: result(Perplexity()), "llama2_perplexity_result")
+        try checkFill(out, "llama2_perplexity_result")
         let length = window == 0 ? context.inference.configuration.contextLength : window
         let found = try context.perplexity(try elements(tokens, count, "tokens"), window: length) { soFar, windows in
             guard let callback else { return true }

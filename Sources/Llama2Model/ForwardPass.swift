@@ -383,11 +383,13 @@ struct ForwardPass {
                 keys[page] = UnsafeRawPointer(cached(state.pages[page], layer, 0, head / split))
                 values[page] = UnsafeRawPointer(cached(state.pages[page], layer, 1, head / split))
             }
-            // Padded to whole vectors; the padding of `query` is never written and stays zero.
+            // Padded to whole vectors with zeros, each time: logits were here before, and zero keys do not make zero of a NaN.
             let offset = block.first &* shape.queryLength &+ head &* size &* d
             for t in 0..<block.count {
                 for h in 0..<size {
-                    (query + (t &* size &+ h) &* stride).update(from: q + (offset &+ t &* shape.queryLength &+ h &* d), count: d)
+                    let row = query + (t &* size &+ h) &* stride
+                    row.update(from: q + (offset &+ t &* shape.queryLength &+ h &* d), count: d)
+                    (row + d).update(repeating: 0, count: stride &- d)
                 }
             }
             kernels.attention(

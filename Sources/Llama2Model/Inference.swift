@@ -13,13 +13,12 @@ public final class Inference {
     public let configuration: ContextConfiguration
     public let isa: Int32
     private let pool: ThreadPool
-    private let cache: KVCache
+    let cache: KVCache
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
     /// What the eval under way appends, (contextLength): room for the caller, so that an eval allocates nothing.
     public let entries: AlignedBuffer<BatchEntry>
-    private let lengthsBefore: AlignedBuffer<Int>
     private let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
 
@@ -61,7 +60,6 @@ public final class Inference {
         frequencies = try AlignedBuffer(count: weights.ropeFrequencies.count, of: "frequencies")
         for (i, f) in weights.ropeFrequencies.enumerated() { frequencies.pointer[i] = f }
         entries = try AlignedBuffer(count: c.contextLength, of: "batch entries")
-        lengthsBefore = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         pool = try ThreadPool(threads: c.threads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
         pass = .allocate(capacity: 1)
@@ -128,7 +126,7 @@ public final class Inference {
         if needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
 
         // 2. the passes
-        for s in 0..<configuration.maxSequences { lengthsBefore.pointer[s] = cache.length(s) }
+        cache.remember()
         var first = 0, row = 0
         while first < entries.count {
             let count = min(configuration.batchSize, entries.count - first)
@@ -145,7 +143,7 @@ public final class Inference {
                 pass.assumingMemoryBound(to: ForwardPass.self).pointee.run(thread, threads)
             }
             if cancelled.pointer.pointee {
-                for s in 0..<configuration.maxSequences { cache.truncate(s, to: lengthsBefore.pointer[s]) }
+                cache.goBack()
                 throw Llama2Error(.cancelled, "cancelled by the callback; the \(entries.count) tokens of this eval were not added")
             }
             importance?.tokens += count
