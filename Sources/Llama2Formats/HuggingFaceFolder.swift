@@ -59,8 +59,7 @@ struct HuggingFaceFolder {
     static func json(_ folder: String, _ name: String) throws(Llama2Error) -> JSON? {
         let path = folder + "/" + name
         guard MappedFile.exists(path) else { return nil }
-        let file = try MappedFile(path: path, copy: true)
-        return try JSON.parse(file.bytes, path)
+        return try MappedFile(path: path, copy: true).withBytes { (bytes) throws(Llama2Error) in try JSON.parse(bytes, path) }
     }
 
     /// The files that `weight_map` names, in their order.

@@ -30,12 +30,13 @@ struct HuggingFaceTokenizer {
             put("model", "gpt2", &metadata)
             put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
         } else if MappedFile.exists(proto) {
-            let file = try MappedFile(path: proto, copy: true)
-            let pieces = try SentencePieceModel(file.bytes, proto)
-            tokens = pieces.tokens.map { Array($0) }
-            scores = pieces.scores
-            types = pieces.types
-            (bos, eos, unknown, spacePrefix) = (pieces.bos, pieces.eos, pieces.unknown, pieces.addsSpacePrefix)
+            try MappedFile(path: proto, copy: true).withBytes { (bytes) throws(Llama2Error) in
+                let pieces = try SentencePieceModel(bytes, proto)
+                tokens = pieces.tokens.map { Array($0) }
+                scores = pieces.scores
+                types = pieces.types
+                (bos, eos, unknown, spacePrefix) = (pieces.bos, pieces.eos, pieces.unknown, pieces.addsSpacePrefix)
+            }
             put("model", "llama", &metadata)
         } else if let model, model["type"]?.text == "BPE" {
             try readBPE(model, scored: true)
@@ -184,7 +185,7 @@ struct HuggingFaceTokenizer {
     /// A text, a list of named ones of which the default counts, or a file of its own.
     private func chatTemplate(_ settings: JSON) throws(Llama2Error) -> [UInt8]? {
         let path = folder + "/chat_template.jinja"
-        if MappedFile.exists(path) { return Array(try MappedFile(path: path, copy: true).bytes) }
+        if MappedFile.exists(path) { return try MappedFile(path: path, copy: true).withBytes { Array($0) } }
         let value = settings["chat_template"]
         if let text = value?.bytes { return text }
         let list = value?.array ?? []

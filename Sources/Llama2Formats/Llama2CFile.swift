@@ -148,11 +148,13 @@ struct Llama2CFile {
         guard let file = found else {
             let path = folder + "tokenizer.model"
             if MappedFile.exists(path) {
-                let pieces = try MappedFile(path: path, copy: true)
-                try SentencePieceModel(pieces.bytes, path).add(to: &metadata, count: count, texts, path)
+                try MappedFile(path: path, copy: true).withBytes { (bytes) throws(Llama2Error) in
+                    try SentencePieceModel(bytes, path).add(to: &metadata, count: count, texts, path)
+                }
             }
             return
         }
+        defer { withExtendedLifetime(file) {} }
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
         var tokens: [UnsafeRawBufferPointer] = [], scores: [Float] = [], types: [Int32] = []

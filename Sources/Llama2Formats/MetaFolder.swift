@@ -178,10 +178,11 @@ struct MetaFolder {
     private mutating func addTokenizer(_ folder: String) throws(Llama2Error) {
         let rows = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
         for path in [folder + "/tokenizer.model", folder + "/../tokenizer.model"] where MappedFile.exists(path) {
-            let file = try MappedFile(path: path, copy: true)
-            // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
-            if let first = file.bytes.first, first >= 0x20 { return }
-            try SentencePieceModel(file.bytes, path).add(to: &metadata, count: rows, owned, path)
+            try MappedFile(path: path, copy: true).withBytes { (bytes) throws(Llama2Error) in
+                // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
+                if let first = bytes.first, first >= 0x20 { return }
+                try SentencePieceModel(bytes, path).add(to: &metadata, count: rows, owned, path)
+            }
             return
         }
     }
