@@ -5,9 +5,7 @@ internal import Llama2Formats
 internal import Llama2Model
 
 @c @implementation
-public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) {
-    options?.pointee = llama2_model_options(struct_size: UInt32(MemoryLayout<llama2_model_options>.size), flags: 0)
-}
+public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) { initialize(options) }
 
 /// The path and whether the file is copied.
 func modelArguments(

@@ -3,11 +3,7 @@ internal import Llama2Core
 internal import Llama2Engine
 
 @c @implementation
-public func llama2_quantize_options_init(_ options: UnsafeMutablePointer<llama2_quantize_options>?) {
-    var o = llama2_quantize_options()
-    o.struct_size = UInt32(MemoryLayout<llama2_quantize_options>.size)
-    options?.pointee = o
-}
+public func llama2_quantize_options_init(_ options: UnsafeMutablePointer<llama2_quantize_options>?) { initialize(options) }
 
 @c @implementation
 public func llama2_quantize(

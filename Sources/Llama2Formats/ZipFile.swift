@@ -47,7 +47,7 @@ struct ZipFile {
         var offset = UInt64(number(end + 16, UInt32.self))
         if end >= 20, number(end - 20, UInt32.self) == 0x0706_4b50 {
             let record = number(end - 12, UInt64.self)
-            guard record <= UInt64(bytes.count - 56), number(Int(record), UInt32.self) == 0x0606_4b50 else {
+            guard bytes.count >= 56, record <= UInt64(bytes.count - 56), number(Int(record), UInt32.self) == 0x0606_4b50 else {
                 throw Llama2Error(.corrupt, "the zip64 record at \(record) is not there")
             }
             count = number(Int(record) + 32, UInt64.self)
@@ -61,7 +61,7 @@ struct ZipFile {
     }
 
     private struct Entry {
-        let name: String, size: Int, header: Int
+        let name: String, nameBytes: UnsafeRawBufferPointer, size: Int, header: Int
 
         init(_ reader: inout ByteReader, _ index: Int) throws(Llama2Error) {
             let what = "zip entry \(index)"
@@ -74,7 +74,10 @@ struct ZipFile {
             let commentLength = Int(try reader.number(UInt16.self, what))
             _ = try reader.take(8, what)
             var header = UInt64(try reader.number(UInt32.self, what))
-            let name = String(decoding: try reader.take(nameLength, what), as: UTF8.self)
+            nameBytes = try reader.take(nameLength, what)
+            guard !nameBytes.contains(0), let name = String(validating: nameBytes, as: UTF8.self) else {
+                throw Llama2Error(.corrupt, "the name of \(what) contains NUL or is not UTF-8")
+            }
             var extra = ByteReader(try reader.take(extraLength, what))
             _ = try reader.take(commentLength, what)
             while extra.remaining >= 4 {
@@ -101,8 +104,12 @@ struct ZipFile {
                 T(littleEndian: bytes.loadUnaligned(fromByteOffset: header + at, as: T.self))
             }
             guard number(0, UInt32.self) == 0x0403_4b50 else { throw Llama2Error(.corrupt, "zip entry \(name) has no header at \(header)") }
-            let start = header + 30 + Int(number(26, UInt16.self)) + Int(number(28, UInt16.self))
+            let nameEnd = header + 30 + Int(number(26, UInt16.self)), start = nameEnd + Int(number(28, UInt16.self))
             guard start <= bytes.count else { throw Llama2Error(.corrupt, "the data of zip entry \(name) begins at \(start), outside of the file") }
+            // a reader that goes by the other name would see other data
+            guard bytes[(header + 30)..<nameEnd].elementsEqual(nameBytes) else {
+                throw Llama2Error(.corrupt, "zip entry \(name) has another name in its header at \(header)")
+            }
             return start
         }
     }
