@@ -31,7 +31,7 @@ struct HuggingFaceTokenizer {
             put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
         } else if MappedFile.exists(proto) {
             let file = try MappedFile(path: proto, copy: true)
-            let pieces = try SentencePieceModel(file.bytes, proto)
+            let pieces = try SentencePieceModel(file.bytes, proto, most: max(count, 1))
             tokens = pieces.tokens.map { Array($0) }
             scores = pieces.scores
             types = pieces.types
@@ -82,10 +82,10 @@ struct HuggingFaceTokenizer {
         if let template = try chatTemplate(settings) {
             _ = metadata.insert("tokenizer.chat_template", .string(owned.keep(template)))
         }
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(ByteStrings(tokens.map { owned.keep($0) })))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(owned.keep(texts: tokens)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: types.count, owned.keep(types)))
         if byteLevel {
-            _ = metadata.insert("tokenizer.ggml.merges", .strings(ByteStrings(merges.map { owned.keep($0) })))
+            _ = metadata.insert("tokenizer.ggml.merges", .strings(owned.keep(texts: merges)))
         } else {
             _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: scores.count, owned.keep(scores)))
         }
@@ -103,9 +103,9 @@ struct HuggingFaceTokenizer {
 
     /// `vocab` and `merges`, which are "left right" or ["left", "right"]. scored: a token's score is the order of its merge.
     private mutating func readBPE(_ model: JSON, scored: Bool) throws(Llama2Error) {
-        guard let vocabulary = model["vocab"]?.object?.members, !vocabulary.isEmpty else { throw failure("no vocabulary") }
-        try place(vocabulary.map { ($0.key, $0.value.integer) }, type: 1)
-        guard let list = model["merges"]?.array else { throw failure("no merges") }
+        guard let vocabulary = model["vocab"]?.members, vocabulary.contains(where: { _ in true }) else { throw failure("no vocabulary") }
+        for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
+        guard let list = model["merges"]?.elements else { throw failure("no merges") }
         var rank: [[UInt8]: Int] = [:]
         for (index, merge) in list.enumerated() {
             let pair: [UInt8]
@@ -131,20 +131,18 @@ struct HuggingFaceTokenizer {
         }
     }
 
-    /// Tokens at their ids; holes are filled with unused ones.
-    private mutating func place(_ list: [(text: [UInt8], id: Int?)], type: Int32) throws(Llama2Error) {
-        for (text, id) in list {
-            guard let id, id >= 0, id < max(count, 1) else {
-                throw failure("token \"\(String(decoding: text.prefix(40), as: UTF8.self))\" has an id outside of 0 to \(count - 1)")
-            }
-            while tokens.count <= id {
-                tokens.append(Array("[PAD\(tokens.count)]".utf8))
-                scores.append(-1e6)
-                types.append(5)
-            }
-            tokens[id] = text
-            types[id] = type
+    /// A token at its id; holes are filled with unused ones.
+    private mutating func place(_ text: [UInt8], _ id: Int?, type: Int32) throws(Llama2Error) {
+        guard let id, id >= 0, id < max(count, 1) else {
+            throw failure("token \"\(String(decoding: text.prefix(40), as: UTF8.self))\" has an id outside of 0 to \(count - 1)")
         }
+        while tokens.count <= id {
+            tokens.append(Array("[PAD\(tokens.count)]".utf8))
+            scores.append(-1e6)
+            types.append(5)
+        }
+        tokens[id] = text
+        types[id] = type
     }
 
     /// `added_tokens`: special ones are control tokens, the others are found in text before all else.
@@ -152,7 +150,7 @@ struct HuggingFaceTokenizer {
         for added in whole?["added_tokens"]?.array ?? [] {
             guard let text = added["content"]?.bytes else { throw failure("an added token without content") }
             let known = added["id"]?.integer.flatMap { $0 >= 0 && $0 < types.count ? types[$0] : nil }
-            try place([(text, added["id"]?.integer)], type: known == 2 ? 2 : added["special"]?.bool == true ? 3 : 4)
+            try place(text, added["id"]?.integer, type: known == 2 ? 2 : added["special"]?.bool == true ? 3 : 4)
         }
     }
 

@@ -145,13 +145,13 @@ struct Llama2CFile {
             let path = folder + "tokenizer.model"
             if MappedFile.exists(path) {
                 let pieces = try MappedFile(path: path, copy: true)
-                try SentencePieceModel(pieces.bytes, path).add(to: &metadata, count: count, texts, path)
+                try SentencePieceModel(pieces.bytes, path, most: count).add(to: &metadata, count: count, texts)
             }
             return
         }
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
-        var tokens: [UnsafeRawBufferPointer] = [], scores: [Float] = [], types: [Int32] = []
+        var tokens: [[UInt8]] = [], scores: [Float] = [], types: [Int32] = []
         for index in 0..<count {
             scores.append(Float(bitPattern: try reader.number(UInt32.self, "score of token \(index) in \(file.path)")))
             let length = Int(try reader.number(Int32.self, "length of token \(index) in \(file.path)"))
@@ -162,14 +162,14 @@ struct Llama2CFile {
             }
             let isByte = piece.count == 6 && piece.starts(with: "<0x".utf8)
             if index < 3 { piece = Array(["<unk>", "<s>", "</s>"][index].utf8) }
-            tokens.append(texts.keep(piece))
+            tokens.append(piece)
             types.append(index == 0 ? 2 : index < 3 ? 3 : isByte ? 6 : 1)
         }
         guard reader.remaining == 0 else {
             throw Llama2Error(.corrupt, "\(file.path) has \(reader.remaining) bytes after its \(count) tokens")
         }
         _ = metadata.insert("tokenizer.ggml.model", .string(texts.keep(Array("llama".utf8))))
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(ByteStrings(tokens)))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(texts.keep(texts: tokens)))
         _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: count, texts.keep(scores)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: count, texts.keep(types)))
     }
@@ -197,6 +197,19 @@ final class OwnedBytes {
         values.withUnsafeBytes { block.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(block), byteCount: count) }
         blocks.append(block)
         return UnsafeRawBufferPointer(start: block, count: count)
+    }
+
+    /// The same for a list of texts, in one block.
+    func keep(texts: some Sequence<[UInt8]>) -> ByteStrings {
+        var bytes: [UInt8] = []
+        for text in texts { bytes.append(number: UInt64(text.count)); bytes += text }
+        var list = ByteStrings(keep(bytes)), place = 0
+        while place < bytes.count {
+            let length = bytes.withUnsafeBytes { Int(UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: place, as: UInt64.self))) }
+            list.append(length: length)
+            place += 8 + length
+        }
+        return list
     }
 
     deinit { for block in blocks { block.deallocate() } }

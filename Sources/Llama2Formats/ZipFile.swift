@@ -57,6 +57,7 @@ struct ZipFile {
         guard offset <= UInt64(end), size <= UInt64(end) - offset, count <= size / 46 else {
             throw Llama2Error(.corrupt, "a zip directory of \(count) entries in \(size) bytes at \(offset), in a file of \(bytes.count)")
         }
+        guard count <= TensorInfo.most else { throw Llama2Error(.unsupported, "a zip directory of \(count) entries; the limit is \(TensorInfo.most)") }
         return (Int(offset), Int(size), Int(count))
     }
 
