@@ -38,16 +38,20 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
 
 func threadErrorText() -> UnsafeMutablePointer<CChar> { l2s_thread_text() }
 
-/// Terminated; cut at the end of a UTF-8 character.
+/// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal, whatever names from a
+/// file are in it: control characters become U+FFFD.
 private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
-    var count = 0, whole = 0
+    var count = 0
     for scalar in message.unicodeScalars {
-        whole += UTF8.width(scalar)
-        if whole > capacity - 1 { break }
-        count = whole
+        let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
+        let bytes = (isControl ? "\u{fffd}" : scalar).utf8
+        guard bytes.count < capacity - count else { break }
+        for byte in bytes {
+            target[count] = CChar(bitPattern: byte)
+            count += 1
+        }
     }
-    for (i, byte) in message.utf8.prefix(count).enumerated() { target[i] = CChar(bitPattern: byte) }
     target[count] = 0
 }
 

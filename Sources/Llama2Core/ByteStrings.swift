@@ -34,7 +34,7 @@ public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
         var place = places[index / ByteStrings.step]
         for _ in 0..<index % ByteStrings.step { place += lengthSize + length(place) }
         let start = place + lengthSize, length = length(place)
-        return UnsafeRawBufferPointer(rebasing: bytes[min(start, bytes.count)..<min(start + length, bytes.count)])
+        return UnsafeRawBufferPointer(rebasing: bytes[Swift.min(start, bytes.count)..<Swift.min(start + length, bytes.count)])
     }
 
     /// Never beyond the bytes, even if a mapped file was changed behind our back.
@@ -44,6 +44,6 @@ public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
             lengthSize == 8
             ? UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self))
             : UInt64(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)))
-        return Int(min(length, UInt64(bytes.count - lengthSize - place)))
+        return Int(Swift.min(length, UInt64(bytes.count - lengthSize - place)))
     }
 }

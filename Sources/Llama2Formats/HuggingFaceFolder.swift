@@ -117,6 +117,9 @@ struct HuggingFaceFolder {
         for key in ["attention_bias", "mlp_bias"] where config[key]?.bool == true {
             throw Llama2Error(.unsupported, "\(path): \(key) is true; models with biases are not supported")
         }
+        if let part = config["partial_rotary_factor"]?.double, part != 1 {
+            throw Llama2Error(.unsupported, "\(path): partial_rotary_factor is \(part); whole heads are rotated")
+        }
         if let act = config["hidden_act"]?.text, act != "silu" {
             throw Llama2Error(.unsupported, "\(path): hidden_act is \"\(act.prefix(40))\"; Llama's silu is supported")
         }

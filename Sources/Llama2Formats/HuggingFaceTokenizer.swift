@@ -31,8 +31,8 @@ struct HuggingFaceTokenizer {
             put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
         } else if MappedFile.exists(proto) {
             let file = try MappedFile(path: proto, copy: true)
-            let pieces = try SentencePieceModel(file.bytes, proto, most: max(count, 1))
-            tokens = pieces.tokens.map { Array($0) }
+            let pieces = try SentencePieceModel(file, most: max(count, 1))
+            tokens = withExtendedLifetime(pieces) { pieces.tokens.map { Array($0) } }
             scores = pieces.scores
             types = pieces.types
             (bos, eos, unknown, spacePrefix) = (pieces.bos, pieces.eos, pieces.unknown, pieces.addsSpacePrefix)
@@ -57,22 +57,32 @@ struct HuggingFaceTokenizer {
         // ids by name
         let settings = try HuggingFaceFolder.json(folder, "tokenizer_config.json") ?? .null
         let generation = try HuggingFaceFolder.json(folder, "generation_config.json") ?? .null
-        func id(_ key: String) -> Int? {
+        func id(_ key: String) throws(Llama2Error) -> Int? {
             let named = settings[key + "_token"].flatMap { $0.bytes ?? $0["content"]?.bytes }.flatMap { tokens.firstIndex(of: $0) }
-            return named ?? ids(generation[key + "_token_id"]).first ?? ids(config[key + "_token_id"]).first
+            let listed = try ids(key)
+            return named ?? listed.first
         }
-        func ids(_ value: JSON?) -> [Int] {
-            (value?.array?.compactMap(\.integer) ?? value?.integer.map { [$0] } ?? []).filter { $0 >= 0 && $0 < count }
+        /// One id or several; a negative one stands for none.
+        func ids(_ key: String) throws(Llama2Error) -> [Int] {
+            var found: [Int] = []
+            for (file, object) in [("generation_config.json", generation), ("config.json", config)] {
+                let value = object[key + "_token_id"]
+                for id in value?.array?.compactMap(\.integer) ?? value?.integer.map({ [$0] }) ?? [] where id >= 0 {
+                    guard id < count else {
+                        throw Llama2Error(.corrupt, "\(folder)/\(file): \(key)_token_id is \(id), but the embedding has \(count) rows")
+                    }
+                    found.append(id)
+                }
+            }
+            return found
         }
-        let end = id("eos") ?? eos
-        put("bos_token_id", id("bos") ?? bos, &metadata)
+        let end = try id("eos") ?? eos
+        put("bos_token_id", try id("bos") ?? bos, &metadata)
         put("eos_token_id", end, &metadata)
-        put("unknown_token_id", id("unk") ?? unknown, &metadata)
+        put("unknown_token_id", try id("unk") ?? unknown, &metadata)
         // a second and a third end token, as chat models have; GGUF knows no more
         var ends: [Int] = []
-        for other in ids(generation["eos_token_id"]) + ids(config["eos_token_id"]) where other != end && !ends.contains(other) {
-            ends.append(other)
-        }
+        for other in try ids("eos") where other != end && !ends.contains(other) { ends.append(other) }
         put("eot_token_id", ends.first, &metadata)
         put("eom_token_id", ends.dropFirst().first, &metadata)
         if let adds = settings["add_bos_token"]?.bool ?? whole.flatMap({ addsBOS($0["post_processor"]) }) {
@@ -182,7 +192,10 @@ struct HuggingFaceTokenizer {
     /// A text, a list of named ones of which the default counts, or a file of its own.
     private func chatTemplate(_ settings: JSON) throws(Llama2Error) -> [UInt8]? {
         let path = folder + "/chat_template.jinja"
-        if MappedFile.exists(path) { return Array(try MappedFile(path: path, copy: true).bytes) }
+        if MappedFile.exists(path) {
+            let file = try MappedFile(path: path, copy: true)
+            return withExtendedLifetime(file) { Array(file.bytes) }
+        }
         let value = settings["chat_template"]
         if let text = value?.bytes { return text }
         let list = value?.array ?? []

@@ -185,7 +185,7 @@ struct MetaFolder {
             let file = try MappedFile(path: path, copy: true)
             // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
             if let first = file.bytes.first, first >= 0x20 { return }
-            try SentencePieceModel(file.bytes, path, most: rows).add(to: &metadata, count: rows, owned)
+            try SentencePieceModel(file, most: rows).add(to: &metadata, count: rows, owned)
             return
         }
     }

@@ -3,6 +3,8 @@ internal import Llama2Core
 /// `tokenizer.model`: SentencePiece's ModelProto, of which the pieces and a few settings are read.
 /// Source: sentencepiece_model.proto and the Protocol Buffers encoding.
 struct SentencePieceModel {
+    /// Keeps alive what tokens point into.
+    private let file: MappedFile
     private(set) var tokens: [UnsafeRawBufferPointer] = []
     private(set) var scores: [Float] = []
     /// SentencePiece's types: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; ggml uses the same numbers.
@@ -11,9 +13,10 @@ struct SentencePieceModel {
     private(set) var addsSpacePrefix = true
 
     /// most: rows of the embedding, more pieces than which are refused as soon as they come.
-    init(_ bytes: UnsafeRawBufferPointer, _ path: String, most: Int) throws(Llama2Error) {
+    init(_ file: MappedFile, most: Int) throws(Llama2Error) {
+        self.file = file
         do throws(Llama2Error) {
-            var fields = ProtobufReader(bytes)
+            var fields = ProtobufReader(file.bytes)
             while let field = try fields.next() {
                 switch (field.number, field.content) {
                 case (1, .bytes(let piece)):
@@ -29,7 +32,7 @@ struct SentencePieceModel {
                 throw Llama2Error(.corrupt, "\(name) is \(id), but there are \(tokens.count) pieces")
             }
         } catch {
-            throw Llama2Error(error.kind, "\(path): \(error.message)")
+            throw Llama2Error(error.kind, "\(file.path): \(error.message)")
         }
     }
 
