@@ -39,13 +39,13 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
 func threadErrorText() -> UnsafeMutablePointer<CChar> { l2s_thread_text() }
 
 /// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal, whatever names from a
-/// file are in it: control characters become U+FFFD.
+/// file are in it: control characters, and what `FilePath` keeps that is no text, become U+FFFD.
 private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
     var count = 0
     for scalar in message.unicodeScalars {
-        let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
-        let bytes = (isControl ? "\u{fffd}" : scalar).utf8
+        let isShown = scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value) && scalar.value < FilePath.first
+        let bytes = (isShown ? scalar : "\u{fffd}").utf8
         guard bytes.count < capacity - count else { break }
         for byte in bytes {
             target[count] = CChar(bitPattern: byte)

@@ -11,7 +11,7 @@ public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_mod
 func modelArguments(
     _ path: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_model_options>?
 ) throws(Llama2Error) -> (path: String, copy: Bool) {
-    (String(cString: try required(path, "path")), try isCopied(given))
+    (FilePath.text(try required(path, "path")), try isCopied(given))
 }
 
 private func isCopied(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> Bool {

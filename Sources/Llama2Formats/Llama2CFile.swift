@@ -151,7 +151,7 @@ struct Llama2CFile {
     private static func addVocabulary(beside path: String, count: Int, to metadata: inout Metadata, _ texts: OwnedBytes)
         throws(Llama2Error)
     {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
         var found: MappedFile?
         for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
             do throws(Llama2Error) {

@@ -56,21 +56,41 @@ def plain() -> str:
     return re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
 
 
+def typed(declaration: str) -> tuple[str, str]:
+    """(type without const, name) of a parameter or field."""
+    kind, name = re.fullmatch(r"\s*(.*?)(\w+)\s*", declaration, re.S).groups()
+    return re.sub(r"\bconst\b|\s", "", kind), name
+
+
+def parameters() -> dict[str, dict[str, str]]:
+    """function -> {parameter: type}, as declared."""
+    found = {}
+    for name, declared in re.findall(r"^\s*(?:int32_t|void|const char \*)\s*\*?(llama2_\w+)\(([^;]*?)\);", plain(), re.M | re.S):
+        found[name] = {} if declared.strip() == "void" else {n: t for t, n in map(typed, declared.split(","))}
+    return found
+
+
 def functions() -> dict[str, list[str]]:
     """name -> parameter names, as declared."""
-    found = {}
-    for name, parameters in re.findall(r"^\s*(?:int32_t|void|const char \*)\s*\*?(llama2_\w+)\(([^;]*?)\);", plain(), re.M | re.S):
-        names = [re.search(r"(\w+)\s*$", p).group(1) for p in parameters.split(",")]
-        found[name] = [] if names == ["void"] else names
-    return found
+    return {name: list(declared) for name, declared in parameters().items()}
+
+
+def fields() -> dict[str, dict[str, str]]:
+    """struct -> {field: type}."""
+    return {
+        name: {n: t for t, n in (typed(f) for f in body.split(";") if f.strip())}
+        for body, name in re.findall(r"typedef struct \w+ \{(.*?)\}\s*(\w+);", plain(), re.S)
+    }
 
 
 def structs() -> dict[str, list[str]]:
     """name -> fields."""
-    found = {}
-    for body, name in re.findall(r"typedef struct \w+ \{(.*?)\}\s*(\w+);", plain(), re.S):
-        found[name] = [re.search(r"(\w+)\s*$", f).group(1) for f in body.split(";") if f.strip()]
-    return found
+    return {name: list(declared) for name, declared in fields().items()}
+
+
+def values() -> dict[str, int]:
+    """Constants and their values, as committed for this version."""
+    return committed(version())[2]
 
 
 def constants() -> list[str]:
