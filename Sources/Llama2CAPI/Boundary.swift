@@ -38,16 +38,20 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
 
 func threadErrorText() -> UnsafeMutablePointer<CChar> { l2s_thread_text() }
 
-/// Terminated; cut at the end of a UTF-8 character.
+/// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal, whatever names from a
+/// file are in it: control characters, and what `FilePath` keeps that is no text, become U+FFFD.
 private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
-    var count = 0, whole = 0
+    var count = 0
     for scalar in message.unicodeScalars {
-        whole += UTF8.width(scalar)
-        if whole > capacity - 1 { break }
-        count = whole
+        let isShown = scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value) && scalar.value < FilePath.first
+        let bytes = (isShown ? scalar : "\u{fffd}").utf8
+        guard bytes.count < capacity - count else { break }
+        for byte in bytes {
+            target[count] = CChar(bitPattern: byte)
+            count += 1
+        }
     }
-    for (i, byte) in message.utf8.prefix(count).enumerated() { target[i] = CChar(bitPattern: byte) }
     target[count] = 0
 }
 
@@ -117,38 +121,38 @@ func give(
 
 // MARK: Structs with struct_size
 
-/// The size that the caller states, checked: at least what version 0.1 has, and nothing but zeros beyond what
-/// this version knows.
-private func statedSize(_ pointer: UnsafeRawPointer, known: Int, _ name: StaticString) throws(Llama2Error) -> Int {
-    let size = Int(pointer.loadUnaligned(as: UInt32.self))
-    guard size >= known, size <= 4096 else {
-        throw Llama2Error(.structSize, "\(name).struct_size is \(size), expected \(known)")
-    }
-    return size
-}
-
-/// A copy of the options at `pointer`, all zero for NULL.
-func options<T: BitwiseCopyable>(_ pointer: UnsafePointer<T>?, zero: T, _ name: StaticString) throws(Llama2Error) -> T {
+/// A copy of the options at `pointer` on top of zeros, which stand for what an older caller does not have; all zero
+/// for NULL.
+func options<T: SizedCStruct & BitwiseCopyable>(_ pointer: UnsafePointer<T>?, zero: T, _ name: StaticString) throws(Llama2Error) -> T {
     guard let pointer else { return zero }
-    let known = MemoryLayout<T>.size, raw = UnsafeRawPointer(pointer)
-    let size = try statedSize(raw, known: known, name)
-    for i in known..<max(known, size) where raw.load(fromByteOffset: i, as: UInt8.self) != 0 {
-        throw Llama2Error(
-            .structSize, "\(name) has \(size) bytes and content at byte \(i), which this version (\(known) bytes) does not know")
+    var value = zero
+    let result = withUnsafeMutableBytes(of: &value) { target -> Result<Void, Llama2Error> in
+        do throws(Llama2Error) { return .success(try SizedStruct.read(pointer, into: target, first: T.firstSize, name)) } catch { return .failure(error) }
     }
-    return raw.loadUnaligned(as: T.self)
+    try result.get()
+    return value
 }
 
 /// Refuses what `fill` would refuse, and writes nothing.
-func checkFill<T: BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, _ name: StaticString) throws(Llama2Error) {
-    _ = try statedSize(UnsafeRawPointer(try required(pointer, name)), known: MemoryLayout<T>.size, name)
+func checkFill<T: SizedCStruct & BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, _ name: StaticString) throws(Llama2Error) {
+    _ = try SizedStruct.statedSize(
+        UnsafeRawPointer(try required(pointer, name)), first: T.firstSize, known: MemoryLayout<T>.size, name)
 }
 
-/// Writes `value` to `pointer`, whose struct_size stays.
-func fill<T: BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, with value: T, _ name: StaticString) throws(Llama2Error) {
-    try checkFill(pointer, name)
+/// Writes `value` to `pointer` as far as the struct there reaches; its struct_size stays.
+func fill<T: SizedCStruct & BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, with value: T, _ name: StaticString) throws(Llama2Error) {
     let raw = UnsafeMutableRawPointer(try required(pointer, name))
-    withUnsafeBytes(of: value) {
-        (raw + 4).copyMemory(from: $0.baseAddress! + 4, byteCount: MemoryLayout<T>.size - 4)
+    let result = withUnsafeBytes(of: value) { source -> Result<Void, Llama2Error> in
+        do throws(Llama2Error) { return .success(try SizedStruct.fill(raw, with: source, first: T.firstSize, name)) } catch { return .failure(error) }
     }
+    try result.get()
+}
+
+/// Zero but for struct_size, in the bytes of the struct's first version and no further: that is all that an older
+/// program has there. A struct that grows gets, beside this one, a function that is told sizeof.
+func initialize<T: SizedCStruct & BitwiseCopyable>(_ options: UnsafeMutablePointer<T>?) {
+    guard let options else { return }
+    let raw = UnsafeMutableRawPointer(options)
+    raw.initializeMemory(as: UInt8.self, repeating: 0, count: T.firstSize)
+    raw.storeBytes(of: UInt32(T.firstSize), as: UInt32.self)
 }

@@ -5,11 +5,7 @@ internal import Llama2Kernels
 internal import Llama2Model
 
 @c @implementation
-public func llama2_context_options_init(_ options: UnsafeMutablePointer<llama2_context_options>?) {
-    var o = llama2_context_options()
-    o.struct_size = UInt32(MemoryLayout<llama2_context_options>.size)
-    options?.pointee = o
-}
+public func llama2_context_options_init(_ options: UnsafeMutablePointer<llama2_context_options>?) { initialize(options) }
 
 /// The options with every default in its place.
 private func configuration(

@@ -3,11 +3,7 @@ internal import Llama2Core
 internal import Llama2Engine
 
 @c @implementation
-public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) {
-    var o = llama2_generate_options()
-    o.struct_size = UInt32(MemoryLayout<llama2_generate_options>.size)
-    options?.pointee = o
-}
+public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) { initialize(options) }
 
 private func stopStrings(_ o: llama2_generate_options) throws(Llama2Error) -> [[UInt8]] {
     guard o.stop_count >= 0, o.stop_count <= 64 else {

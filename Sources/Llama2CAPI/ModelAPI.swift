@@ -5,15 +5,13 @@ internal import Llama2Formats
 internal import Llama2Model
 
 @c @implementation
-public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) {
-    options?.pointee = llama2_model_options(struct_size: UInt32(MemoryLayout<llama2_model_options>.size), flags: 0)
-}
+public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) { initialize(options) }
 
 /// The path and whether the file is copied.
 func modelArguments(
     _ path: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_model_options>?
 ) throws(Llama2Error) -> (path: String, copy: Bool) {
-    (String(cString: try required(path, "path")), try isCopied(given))
+    (FilePath.text(try required(path, "path")), try isCopied(given))
 }
 
 private func isCopied(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> Bool {

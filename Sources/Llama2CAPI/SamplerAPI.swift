@@ -4,11 +4,7 @@ internal import Llama2Engine
 internal import Llama2Sampling
 
 @c @implementation
-public func llama2_sampler_options_init(_ options: UnsafeMutablePointer<llama2_sampler_options>?) {
-    var o = llama2_sampler_options()
-    o.struct_size = UInt32(MemoryLayout<llama2_sampler_options>.size)
-    options?.pointee = o
-}
+public func llama2_sampler_options_init(_ options: UnsafeMutablePointer<llama2_sampler_options>?) { initialize(options) }
 
 /// The header's options in the sampler's words: zero is the default, each step has a value that is off.
 private func samplerOptions(_ given: UnsafePointer<llama2_sampler_options>?) throws(Llama2Error) -> SamplerOptions {

@@ -38,3 +38,26 @@ public func llama2_kernels_available(_ mask: UnsafeMutablePointer<UInt32>?) -> I
         mask.pointee = Kernels.available.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
     }
 }
+
+/// A struct that begins with struct_size.
+protocol SizedCStruct {
+    /// Bytes in the version of the header that brought it. Never changes: see `SizedStruct`.
+    static var firstSize: Int { get }
+}
+
+// Since 0.1
+extension llama2_model_options: SizedCStruct { static var firstSize: Int { 8 } }
+extension llama2_context_options: SizedCStruct { static var firstSize: Int { 32 } }
+extension llama2_sampler_options: SizedCStruct { static var firstSize: Int { 64 } }
+extension llama2_generate_options: SizedCStruct { static var firstSize: Int { 56 } }
+extension llama2_hyperparameters: SizedCStruct { static var firstSize: Int { 72 } }
+extension llama2_special_tokens: SizedCStruct { static var firstSize: Int { 24 } }
+extension llama2_context_info: SizedCStruct { static var firstSize: Int { 40 } }
+extension llama2_timings: SizedCStruct { static var firstSize: Int { 40 } }
+extension llama2_memory: SizedCStruct { static var firstSize: Int { 40 } }
+extension llama2_generate_result: SizedCStruct { static var firstSize: Int { 24 } }
+// Since 0.2
+extension llama2_quantize_options: SizedCStruct { static var firstSize: Int { 64 } }
+extension llama2_perplexity_result: SizedCStruct { static var firstSize: Int { 40 } }
+extension llama2_io: SizedCStruct { static var firstSize: Int { 32 } }
+extension llama2_tensor_info: SizedCStruct { static var firstSize: Int { 32 } }

@@ -3,11 +3,7 @@ internal import Llama2Core
 internal import Llama2Engine
 
 @c @implementation
-public func llama2_quantize_options_init(_ options: UnsafeMutablePointer<llama2_quantize_options>?) {
-    var o = llama2_quantize_options()
-    o.struct_size = UInt32(MemoryLayout<llama2_quantize_options>.size)
-    options?.pointee = o
-}
+public func llama2_quantize_options_init(_ options: UnsafeMutablePointer<llama2_quantize_options>?) { initialize(options) }
 
 @c @implementation
 public func llama2_quantize(
@@ -30,7 +26,7 @@ private func quantize(
     _ known: [FileType], default usual: FileType, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
     call(error, capacity) { () throws(Llama2Error) in
-        let path = String(cString: try required(path, "path")), output = String(cString: try required(output, "output"))
+        let path = FilePath.text(try required(path, "path")), output = FilePath.text(try required(output, "output"))
         let o = try options(given, zero: llama2_quantize_options(), "llama2_quantize_options")
         try checkFlags(o.flags, 0, "llama2_quantize_options")
         guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.reserved is \(o.reserved), expected 0") }
@@ -53,10 +49,12 @@ private func quantize(
             guard let type = BlockType.allCases.first(where: { $0.name == name }) else {
                 throw Llama2Error(.invalidArgument, "the type of an override is \"\(name.prefix(100))\", which is none")
             }
-            let pattern = String(cString: try required(override.pattern, "the pattern of an override"))
+            guard let pattern = String(validatingCString: try required(override.pattern, "the pattern of an override")) else {
+                throw Llama2Error(.invalidArgument, "the pattern of override \(quantizer.overrides.count) is not UTF-8")
+            }
             quantizer.overrides.append((pattern, type))
         }
-        quantizer.importancePath = o.importance.map { String(cString: $0) }
+        quantizer.importancePath = o.importance.map { FilePath.text($0) }
         if let progress = o.progress {
             let userData = o.user_data
             quantizer.progress = { progress($0, userData) != 0 }
@@ -71,7 +69,7 @@ public func llama2_importance(
     _ output: UnsafePointer<CChar>?, _ progress: llama2_progress_callback?, _ userData: UnsafeMutableRawPointer?
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let output = String(cString: try required(output, "output"))
+        let output = FilePath.text(try required(output, "output"))
         let length = window == 0 ? context.inference.configuration.contextLength : window
         try context.importance(try elements(tokens, count, "tokens"), window: length, to: output) { part in
             progress.map { $0(part, userData) != 0 } ?? false

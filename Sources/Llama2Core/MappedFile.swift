@@ -6,6 +6,7 @@ internal import Glibc
 /// SIGBUS in this process: the operating system gives no other answer for a mapping. Hosts that
 /// cannot rule that out ask for a copy, which is read in full into memory of its own.
 public final class MappedFile: @unchecked Sendable {
+    /// As `FilePath` writes it.
     public let path: String
     public let bytes: UnsafeRawBufferPointer
     /// False when it came without a name, so that nothing lies beside it.
@@ -13,7 +14,7 @@ public final class MappedFile: @unchecked Sendable {
     private let isOwned: Bool
 
     public convenience init(path: String, copy: Bool = false) throws(Llama2Error) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = FilePath.withBytes(path) { open($0, O_RDONLY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw MappedFile.failure("cannot open", path) }
         defer { close(descriptor) }
         try self.init(descriptor: descriptor, path: path, isNamed: true, copy: copy)
@@ -112,12 +113,12 @@ public final class MappedFile: @unchecked Sendable {
     /// Whether something is there under this name.
     public static func exists(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0
+        return FilePath.withBytes(path) { stat($0, &status) } == 0
     }
 
     public static func isFolder(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        return FilePath.withBytes(path) { stat($0, &status) } == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     private static func read(_ descriptor: Int32, _ base: UnsafeMutableRawPointer, _ size: Int, _ path: String)

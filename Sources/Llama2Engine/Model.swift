@@ -47,24 +47,20 @@ public final class Model: Sendable {
     static func tokenizer(_ m: Metadata, count: Int) throws(Llama2Error) -> Tokenizer? {
         let prefix = "tokenizer.ggml."
         guard let kind = try m.string(prefix + "model"), kind != "no_vocab", kind != "none" else { return nil }
-        func bytes(_ key: String) throws(Llama2Error) -> [[UInt8]] {
-            guard let list = try m.byteStrings(prefix + key) else { return [] }
-            return (0..<list.count).map { Array(list[$0]) }
-        }
         func id(_ key: String) throws(Llama2Error) -> Int? {
             try m.integer(prefix + key + "_token_id", in: -1...count - 1).flatMap { $0 < 0 ? nil : $0 }
         }
         var d = TokenizerDescription()
         d.model = kind
         d.pre = try m.string(prefix + "pre") ?? ""
-        d.tokens = try bytes("tokens")
+        if let tokens = try m.byteStrings(prefix + "tokens") { d.tokens = tokens }
         guard d.tokens.count == count else {
             throw Llama2Error(
                 .corrupt, "metadata \(prefix)tokens has \(d.tokens.count) tokens, but token_embd.weight has \(count) rows")
         }
         d.scores = try m.floats(prefix + "scores") ?? []
         d.types = try m.integers(prefix + "token_type")?.map { Int32(clamping: $0) } ?? []
-        d.merges = try bytes("merges")
+        if let merges = try m.byteStrings(prefix + "merges") { d.merges = merges }
         d.bos = try id("bos")
         d.eos = try id("eos")
         d.eot = try id("eot")

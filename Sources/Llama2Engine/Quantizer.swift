@@ -28,6 +28,9 @@ public struct Quantizer {
         let jobs = try plan(weights)
         var importance: [String: [Float]] = [:]
         if let importancePath { importance = try ImportanceFile.read(importancePath) }
+        if let stranger = importance.keys.filter({ file.tensor($0) == nil }).min() {
+            throw Llama2Error(.corrupt, "\(importancePath ?? ""): \(stranger) is no tensor of \(path): the importance matrix of another model")
+        }
         for job in jobs {
             guard let list = importance[job.source.name], list.count != job.source.columns else { continue }
             throw Llama2Error(

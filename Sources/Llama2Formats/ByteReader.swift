@@ -11,6 +11,7 @@ struct ByteReader {
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     var remaining: Int { bytes.count &- offset }
+    var rest: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[offset...]) }
 
     mutating func take(_ count: Int, _ what: @autoclosure () -> String) throws(Llama2Error) -> UnsafeRawBufferPointer {
         guard count >= 0, count <= remaining else {

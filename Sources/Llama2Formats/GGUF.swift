@@ -36,6 +36,10 @@ struct GGUFFile {
         let tensorCount = try reader.count(unit: version > 1 ? 32 : 24, "number of tensors")
         let keyCount = try reader.count(unit: version > 1 ? 13 : 9, "number of metadata keys")
 
+        for (name, count, most) in [("tensors", tensorCount, TensorInfo.most), ("metadata keys", keyCount, Metadata.mostKeys)] where count > most {
+            throw Llama2Error(.unsupported, "number of \(name): \(count); the limit is \(most)")
+        }
+
         // 2. metadata
         var metadata = Metadata()
         for index in 0..<keyCount {
@@ -99,10 +103,9 @@ struct GGUFFile {
         }
         let count = try reader.count(unit: element.size ?? (reader.wideCounts ? 8 : 4), "length of metadata \(key)")
         if let size = element.size { return .array(element, count: count, try reader.take(count &* size, "metadata \(key)")) }
-        var strings: [UnsafeRawBufferPointer] = []
-        strings.reserveCapacity(count)
-        for index in 0..<count { strings.append(try reader.string("metadata \(key)[\(index)]")) }
-        return .strings(ByteStrings(strings))
+        var strings = ByteStrings(reader.rest, lengthSize: reader.wideCounts ? 8 : 4)
+        for index in 0..<count { strings.append(length: try reader.string("metadata \(key)[\(index)]").count) }
+        return .strings(strings)
     }
 
     /// A tensor as the directory describes it, before its bytes are looked for.

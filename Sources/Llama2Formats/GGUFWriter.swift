@@ -30,7 +30,7 @@ public final class GGUFWriter {
     public init(path: String, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
         self.path = path
         temporary = path + ".\(getpid()).part"
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        descriptor = FilePath.withBytes(temporary) { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644) }
         guard descriptor >= 0 else { throw GGUFWriter.failure("cannot create", temporary) }
         var head: [UInt8] = Array("GGUF".utf8)
         head.append(number: UInt32(3))
@@ -92,11 +92,11 @@ public final class GGUFWriter {
         let closed = close(descriptor)
         descriptor = -1
         guard closed == 0 else { throw GGUFWriter.failure("cannot write", temporary) }
-        guard rename(temporary, path) == 0 else { throw GGUFWriter.failure("cannot rename to", path) }
+        guard FilePath.withBytes(temporary, { old in FilePath.withBytes(path) { rename(old, $0) } }) == 0 else { throw GGUFWriter.failure("cannot rename to", path) }
         finished = true
         // the new name itself to the disk; a file system that cannot do that loses nothing
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
+        let directory = FilePath.withBytes(folder) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         if directory >= 0 {
             fsync(directory)
             close(directory)
@@ -105,7 +105,7 @@ public final class GGUFWriter {
 
     deinit {
         if descriptor >= 0 { close(descriptor) }
-        if !finished { unlink(temporary) }
+        if !finished { _ = FilePath.withBytes(temporary) { unlink($0) } }
     }
 
     private static func failure(_ action: String, _ path: String) -> Llama2Error {

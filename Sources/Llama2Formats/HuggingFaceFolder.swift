@@ -33,7 +33,7 @@ struct HuggingFaceFolder {
             guard let name = try HuggingFaceFolder.name(tensor.name, folder) else { continue }
             if tied && name == "output.weight" { continue }
             guard names.insert(name).inserted else { throw Llama2Error(.corrupt, "\(folder): tensor \(tensor.name) is in two files") }
-            tensors.append(named(tensor, name))
+            tensors.append(try named(tensor, name))
         }
         // 2. metadata
         let vocabulary = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
@@ -43,9 +43,12 @@ struct HuggingFaceFolder {
     }
 
     /// Under GGUF's name; norms as F32, which they are in GGUF.
-    private func named(_ tensor: TensorInfo, _ name: String) -> TensorInfo {
+    private func named(_ tensor: TensorInfo, _ name: String) throws(Llama2Error) -> TensorInfo {
         guard tensor.shape.count == 1, tensor.type != .f32 else {
             return TensorInfo(name: name, type: tensor.type, shape: tensor.shape, data: tensor.data)
+        }
+        guard tensor.columns <= TensorInfo.longestVector else {
+            throw Llama2Error(.corrupt, "tensor \(tensor.name) has \(tensor.columns) weights in one dimension")
         }
         var values: [Float] = []
         for i in 0..<tensor.columns {
@@ -59,18 +62,19 @@ struct HuggingFaceFolder {
     static func json(_ folder: String, _ name: String) throws(Llama2Error) -> JSON? {
         let path = folder + "/" + name
         guard MappedFile.exists(path) else { return nil }
-        return try MappedFile(path: path, copy: true).withBytes { (bytes) throws(Llama2Error) in try JSON.parse(bytes, path) }
+        let file = try MappedFile(path: path, copy: true)
+        return try JSON.parse(file.bytes, path, owner: file)
     }
 
     /// The files that `weight_map` names, in their order.
     private static func shardNames(_ index: JSON, _ folder: String) throws(Llama2Error) -> [String] {
-        guard let map = index["weight_map"]?.object, !map.members.isEmpty else {
+        guard let map = index["weight_map"]?.members, map.contains(where: { _ in true }) else {
             throw Llama2Error(.corrupt, "\(folder)/model.safetensors.index.json: no weight_map")
         }
         var names: Set<String> = []
-        for (key, value) in map.members {
+        for (key, value) in map {
             guard let name = value.text, !name.isEmpty, !name.contains("/"), !name.utf8.contains(0), name != ".." else {
-                throw Llama2Error(.corrupt, "\(folder)/model.safetensors.index.json: weight_map[\"\(String(decoding: key.prefix(100), as: UTF8.self))\"] is no file name")
+                throw Llama2Error(.corrupt, "\(folder)/model.safetensors.index.json: weight_map[\"\((key.text ?? "").prefix(100))\"] is no file name")
             }
             names.insert(name)
         }
@@ -105,13 +109,16 @@ struct HuggingFaceFolder {
 
     private mutating func addConfig(_ config: JSON, _ folder: String) throws(Llama2Error) {
         let path = folder + "/config.json"
-        guard config.object != nil else { throw Llama2Error(.corrupt, "\(path): not a JSON object") }
+        guard config.isObject else { throw Llama2Error(.corrupt, "\(path): not a JSON object") }
         let kinds = config["architectures"]?.array?.compactMap(\.text) ?? []
         guard kinds.contains("LlamaForCausalLM") || (kinds.isEmpty && config["model_type"]?.text == "llama") else {
             throw Llama2Error(.unsupported, "\(path): architectures is \(kinds.prefix(4)); LlamaForCausalLM is read")
         }
         for key in ["attention_bias", "mlp_bias"] where config[key]?.bool == true {
             throw Llama2Error(.unsupported, "\(path): \(key) is true; models with biases are not supported")
+        }
+        if let part = config["partial_rotary_factor"]?.double, part != 1 {
+            throw Llama2Error(.unsupported, "\(path): partial_rotary_factor is \(part); whole heads are rotated")
         }
         if let act = config["hidden_act"]?.text, act != "silu" {
             throw Llama2Error(.unsupported, "\(path): hidden_act is \"\(act.prefix(40))\"; Llama's silu is supported")

@@ -30,13 +30,12 @@ struct HuggingFaceTokenizer {
             put("model", "gpt2", &metadata)
             put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
         } else if MappedFile.exists(proto) {
-            try MappedFile(path: proto, copy: true).withBytes { (bytes) throws(Llama2Error) in
-                let pieces = try SentencePieceModel(bytes, proto)
-                tokens = pieces.tokens.map { Array($0) }
-                scores = pieces.scores
-                types = pieces.types
-                (bos, eos, unknown, spacePrefix) = (pieces.bos, pieces.eos, pieces.unknown, pieces.addsSpacePrefix)
-            }
+            let file = try MappedFile(path: proto, copy: true)
+            let pieces = try SentencePieceModel(file, most: max(count, 1))
+            tokens = withExtendedLifetime(pieces) { pieces.tokens.map { Array($0) } }
+            scores = pieces.scores
+            types = pieces.types
+            (bos, eos, unknown, spacePrefix) = (pieces.bos, pieces.eos, pieces.unknown, pieces.addsSpacePrefix)
             put("model", "llama", &metadata)
         } else if let model, model["type"]?.text == "BPE" {
             try readBPE(model, scored: true)
@@ -58,22 +57,32 @@ struct HuggingFaceTokenizer {
         // ids by name
         let settings = try HuggingFaceFolder.json(folder, "tokenizer_config.json") ?? .null
         let generation = try HuggingFaceFolder.json(folder, "generation_config.json") ?? .null
-        func id(_ key: String) -> Int? {
+        func id(_ key: String) throws(Llama2Error) -> Int? {
             let named = settings[key + "_token"].flatMap { $0.bytes ?? $0["content"]?.bytes }.flatMap { tokens.firstIndex(of: $0) }
-            return named ?? ids(generation[key + "_token_id"]).first ?? ids(config[key + "_token_id"]).first
+            let listed = try ids(key)
+            return named ?? listed.first
         }
-        func ids(_ value: JSON?) -> [Int] {
-            (value?.array?.compactMap(\.integer) ?? value?.integer.map { [$0] } ?? []).filter { $0 >= 0 && $0 < count }
+        /// One id or several; a negative one stands for none.
+        func ids(_ key: String) throws(Llama2Error) -> [Int] {
+            var found: [Int] = []
+            for (file, object) in [("generation_config.json", generation), ("config.json", config)] {
+                let value = object[key + "_token_id"]
+                for id in value?.array?.compactMap(\.integer) ?? value?.integer.map({ [$0] }) ?? [] where id >= 0 {
+                    guard id < count else {
+                        throw Llama2Error(.corrupt, "\(folder)/\(file): \(key)_token_id is \(id), but the embedding has \(count) rows")
+                    }
+                    found.append(id)
+                }
+            }
+            return found
         }
-        let end = id("eos") ?? eos
-        put("bos_token_id", id("bos") ?? bos, &metadata)
+        let end = try id("eos") ?? eos
+        put("bos_token_id", try id("bos") ?? bos, &metadata)
         put("eos_token_id", end, &metadata)
-        put("unknown_token_id", id("unk") ?? unknown, &metadata)
+        put("unknown_token_id", try id("unk") ?? unknown, &metadata)
         // a second and a third end token, as chat models have; GGUF knows no more
         var ends: [Int] = []
-        for other in ids(generation["eos_token_id"]) + ids(config["eos_token_id"]) where other != end && !ends.contains(other) {
-            ends.append(other)
-        }
+        for other in try ids("eos") where other != end && !ends.contains(other) { ends.append(other) }
         put("eot_token_id", ends.first, &metadata)
         put("eom_token_id", ends.dropFirst().first, &metadata)
         if let adds = settings["add_bos_token"]?.bool ?? whole.flatMap({ addsBOS($0["post_processor"]) }) {
@@ -83,10 +92,10 @@ struct HuggingFaceTokenizer {
         if let template = try chatTemplate(settings) {
             _ = metadata.insert("tokenizer.chat_template", .string(owned.keep(template)))
         }
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(ByteStrings(tokens.map { owned.keep($0) })))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(owned.keep(texts: tokens)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: types.count, owned.keep(types)))
         if byteLevel {
-            _ = metadata.insert("tokenizer.ggml.merges", .strings(ByteStrings(merges.map { owned.keep($0) })))
+            _ = metadata.insert("tokenizer.ggml.merges", .strings(owned.keep(texts: merges)))
         } else {
             _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: scores.count, owned.keep(scores)))
         }
@@ -104,9 +113,9 @@ struct HuggingFaceTokenizer {
 
     /// `vocab` and `merges`, which are "left right" or ["left", "right"]. scored: a token's score is the order of its merge.
     private mutating func readBPE(_ model: JSON, scored: Bool) throws(Llama2Error) {
-        guard let vocabulary = model["vocab"]?.object?.members, !vocabulary.isEmpty else { throw failure("no vocabulary") }
-        try place(vocabulary.map { ($0.key, $0.value.integer) }, type: 1)
-        guard let list = model["merges"]?.array else { throw failure("no merges") }
+        guard let vocabulary = model["vocab"]?.members, vocabulary.contains(where: { _ in true }) else { throw failure("no vocabulary") }
+        for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
+        guard let list = model["merges"]?.elements else { throw failure("no merges") }
         var rank: [[UInt8]: Int] = [:]
         for (index, merge) in list.enumerated() {
             let pair: [UInt8]
@@ -132,20 +141,18 @@ struct HuggingFaceTokenizer {
         }
     }
 
-    /// Tokens at their ids; holes are filled with unused ones.
-    private mutating func place(_ list: [(text: [UInt8], id: Int?)], type: Int32) throws(Llama2Error) {
-        for (text, id) in list {
-            guard let id, id >= 0, id < max(count, 1) else {
-                throw failure("token \"\(String(decoding: text.prefix(40), as: UTF8.self))\" has an id outside of 0 to \(count - 1)")
-            }
-            while tokens.count <= id {
-                tokens.append(Array("[PAD\(tokens.count)]".utf8))
-                scores.append(-1e6)
-                types.append(5)
-            }
-            tokens[id] = text
-            types[id] = type
+    /// A token at its id; holes are filled with unused ones.
+    private mutating func place(_ text: [UInt8], _ id: Int?, type: Int32) throws(Llama2Error) {
+        guard let id, id >= 0, id < max(count, 1) else {
+            throw failure("token \"\(String(decoding: text.prefix(40), as: UTF8.self))\" has an id outside of 0 to \(count - 1)")
         }
+        while tokens.count <= id {
+            tokens.append(Array("[PAD\(tokens.count)]".utf8))
+            scores.append(-1e6)
+            types.append(5)
+        }
+        tokens[id] = text
+        types[id] = type
     }
 
     /// `added_tokens`: special ones are control tokens, the others are found in text before all else.
@@ -153,7 +160,7 @@ struct HuggingFaceTokenizer {
         for added in whole?["added_tokens"]?.array ?? [] {
             guard let text = added["content"]?.bytes else { throw failure("an added token without content") }
             let known = added["id"]?.integer.flatMap { $0 >= 0 && $0 < types.count ? types[$0] : nil }
-            try place([(text, added["id"]?.integer)], type: known == 2 ? 2 : added["special"]?.bool == true ? 3 : 4)
+            try place(text, added["id"]?.integer, type: known == 2 ? 2 : added["special"]?.bool == true ? 3 : 4)
         }
     }
 

@@ -9,7 +9,7 @@ public enum ImportanceFile {
         var metadata = Metadata()
         let texts = OwnedBytes()
         _ = metadata.insert("general.type", .string(texts.keep(Array("imatrix".utf8))))
-        _ = metadata.insert("imatrix.datasets", .strings(ByteStrings([texts.keep(Array("tokens".utf8))])))
+        _ = metadata.insert("imatrix.datasets", .strings(texts.keep(texts: [Array("tokens".utf8)])))
         _ = metadata.insert("imatrix.chunk_count", .unsigned(UInt64(windows)))
         _ = metadata.insert("imatrix.chunk_size", .unsigned(UInt64(window)))
         var tensors: [GGUFWriter.Tensor] = []

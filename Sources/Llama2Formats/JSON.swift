@@ -1,157 +1,259 @@
 internal import Llama2Core
 
-/// JSON (RFC 8259) as the files of a model use it: read whole, front to back, with bounds on depth and size.
-/// An error names the file and the byte.
-enum JSON {
-    case null
-    case bool(Bool)
-    case number(Double)
-    case string([UInt8])  // UTF-8
-    case array([JSON])
-    case object(JSONObject)
+/// A JSON value (RFC 8259) as the files of a model use it: a view of the text, which was checked whole, front to back.
+///
+/// Nothing is copied when a text is read: of each value the place where it begins and the number of the value after it
+/// are kept, 8 bytes, so that memory follows the text whatever it says. Strings and numbers are made when asked for.
+///
+///     { "a": [1, "b"] }    nodes: {, "a", [, 1, "b"    next: 5, 2, 5, 4, 5
+struct JSON {
+    fileprivate let document: JSONDocument
+    fileprivate let node: Int
 
-    static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String) throws(Llama2Error) -> JSON {
+    /// Checks and indexes `bytes`, which `owner` keeps alive. An error names the file and the byte.
+    static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String, owner: AnyObject? = nil) throws(Llama2Error) -> JSON {
         var parser = JSONParser(bytes: bytes, name: name)
-        return try parser.document()
+        return JSON(document: JSONDocument(bytes, try parser.document(), owner), node: 0)
     }
 
-    var object: JSONObject? { if case .object(let o) = self { o } else { nil } }
-    var array: [JSON]? { if case .array(let a) = self { a } else { nil } }
-    var bytes: [UInt8]? { if case .string(let s) = self { s } else { nil } }
+    static var null: JSON {
+        let text: StaticString = "null"
+        let bytes = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        return JSON(document: JSONDocument(bytes, [JSONNode(at: 0, next: 1)], nil), node: 0)
+    }
+
+    private var start: Int { Int(document.nodes[node].at) }
+    private var first: UInt8 { document.bytes[start] }
+    fileprivate var next: Int { Int(document.nodes[node].next) }
+
+    var isObject: Bool { first == UInt8(ascii: "{") }
+    var isNull: Bool { first == UInt8(ascii: "n") }
+    var bool: Bool? { first == UInt8(ascii: "t") ? true : first == UInt8(ascii: "f") ? false : nil }
+
+    /// UTF-8.
+    var bytes: [UInt8]? {
+        guard first == UInt8(ascii: "\"") else { return nil }
+        var out: [UInt8] = []
+        var text = JSONText(bytes: document.bytes, at: start)
+        _ = try? text.string { out += $0 }  // checked before
+        return out
+    }
     var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
-    var bool: Bool? { if case .bool(let b) = self { b } else { nil } }
-    var double: Double? { if case .number(let x) = self { x } else { nil } }
+
+    var double: Double? {
+        guard first == UInt8(ascii: "-") || (0x30...0x39).contains(first) else { return nil }
+        var text = JSONText(bytes: document.bytes, at: start)
+        return try? text.number()
+    }
     /// An integer that a double holds exactly.
     var integer: Int? { double.flatMap { abs($0) <= 9_007_199_254_740_992 ? Int(exactly: $0) : nil } }
-    var isNull: Bool { if case .null = self { true } else { false } }
-    subscript(_ key: String) -> JSON? { object?[key] }
-}
 
-/// Members in the file's order, each key once. Keys are bytes: Swift takes Strings that are canonically equivalent for
-/// equal, and vocabularies hold both forms of a character.
-final class JSONObject {
-    private var keys: [[UInt8]] = []  // UTF-8
-    private var values: [JSON] = []
-    private var index: [[UInt8]: Int] = [:]
+    /// The elements; nil when this is no array.
+    var elements: JSONElements? { first == UInt8(ascii: "[") ? JSONElements(document: document, at: node + 1, end: next) : nil }
+    /// The same as an array.
+    var array: [JSON]? { elements.map { Array($0) } }
+    /// Members in the text's order; nil when this is no object.
+    var members: JSONMembers? { isObject ? JSONMembers(elements: JSONElements(document: document, at: node + 1, end: next)) : nil }
 
-    var members: [(key: [UInt8], value: JSON)] { Array(zip(keys, values)) }
-    subscript(_ key: String) -> JSON? { index[Array(key.utf8)].map { values[$0] } }
-
-    fileprivate func insert(_ key: [UInt8], _ value: JSON) -> Bool {
-        guard index.updateValue(keys.count, forKey: key) == nil else { return false }
-        keys.append(key)
-        values.append(value)
-        return true
+    /// The member of that name; nil when there is none or this is no object.
+    subscript(_ key: String) -> JSON? {
+        guard let members else { return nil }
+        let wanted = Array(key.utf8)
+        for (name, value) in members where name.bytes == wanted { return value }
+        return nil
     }
 }
 
+struct JSONElements: Sequence, IteratorProtocol {
+    fileprivate let document: JSONDocument
+    fileprivate var at: Int
+    fileprivate let end: Int
+
+    mutating func next() -> JSON? {
+        guard at < end else { return nil }
+        let value = JSON(document: document, node: at)
+        at = value.next
+        return value
+    }
+}
+
+struct JSONMembers: Sequence, IteratorProtocol {
+    fileprivate var elements: JSONElements
+
+    mutating func next() -> (key: JSON, value: JSON)? {
+        guard let key = elements.next(), let value = elements.next() else { return nil }
+        return (key, value)
+    }
+}
+
+/// A value: its first byte, and the number of the node that follows it and all that is in it.
+private struct JSONNode { let at: UInt32; var next: UInt32 }
+
+private final class JSONDocument {
+    let bytes: UnsafeRawBufferPointer
+    let nodes: [JSONNode]
+    private let owner: AnyObject?
+
+    init(_ bytes: UnsafeRawBufferPointer, _ nodes: [JSONNode], _ owner: AnyObject?) {
+        self.bytes = bytes
+        self.nodes = nodes
+        self.owner = owner
+    }
+}
+
+/// Builds the nodes of a document and refuses what is no JSON.
 private struct JSONParser {
-    let bytes: UnsafeRawBufferPointer, name: String
-    var at = 0
+    private var text: JSONText
+    private let name: String
+    private var nodes: [JSONNode] = []
     private var values = 0
     private static let deepest = 128
     /// A vocabulary of 128,000 with its merges has about a million; this bounds the memory of a file that lies.
     private static let mostValues = 2_000_000
 
     init(bytes: UnsafeRawBufferPointer, name: String) {
-        self.bytes = bytes
+        text = JSONText(bytes: bytes, at: 0)
         self.name = name
     }
 
-    func failure(_ what: String) -> Llama2Error { Llama2Error(.corrupt, "\(name): \(what) at byte \(at)") }
+    private func failure(_ what: String) -> Llama2Error { Llama2Error(.corrupt, "\(name): \(what) at byte \(text.at)") }
 
-    mutating func document() throws(Llama2Error) -> JSON {
-        let value = try value(depth: 0)
-        skipSpace()
-        guard at == bytes.count else { throw failure("something follows the value") }
-        return value
+    mutating func document() throws(Llama2Error) -> [JSONNode] {
+        guard text.bytes.count < UInt32.max else { throw failure("more than 4 GiB") }
+        // pages that are never written cost nothing
+        nodes.reserveCapacity(min(text.bytes.count / 2 + 1, 2 * JSONParser.mostValues))
+        do throws(JSONText.Problem) {
+            try value()
+            text.skipSpace()
+        } catch {
+            throw failure(error.what)
+        }
+        guard text.at == text.bytes.count else { throw failure("something follows the value") }
+        return nodes
     }
 
-    private var next: UInt8? { at < bytes.count ? bytes[at] : nil }
+    /// One value and all that is in it. Not recursive: a host's stack may be small.
+    private mutating func value() throws(JSONText.Problem) {
+        var open: [(node: Int, isObject: Bool)] = []
+        while true {
+            // 1. a value begins
+            text.skipSpace()
+            values += 1
+            guard values <= JSONParser.mostValues else { throw .init("more than \(JSONParser.mostValues) values") }
+            let node = begin()
+            switch text.next {
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                let isObject = text.next == UInt8(ascii: "{")
+                text.at += 1
+                text.skipSpace()
+                if text.next != (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
+                    guard open.count < JSONParser.deepest else { throw .init("nesting deeper than \(JSONParser.deepest)") }
+                    open.append((node, isObject))
+                    if isObject { try key() }
+                    continue
+                }
+                text.at += 1
+            case UInt8(ascii: "\""): try text.string()
+            case UInt8(ascii: "t"): try text.word("true")
+            case UInt8(ascii: "f"): try text.word("false")
+            case UInt8(ascii: "n"): try text.word("null")
+            default: _ = try text.number()
+            }
+            end(node)
+            // 2. it ended; so may what it is in
+            while let (container, isObject) = open.last {
+                text.skipSpace()
+                if text.next == UInt8(ascii: ",") {
+                    text.at += 1
+                    if isObject { try key() }
+                    break
+                }
+                guard text.next == (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) else {
+                    throw .init("expected a comma or a closing \(isObject ? "brace" : "bracket")")
+                }
+                text.at += 1
+                end(container)
+                if isObject { try refuseRepeatedKeys(container) }
+                open.removeLast()
+            }
+            if open.isEmpty { return }
+        }
+    }
 
-    private mutating func skipSpace() {
+    private mutating func key() throws(JSONText.Problem) {
+        text.skipSpace()
+        guard text.next == UInt8(ascii: "\"") else { throw .init("expected a key") }
+        let node = begin()
+        try text.string()
+        end(node)
+        text.skipSpace()
+        guard text.next == UInt8(ascii: ":") else { throw .init("expected a colon") }
+        text.at += 1
+    }
+
+    private mutating func begin() -> Int {
+        nodes.append(JSONNode(at: UInt32(truncatingIfNeeded: text.at), next: 0))
+        return nodes.count - 1
+    }
+
+    private mutating func end(_ node: Int) { nodes[node].next = UInt32(truncatingIfNeeded: nodes.count) }
+
+    /// Keys are told apart by their bytes: two that look alike (é as one character or as two) are two tokens.
+    private mutating func refuseRepeatedKeys(_ object: Int) throws(JSONText.Problem) {
+        // (hash << 32 | node) of each key, sorted: equal keys lie side by side
+        var keys: [UInt64] = [], node = object + 1
+        while node < nodes.count {
+            keys.append(hash(node) << 32 | UInt64(node))
+            node = Int(nodes[node + 1].next)
+        }
+        keys.sort()
+        for (i, key) in keys.enumerated() {
+            let other = keys.dropFirst(i + 1).prefix { $0 >> 32 == key >> 32 }.first { bytes(key) == bytes($0) }
+            guard let other else { continue }
+            text.at = Int(nodes[Int(other & 0xffff_ffff)].at)
+            throw .init("the key \"\(String(decoding: bytes(other).prefix(100), as: UTF8.self))\" appears twice, again")
+        }
+    }
+
+    private func hash(_ node: Int) -> UInt64 {
+        var hasher = Hasher()
+        var key = JSONText(bytes: text.bytes, at: Int(nodes[node].at))
+        _ = try? key.string { for byte in $0 { hasher.combine(byte) } }
+        return UInt64(UInt32(truncatingIfNeeded: hasher.finalize()))
+    }
+
+    private func bytes(_ key: UInt64) -> [UInt8] {
+        var out: [UInt8] = []
+        var key = JSONText(bytes: text.bytes, at: Int(nodes[Int(key & 0xffff_ffff)].at))
+        _ = try? key.string { out += $0 }
+        return out
+    }
+}
+
+/// The words of JSON at a place of a text. After a problem `at` is where it lies.
+private struct JSONText {
+    struct Problem: Error {
+        let what: String
+        init(_ what: String) { self.what = what }
+    }
+
+    let bytes: UnsafeRawBufferPointer
+    var at: Int
+
+    var next: UInt8? { at < bytes.count ? bytes[at] : nil }
+
+    mutating func skipSpace() {
         while let c = next, c == 0x20 || c == 0x0a || c == 0x0d || c == 0x09 { at += 1 }
     }
 
-    private mutating func expect(_ text: StaticString, _ value: JSON) throws(Llama2Error) -> JSON {
+    mutating func word(_ text: StaticString) throws(Problem) {
         for i in 0..<text.utf8CodeUnitCount {
-            guard next == text.utf8Start[i] else { throw failure("no JSON value") }
+            guard next == text.utf8Start[i] else { throw Problem("no JSON value") }
             at += 1
-        }
-        return value
-    }
-
-    private mutating func value(depth: Int) throws(Llama2Error) -> JSON {
-        guard depth <= JSONParser.deepest else { throw failure("nesting deeper than \(JSONParser.deepest)") }
-        values += 1
-        guard values <= JSONParser.mostValues else { throw failure("more than \(JSONParser.mostValues) values") }
-        skipSpace()
-        switch next {
-        case UInt8(ascii: "{"): return try object(depth)
-        case UInt8(ascii: "["): return try array(depth)
-        case UInt8(ascii: "\""): return .string(try string())
-        case UInt8(ascii: "t"): return try expect("true", .bool(true))
-        case UInt8(ascii: "f"): return try expect("false", .bool(false))
-        case UInt8(ascii: "n"): return try expect("null", .null)
-        default: return try number()
         }
     }
 
-    private mutating func object(_ depth: Int) throws(Llama2Error) -> JSON {
-        let object = JSONObject()
-        at += 1
-        skipSpace()
-        if next == UInt8(ascii: "}") {
-            at += 1
-            return .object(object)
-        }
-        while true {
-            skipSpace()
-            guard next == UInt8(ascii: "\"") else { throw failure("expected a key") }
-            let start = at, key = try string()
-            skipSpace()
-            guard next == UInt8(ascii: ":") else { throw failure("expected a colon") }
-            at += 1
-            let value = try value(depth: depth + 1)
-            guard object.insert(key, value) else {
-                at = start
-                throw failure("the key \"\(String(decoding: key.prefix(100), as: UTF8.self))\" appears twice, again")
-            }
-            skipSpace()
-            if next == UInt8(ascii: ",") {
-                at += 1
-            } else if next == UInt8(ascii: "}") {
-                at += 1
-                return .object(object)
-            } else {
-                throw failure("expected a comma or a closing brace")
-            }
-        }
-    }
-
-    private mutating func array(_ depth: Int) throws(Llama2Error) -> JSON {
-        var list: [JSON] = []
-        at += 1
-        skipSpace()
-        if next == UInt8(ascii: "]") {
-            at += 1
-            return .array(list)
-        }
-        while true {
-            list.append(try value(depth: depth + 1))
-            skipSpace()
-            if next == UInt8(ascii: ",") {
-                at += 1
-            } else if next == UInt8(ascii: "]") {
-                at += 1
-                return .array(list)
-            } else {
-                throw failure("expected a comma or a closing bracket")
-            }
-        }
-    }
-
-    private mutating func number() throws(Llama2Error) -> JSON {
+    mutating func number() throws(Problem) -> Double {
         let start = at
         func digits(_ from: Int) -> Int {
             var i = from
@@ -161,80 +263,103 @@ private struct JSONParser {
         var end = at
         if next == UInt8(ascii: "-") { end += 1 }
         let whole = digits(end)
-        guard whole > end, whole == end + 1 || bytes[end] != 0x30 else { throw failure("no JSON value") }
+        guard whole > end, whole == end + 1 || bytes[end] != 0x30 else { throw Problem("no JSON value") }
         end = whole
         if end < bytes.count, bytes[end] == UInt8(ascii: ".") {
             let fraction = digits(end + 1)
-            guard fraction > end + 1 else { throw failure("a number without digits after its point") }
+            guard fraction > end + 1 else { throw Problem("a number without digits after its point") }
             end = fraction
         }
         if end < bytes.count, bytes[end] | 0x20 == UInt8(ascii: "e") {
             var first = end + 1
             if first < bytes.count, bytes[first] == UInt8(ascii: "+") || bytes[first] == UInt8(ascii: "-") { first += 1 }
             let exponent = digits(first)
-            guard exponent > first else { throw failure("a number without digits in its exponent") }
+            guard exponent > first else { throw Problem("a number without digits in its exponent") }
             end = exponent
         }
         guard end - start <= 400,
             let value = Double(String(decoding: UnsafeRawBufferPointer(rebasing: bytes[start..<end]), as: UTF8.self)),
             value.isFinite
-        else { throw failure("a number beyond the range of a double") }
+        else { throw Problem("a number beyond the range of a double") }
         at = end
-        return .number(value)
+        return value
     }
 
-    private mutating func string() throws(Llama2Error) -> [UInt8] {
+    /// The string that begins here, in pieces.
+    mutating func string(_ emit: (UnsafeRawBufferPointer) -> Void = { _ in }) throws(Problem) {
         at += 1
-        var out: [UInt8] = []
-        var start = at
         while true {
-            guard let c = next else { throw failure("a string that does not end") }
-            if c == UInt8(ascii: "\"") || c == UInt8(ascii: "\\") {
-                out += UnsafeRawBufferPointer(rebasing: bytes[start..<at])
-                at += 1
-                if c == UInt8(ascii: "\"") { break }
-                try escape(&out)
-                start = at
-            } else {
-                guard c >= 0x20 else { throw failure("a control character in a string") }
+            // 1. up to the next mark
+            let start = at
+            var plain = true
+            while let c = next, c != UInt8(ascii: "\""), c != UInt8(ascii: "\\") {
+                guard c >= 0x20 else { throw Problem("a control character in a string") }
+                if c >= 0x80 { plain = false }
                 at += 1
             }
+            guard let mark = next else { throw Problem("a string that does not end") }
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<at])
+            at += 1
+            guard plain || JSONText.isUTF8(piece) else { throw Problem("a string that is not UTF-8, before") }
+            if !piece.isEmpty { emit(piece) }
+            if mark == UInt8(ascii: "\"") { return }
+            // 2. an escape
+            let scalar = try escape()
+            withUnsafeBytes(of: scalar.utf8EncodedBytes) { emit(UnsafeRawBufferPointer(rebasing: $0[..<scalar.utf8.count])) }
         }
-        guard String(validating: out, as: UTF8.self) != nil else { throw failure("a string that is not UTF-8, before") }
-        return out
     }
 
-    private mutating func escape(_ out: inout [UInt8]) throws(Llama2Error) {
-        guard let c = next else { throw failure("a string that does not end") }
+    private static func isUTF8(_ text: UnsafeRawBufferPointer) -> Bool {
+        var parser = Unicode.UTF8.ForwardParser(), bytes = text.makeIterator()
+        while true {
+            switch parser.parseScalar(from: &bytes) {
+            case .valid: continue
+            case .error: return false
+            case .emptyInput: return true
+            }
+        }
+    }
+
+    private mutating func escape() throws(Problem) -> Unicode.Scalar {
+        guard let c = next else { throw Problem("a string that does not end") }
         at += 1
         switch c {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): out.append(c)
-        case UInt8(ascii: "b"): out.append(8)
-        case UInt8(ascii: "f"): out.append(12)
-        case UInt8(ascii: "n"): out.append(10)
-        case UInt8(ascii: "r"): out.append(13)
-        case UInt8(ascii: "t"): out.append(9)
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(c)
+        case UInt8(ascii: "b"): return "\u{8}"
+        case UInt8(ascii: "f"): return "\u{c}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
         case UInt8(ascii: "u"):
             var code = try fourDigits()
             if (0xd800..<0xdc00).contains(code), next == UInt8(ascii: "\\"), at + 1 < bytes.count, bytes[at + 1] == UInt8(ascii: "u") {
                 at += 2
                 let low = try fourDigits()
-                guard (0xdc00..<0xe000).contains(low) else { throw failure("half of a surrogate pair, before") }
+                guard (0xdc00..<0xe000).contains(low) else { throw Problem("half of a surrogate pair, before") }
                 code = 0x10000 + (code - 0xd800) << 10 + (low - 0xdc00)
             }
-            guard let scalar = Unicode.Scalar(code) else { throw failure("half of a surrogate pair, before") }
-            out += Array(String(Character(scalar)).utf8)
-        default: throw failure("an escape that JSON does not have, before")
+            guard let scalar = Unicode.Scalar(code) else { throw Problem("half of a surrogate pair, before") }
+            return scalar
+        default: throw Problem("an escape that JSON does not have, before")
         }
     }
 
-    private mutating func fourDigits() throws(Llama2Error) -> UInt32 {
+    private mutating func fourDigits() throws(Problem) -> UInt32 {
         var code: UInt32 = 0
         for _ in 0..<4 {
-            guard let c = next, let digit = Character(Unicode.Scalar(c)).hexDigitValue else { throw failure("expected four hexadecimal digits") }
+            guard let c = next, let digit = Character(Unicode.Scalar(c)).hexDigitValue else { throw Problem("expected four hexadecimal digits") }
             code = code << 4 | UInt32(digit)
             at += 1
         }
         return code
+    }
+}
+
+extension Unicode.Scalar {
+    /// Its UTF-8 in order, the rest zero.
+    fileprivate var utf8EncodedBytes: (UInt8, UInt8, UInt8, UInt8) {
+        var bytes: (UInt8, UInt8, UInt8, UInt8) = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &bytes) { out in for (i, byte) in utf8.enumerated() { out[i] = byte } }
+        return bytes
     }
 }

@@ -26,28 +26,39 @@ struct Llama2CFile {
         /// Weights that share a scale; version 2.
         let group: Int
 
-        /// nil when the numbers are no model's.
-        init?(_ bytes: UnsafeRawBufferPointer) {
-            guard bytes.count >= 28 else { return nil }
+        /// Throws, naming the field, when the numbers are no model's.
+        init(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+            let isNamed = Llama2CFile.hasMagic(bytes), first = isNamed ? 8 : 0
+            guard bytes.count >= (isNamed ? 256 : 28) else {
+                throw Llama2Error(.corrupt, "a checkpoint of llama2.c in \(bytes.count) bytes, fewer than its header has")
+            }
             func number(_ offset: Int) -> Int { Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self))) }
-            let named = number(0) == 0x616b_3432 && bytes.count >= 256, first = named ? 8 : 0
-            version = named ? number(4) : 0
-            guard (named ? 1...2 : 0...0).contains(version) else { return nil }
-            dim = number(first)
-            hidden = number(first + 4)
-            layers = number(first + 8)
-            heads = number(first + 12)
-            headsKV = number(first + 16)
-            ownOutput = named ? bytes[36] == 0 : number(20) < 0
-            vocabulary = abs(number(first + 20))
-            length = number(first + 24)
-            group = version == 2 ? number(37) : 1
+            func field(_ name: StaticString, _ value: Int, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int {
+                guard range.contains(value) else {
+                    throw Llama2Error(.corrupt, "\(name) of this llama2.c checkpoint is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+                }
+                return value
+            }
+            version = isNamed ? number(4) : 0
+            guard !isNamed || (1...2).contains(version) else {
+                throw Llama2Error(.unsupported, "version \(version) of llama2.c's checkpoints; 1 and 2 are read")
+            }
+            ownOutput = isNamed ? bytes[36] == 0 : number(20) < 0
             // With these limits no product of three of them with 4 leaves 63 bits.
-            guard (1...1 << 16).contains(dim), (1...1 << 20).contains(hidden), (1...1 << 10).contains(layers),
-                (1...dim).contains(heads), (1...heads).contains(headsKV), (1...1 << 22).contains(vocabulary),
-                (1...1 << 24).contains(length), dim % heads == 0, heads % headsKV == 0, dim / heads % 2 == 0,
-                (1...dim).contains(group), dim % group == 0, hidden % group == 0
-            else { return nil }
+            dim = try field("dim", number(first), 1...1 << 16)
+            hidden = try field("hidden_dim", number(first + 4), 1...1 << 20)
+            layers = try field("n_layers", number(first + 8), 1...1 << 10)
+            heads = try field("n_heads", number(first + 12), 1...dim)
+            headsKV = try field("n_kv_heads", number(first + 16), 1...heads)
+            vocabulary = try field("vocab_size", isNamed ? number(first + 20) : abs(number(first + 20)), 1...1 << 22)
+            length = try field("seq_len", number(first + 24), 1...1 << 24)
+            group = version == 2 ? try field("group_size", number(37), 1...dim) : 1
+            guard dim % heads == 0, heads % headsKV == 0, dim / heads % 2 == 0 else {
+                throw Llama2Error(.corrupt, "dim of this llama2.c checkpoint is \(dim), n_heads \(heads), n_kv_heads \(headsKV): they do not divide each other to an even head")
+            }
+            guard dim % group == 0, hidden % group == 0 else {
+                throw Llama2Error(.corrupt, "group_size of this llama2.c checkpoint is \(group), which does not divide dim, \(dim), and hidden_dim, \(hidden)")
+            }
         }
 
         var keyLength: Int { dim / heads * headsKV }
@@ -84,13 +95,21 @@ struct Llama2CFile {
         var byteCount: Int { parts.reduce(dataStart) { $0 + byteCount($1) * max($1.layers, 1) } }
     }
 
+    private static func hasMagic(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.starts(with: [0x32, 0x34, 0x6b, 0x61]) }
+
     static func recognises(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        Header(bytes).map { $0.byteCount == bytes.count } ?? false
+        hasMagic(bytes) || (try? Header(bytes))?.byteCount == bytes.count
     }
 
     init(_ bytes: UnsafeRawBufferPointer, path: String?) throws(Llama2Error) {
-        guard let header = Header(bytes), header.byteCount == bytes.count else {
-            throw Llama2Error(.format, "\(path ?? "memory"): not a checkpoint of llama2.c")
+        let header: Header
+        do throws(Llama2Error) {
+            header = try Header(bytes)
+            guard header.byteCount == bytes.count else {
+                throw Llama2Error(.corrupt, "the header of this llama2.c checkpoint asks for \(header.byteCount) bytes, but there are \(bytes.count)")
+            }
+        } catch {
+            throw Llama2Error(error.kind, "\(path ?? "memory"): \(error.message)")
         }
         let texts = OwnedBytes()
         // 1. the tensors, as they follow each other
@@ -136,7 +155,7 @@ struct Llama2CFile {
     private static func addVocabulary(beside path: String, count: Int, to metadata: inout Metadata, _ texts: OwnedBytes)
         throws(Llama2Error)
     {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
         var found: MappedFile?
         for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
             do throws(Llama2Error) {
@@ -148,16 +167,14 @@ struct Llama2CFile {
         guard let file = found else {
             let path = folder + "tokenizer.model"
             if MappedFile.exists(path) {
-                try MappedFile(path: path, copy: true).withBytes { (bytes) throws(Llama2Error) in
-                    try SentencePieceModel(bytes, path).add(to: &metadata, count: count, texts, path)
-                }
+                try SentencePieceModel(try MappedFile(path: path, copy: true), most: count).add(to: &metadata, count: count, texts)
             }
             return
         }
         defer { withExtendedLifetime(file) {} }
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
-        var tokens: [UnsafeRawBufferPointer] = [], scores: [Float] = [], types: [Int32] = []
+        var tokens: [[UInt8]] = [], scores: [Float] = [], types: [Int32] = []
         for index in 0..<count {
             scores.append(Float(bitPattern: try reader.number(UInt32.self, "score of token \(index) in \(file.path)")))
             let length = Int(try reader.number(Int32.self, "length of token \(index) in \(file.path)"))
@@ -168,14 +185,14 @@ struct Llama2CFile {
             }
             let isByte = piece.count == 6 && piece.starts(with: "<0x".utf8)
             if index < 3 { piece = Array(["<unk>", "<s>", "</s>"][index].utf8) }
-            tokens.append(texts.keep(piece))
+            tokens.append(piece)
             types.append(index == 0 ? 2 : index < 3 ? 3 : isByte ? 6 : 1)
         }
         guard reader.remaining == 0 else {
             throw Llama2Error(.corrupt, "\(file.path) has \(reader.remaining) bytes after its \(count) tokens")
         }
         _ = metadata.insert("tokenizer.ggml.model", .string(texts.keep(Array("llama".utf8))))
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(ByteStrings(tokens)))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(texts.keep(texts: tokens)))
         _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: count, texts.keep(scores)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: count, texts.keep(types)))
     }
@@ -203,6 +220,19 @@ final class OwnedBytes {
         values.withUnsafeBytes { block.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(block), byteCount: count) }
         blocks.append(block)
         return UnsafeRawBufferPointer(start: block, count: count)
+    }
+
+    /// The same for a list of texts, in one block.
+    func keep(texts: some Sequence<[UInt8]>) -> ByteStrings {
+        var bytes: [UInt8] = []
+        for text in texts { bytes.append(number: UInt64(text.count)); bytes += text }
+        var list = ByteStrings(keep(bytes)), place = 0
+        while place < bytes.count {
+            let length = bytes.withUnsafeBytes { Int(UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: place, as: UInt64.self))) }
+            list.append(length: length)
+            place += 8 + length
+        }
+        return list
     }
 
     deinit { for block in blocks { block.deallocate() } }

@@ -51,7 +51,7 @@ struct MetaFolder {
         if let order = zip.entries[root + "byteorder"], !order.elementsEqual("little".utf8) {
             throw Llama2Error(.unsupported, "\(path): its byte order is not little-endian")
         }
-        var pieces: [String: Piece] = [:]
+        var pieces: [String: Piece] = [:], total = 0
         for (name, tensor) in try PickledTensors.read(pickle.value, path) {
             let what = "\(path): tensor \(name.prefix(200))"
             guard let data = zip.entries[root + "data/" + tensor.storage.key] else {
@@ -74,6 +74,9 @@ struct MetaFolder {
                 throw Llama2Error(.corrupt, "\(what) takes weights \(tensor.offset) to \(end) of a storage of \(tensor.storage.count)")
             }
             let bytes = UnsafeRawBufferPointer(rebasing: data[(tensor.offset * size)..<(end * size)])
+            // joining shards copies each: tensors on top of each other would make much of little
+            total = try checkedAdd(total, bytes.count, what)
+            guard total <= file.bytes.count else { throw Llama2Error(.corrupt, "\(what) shares its storage: together they take more than the file has") }
             let shape: [Int] = tensor.shape.isEmpty ? [1] : tensor.shape.reversed()
             guard pieces.updateValue(Piece(type: tensor.storage.type, shape: shape, data: bytes), forKey: name) == nil else {
                 throw Llama2Error(.corrupt, "\(what) appears twice")
@@ -113,6 +116,7 @@ struct MetaFolder {
             throw Llama2Error(.corrupt, "\(what) has another shape or type in another shard, or more than two dimensions")
         }
         if first.shape.count == 1 {
+            guard first.shape[0] <= TensorInfo.longestVector else { throw Llama2Error(.corrupt, "\(what) has \(first.shape[0]) weights in one dimension") }
             let values = (0..<first.shape[0]).map { i -> Float in
                 switch first.type {
                 case .f16: halfToFloat(first.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self))
@@ -178,11 +182,10 @@ struct MetaFolder {
     private mutating func addTokenizer(_ folder: String) throws(Llama2Error) {
         let rows = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
         for path in [folder + "/tokenizer.model", folder + "/../tokenizer.model"] where MappedFile.exists(path) {
-            try MappedFile(path: path, copy: true).withBytes { (bytes) throws(Llama2Error) in
-                // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
-                if let first = bytes.first, first >= 0x20 { return }
-                try SentencePieceModel(bytes, path).add(to: &metadata, count: rows, owned, path)
-            }
+            let file = try MappedFile(path: path, copy: true)
+            // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
+            if let first = file.bytes.first, first >= 0x20 { return }
+            try SentencePieceModel(file, most: rows).add(to: &metadata, count: rows, owned)
             return
         }
     }

@@ -42,6 +42,9 @@ public struct Metadata: Sendable {
         }
     }
 
+    /// Files have some dozens. Each takes some hundred bytes of memory, more than it may take in a file.
+    static let mostKeys = 1 << 16
+
     /// In file order.
     public private(set) var keys: [String] = []
     private var values: [String: Value] = [:]
@@ -167,44 +170,39 @@ public struct Metadata: Sendable {
     }
 
     public func integers(_ key: String) throws(Llama2Error) -> [Int]? {
-        guard let numbers = try numbers(key) else { return nil }
-        var out: [Int] = []
-        out.reserveCapacity(numbers.count)
-        for value in numbers {
+        try numbers(key) { (value) throws(Llama2Error) in
             switch value {
             case .unsigned(let n):
                 guard let small = Int(exactly: n) else { throw mismatch(key, "integers of 63 bits") }
-                out.append(small)
-            case .signed(let n): out.append(Int(n))
+                return small
+            case .signed(let n): return Int(n)
             case .float, .bool, .string, .strings, .array: throw mismatch(key, "an array of integers")
             }
         }
-        return out
     }
 
     public func floats(_ key: String) throws(Llama2Error) -> [Float]? {
-        guard let numbers = try numbers(key) else { return nil }
-        var out: [Float] = []
-        out.reserveCapacity(numbers.count)
-        for value in numbers {
+        try numbers(key) { (value) throws(Llama2Error) in
             switch value {
-            case .float(let x): out.append(Float(x))
-            case .unsigned(let n): out.append(Float(n))
-            case .signed(let n): out.append(Float(n))
+            case .float(let x): return Float(x)
+            case .unsigned(let n): return Float(n)
+            case .signed(let n): return Float(n)
             case .bool, .string, .strings, .array: throw mismatch(key, "an array of numbers")
             }
         }
-        return out
     }
 
-    private func numbers(_ key: String) throws(Llama2Error) -> [Value]? {
+    private func numbers<T>(_ key: String, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T]? {
         guard let value = values[key] else { return nil }
         guard case .array(let type, let count, let bytes) = value, let size = type.size, let base = bytes.baseAddress
         else {
             if case .array(_, 0, _) = value { return [] }
             throw mismatch(key, "an array of numbers")
         }
-        return (0..<count).map { type.load(base + $0 &* size) }
+        var out: [T] = []
+        out.reserveCapacity(count)
+        for index in 0..<count { out.append(try convert(type.load(base + index &* size))) }
+        return out
     }
 
     /// Any value for a person to read; arrays by their length and first elements.
@@ -229,16 +227,4 @@ public struct Metadata: Sendable {
             return "[\(count) values: \(first.joined(separator: ", "))\(count > 6 ? ", ..." : "")]"
         }
     }
-}
-
-/// An array of strings that stay in the mapped file.
-public struct ByteStrings: @unchecked Sendable {
-    private let strings: [UnsafeRawBufferPointer]
-
-    init(_ strings: [UnsafeRawBufferPointer]) { self.strings = strings }
-
-    public var count: Int { strings.count }
-
-    /// index in 0 ..< count.
-    public subscript(index: Int) -> UnsafeRawBufferPointer { strings[index] }
 }

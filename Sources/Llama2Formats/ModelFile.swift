@@ -37,7 +37,7 @@ public final class ModelFile: @unchecked Sendable {
                 files: [file], owned: checkpoint.owned, checkpoint.tensors, checkpoint.metadata,
                 "llama2.c v\(checkpoint.version)")
         }
-        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) } ?? "."
         if file.isNamed, Safetensors.recognises(file.bytes), MappedFile.exists(folder + "/config.json") {
             return try ModelFile(folder: folder, copy: copy)
         }

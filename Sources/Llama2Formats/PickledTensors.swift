@@ -16,6 +16,9 @@ struct PickledTensors {
 
     private var tuples: [[Value]] = []
     private var dictionaries: [[(Value, Value)]] = []
+    /// The largest model's has 110,000 bytes. Each may become a hundred bytes of memory.
+    private static let longest = 1 << 19
+
     private var stack: [Value] = []
     private var memo: [Int: Value] = [:]
     private var reader: ByteReader
@@ -25,6 +28,7 @@ struct PickledTensors {
     /// Tensors by name, in the order of the pickle.
     static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) -> [(name: String, tensor: Tensor)] {
         do throws(Llama2Error) {
+            guard bytes.count <= longest else { throw Llama2Error(.unsupported, "data.pkl has \(bytes.count) bytes; the limit is \(longest)") }
             var machine = PickledTensors(reader: ByteReader(bytes))
             guard case .dictionary(let result) = try machine.run() else { throw Llama2Error(.corrupt, "the pickle is no dictionary of tensors") }
             var tensors: [(String, Tensor)] = []

@@ -29,17 +29,21 @@ enum Safetensors {
             throw Llama2Error(.corrupt, "\(path): a header of \(length) bytes; the limit is \(longestHeader)")
         }
         let header = try reader.take(length, "header of \(path)")
-        guard let members = try JSON.parse(header, path).object?.members else {
-            throw Llama2Error(.corrupt, "\(path): the header is not a JSON object")
+        // "the header data MUST begin with a { character": what comes before would be read by some and not by others
+        let parsed = try JSON.parse(header, path)
+        guard header.first == UInt8(ascii: "{"), let members = parsed.members else {
+            throw Llama2Error(.corrupt, "\(path): the header is not a JSON object from its first byte on")
         }
         let data = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
         var ranges: [(begin: Int, end: Int, name: String)] = [], tensors: [TensorInfo] = []
         for (key, value) in members {
-            let name = String(decoding: key, as: UTF8.self)
-            if name == "__metadata__" { continue }
+            guard let name = key.text, name != "__metadata__" else { continue }
             let tensor = try tensor(name, value, data, path)
             ranges.append((tensor.begin, tensor.begin + tensor.info.data.count, name))
             tensors.append(tensor.info)
+            guard tensors.count <= TensorInfo.most else {
+                throw Llama2Error(.unsupported, "\(path): more than \(TensorInfo.most) tensors")
+            }
         }
         var end = 0
         for range in ranges.sorted(by: { ($0.begin, $0.end) < ($1.begin, $1.end) }) {

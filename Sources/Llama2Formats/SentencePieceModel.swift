@@ -3,6 +3,8 @@ internal import Llama2Core
 /// `tokenizer.model`: SentencePiece's ModelProto, of which the pieces and a few settings are read.
 /// Source: sentencepiece_model.proto and the Protocol Buffers encoding.
 struct SentencePieceModel {
+    /// Keeps alive what tokens point into.
+    private let file: MappedFile
     private(set) var tokens: [UnsafeRawBufferPointer] = []
     private(set) var scores: [Float] = []
     /// SentencePiece's types: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; ggml uses the same numbers.
@@ -10,12 +12,16 @@ struct SentencePieceModel {
     private(set) var bos = 1, eos = 2, unknown = 0
     private(set) var addsSpacePrefix = true
 
-    init(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) {
+    /// most: rows of the embedding, more pieces than which are refused as soon as they come.
+    init(_ file: MappedFile, most: Int) throws(Llama2Error) {
+        self.file = file
         do throws(Llama2Error) {
-            var fields = ProtobufReader(bytes)
+            var fields = ProtobufReader(file.bytes)
             while let field = try fields.next() {
                 switch (field.number, field.content) {
-                case (1, .bytes(let piece)): try addPiece(piece)
+                case (1, .bytes(let piece)):
+                    guard tokens.count < most else { throw Llama2Error(.corrupt, "more pieces than the embedding has rows, which are \(most)") }
+                    try addPiece(piece)
                 case (2, .bytes(let trainer)): try readTrainer(trainer)
                 case (3, .bytes(let normalizer)): try readNormalizer(normalizer)
                 default: break
@@ -26,24 +32,21 @@ struct SentencePieceModel {
                 throw Llama2Error(.corrupt, "\(name) is \(id), but there are \(tokens.count) pieces")
             }
         } catch {
-            throw Llama2Error(error.kind, "\(path): \(error.message)")
+            throw Llama2Error(error.kind, "\(file.path): \(error.message)")
         }
     }
 
     /// As GGUF's `tokenizer.*` keys, for an embedding of `count` rows.
-    func add(to metadata: inout Metadata, count: Int, _ owned: OwnedBytes, _ path: String) throws(Llama2Error) {
-        guard tokens.count <= count else {
-            throw Llama2Error(.corrupt, "\(path) has \(tokens.count) pieces, the embedding \(count) rows")
-        }
-        var texts = tokens.map { owned.keep(Array($0)) }, scores = scores, types = types
-        while texts.count < count {  // rows without a piece
-            texts.append(owned.keep(Array("[PAD\(texts.count)]".utf8)))
+    func add(to metadata: inout Metadata, count: Int, _ owned: OwnedBytes) {
+        var scores = scores, types = types
+        let texts = owned.keep(texts: (0..<count).lazy.map { $0 < tokens.count ? Array(tokens[$0]) : Array("[PAD\($0)]".utf8) })
+        while types.count < count {  // rows without a piece
             scores.append(-1e6)
             types.append(5)
         }
         let prefix = "tokenizer.ggml."
         _ = metadata.insert(prefix + "model", .string(owned.keep(Array("llama".utf8))))
-        _ = metadata.insert(prefix + "tokens", .strings(ByteStrings(texts)))
+        _ = metadata.insert(prefix + "tokens", .strings(texts))
         _ = metadata.insert(prefix + "scores", .array(.float32, count: count, owned.keep(scores)))
         _ = metadata.insert(prefix + "token_type", .array(.int32, count: count, owned.keep(types)))
         for (key, id) in [("bos", bos), ("eos", eos), ("unknown", unknown)] where id >= 0 {

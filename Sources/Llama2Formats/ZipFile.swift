@@ -58,11 +58,12 @@ struct ZipFile {
         guard offset <= UInt64(end), size <= UInt64(end) - offset, count <= size / 46 else {
             throw Llama2Error(.corrupt, "a zip directory of \(count) entries in \(size) bytes at \(offset), in a file of \(bytes.count)")
         }
+        guard count <= TensorInfo.most else { throw Llama2Error(.unsupported, "a zip directory of \(count) entries; the limit is \(TensorInfo.most)") }
         return (Int(offset), Int(size), Int(count))
     }
 
     private struct Entry {
-        let name: String, size: Int, header: Int
+        let name: String, nameBytes: UnsafeRawBufferPointer, size: Int, header: Int
 
         init(_ reader: inout ByteReader, _ index: Int) throws(Llama2Error) {
             let what = "zip entry \(index)"
@@ -75,7 +76,10 @@ struct ZipFile {
             let commentLength = Int(try reader.number(UInt16.self, what))
             _ = try reader.take(8, what)
             var header = UInt64(try reader.number(UInt32.self, what))
-            let name = String(decoding: try reader.take(nameLength, what), as: UTF8.self)
+            nameBytes = try reader.take(nameLength, what)
+            guard !nameBytes.contains(0), let name = String(validating: nameBytes, as: UTF8.self) else {
+                throw Llama2Error(.corrupt, "the name of \(what) contains NUL or is not UTF-8")
+            }
             var extra = ByteReader(try reader.take(extraLength, what))
             _ = try reader.take(commentLength, what)
             while extra.remaining >= 4 {
@@ -102,8 +106,12 @@ struct ZipFile {
                 T(littleEndian: bytes.loadUnaligned(fromByteOffset: header + at, as: T.self))
             }
             guard number(0, UInt32.self) == 0x0403_4b50 else { throw Llama2Error(.corrupt, "zip entry \(name) has no header at \(header)") }
-            let start = header + 30 + Int(number(26, UInt16.self)) + Int(number(28, UInt16.self))
+            let nameEnd = header + 30 + Int(number(26, UInt16.self)), start = nameEnd + Int(number(28, UInt16.self))
             guard start <= bytes.count else { throw Llama2Error(.corrupt, "the data of zip entry \(name) begins at \(start), outside of the file") }
+            // a reader that goes by the other name would see other data
+            guard bytes[(header + 30)..<nameEnd].elementsEqual(nameBytes) else {
+                throw Llama2Error(.corrupt, "zip entry \(name) has another name in its header at \(header)")
+            }
             return start
         }
     }

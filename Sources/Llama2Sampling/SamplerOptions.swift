@@ -68,7 +68,7 @@ extension SamplerOptions {
         for (index, entry) in logitBias.enumerated() {
             guard entry.bias < .infinity else {
                 throw Llama2Error(
-                    .invalidArgument, "logit_bias[\(index)] is \(entry.bias); it must be finite or -inf")
+                    entry.bias.isNaN ? .invalidArgument : .outOfRange, "logit_bias[\(index)] is \(entry.bias); it must be finite or -inf")
             }
             try checkBias(index, fits: vocabularySize ?? Int(Int32.max))
         }

@@ -19,12 +19,13 @@ struct ByteLevelBPE: Sendable {
     private let takesWholeWords: Bool
 
     init(
-        tokens texts: [[UInt8]], types: [TokenType], merges list: [[UInt8]], preTokenizer: PreTokenizer
+        tokens texts: ByteStrings, types: [TokenType], merges list: ByteStrings, preTokenizer: PreTokenizer
     ) throws(Llama2Error) {
         self.preTokenizer = preTokenizer
         takesWholeWords = preTokenizer == .llamaBPE
         table = ByteStringTable(expecting: texts.count + list.count / 8)
-        for (index, text) in texts.enumerated() {
+        for index in 0..<texts.count {
+            let text = Array(texts[index])
             switch types[index] {
             case .control, .unknown: continue
             case .userDefined where SpecialTokens.isMarker(text): continue
@@ -33,7 +34,8 @@ struct ByteLevelBPE: Sendable {
         }
         for byte in 0..<256 { bytes.append(intern(Self.characters[byte])) }
         merges.reserveCapacity(list.count)
-        for (rank, merge) in list.enumerated() {
+        for rank in 0..<list.count {
+            let merge = Array(list[rank])
             guard let space = merge.dropFirst().firstIndex(of: 0x20), space + 1 < merge.count else {
                 throw Llama2Error(.corrupt, "merge \(rank) is not two strings with a space between")
             }

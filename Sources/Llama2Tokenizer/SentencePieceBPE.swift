@@ -12,13 +12,14 @@ struct SentencePieceBPE: Sendable {
     private var byteTokens: [Int32] = Array(repeating: -1, count: 256)
     private let unknown: Int32?
 
-    init(tokens texts: [[UInt8]], types: [TokenType], scores: [Float], unknown: Int32?) throws(Llama2Error) {
+    init(tokens texts: ByteStrings, types: [TokenType], scores: [Float], unknown: Int32?) throws(Llama2Error) {
         table = ByteStringTable(expecting: texts.count)
         self.unknown = unknown
         guard scores.count == texts.count else {
             throw Llama2Error(.corrupt, "the vocabulary has \(texts.count) tokens and \(scores.count) scores")
         }
-        for (index, text) in texts.enumerated() {
+        for index in 0..<texts.count {
+            let text = Array(texts[index])
             let token = Int32(truncatingIfNeeded: index)
             guard !scores[index].isNaN else {
                 throw Llama2Error(.corrupt, "the score of token \(index) is not a number")

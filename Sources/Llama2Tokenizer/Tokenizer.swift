@@ -25,12 +25,16 @@ public final class Tokenizer: Sendable {
     private let model: Model
     private let specials: SpecialTokens
 
+    /// Tokens, and merges: four times the largest vocabulary there is. Each takes some fifty bytes of memory, more than
+    /// it may take in a file.
+    private static let most = 1 << 20
+
     public init(_ d: TokenizerDescription) throws(Llama2Error) {
         count = d.tokens.count
         guard count > 0 else { throw Llama2Error(.corrupt, "the vocabulary has no tokens") }
-        guard count <= 1 << 26, d.merges.count <= 1 << 26 else {
+        guard count <= Self.most, d.merges.count <= Self.most else {
             throw Llama2Error(
-                .unsupported, "\(count) tokens and \(d.merges.count) merges; the limit of each is \(1 << 26)")
+                .unsupported, "\(count) tokens and \(d.merges.count) merges; the limit of each is \(Self.most)")
         }
         types = try Self.checkedTypes(d)
 
@@ -68,7 +72,8 @@ public final class Tokenizer: Sendable {
         var pieces: [UInt8] = []
         var offsets = [0]
         offsets.reserveCapacity(count + 1)
-        for (index, text) in d.tokens.enumerated() {
+        for index in 0..<count {
+            let text = Array(d.tokens[index])
             switch types[index] {
             case .control, .unknown, .userDefined:
                 specials.insert(text, token: Int32(index), type: types[index])

@@ -1,4 +1,8 @@
-"""What Include/llama2swift.h declares: functions, structs, constants. Run it to write Tests/abi anew."""
+"""What Include/llama2swift.h declares: functions, structs, constants.
+
+Tests/abi has a folder for each version with what it declared. Run this file to write that of the header's own version;
+those of older versions are history and never change.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +17,80 @@ HEADER = ROOT / "Include" / "llama2swift.h"
 ABI = ROOT / "Tests" / "abi"
 
 
+def version() -> str:
+    """The header's own, as 1.2.3."""
+    numbers = (re.search(rf"^#define LLAMA2_VERSION_{part} (\d+)", HEADER.read_text(), re.M).group(1) for part in ("MAJOR", "MINOR", "PATCH"))
+    return ".".join(numbers)
+
+
+def versions() -> list[str]:
+    """Those with a folder in Tests/abi, oldest first."""
+    return sorted((f.name for f in ABI.iterdir() if f.is_dir()), key=lambda v: [int(n) for n in v.split(".")])
+
+
+def committed(version: str) -> tuple[dict[str, int], dict[str, tuple[int, int]], dict[str, int], dict[str, str]]:
+    """({struct: size}, {struct.field: (offset, size)}, {constant: value}, {function: signature}) of a version."""
+    sizes, fields, values = {}, {}, {}
+    for line in (ABI / version / "layout.txt").read_text().splitlines():
+        match line.split():
+            case [name, "offset", offset, "size", size]:
+                fields[name] = (int(offset), int(size))
+            case [name, "size", size]:
+                sizes[name] = int(size)
+            case [name, value]:
+                values[name] = int(value)
+    lines = (ABI / version / "functions.txt").read_text().splitlines()
+    return sizes, fields, values, {re.search(r"llama2_\w+", line).group(): line for line in lines}
+
+
+def first_sizes() -> dict[str, int]:
+    """The size of each struct in the version that brought it: what struct_size may never be required to exceed."""
+    found = {}
+    for name in versions():
+        found = committed(name)[0] | found
+    return found
+
+
 def plain() -> str:
     """The header without comments."""
     return re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
 
 
+def typed(declaration: str) -> tuple[str, str]:
+    """(type without const, name) of a parameter or field."""
+    kind, name = re.fullmatch(r"\s*(.*?)(\w+)\s*", declaration, re.S).groups()
+    return re.sub(r"\bconst\b|\s", "", kind), name
+
+
+def parameters() -> dict[str, dict[str, str]]:
+    """function -> {parameter: type}, as declared."""
+    found = {}
+    for name, declared in re.findall(r"^\s*(?:int32_t|void|const char \*)\s*\*?(llama2_\w+)\(([^;]*?)\);", plain(), re.M | re.S):
+        found[name] = {} if declared.strip() == "void" else {n: t for t, n in map(typed, declared.split(","))}
+    return found
+
+
 def functions() -> dict[str, list[str]]:
     """name -> parameter names, as declared."""
-    found = {}
-    for name, parameters in re.findall(r"^\s*(?:int32_t|void|const char \*)\s*\*?(llama2_\w+)\(([^;]*?)\);", plain(), re.M | re.S):
-        names = [re.search(r"(\w+)\s*$", p).group(1) for p in parameters.split(",")]
-        found[name] = [] if names == ["void"] else names
-    return found
+    return {name: list(declared) for name, declared in parameters().items()}
+
+
+def fields() -> dict[str, dict[str, str]]:
+    """struct -> {field: type}."""
+    return {
+        name: {n: t for t, n in (typed(f) for f in body.split(";") if f.strip())}
+        for body, name in re.findall(r"typedef struct \w+ \{(.*?)\}\s*(\w+);", plain(), re.S)
+    }
 
 
 def structs() -> dict[str, list[str]]:
     """name -> fields."""
-    found = {}
-    for body, name in re.findall(r"typedef struct \w+ \{(.*?)\}\s*(\w+);", plain(), re.S):
-        found[name] = [re.search(r"(\w+)\s*$", f).group(1) for f in body.split(";") if f.strip()]
-    return found
+    return {name: list(declared) for name, declared in fields().items()}
+
+
+def values() -> dict[str, int]:
+    """Constants and their values, as committed for this version."""
+    return committed(version())[2]
 
 
 def constants() -> list[str]:
@@ -61,4 +119,7 @@ def signatures() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit((ABI / "layout.txt").write_text(layout()) * 0 or (ABI / "functions.txt").write_text(signatures()) * 0)
+    folder = ABI / version()
+    folder.mkdir(exist_ok=True)
+    (folder / "layout.txt").write_text(layout())
+    (folder / "functions.txt").write_text(signatures())

@@ -459,7 +459,7 @@ def test_params(tmp_path, name):
 
 # llama2.c
 
-NUMBERS = ["dim", "hidden", "layers", "heads", "kv heads", "vocabulary", "length"]
+NUMBERS = ["dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len"]
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**31 - 1, -(2**31)])
@@ -469,7 +469,10 @@ def test_llama2c_header(tmp_path, version, field, value):
     data = bytearray(F.llama2c(W, version, SHAPE))
     struct.pack_into("<i", data, (8 if version else 0) + 4 * field, value)
     (tmp_path / "m.bin").write_bytes(data)
-    refused(tmp_path / "m.bin", FORMAT, "no model")
+    if version == 0:  # without a magic number there is nothing to name
+        refused(tmp_path / "m.bin", FORMAT, "no model")
+    else:
+        refused(tmp_path / "m.bin", CORRUPT, f"{NUMBERS[field]} of this llama2.c checkpoint is {value}")
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
@@ -477,15 +480,18 @@ def test_llama2c_size(tmp_path, version):
     good = F.llama2c(W, version, SHAPE)
     for data in (good[:-1], good + b"\0", good[:28], good[:256], good[:300], good[: len(good) // 2]):
         (tmp_path / "m.bin").write_bytes(data)
-        refused(tmp_path / "m.bin", FORMAT, "no model")
+        refused(tmp_path / "m.bin", *((CORRUPT, "checkpoint") if version and len(data) >= 4 else (FORMAT, "no model")))
 
 
 def test_llama2c_version_and_group(tmp_path):
-    for offset, form, value in ((4, "i", 3), (4, "i", 0), (4, "i", -1), (37, "i", 0), (37, "i", 3), (37, "i", 64), (37, "i", -32)):
+    for offset, value, kind, words in (
+        (4, 3, UNSUPPORTED, "version 3"), (4, 0, UNSUPPORTED, "version 0"), (4, -1, UNSUPPORTED, "version -1"),
+        (37, 0, CORRUPT, "group_size"), (37, 3, CORRUPT, "group_size"), (37, 64, CORRUPT, "group_size"), (37, -32, CORRUPT, "group_size"),
+    ):  # fmt: skip
         data = bytearray(F.llama2c(W, 2, SHAPE))
-        struct.pack_into("<" + form, data, offset, value)
+        struct.pack_into("<i", data, offset, value)
         (tmp_path / "m.bin").write_bytes(data)
-        refused(tmp_path / "m.bin", FORMAT, "no model")
+        refused(tmp_path / "m.bin", kind, words)
 
 
 def test_memory_of_a_refusal_is_bounded(tmp_path):

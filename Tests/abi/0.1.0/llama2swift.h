@@ -1,0 +1,515 @@
+/*
+ * llama2swift: inference of Llama models on the CPU.
+ *
+ * This header is the specification of the library: what is not said here is not promised.
+ *
+ * A short tour
+ *
+ *     llama2_model_load        a GGUF file becomes a model (mapped, not copied)
+ *     llama2_tokenize          text becomes tokens;  llama2_chat_encode does so for a conversation
+ *     llama2_context_create    a KV cache, work memory and threads for one conversation or many
+ *     llama2_eval              tokens go in, logits of the last one come out
+ *     llama2_sample            a token is chosen from the logits
+ *     llama2_generate          the loop of the two above, with text given to a callback
+ *     *_free                   in any order
+ *
+ * Rules that hold everywhere
+ *
+ * - A function that can fail returns a status: LLAMA2_OK (0) or one of the negative LLAMA2_E_ codes.
+ *   Results come through out-parameters, which keep their value when the call fails, except where
+ *   a comment says otherwise. LLAMA2_E_NULL_ARGUMENT and LLAMA2_E_BAD_HANDLE are possible wherever
+ *   a pointer or a handle is passed, and are not repeated below; nothing has changed after them.
+ * - The sentence for a failure is in llama2_last_error() of the same thread, for a context also in
+ *   llama2_context_last_error(), and in `error` where a function has one: a buffer of
+ *   `error_capacity` bytes, NULL and 0 if it is not wanted; always terminated, cut if need be.
+ * - A handle is an id that looks like a pointer. One that was freed, or one of another kind, gives
+ *   LLAMA2_E_BAD_HANDLE. It must not be dereferenced or computed with. Freeing NULL does nothing.
+ * - Texts are UTF-8 with a length in bytes; no terminator is needed or written.
+ * - Output of unknown size: (buffer, capacity, needed). *needed is always set to the full size;
+ *   LLAMA2_E_BUFFER_TOO_SMALL when it exceeds the capacity, and then the buffer is untouched. A call
+ *   with (NULL, 0, &needed) asks for the size.
+ * - Structs that are passed in or filled begin with `struct_size`: set it to sizeof, or call the
+ *   struct's _init. In options zero means the default, and NULL means all defaults. Fields are only
+ *   ever appended; a smaller struct from an older program works, a larger one works if
+ *   what this version does not know is zero. Otherwise LLAMA2_E_STRUCT_SIZE.
+ * - Threads: models may be used by any number of threads at once. Contexts, samplers and decoders
+ *   belong to one thread at a time; a second one inside the same context gets LLAMA2_E_BUSY.
+ *   Functions on different handles never disturb each other.
+ * - The library does not print, exit, read the environment, install signal handlers or change
+ *   process-wide state. It starts threads only in llama2_context_create and joins them in
+ *   llama2_context_free.
+ * - Logits depend on the weights and on the tokens of the sequence, and on nothing else: they are
+ *   the same bits for every number of threads, split of the prompt, neighbour in the batch and x86
+ *   kernel.
+ * - A model file must not change while it is in use: see LLAMA2_MODEL_COPY.
+ */
+#ifndef LLAMA2SWIFT_H
+#define LLAMA2SWIFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version and status ------------------------------------------------------------------- */
+
+/* Of this header: major, minor, patch. Additions raise the minor number. */
+#define LLAMA2_VERSION_MAJOR 0
+#define LLAMA2_VERSION_MINOR 1
+#define LLAMA2_VERSION_PATCH 0
+
+#define LLAMA2_OK 0
+/* The call was wrong. Nothing has changed. */
+#define LLAMA2_E_NULL_ARGUMENT (-1)    /* a pointer that is required is NULL */
+#define LLAMA2_E_INVALID_ARGUMENT (-2) /* a value that this parameter cannot have */
+#define LLAMA2_E_BAD_HANDLE (-3)       /* freed, of another kind, or never a handle */
+#define LLAMA2_E_STRUCT_SIZE (-4)      /* struct_size is 0, too small, or larger with content */
+#define LLAMA2_E_OUT_OF_RANGE (-5)     /* an index, position or sequence beyond the limit */
+#define LLAMA2_E_BUFFER_TOO_SMALL (-6) /* *needed says how much */
+#define LLAMA2_E_INVALID_TOKEN (-7)    /* not in the vocabulary */
+#define LLAMA2_E_NOT_FOUND (-8)        /* no entry of this name */
+/* The system refused. Nothing has changed. */
+#define LLAMA2_E_NO_MEMORY (-20)
+#define LLAMA2_E_IO (-21)
+#define LLAMA2_E_THREAD (-22)
+/* The file. Nothing was created. */
+#define LLAMA2_E_FORMAT (-40)           /* no format that is known */
+#define LLAMA2_E_CORRUPT (-41)          /* truncated, or contradicts itself */
+#define LLAMA2_E_UNSUPPORTED (-42)      /* well formed, but not for this version */
+#define LLAMA2_E_UNKNOWN_TEMPLATE (-43) /* the model's chat template is none that is known */
+/* The context. Its cache and logits are as before the call. */
+#define LLAMA2_E_CONTEXT_FULL (-60)
+#define LLAMA2_E_CANCELLED (-61)
+#define LLAMA2_E_BUSY (-62)      /* in use by another thread, or by the caller of this callback */
+#define LLAMA2_E_NO_LOGITS (-63) /* nothing evaluated yet, or no such row */
+
+/* The library's version, "major.minor.patch". Never fails. Threads: any. Since 0.1. */
+const char *llama2_version(void);
+
+/* A short name for a status, e.g. "context full"; "unknown status" for any other number.
+   Never fails. Threads: any. Since 0.1. */
+const char *llama2_status_string(int32_t status);
+
+/* The sentence of the last failed call on this thread, "" if none failed. Terminated; valid until
+   the next failing call on this thread. Never fails. Threads: any. Since 0.1. */
+const char *llama2_last_error(void);
+
+/* Structs by number, for bindings that declare them anew. */
+#define LLAMA2_STRUCT_MODEL_OPTIONS 1
+#define LLAMA2_STRUCT_CONTEXT_OPTIONS 2
+#define LLAMA2_STRUCT_SAMPLER_OPTIONS 3
+#define LLAMA2_STRUCT_GENERATE_OPTIONS 4
+#define LLAMA2_STRUCT_HYPERPARAMETERS 5
+#define LLAMA2_STRUCT_SPECIAL_TOKENS 6
+#define LLAMA2_STRUCT_CONTEXT_INFO 7
+#define LLAMA2_STRUCT_TIMINGS 8
+#define LLAMA2_STRUCT_MEMORY 9
+#define LLAMA2_STRUCT_GENERATE_RESULT 10
+#define LLAMA2_STRUCT_MESSAGE 11
+#define LLAMA2_STRUCT_BATCH_ENTRY 12
+#define LLAMA2_STRUCT_TEXT 13
+#define LLAMA2_STRUCT_LOGIT_BIAS 14
+
+/* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
+   Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
+int32_t llama2_struct_size(uint32_t structure, size_t *size);
+
+/* The kernels that this machine can run. */
+#define LLAMA2_KERNELS_BEST 0u
+#define LLAMA2_KERNELS_REFERENCE 1u
+#define LLAMA2_KERNELS_AVX2 2u   /* AVX2, FMA, F16C */
+#define LLAMA2_KERNELS_AVX512 3u /* AVX-512 F BW VL DQ VNNI */
+
+/* *mask: bit k is set when LLAMA2_KERNELS_ value k can run here. Bit 1 always is.
+   Returns OK. Threads: any. Since 0.1. */
+int32_t llama2_kernels_available(uint32_t *mask);
+
+/* ---- Model -------------------------------------------------------------------------------- */
+
+typedef struct llama2_model llama2_model;
+typedef struct llama2_context llama2_context;
+typedef struct llama2_sampler llama2_sampler;
+typedef struct llama2_decoder llama2_decoder;
+
+/* Reads the file into memory of its own instead of mapping it. A mapped file that is truncated
+   by someone else while in use raises SIGBUS in this process; a copy cannot. */
+#define LLAMA2_MODEL_COPY 1u
+
+typedef struct llama2_model_options {
+    uint32_t struct_size;
+    uint32_t flags; /* LLAMA2_MODEL_ */
+} llama2_model_options;
+
+/* Sets struct_size and all defaults. NULL: does nothing. Threads: any. Since 0.1. */
+void llama2_model_options_init(llama2_model_options *options);
+
+/* Loads a GGUF file (version 2 or 3; of several files, the path of the first).
+   path: terminated, as open(2) takes it. *model: receives a handle, to be freed by the caller;
+   NULL on failure.
+   Returns OK, INVALID_ARGUMENT (unknown flag), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
+   UNSUPPORTED. Time: the directory and the vocabulary are read, the weights are not touched.
+   Threads: any. Since 0.1. */
+int32_t llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model,
+                          char *error, size_t error_capacity);
+
+/* Frees the handle. Contexts, samplers and decoders made from the model keep what they need.
+   NULL or a bad handle: does nothing. Threads: any. Since 0.1. */
+void llama2_model_free(llama2_model *model);
+
+/* Touvron et al., LLaMA (2023) and Llama 2 (2023); in GGUF's words. */
+typedef struct llama2_hyperparameters {
+    uint32_t struct_size;
+    uint32_t vocabulary_size;
+    uint32_t embedding_length;
+    uint32_t block_count; /* layers */
+    uint32_t feed_forward_length;
+    uint32_t head_count;
+    uint32_t head_count_kv; /* fewer than head_count: grouped-query attention */
+    uint32_t head_dimension;
+    uint32_t rope_dimension; /* leading components of a head that are rotated */
+    uint32_t context_length; /* positions the model was trained on */
+    float rms_epsilon;
+    float rope_scale; /* positions are divided by it */
+    double rope_base;
+    uint64_t parameter_count; /* weights, a tied output matrix once */
+    uint64_t file_bytes;      /* of all its files */
+} llama2_hyperparameters;
+
+/* Fills *values as far as its struct_size reaches. Returns OK, STRUCT_SIZE. Threads: any. Since 0.1. */
+int32_t llama2_model_hyperparameters(const llama2_model *model, llama2_hyperparameters *values);
+
+/* A line for people, e.g. "llama 134.5M, Q4_1, 30 layers, GGUF v3".
+   Returns OK, BUFFER_TOO_SMALL. Threads: any. Since 0.1. */
+int32_t llama2_model_description(const llama2_model *model, char *text, size_t capacity, size_t *needed);
+
+/* Number of metadata entries of the file. Returns OK. Threads: any. Since 0.1. */
+int32_t llama2_model_metadata_count(const llama2_model *model, size_t *count);
+
+/* The key of entry `index`, in the file's order.
+   Returns OK, OUT_OF_RANGE, BUFFER_TOO_SMALL. Threads: any. Since 0.1. */
+int32_t llama2_model_metadata_key(const llama2_model *model, size_t index, char *text, size_t capacity,
+                                  size_t *needed);
+
+/* The value of `key` (key_length bytes) as text; strings in full, arrays by length and first elements.
+   Returns OK, NOT_FOUND, BUFFER_TOO_SMALL. Threads: any. Since 0.1. */
+int32_t llama2_model_metadata(const llama2_model *model, const char *key, size_t key_length, char *text,
+                              size_t capacity, size_t *needed);
+
+/* ---- Tokenizer ---------------------------------------------------------------------------- */
+
+#define LLAMA2_TOKENIZE_BOS 1u     /* begin with BOS, if the vocabulary has one */
+#define LLAMA2_TOKENIZE_SPECIAL 2u /* names of control tokens in the text become these tokens: for
+                                      trusted text only */
+#define LLAMA2_TOKENIZE_DEFAULT_BOS 4u /* begin with BOS if the model expects it */
+
+/* The tokens of `text` (text_length bytes of any content). Bytes that are not UTF-8 are kept, each for itself; a
+   byte for which a byte-level vocabulary has no token at all is left out.
+   *count is always set to the full number.
+   Returns OK, INVALID_ARGUMENT (unknown flag, more than 512 MiB), BUFFER_TOO_SMALL,
+   UNSUPPORTED (the file has no vocabulary). Time: O(n log n). Threads: any. Since 0.1. */
+int32_t llama2_tokenize(const llama2_model *model, const char *text, size_t text_length, uint32_t flags,
+                        int32_t *tokens, size_t capacity, size_t *count);
+
+#define LLAMA2_DETOKENIZE_SPECIAL 1u /* control tokens by their names; otherwise they give nothing */
+
+/* The bytes of `tokens` (count); detokenize(tokenize(x)) is x, except that SentencePiece's vocabulary cannot tell
+   U+2581 from a space. *length is always set to the full size.
+   Returns OK, INVALID_ARGUMENT, INVALID_TOKEN, BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
+int32_t llama2_detokenize(const llama2_model *model, const int32_t *tokens, size_t count, uint32_t flags,
+                          char *text, size_t capacity, size_t *length);
+
+/* The bytes of one token; may be part of a UTF-8 character. Flags as llama2_detokenize.
+   Returns OK, INVALID_ARGUMENT, INVALID_TOKEN, BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
+int32_t llama2_token_piece(const llama2_model *model, int32_t token, uint32_t flags, char *text,
+                           size_t capacity, size_t *needed);
+
+/* *is_end: 1 if generation ends with this token (EOS, end of turn), else 0.
+   Returns OK, INVALID_TOKEN, UNSUPPORTED. Threads: any. Since 0.1. */
+int32_t llama2_token_is_end(const llama2_model *model, int32_t token, int32_t *is_end);
+
+/* Ids, -1 for those that the vocabulary does not have. */
+typedef struct llama2_special_tokens {
+    uint32_t struct_size;
+    int32_t bos;
+    int32_t eos;
+    int32_t eot; /* end of turn */
+    int32_t unknown;
+    int32_t adds_bos; /* 1: the model expects BOS before a text */
+} llama2_special_tokens;
+
+/* Returns OK, STRUCT_SIZE, UNSUPPORTED. Threads: any. Since 0.1. */
+int32_t llama2_model_special_tokens(const llama2_model *model, llama2_special_tokens *tokens);
+
+typedef struct llama2_message {
+    const char *role; /* "system", "user" or "assistant" */
+    size_t role_length;
+    const char *content;
+    size_t content_length;
+} llama2_message;
+
+#define LLAMA2_CHAT_NO_PROMPT 1u /* do not open the assistant's next turn */
+
+/* A conversation in the format that the model's chat template asks for (Llama 2 or ChatML). No
+   text of a message can become a control token.
+   messages: (count). tokens, capacity, needed: as everywhere.
+   Returns OK, INVALID_ARGUMENT (no messages, roles out of order, unknown role or flag),
+   UNKNOWN_TEMPLATE (named in the error), BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
+int32_t llama2_chat_encode(const llama2_model *model, const llama2_message *messages, size_t count,
+                           uint32_t flags, int32_t *tokens, size_t capacity, size_t *needed);
+
+/* The name of that format: "llama2", "chatml", or "" if the template is unknown. A SentencePiece vocabulary
+   without a template is taken for Llama 2's, a byte-level one for none.
+   Returns OK, BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
+int32_t llama2_chat_format(const llama2_model *model, char *text, size_t capacity, size_t *needed);
+
+#define LLAMA2_DECODER_SPECIAL 1u    /* control tokens by their names */
+#define LLAMA2_DECODER_TEXT_START 2u /* the tokens begin a text: drop the space that tokenize added */
+
+/* A streaming decoder: tokens in, whole UTF-8 characters out.
+   Returns OK, INVALID_ARGUMENT, UNSUPPORTED, NO_MEMORY. *decoder is NULL on failure. Since 0.1. */
+int32_t llama2_decoder_create(const llama2_model *model, uint32_t flags, llama2_decoder **decoder,
+                              char *error, size_t error_capacity);
+
+/* The characters that `token` completes, possibly none. Valid UTF-8 whatever the tokens: bytes that
+   can become no character give U+FFFD.
+   Returns OK, INVALID_TOKEN, BUFFER_TOO_SMALL; after a failure the decoder is as before. Since 0.1. */
+int32_t llama2_decoder_append(llama2_decoder *decoder, int32_t token, char *text, size_t capacity,
+                              size_t *length);
+
+/* What is held back: U+FFFD if a character was left unfinished. The decoder is then at a beginning.
+   Returns OK, BUFFER_TOO_SMALL. Since 0.1. */
+int32_t llama2_decoder_finish(llama2_decoder *decoder, char *text, size_t capacity, size_t *length);
+
+/* NULL or a bad handle: does nothing. Since 0.1. */
+void llama2_decoder_free(llama2_decoder *decoder);
+
+/* ---- Context ------------------------------------------------------------------------------ */
+
+#define LLAMA2_CONTEXT_KV_F32 1u        /* KV cache in F32; default F16 */
+#define LLAMA2_CONTEXT_DETERMINISTIC 2u /* forbids every path whose bits could depend on the batch;
+                                           this version has none */
+
+typedef struct llama2_context_options {
+    uint32_t struct_size;
+    uint32_t flags;          /* LLAMA2_CONTEXT_ */
+    uint32_t context_length; /* positions of all sequences together; 0: the model's, at most 4096 */
+    uint32_t max_sequences;  /* 0: 1; at most 1024 */
+    uint32_t batch_size;     /* tokens of one pass through the weights; 0: 256; at most 4096 */
+    uint32_t threads;        /* 0: the CPUs that this process may run on; at most 1024 */
+    uint32_t kernels;        /* LLAMA2_KERNELS_ */
+    uint32_t reserved;       /* 0 */
+} llama2_context_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
+void llama2_context_options_init(llama2_context_options *options);
+
+/* Bytes that a model and a context take. */
+typedef struct llama2_memory {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t model_bytes;   /* mapped (or copied) file */
+    uint64_t kv_bytes;      /* KV cache; touched as positions are used */
+    uint64_t work_bytes;    /* activations of one pass */
+    uint64_t logits_bytes;  /* for one row; evals that ask for more rows take more */
+} llama2_memory;
+
+/* What loading `path` and creating a context would take, before anything of it is allocated.
+   Returns OK and everything that llama2_model_load and llama2_context_create can return for these
+   arguments, except NO_MEMORY and THREAD. Threads: any. Since 0.1. */
+int32_t llama2_preflight(const char *path, const llama2_model_options *model_options,
+                         const llama2_context_options *context_options, llama2_memory *memory, char *error,
+                         size_t error_capacity);
+
+/* A KV cache, logits and threads on `model`, which it keeps alive.
+   *context: receives a handle, to be freed by the caller; NULL on failure.
+   Returns OK, INVALID_ARGUMENT (a value beyond its limit, unknown flag), UNSUPPORTED (kernels that
+   this machine does not have), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
+int32_t llama2_context_create(llama2_model *model, const llama2_context_options *options,
+                              llama2_context **context, char *error, size_t error_capacity);
+
+/* Joins the threads and frees the handle. From inside a callback of this context it takes effect when
+   the call returns. NULL or a bad handle: does nothing. Since 0.1. */
+void llama2_context_free(llama2_context *context);
+
+typedef struct llama2_context_info {
+    uint32_t struct_size;
+    uint32_t context_length;
+    uint32_t max_sequences;
+    uint32_t batch_size;
+    uint32_t threads;
+    uint32_t kernels; /* those in use, never LLAMA2_KERNELS_BEST */
+    uint32_t flags;
+    uint32_t reserved;
+    uint64_t memory_bytes; /* allocated, logits included */
+} llama2_context_info;
+
+/* Fills *info. Returns OK, STRUCT_SIZE, BUSY. Since 0.1. */
+int32_t llama2_context_get_info(const llama2_context *context, llama2_context_info *info);
+
+/* The sentence of the context's last failure, "" if none; LLAMA2_E_BUSY is not recorded here. A sentence
+   about the handle if that is bad. Valid until the next call on the context. Never fails. Since 0.1. */
+const char *llama2_context_last_error(const llama2_context *context);
+
+/* Empties all sequences and forgets the logits. Returns OK, BUSY. Since 0.1. */
+int32_t llama2_context_reset(llama2_context *context);
+
+/* Called between layers of an eval, on the thread that called it; non-zero cancels. */
+typedef int32_t (*llama2_cancel_callback)(void *user_data);
+
+/* Sets the callback; NULL removes it. Returns OK, BUSY. Since 0.1. */
+int32_t llama2_context_set_cancel(llama2_context *context, llama2_cancel_callback callback, void *user_data);
+
+/* Appends `tokens` (count, at least 1) to sequence 0; logits of the last one.
+   Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY.
+   All or nothing: after a failure cache, positions and logits are as before. Since 0.1. */
+int32_t llama2_eval(llama2_context *context, const int32_t *tokens, size_t count);
+
+#define LLAMA2_BATCH_LOGITS 1u /* this entry's logits are wanted */
+
+typedef struct llama2_batch_entry {
+    int32_t token;
+    int32_t sequence; /* 0 ... max_sequences - 1; the token goes to its end */
+    uint32_t flags;   /* LLAMA2_BATCH_ */
+} llama2_batch_entry;
+
+/* Appends each entry's token to its sequence; entries of a sequence in their order. Rows of logits
+   are those entries that asked, in their order; if none asked there are no logits afterwards.
+   Returns as llama2_eval, and OUT_OF_RANGE (sequence), INVALID_ARGUMENT (unknown flag). All or
+   nothing, as llama2_eval. Since 0.1. */
+int32_t llama2_eval_batch(llama2_context *context, const llama2_batch_entry *entries, size_t count);
+
+/* Number of rows of logits. Returns OK, BUSY. Since 0.1. */
+int32_t llama2_logits_rows(const llama2_context *context, size_t *rows);
+
+/* *logits: row `row` of the last successful eval, (count) floats, count the vocabulary size; rows follow
+   each other without gaps. The memory is the context's: valid until its next eval, generate, reset or
+   free. Returns OK, NO_LOGITS, BUSY. Since 0.1. */
+int32_t llama2_logits(const llama2_context *context, size_t row, const float **logits, size_t *count);
+
+/* Number of positions of a sequence. Returns OK, OUT_OF_RANGE, BUSY. Since 0.1. */
+int32_t llama2_sequence_length(const llama2_context *context, int32_t sequence, size_t *length);
+
+/* Removes the positions from `length` on; the sequence then has `length` positions. The logits are
+   forgotten. Returns OK, OUT_OF_RANGE (no such sequence, or shorter than that), BUSY. Since 0.1. */
+int32_t llama2_sequence_remove(llama2_context *context, int32_t sequence, size_t length);
+
+typedef struct llama2_timings {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t prefill_tokens; /* in evals of more than one token */
+    uint64_t prefill_nanoseconds;
+    uint64_t decode_tokens; /* in evals of one token */
+    uint64_t decode_nanoseconds;
+} llama2_timings;
+
+/* Since creation or the last reset of the context. Returns OK, STRUCT_SIZE, BUSY. Since 0.1. */
+int32_t llama2_context_timings(const llama2_context *context, llama2_timings *timings);
+
+/* ---- Sampler ------------------------------------------------------------------------------ */
+
+typedef struct llama2_logit_bias {
+    int32_t token;
+    float bias; /* added to the logit; -infinity forbids the token */
+} llama2_logit_bias;
+
+#define LLAMA2_SAMPLER_GREEDY 1u /* the best token always (temperature zero); penalties and bias count */
+
+/* Applied in this order, which is llama.cpp's: bias, penalties, top-k, top-p, min-p, temperature,
+   draw. Zero is the default; the value that switches a step off is given beside it. */
+typedef struct llama2_sampler_options {
+    uint32_t struct_size;
+    uint32_t flags;            /* LLAMA2_SAMPLER_ */
+    uint64_t seed;             /* any number, 0 too */
+    float temperature;         /* 0: 0.8; for "zero" set LLAMA2_SAMPLER_GREEDY */
+    float top_p;               /* 0: 0.95; off: 1 */
+    float min_p;               /* 0: 0.05; off: negative */
+    float repetition_penalty;  /* 0: 1, which is off (Keskar et al., CTRL, 2019) */
+    float frequency_penalty;   /* off: 0; per occurrence */
+    float presence_penalty;    /* off: 0; once */
+    int32_t top_k;             /* 0: 40; off: negative */
+    int32_t penalty_last_n;    /* accepted tokens that count; 0: 64; -1: 1048576, the most */
+    const llama2_logit_bias *logit_bias; /* (logit_bias_count), copied */
+    size_t logit_bias_count;
+} llama2_sampler_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
+void llama2_sampler_options_init(llama2_sampler_options *options);
+
+/* A sampler: options, a random generator (xoshiro256** seeded by splitmix64, Blackman & Vigna 2018:
+   the same seed gives the same tokens on every machine) and the tokens accepted so far.
+   *sampler: receives a handle, to be freed by the caller; NULL on failure.
+   Returns OK, OUT_OF_RANGE (a value outside its range, a bias for a negative token), INVALID_ARGUMENT (NaN,
+   unknown flag), STRUCT_SIZE, NO_MEMORY. Threads: any. Since 0.1. */
+int32_t llama2_sampler_create(const llama2_sampler_options *options, llama2_sampler **sampler, char *error,
+                              size_t error_capacity);
+
+/* NULL or a bad handle: does nothing. Since 0.1. */
+void llama2_sampler_free(llama2_sampler *sampler);
+
+/* Back to the seed, nothing accepted. Returns OK, BUSY. Since 0.1. */
+int32_t llama2_sampler_reset(llama2_sampler *sampler);
+
+/* Counts `token` for the penalties, as if it had been sampled (a prompt's, for instance).
+   Returns OK, INVALID_TOKEN (negative), BUSY. Since 0.1. */
+int32_t llama2_sampler_accept(llama2_sampler *sampler, int32_t token);
+
+/* Chooses a token from the last row of logits and accepts it.
+   Returns OK, NO_LOGITS, INVALID_ARGUMENT (logits that are not numbers, or all forbidden), OUT_OF_RANGE
+   (a bias for a token beyond the vocabulary), NO_MEMORY, BUSY. After a failure the sampler is as
+   before. Since 0.1. */
+int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t *token);
+
+/* ---- Generate ----------------------------------------------------------------------------- */
+
+typedef struct llama2_text {
+    const char *data;
+    size_t length;
+} llama2_text;
+
+#define LLAMA2_END_TOKEN 1      /* the model ended its text */
+#define LLAMA2_END_MAX_TOKENS 2 /* max_tokens were made */
+#define LLAMA2_END_STOP 3       /* a stop string came */
+#define LLAMA2_END_CALLBACK 4   /* the callback said so */
+#define LLAMA2_END_CONTEXT 5    /* the context is full */
+
+typedef struct llama2_generate_result {
+    uint32_t struct_size;
+    int32_t reason;         /* LLAMA2_END_; 0 when the call failed */
+    uint64_t prompt_tokens; /* evaluated */
+    uint64_t tokens;        /* sampled, the end token included */
+} llama2_generate_result;
+
+typedef struct llama2_generate_options {
+    uint32_t struct_size;
+    uint32_t flags;              /* 0 */
+    const int32_t *prompt;       /* (prompt_count) tokens, evaluated first; with none it goes on from the logits */
+    size_t prompt_count;
+    const llama2_text *stops;    /* (stop_count) strings; none is ever given out, not even in part */
+    size_t stop_count;           /* at most 64, each at most 4096 bytes */
+    uint64_t max_tokens;         /* 0: until the context is full */
+    llama2_generate_result *result; /* may be NULL */
+} llama2_generate_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
+void llama2_generate_options_init(llama2_generate_options *options);
+
+/* A piece of text: whole UTF-8 characters, at least one, not terminated; valid during the call. Non-zero ends the
+   generation. Calls on the same context from inside give LLAMA2_E_BUSY. */
+typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void *user_data);
+
+/* Evaluates the prompt on sequence 0, then samples and evaluates until an end; `callback` (may be NULL)
+   gets the text as it comes. Every sampled token but the end token is evaluated, so that a further call
+   goes on where this one ended.
+   Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long), INVALID_TOKEN,
+   NO_LOGITS (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no
+   vocabulary), NO_MEMORY, STRUCT_SIZE, BUSY. After CANCELLED the tokens evaluated so far stay in
+   sequence 0, with the logits of the last of them; pieces given out stay given out. Since 0.1. */
+int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
+                        llama2_piece_callback callback, void *user_data);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

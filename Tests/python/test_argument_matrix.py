@@ -1,0 +1,340 @@
+"""Every function, parameter and struct field of the header with every wrong value of its type: what must come of each is here.
+
+The cells are generated from the header. RULES has the status of each wrong value of a type, CELLS those of single
+parameters, FIELDS those of single fields, which a number must have: a function, parameter or field that the header gains
+without them fails. test_arguments.py has the right values, and the wrong ones that only one parameter knows.
+"""
+
+import ctypes as C
+import math
+import os
+import re
+import threading
+
+import header
+import pytest
+from test_arguments import BAD, CALLS, FORMAT, INVALID, IO, MISSING, NO_LOGITS, NULL, OK, RANGE, SMALL, STRUCT, TOKEN, Options, resolve, world
+
+import llama2swift
+from llama2swift import _library as lib
+from llama2swift import _structs as S
+
+LARGEST, HALF = 2**64 - 1, 2**63
+LOWEST32, LARGEST32 = -(2**31), 2**31 - 1
+HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder")}
+KINDS = {re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", k.__name__).lower(): k for k in S.NUMBERS.values()}
+STRUCTS = {"llama2_" + name + "*": kind for name, kind in KINDS.items()}
+FIRST = header.first_sizes()
+DECLARED, FIELD_TYPES, VALUES = header.parameters(), header.fields(), header.values()
+KNOWN_FLAGS = {"llama2_tokenize": "TOKENIZE", "llama2_detokenize": "DETOKENIZE", "llama2_token_piece": "DETOKENIZE", "llama2_chat_encode": "CHAT", "llama2_decoder_create": "DECODER"}
+
+HANDLE = {"NULL": NULL, "freed": BAD, "made up": BAD, "largest": BAD, "misaligned": BAD, "of a later generation": BAD, "of the next kind": BAD, "of the kind after": BAD, "of the third kind": BAD}
+SIZED = {"misaligned": OK, "size 0": STRUCT, "size 3": STRUCT, "size 4": STRUCT, "first size less one": STRUCT, "first size": OK, "larger, zero": OK, "of 4097 bytes": STRUCT, "largest size": STRUCT}
+RULES = {
+    **{kind: HANDLE for kind in HANDLES},
+    **{kind + "*": {"NULL": NULL, "misaligned": OK} for kind in HANDLES},
+    # options may be NULL, results may not; what lies behind what is known counts in options only
+    **{kind: {"NULL": OK, "larger, not zero": STRUCT} | SIZED for kind in STRUCTS if kind.endswith("_options*")},
+    **{kind: {"NULL": NULL, "larger, not zero": OK} | SIZED for kind in STRUCTS if not kind.endswith("_options*")},
+    "llama2_io*": {"NULL": NULL, "larger, not zero": STRUCT} | SIZED,
+    "llama2_batch_entry*": {"NULL": NULL, "misaligned": OK}, "llama2_message*": {"NULL": NULL, "misaligned": OK},
+    **{kind: {"NULL": NULL, "misaligned": OK} for kind in ("int32_t*", "uint32_t*", "uint8_t*", "size_t*", "float*", "float**", "void*")},
+    "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
+    "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
+    **{f"llama2_{name}_callback": {"NULL": OK} for name in ("cancel", "progress", "perplexity", "piece")},
+}  # fmt: skip
+
+# Numbers: (zero, 2^63, largest) of size_t, (lowest, -1, largest) of int32_t, (2^31, largest) of uint32_t; texts that are not UTF-8;
+# and what differs from the rule.
+CELLS = {
+    "capacity": (SMALL, OK, OK), "error_capacity": (OK, OK, OK), "error": {"NULL": OK}, "llama2_decoder_finish.capacity": (OK, OK, OK),
+    "user_data": {"NULL": OK}, "llama2_score.is_best": {"NULL": OK}, "llama2_struct_size.structure": (INVALID, INVALID),
+    "llama2_model_load_memory.size": (FORMAT, INVALID, INVALID), "llama2_model_load_fd.descriptor": (IO, IO, IO), "llama2_model_metadata_key.index": (OK, RANGE, RANGE),
+    "llama2_model_metadata.key_length": (MISSING, INVALID, INVALID), "llama2_model_metadata.key": {"not UTF-8": MISSING}, "llama2_tokenize.text_length": (OK, INVALID, INVALID),
+    "llama2_tokenize.text": {"not UTF-8": OK}, "llama2_detokenize.count": (OK, INVALID, INVALID), "llama2_token_piece.token": (TOKEN, TOKEN, TOKEN),
+    "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
+    "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
+    "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
+    "llama2_sampler_accept.token": (TOKEN, TOKEN, OK), "llama2_model_tensor.index": (OK, RANGE, RANGE), "llama2_importance.count": (INVALID, INVALID, INVALID),
+    "llama2_importance.window": (INVALID, RANGE, RANGE), "llama2_perplexity.count": (INVALID, INVALID, INVALID), "llama2_perplexity.window": (INVALID, RANGE, RANGE),
+    "llama2_score.prompt_count": (INVALID, INVALID, INVALID), "llama2_score.continuation_count": (OK, INVALID, INVALID),
+}  # fmt: skip
+
+
+def parameter_type(function, parameter):
+    kind = DECLARED[function][parameter]
+    if kind == "char*" and parameter in ("path", "output"):
+        return "path"
+    return "flags" if parameter == "flags" else kind
+
+
+def cells():
+    """(function, parameter, wrong value, expected)"""
+    for function, (right, _) in CALLS.items():
+        for parameter in DECLARED[function]:
+            kind = parameter_type(function, parameter)
+            rule, own = RULES[kind], CELLS.get(f"{function}.{parameter}", CELLS.get(parameter))
+            if isinstance(rule, list):
+                yield from ((function, parameter, wrong, status) for wrong, status in zip(rule, own, strict=True))
+                continue
+            text = kind == "char*" and f"{parameter}_length" in right
+            assert not text or "not UTF-8" in own, f"{function}.{parameter}: what if it is not UTF-8?"
+            yield from ((function, parameter, wrong, status) for wrong, status in (rule | (own or {})).items())
+
+
+def at_odd_address(world, data, room=4096):
+    """The address of a copy that nothing is aligned at."""
+    buffer = C.create_string_buffer(bytes(data) + bytes(room + 1))
+    C.memmove(C.addressof(buffer) + 1, bytes(data), len(bytes(data)))
+    world["keep"].append(buffer)
+    return C.addressof(buffer) + 1
+
+
+def address(value):
+    return C.cast(value, C.c_void_p).value
+
+
+def sized_struct(world, kind, right, wrong):
+    """The struct that is right, of another size or at another place."""
+    raw = bytes(right.buffer.raw[: C.sizeof(kind)]) if isinstance(right, Options) else C.string_at(right, C.sizeof(kind)) if right else bytes(S.sized(kind))
+    known, first = len(raw), FIRST[next(k for k, v in STRUCTS.items() if v is kind)[:-1]]
+    sizes = {"size 0": 0, "size 3": 3, "size 4": 4, "first size less one": first - 1, "first size": first, "of 4097 bytes": 4097, "largest size": 2**32 - 1}
+    tail = b""
+    if wrong.startswith("larger"):
+        sizes[wrong], tail = known + 8, bytes(7) + (b"\0" if wrong == "larger, zero" else b"\1")
+    raw = sizes.get(wrong, known).to_bytes(4, "little") + raw[4:] + tail
+    if wrong == "misaligned":
+        return at_odd_address(world, raw)
+    buffer = C.create_string_buffer(raw + bytes(8192))
+    world["keep"].append(buffer)
+    return C.addressof(buffer)
+
+
+def wrong_value(world, function, parameter, wrong):
+    kind, right = parameter_type(function, parameter), resolve(world, CALLS[function][0][parameter])
+    if wrong == "NULL":
+        return None
+    if kind in HANDLES:
+        others = [k for k in HANDLES.values() if k != HANDLES[kind]]
+        return {
+            "freed": world["freed"], "made up": 0x1234, "largest": LARGEST, "misaligned": right + 1, "of a later generation": right + (1 << 24),
+            "of the next kind": world[others[0]], "of the kind after": world[others[1]], "of the third kind": world[others[2]],
+        }[wrong]  # fmt: skip
+    if kind in STRUCTS and "struct_size" in FIELD_TYPES[kind[:-1]]:
+        return sized_struct(world, STRUCTS[kind], right, wrong)
+    if wrong == "misaligned":
+        if isinstance(right, C.Array):
+            return at_odd_address(world, right)
+        if isinstance(right, C.c_char_p):  # the model's bytes
+            return at_odd_address(world, C.string_at(address(right), resolve(world, "model_size").value))
+        return (address(right) if right is not None else address(world["out"]) + 60000) | 1
+    return {
+        "zero": 0, "2^63": HALF, "largest": LARGEST if kind == "size_t" else 2**32 - 1 if kind == "uint32_t" else LARGEST32, "lowest": LOWEST32, "-1": -1, "2^31": 2**31,
+        "empty": b"", "of 5000 bytes": b"/" + b"x" * 5000, "with a control character": b"/nowhere/\x1b[2J\n", "an unknown flag": 0,
+        "not UTF-8": b"/nowhere/\xff\xfe" if kind == "path" else b"\xff\xfe\x80" + b"x" * 200,
+    }[wrong]  # fmt: skip
+
+
+C_TYPES = {"size_t": C.c_size_t, "int32_t": C.c_int32, "uint32_t": C.c_uint32}
+
+
+def call(world, function, **changed):
+    """With the right arguments but for those changed; what was made is freed."""
+    raw = []
+    for parameter, right in CALLS[function][0].items():
+        value = changed[parameter] if parameter in changed else resolve(world, right)
+        if isinstance(value, C._SimpleCData) and not isinstance(value, (C.c_void_p, C.c_char_p)):
+            value = value.value
+        if isinstance(value, int) or value is None:
+            value = C_TYPES.get(DECLARED[function][parameter], C.c_void_p)(value)
+        raw.append(C.c_char_p(value) if isinstance(value, bytes) else value)
+    status = C.CFUNCTYPE(C.c_int32, *(type(v) for v in raw))(C.cast(getattr(lib._cdll, function), C.c_void_p).value)(*raw)
+    made = next((p for p, kind in DECLARED[function].items() if kind[:-1] in HANDLES and kind.endswith("**")), None)
+    if made and status == OK:
+        where = changed.get(made) or address(world["out"])
+        lib.free(made, int.from_bytes(C.string_at(where, 8), "little"))
+    return status
+
+
+def prepare(world):
+    lib.call("context_reset", world["context"])
+    lib.call("eval", world["context"], world["tokens"], 4)
+
+
+def check(world, function, expected, **changed):
+    prepare(world)
+    status = call(world, function, **changed)
+    assert status == expected, lib.last_error()
+    if expected != OK:
+        assert lib.last_error() and lib.last_error().isprintable()
+        length = C.c_size_t()
+        lib.call("sequence_length", world["context"], 0, C.byref(length))
+        assert length.value == (0 if function in ("llama2_perplexity", "llama2_score", "llama2_importance") and length.value == 0 else 4)  # those may have emptied it
+
+
+def ids(cell):
+    return "-".join(str(part) for part in cell[:3]).replace(" ", "_")
+
+
+@pytest.mark.parametrize("cell", list(cells()), ids=ids)
+def test_a_wrong_argument(world, cell):
+    function, parameter, wrong, expected = cell
+    if wrong != "an unknown flag":
+        return check(world, function, expected, **{parameter: wrong_value(world, function, parameter, wrong)})
+    known = sum(v for n, v in VALUES.items() if n.startswith(f"LLAMA2_{KNOWN_FLAGS[function]}_"))
+    for bit in range(32):
+        if not known >> bit & 1:
+            check(world, function, expected, **{parameter: 1 << bit})
+    check(world, function, OK, **{parameter: known & ~1 if function == "llama2_chat_encode" else known})
+
+
+# ---- Fields of the structs that are passed in
+
+WHERE = {
+    "llama2_model_options": ("llama2_model_load", "options"), "llama2_context_options": ("llama2_context_create", "options"), "llama2_sampler_options": ("llama2_sampler_create", "options"),
+    "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"),
+    "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
+    "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
+}  # fmt: skip
+RESULTS = {"llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result"}
+
+FIELD_RULES = {
+    "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32],
+    "float": [math.nan, math.inf, -math.inf, -1.0, 3.4e38], "char*": [None, b"\xff\xfe"], "void*": {LARGEST: OK}, "pointer": ["misaligned"], "callback": [None],
+}  # fmt: skip
+FIELDS = {
+    "llama2_sampler_options.seed": (OK, OK, OK), "llama2_generate_options.max_tokens": (OK, OK, OK), "llama2_io.size": (FORMAT, INVALID, INVALID),
+    "llama2_sampler_options.top_k": (OK, OK, OK), "llama2_sampler_options.penalty_last_n": (RANGE, OK, OK),
+    "llama2_sampler_options.temperature": (INVALID, RANGE, RANGE, RANGE, OK), "llama2_sampler_options.top_p": (INVALID, RANGE, RANGE, RANGE, RANGE),
+    "llama2_sampler_options.min_p": (INVALID, RANGE, OK, OK, RANGE), "llama2_sampler_options.repetition_penalty": (INVALID, RANGE, RANGE, RANGE, OK),
+    "llama2_sampler_options.frequency_penalty": (INVALID, RANGE, RANGE, OK, OK), "llama2_sampler_options.presence_penalty": (INVALID, RANGE, RANGE, OK, OK),
+    "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
+    "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.progress": (OK,),
+    "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),
+    "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
+    "llama2_logit_bias.token": (RANGE, RANGE, RANGE), "llama2_logit_bias.bias": (INVALID, RANGE, OK, OK, OK),
+    "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
+}  # fmt: skip
+GOOD = {
+    "llama2_io": lambda world: dict(size=resolve(world, "model_size").value, read=world["read"]), "llama2_batch_entry": lambda _: dict(token=1, sequence=0, flags=1),
+    "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
+    "llama2_logit_bias": lambda _: dict(token=1, bias=1.0), "llama2_type_override": lambda _: dict(pattern=b"attn_q", type=b"Q8_0"),
+    "llama2_generate_options": lambda _: dict(max_tokens=2),
+}  # fmt: skip
+
+
+def field_cells():
+    for struct in WHERE:
+        for field, kind in FIELD_TYPES[struct].items():
+            if field == "struct_size":
+                continue  # in the matrix above
+            if kind not in FIELD_RULES:
+                kind = "callback" if kind.endswith("callback") else "pointer"
+            rule, own = FIELD_RULES[kind], FIELDS.get(f"{struct}.{field}")
+            pairs = rule.items() if isinstance(rule, dict) else zip(rule, own, strict=True)
+            yield from ((struct, field, wrong, status) for wrong, status in pairs)
+
+
+def test_every_struct_is_passed_in_or_filled():
+    assert set(WHERE) | RESULTS == set(FIELD_TYPES)
+    assert set(STRUCTS) == {name + "*" for name in FIELD_TYPES}
+
+
+def filled(world, struct, **change):
+    kind, values = STRUCTS[struct + "*"], GOOD.get(struct, lambda _: {})(world) | change
+    raw = S.sized(kind) if "struct_size" in FIELD_TYPES[struct] else kind()
+    for name, value in values.items():
+        target = dict(kind._fields_)[name]
+        if isinstance(value, int) and issubclass(target, C._Pointer):
+            value = C.cast(C.c_void_p(value), target)
+        setattr(raw, name, value)
+    world["keep"].append(raw)
+    return raw
+
+
+# arrays of structs hang in options: (options, array, count)
+INSIDE = {"llama2_text": ("llama2_generate_options", "stops", "stop_count"), "llama2_logit_bias": ("llama2_sampler_options", "logit_bias", "logit_bias_count"),
+          "llama2_type_override": ("llama2_quantize_options", "overrides", "override_count")}  # fmt: skip
+POINTED = {field: (struct, count) for struct, (_, field, count) in INSIDE.items()}
+
+
+@pytest.mark.parametrize("cell", list(field_cells()), ids=ids)
+def test_a_wrong_field(world, cell):
+    struct, field, wrong, expected = cell
+    function, parameter = WHERE[struct]
+    change = {field: wrong}
+    if wrong == "misaligned":
+        if field == "prompt":
+            change = {"prompt": at_odd_address(world, world["tokens"]), "prompt_count": 4}
+        elif field == "result":
+            change = {"result": at_odd_address(world, S.sized(S.GenerateResult))}
+        else:
+            inner, count = POINTED[field]
+            change = {field: at_odd_address(world, filled(world, inner)), count: 1}
+    raw = filled(world, struct, **change)
+    if struct in INSIDE:
+        options, array, count = INSIDE[struct]
+        raw, parameter = filled(world, options, **{array: C.addressof(raw), count: 1}), "options"
+    check(world, function, expected, **{parameter: C.addressof(raw)})
+
+
+# ---- Functions that cannot fail, and other threads
+
+
+@pytest.mark.parametrize("kind", HANDLES.values())
+def test_freeing_what_is_no_such_handle_does_nothing(world, kind):
+    free = C.CFUNCTYPE(None, C.c_void_p)(C.cast(getattr(lib._cdll, f"llama2_{kind}_free"), C.c_void_p).value)
+    right = world[kind]
+    for wrong in (None, 1, 0x1234, LARGEST, HALF, world["freed"], right + 1, right + 16, right + (1 << 24), *(world[k] for k in HANDLES.values() if k != kind)):
+        free(wrong)
+    for function in CALLS:  # all handles are as they were
+        prepare(world)
+        assert call(world, function) == OK, function
+
+
+INITS = [name for name in DECLARED if name.endswith("_init")]
+
+
+@pytest.mark.parametrize("odd", [0, 1, 3])
+@pytest.mark.parametrize("name", INITS)
+def test_init_writes_no_more_than_the_struct_of_the_first_version(name, odd):
+    """An older program has no more room. A struct that has grown gets a second function, which is told sizeof."""
+    first = FIRST[next(iter(DECLARED[name].values()))[:-1]]
+    buffer = C.create_string_buffer(b"\xa5" * 4096)
+    C.CFUNCTYPE(None, C.c_void_p)(C.cast(getattr(lib._cdll, name), C.c_void_p).value)(C.addressof(buffer) + odd)
+    written = buffer.raw[odd:]
+    assert written[:first] == first.to_bytes(4, "little") + bytes(first - 4)
+    assert buffer.raw[:odd] == b"\xa5" * odd and set(written[first:4000]) == {0xA5}
+
+
+def test_every_function_may_be_called_from_another_thread(world):
+    found = {}
+
+    def work():
+        for function in CALLS:
+            prepare(world)
+            found[function] = call(world, function)
+        found["wrong"] = call(world, "llama2_eval", tokens=None), lib.last_error()
+
+    before = lib.last_error()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == dict.fromkeys(CALLS, OK) | {"wrong": (NULL, "tokens is NULL")}
+    assert lib.last_error() == before  # the sentence is the thread's own
+
+
+def test_a_path_that_is_not_utf8_is_opened_as_the_bytes_that_it_is(tmp_path, stories_path):
+    """As open(2) takes it: Linux's names are bytes."""
+    folder = bytes(tmp_path) + b"/\xff\xf4\x8f\xbd\x81\xed\xa0\x80"
+    os.mkdir(folder)
+    for name in ("stories260K.bin", "tok512.bin"):
+        with open(folder + b"/" + name.encode(), "wb") as out, open(os.path.join(os.path.dirname(stories_path), name), "rb") as source:
+            out.write(source.read())
+    model = llama2swift.Model(os.fsdecode(folder + b"/stories260K.bin"))
+    assert model.detokenize(model.tokenize("Once")) == "Once"  # its vocabulary was found beside it
+    quantized = os.path.join(folder, b"\xfe.gguf")
+    assert lib._cdll.llama2_quantize(folder + b"/stories260K.bin", quantized, None, None, 0) == OK
+    assert sorted(os.listdir(folder)) == [b"stories260K.bin", b"tok512.bin", b"\xfe.gguf"]
+    with pytest.raises(llama2swift.Llama2Error, match="No such file"):
+        llama2swift.Model(os.fsdecode(folder.replace(b"\xff", b"\xfe") + b"/stories260K.bin"))
