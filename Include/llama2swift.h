@@ -35,11 +35,28 @@
  *   ever appended; a smaller struct from an older program works, a larger one works if
  *   what this version does not know is zero. Otherwise LLAMA2_E_STRUCT_SIZE.
  * - Threads: models may be used by any number of threads at once. Contexts, samplers and decoders
- *   belong to one thread at a time; a second one inside the same context gets LLAMA2_E_BUSY.
+ *   belong to one thread at a time; a second one inside the same handle gets LLAMA2_E_BUSY, and so
+ *   does a callback that calls back in. Nobody ever waits for another thread.
  *   Functions on different handles never disturb each other.
+ * - Freeing a handle while another thread or a callback's caller is inside: the handle is bad at once, the call goes on
+ *   and ends as it would have, and what belongs to the handle goes when it returns. (Pointers that the library gave out,
+ *   logits for instance, end then too.)
+ * - Callbacks run on the thread that called, and must return: no longjmp, no exception across the library.
  * - The library does not print, exit, read the environment, install signal handlers or change
  *   process-wide state. It starts threads only in llama2_context_create, joined in
- *   llama2_context_free, and for the time of llama2_quantize and llama2_convert.
+ *   llama2_context_free, and for the time of llama2_quantize and llama2_convert. These have stacks of their own size
+ *   (1 MiB) and block all signals but those of a fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS): the
+ *   host's handlers run on the host's threads. The host's own threads need 64 KiB of stack.
+ * - Signals disturb no call; a system call that one interrupts is repeated.
+ * - The floating-point mode of the calling thread (MXCSR, the x87 control word; FPCR on ARM) changes no bit of any result
+ *   and is as before when a call returns, its flags included; callbacks run in it.
+ * - fork(): the child may use everything but contexts from before, whose threads it does not have: these give
+ *   LLAMA2_E_FORKED and can be freed. Models, samplers and decoders work,
+ *   new contexts too; a sampler or decoder that another thread was inside of stays LLAMA2_E_BUSY. The library
+ *   holds no lock, so that this is so at whatever moment the fork comes, once a first call of
+ *   the same kind has returned (until then the language's runtime sets itself up under locks). A child of a callback's
+ *   gets LLAMA2_E_FORKED from the call when it returns from the callback; llama2_quantize's file is the parent's.
+ * - exit() at any time, with anything unfreed and evals under way, is clean. The library stays loaded after dlclose().
  * - Logits depend on the weights and on the tokens of the sequence, and on nothing else: they are
  *   the same bits for every number of threads, split of the prompt, neighbour in the batch and x86
  *   kernel.
@@ -86,6 +103,7 @@ extern "C" {
 #define LLAMA2_E_CANCELLED (-61)
 #define LLAMA2_E_BUSY (-62)      /* in use by another thread, or by the caller of this callback */
 #define LLAMA2_E_NO_LOGITS (-63) /* nothing evaluated yet, or no such row */
+#define LLAMA2_E_FORKED (-64)    /* made before a fork, and this is the child */
 
 /* The library's version, "major.minor.patch". Never fails. Threads: any. Since 0.1. */
 const char *llama2_version(void);

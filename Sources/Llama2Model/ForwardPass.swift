@@ -50,6 +50,7 @@ struct ForwardPass {
     var squares: UnsafeMutablePointer<Float>?
     var cancel: Inference.Cancel?
     var cancelData: UnsafeMutableRawPointer?
+    var hostMode = FloatMode.current  // set before every pass
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
     /// takes it for unchanging.
     let cancelled: UnsafeMutablePointer<Bool>
@@ -106,7 +107,11 @@ struct ForwardPass {
     func run(_ thread: Int, _ threads: Int) {
         embedTokens(thread, threads)
         for index in 0..<shape.layerCount {
-            if thread == 0, let cancel, cancel(cancelData) != 0 { cancelled.pointee = true }
+            if thread == 0, let cancel {
+                if hostMode.callback({ cancel(cancelData) }) != 0 { cancelled.pointee = true }
+                // a child of the callback's that comes back is alone: nobody would meet it at the barrier
+                if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) { return }
+            }
             barrier()
             if cancelled.pointee { return }
             attentionBlock(layers[index], index, thread, threads)

@@ -31,6 +31,8 @@ public final class Inference {
     public typealias Cancel = @convention(c) (UnsafeMutableRawPointer?) -> Int32
     public var cancel: Cancel?
     public var cancelData: UnsafeMutableRawPointer?
+    /// The floating-point mode of the host, for its callbacks.
+    public var hostMode = FloatMode.current
     /// Gains the squares of what the matrices take, when it is there.
     public var importance: ImportanceSums?
 
@@ -110,6 +112,13 @@ public final class Inference {
         return UnsafeBufferPointer(start: front.pointer + row * count, count: count)
     }
 
+    /// Nothing that was made before a fork is of use in the child: its threads are not there.
+    public func checkProcess() throws(Llama2Error) {
+        guard !pool.isOrphan else {
+            throw Llama2Error(.forked, "this context was made before a fork, by the parent; make a new one")
+        }
+    }
+
     private func checkSequence(_ sequence: Int) throws(Llama2Error) {
         guard sequence >= 0, sequence < configuration.maxSequences else {
             throw Llama2Error(.outOfRange, "sequence \(sequence); this context has 0 to \(configuration.maxSequences - 1)")
@@ -119,6 +128,7 @@ public final class Inference {
     /// Appends each entry's token to its sequence. All or nothing: after an error the sequences and the
     /// logits are as before.
     public func eval(_ entries: UnsafeBufferPointer<BatchEntry>) throws(Llama2Error) {
+        try checkProcess()
         // 1. check everything, so that nothing can fail half-way but a cancel
         let rows = try check(entries)
         let vocabulary = weights.hyperparameters.vocabularySize
@@ -138,10 +148,12 @@ public final class Inference {
             cancelled.pointer.pointee = false
             pass.pointee.cancel = cancel
             pass.pointee.cancelData = cancelData
+            pass.pointee.hostMode = hostMode
             pass.pointee.squares = importance?.pointer
             pool.run(pass) { pass, thread, threads in
                 pass.assumingMemoryBound(to: ForwardPass.self).pointee.run(thread, threads)
             }
+            try checkProcess()
             if cancelled.pointer.pointee {
                 cache.goBack()
                 throw Llama2Error(.cancelled, "cancelled by the callback; the \(entries.count) tokens of this eval were not added")
