@@ -13,8 +13,9 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                    set up, fetch a small model, ask it questions, show the speed
-demo: $(PYTHON) lib examples
-	@$(PYTHON) Bindings/Python/demo.py .build/examples
+demo: lib examples
+	@if $(MAKE) --no-print-directory $(PYTHON); then $(PYTHON) Bindings/Python/demo.py .build/examples; \
+	  else sh Bindings/C/demo.sh .build/examples; fi
 
 ## make test                    every test: Swift, C, Python; ends with "N passed, M failed"
 test: $(PYTHON)

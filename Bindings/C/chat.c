@@ -65,11 +65,12 @@ static int turn(llama2_model *model, llama2_context *context, llama2_sampler *sa
 
 int main(int argc, char **argv) {
     static llama2_message messages[MAX_MESSAGES];
+    static const char template_key[] = "tokenizer.chat_template";
     llama2_model *model;
     llama2_context *context;
     llama2_sampler *sampler;
     int32_t *previous = NULL;
-    size_t count = 0, previous_count = 0, i;
+    size_t count = 0, previous_count = 0, needed = 0, i;
     char line[LINE];
     int status = 0;
 
@@ -78,6 +79,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (llama2_model_load(argv[1], NULL, &model, NULL, 0) != LLAMA2_OK) return fail("model");
+    if (llama2_model_metadata(model, template_key, strlen(template_key), NULL, 0, &needed) == LLAMA2_E_NOT_FOUND)
+        fprintf(stderr, "The model has no chat template. Unless it was trained on Llama 2's, it goes on with the text as it likes.\n");
     if (llama2_context_create(model, NULL, &context, NULL, 0) != LLAMA2_OK) return fail("context");
     if (llama2_sampler_create(NULL, &sampler, NULL, 0) != LLAMA2_OK) return fail("sampler");
 

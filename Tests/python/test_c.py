@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 from header import ROOT
@@ -48,6 +49,34 @@ def test_chat_example_answers(installed, tmp_path, smollm2_path):
     assert one.returncode == 0 and "Tuesday" in one.stdout
     talk = subprocess.run([program, smollm2_path], input="Hello\nWhat is 2 + 2?\n", env=environment, capture_output=True, text=True)
     assert talk.returncode == 0 and len(talk.stdout.splitlines()) >= 2
+
+
+def test_chat_example_says_that_a_model_without_template_only_goes_on(installed, tmp_path, stories_path):
+    _, environment, flags = installed
+    program = build(ROOT / "Bindings/C/chat.c", tmp_path / "chat", *flags)
+    done = subprocess.run([program, stories_path, "Tell me a story."], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and len(done.stdout) > 100
+    assert "no chat template" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def without_a_registry(folder):
+    """An empty cache and no package index in reach."""
+    return {"XDG_CACHE_HOME": str(folder / "cache"), "LLAMA2SWIFT_CACHE": str(folder / "cache/llama2swift"),
+            "PIP_NO_INDEX": "1", "PIP_INDEX_URL": "http://127.0.0.1:9/"}  # fmt: skip
+
+
+def test_demo_without_a_registry_tells_a_story_and_says_why(installed, tmp_path):
+    """With numpy: Python and C. Without: Bindings/C/demo.sh, C alone."""
+    _, environment, flags = installed
+    for name in ("minimal", "chat"):
+        build(ROOT / f"Bindings/C/{name}.c", tmp_path / name, *flags)
+    environment |= without_a_registry(tmp_path)
+    for command in ([sys.executable, ROOT / "Bindings/Python/demo.py"], ["sh", ROOT / "Bindings/C/demo.sh"]):
+        done = subprocess.run([*command, tmp_path], env=environment, capture_output=True, text=True)
+        print(done.stdout, done.stderr)
+        assert done.returncode == 0 and "could not be fetched" in done.stdout
+        assert "a tiny model that comes with the project" in " ".join(done.stdout.split())
+        assert STORY.removeprefix("Once upon a time") in done.stdout
 
 
 def test_a_host_in_c(installed, tmp_path, stories_path):
