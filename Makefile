@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test lib chat bench compare compare-setup install examples runtimes clean
+.PHONY: help demo test soak lib chat bench compare compare-setup install examples runtimes clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -20,6 +20,10 @@ demo: lib examples
 ## make test                    every test: Swift, C, Python; ends with "N passed, M failed"
 test: $(PYTHON)
 	@bash Tests/run
+
+## make soak [SOAK_SECONDS=600] eight threads do everything at random under a memory limit
+soak: $(PYTHON) lib
+	@bash Tests/trust/soak.sh
 
 ## make lib                     .build/release/libllama2swift.so
 lib:

@@ -127,6 +127,6 @@ extension Context {
         for (i, x) in logits.enumerated() where x > most { (most, best) = (x, i) }
         var sum = 0.0
         for x in logits { sum += exponential(Double(x - most)) }
-        return (Double(logits[Int(token)] - most) - log(sum), best == Int(token))
+        return (Double(logits[Int(token)] - most) - logarithm(sum), best == Int(token))
     }
 }

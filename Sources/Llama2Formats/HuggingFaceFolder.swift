@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Llama2Core
 
 /// A folder as `transformers` saves a LlamaForCausalLM: config.json, model.safetensors (or shards with
@@ -198,7 +197,7 @@ func llama3Factors(
         throw Llama2Error(.corrupt, "\(path): factors of llama3's RoPE that are not positive, or high_freq_factor not above low_freq_factor")
     }
     let factors = (0..<dimension / 2).map { i -> Float in
-        let frequency = pow(base, -2 * Double(i) / Double(dimension)), wave = 2 * Double.pi / frequency
+        let frequency = power(base, -2 * Double(i) / Double(dimension)), wave = 2 * Double.pi / frequency
         if wave < trained / high { return 1 }
         if wave > trained / low { return Float(factor) }
         let smooth = (trained / wave - low) / (high - low)

@@ -1,6 +1,5 @@
 public import Llama2Core
 public import Llama2Formats
-internal import Glibc
 
 /// The shape of a Llama model. Touvron et al., LLaMA, 2023; Llama 2, 2023.
 public struct Hyperparameters: Sendable, Equatable {
@@ -57,7 +56,7 @@ public struct Hyperparameters: Sendable, Equatable {
 
     /// Inverse frequencies of the rotated pairs, (ropeDimension / 2): base^(-2i/d) / scale.
     public var ropeFrequencies: [Double] {
-        (0..<ropeDimension / 2).map { pow(ropeBase, -2 * Double($0) / Double(ropeDimension)) / ropeScale }
+        (0..<ropeDimension / 2).map { power(ropeBase, -2 * Double($0) / Double(ropeDimension)) / ropeScale }
     }
 
     /// Reads and checks the `llama.*` keys. Every limit keeps later products far inside 63 bits.

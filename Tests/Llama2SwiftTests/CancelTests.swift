@@ -40,7 +40,7 @@ import Llama2Sampling
     /// Asked so often before it cancels; -1: never.
     private final class Countdown { var left = -1 }
 
-    private func inference(_ c: ContextConfiguration) throws -> Inference {
+    private func made(_ c: ContextConfiguration) throws -> Inference {
         let fixtures = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/fixtures"
         return try Inference(weights: Model(path: fixtures + "/stories260K.bin", copy: false).weights, configuration: c)
     }
@@ -64,7 +64,7 @@ import Llama2Sampling
         c.batchSize = 64
         c.threads = threads
         c.halfPrecisionCache = halfPrecision
-        let inference = try inference(c), undisturbed = try inference(c), countdown = Countdown()
+        let inference = try made(c), undisturbed = try made(c), countdown = Countdown()
         inference.cancelData = Unmanaged.passUnretained(countdown).toOpaque()
         inference.cancel = { data in
             let countdown = Unmanaged<Countdown>.fromOpaque(data!).takeUnretainedValue()

@@ -359,6 +359,8 @@ def walk(steps: int, seed: int, loaded: dict, only: int | None = None) -> tuple[
                 again = f"python3 Tests/python/walk.py --seed {seed} --episode {number} --models {','.join(names)}"
                 raise Mismatch(f"{problem}\nrepeat: {again}") from problem
             counts += episode.counts
+            if counts.total() % 1000 < episode.counts.total() and steps > 1000:
+                print(f"{counts.total()} steps", file=sys.stderr, flush=True)
             compared += episode.comparisons
             if only is not None:
                 break
