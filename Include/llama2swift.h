@@ -36,11 +36,28 @@
  *   ever appended; a smaller struct from an older program works, a larger one works if
  *   what this version does not know is zero. Otherwise LLAMA2_E_STRUCT_SIZE.
  * - Threads: models may be used by any number of threads at once. Contexts, samplers and decoders
- *   belong to one thread at a time; a second one inside the same context gets LLAMA2_E_BUSY.
+ *   belong to one thread at a time; a second one inside the same handle gets LLAMA2_E_BUSY, and so
+ *   does a callback that calls back in. Nobody ever waits for another thread.
  *   Functions on different handles never disturb each other.
+ * - Freeing a handle while another thread or a callback's caller is inside: the handle is bad at once, the call goes on
+ *   and ends as it would have, and what belongs to the handle goes when it returns. (Pointers that the library gave out,
+ *   logits for instance, end then too.)
+ * - Callbacks run on the thread that called, and must return: no longjmp, no exception across the library.
  * - The library does not print, exit, read the environment, install signal handlers or change
  *   process-wide state. It starts threads only in llama2_context_create, joined in
- *   llama2_context_free, and for the time of llama2_quantize and llama2_convert.
+ *   llama2_context_free, and for the time of llama2_quantize and llama2_convert. These have stacks of their own size
+ *   (1 MiB) and block all signals but those of a fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS): the
+ *   host's handlers run on the host's threads. The host's own threads need 64 KiB of stack.
+ * - Signals disturb no call; a system call that one interrupts is repeated.
+ * - The floating-point mode of the calling thread (MXCSR, the x87 control word; FPCR on ARM) changes no bit of any result
+ *   and is as before when a call returns, its flags included; callbacks run in it.
+ * - fork(): the child may use everything but contexts from before, whose threads it does not have: these give
+ *   LLAMA2_E_FORKED and can be freed. Models, samplers and decoders work,
+ *   new contexts too; a sampler or decoder that another thread was inside of stays LLAMA2_E_BUSY. The library
+ *   holds no lock, so that this is so at whatever moment the fork comes, once a first call of
+ *   the same kind has returned (until then the language's runtime sets itself up under locks). A child of a callback's
+ *   gets LLAMA2_E_FORKED from the call when it returns from the callback; llama2_quantize's file is the parent's.
+ * - exit() at any time, with anything unfreed and evals under way, is clean. The library stays loaded after dlclose().
  * - Logits depend on the weights and on the tokens of the sequence, and on nothing else: they are
  *   the same bits for every number of threads, split of the prompt, neighbour in the batch and x86
  *   kernel.
@@ -87,6 +104,7 @@ extern "C" {
 #define LLAMA2_E_CANCELLED (-61)
 #define LLAMA2_E_BUSY (-62)      /* in use by another thread, or by the caller of this callback */
 #define LLAMA2_E_NO_LOGITS (-63) /* nothing evaluated yet, or no such row */
+#define LLAMA2_E_FORKED (-64)    /* made before a fork, and this is the child */
 
 /* The library's version, "major.minor.patch". Never fails. Threads: any. Since 0.1. */
 const char *llama2_version(void);
@@ -542,11 +560,15 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
 
 /* Evaluates the prompt on sequence 0, then samples and evaluates until an end; `callback` (may be NULL)
    gets the text as it comes. Every sampled token but the end token is evaluated, so that a further call
-   goes on where this one ended.
-   Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long), INVALID_TOKEN,
-   NO_LOGITS (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no
-   vocabulary), NO_MEMORY, STRUCT_SIZE, BUSY. After CANCELLED the tokens evaluated so far stay in
-   sequence 0, with the logits of the last of them; pieces given out stay given out. Since 0.1. */
+   goes on where this one ended. The sampler is in use, too, until the call returns.
+   Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long; logits that are not
+   numbers, or all forbidden), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), NO_LOGITS
+   (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no vocabulary), NO_MEMORY,
+   STRUCT_SIZE, BUSY. After CANCELLED, and after logits that nothing can be sampled from, the tokens evaluated so far
+   stay in sequence 0, with the logits of the last of them; the sampler has chosen these and no others, so that
+   a further call chooses what this one would have; *result counts them. Pieces given out stay given out, the text of the
+   token whose evaluation was cancelled among them; what was held back for a stop string comes before the call
+   returns. After all other statuses nothing has changed. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
 
@@ -618,9 +640,9 @@ int32_t llama2_convert(const char *path, const char *output, const llama2_quanti
 
 /* Evaluates `tokens` (count) in windows of `window` tokens (0: the context's length) and writes to `output` how much each
    column of each matrix matters: the mean square of its input, as an importance matrix in llama.cpp's GGUF form.
-   The context is emptied, before and after. What does not fill a window is left out. `output` is written as by
-   llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one window), INVALID_TOKEN, IO,
-   CANCELLED, NO_MEMORY, BUSY. Since 0.2. */
+   The context is emptied, before and after; when the call was wrong it is as before. What does not fill a window is left
+   out. `output` is written as by llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one
+   window), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, BUSY. Since 0.2. */
 int32_t llama2_importance(llama2_context *context, const int32_t *tokens, size_t count, size_t window, const char *output,
                           llama2_progress_callback progress, void *user_data);
 
@@ -639,16 +661,17 @@ typedef int32_t (*llama2_perplexity_callback)(const llama2_perplexity_result *so
 /* How well the model predicts `tokens` (count), in windows of `window` tokens (0: the context's length) that do not
    overlap; in each only the second half is counted, and BOS replaces its first token where the model
    expects one: as llama.cpp's perplexity tool does. What does not fill a window is left out.
-   The context is emptied, before and after. Returns OK, OUT_OF_RANGE (a window of less than 4 or more than the
-   context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, STRUCT_SIZE, BUSY. Since 0.2. */
+   The context is emptied, before and after; when the call was wrong it is as before. Returns OK, OUT_OF_RANGE (a window of
+   less than 4 or more than the context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, STRUCT_SIZE, BUSY. Since 0.2. */
 int32_t llama2_perplexity(llama2_context *context, const int32_t *tokens, size_t count, size_t window,
                           llama2_perplexity_callback callback, void *user_data, llama2_perplexity_result *result);
 
 /* log_probabilities (continuation_count): the natural logarithm of the probability of each token of `continuation`
    after the prompt and those before it; is_best (continuation_count), may be NULL: 1 where it was the most
    probable token, else 0. The prompt has at least one token, BOS for instance.
-   The context is emptied, before and after. Returns OK, INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL,
-   CANCELLED, NO_MEMORY, BUSY; after a failure the arrays may be partly written. Since 0.2. */
+   The context is emptied, before and after; when the call was wrong or does not fit it is as before. Returns OK,
+   INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY; after CANCELLED and NO_MEMORY the
+   arrays may be partly written. Since 0.2. */
 int32_t llama2_score(llama2_context *context, const int32_t *prompt, size_t prompt_count, const int32_t *continuation,
                      size_t continuation_count, float *log_probabilities, uint8_t *is_best);
 

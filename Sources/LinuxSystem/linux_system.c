@@ -1,6 +1,63 @@
+#define _GNU_SOURCE
 #include "linux_system.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int l2s_allowed_cpus(void) {
+    unsigned char mask[1024] = {0};
+    int count = 0, i;
+    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)(void *)mask) < 0) return 1;
+    for (i = 0; i < (int)sizeof mask; i++) count += __builtin_popcount(mask[i]);
+    return count > 0 ? count : 1;
+}
 
 char *l2s_thread_text(void) {
     static __thread char text[L2S_THREAD_TEXT_CAPACITY];
     return text;
+}
+
+uint64_t *l2s_handle_pieces(void) {
+    static uint64_t pieces[L2S_HANDLE_PIECES];
+    return pieces;
+}
+
+uint64_t l2s_process_number(void) {
+    static uint64_t *page, none, last;
+    uint64_t *mine = __atomic_load_n(&page, __ATOMIC_ACQUIRE), number = 0, fresh;
+    if (mine == NULL) {
+        void *new = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (new != MAP_FAILED && madvise(new, 4096, MADV_WIPEONFORK) != 0) { munmap(new, 4096); new = MAP_FAILED; }
+        if (new == MAP_FAILED) new = &none;
+        if (__atomic_compare_exchange_n(&page, &mine, new, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) mine = new;
+        else if (new != &none) munmap(new, 4096);
+    }
+    if (mine == &none) return (uint64_t)getpid();
+    number = __atomic_load_n(mine, __ATOMIC_ACQUIRE);
+    if (number != 0) return number;
+    /* `last` is inherited, so that a child's number is larger than any of its ancestors' */
+    fresh = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(mine, &number, fresh, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) ? fresh : number;
+}
+
+int l2s_start_thread(pthread_t *thread, const char *name, void *(*body)(void *), void *argument) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t blocked, before;
+    pthread_attr_t attributes;
+    unsigned i;
+    int code = pthread_attr_init(&attributes);
+    if (code != 0) return code;
+    pthread_attr_setstacksize(&attributes, L2S_STACK_BYTES);
+    sigfillset(&blocked);
+    for (i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* a new thread begins with its creator's mask */
+    code = pthread_create(thread, &attributes, body, argument);
+    /* thread-local memory of the host's is part of the stack: where it is larger than that, the host's size */
+    if (code == EINVAL) code = pthread_create(thread, NULL, body, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (code == 0) pthread_setname_np(*thread, name);
+    return code;
 }

@@ -3,15 +3,25 @@ internal import LinuxSystem
 internal import Llama2Core
 internal import Llama2Engine
 
-// The convention of the boundary, in one place: a body that throws becomes a status and sentences.
+// The convention of the boundary, in one place: a body that throws becomes a status and sentences, and it computes in the
+// usual floating-point mode.
 
 /// Runs `body`; its error becomes the status, and the sentence goes to the thread's last error and to
 /// `error` (capacity bytes), if there is one.
 func call(
     _ error: UnsafeMutablePointer<CChar>? = nil, _ capacity: Int = 0, _ body: () throws(Llama2Error) -> Void
 ) -> Int32 {
+    call(error, capacity) { (_: FloatMode) throws(Llama2Error) in try body() }
+}
+
+/// The same for a body that calls the host back, in the host's floating-point mode.
+func call(
+    _ error: UnsafeMutablePointer<CChar>? = nil, _ capacity: Int = 0, _ body: (FloatMode) throws(Llama2Error) -> Void
+) -> Int32 {
+    let host = FloatMode.enter()
+    defer { host.restore() }
     do {
-        try body()
+        try body(host)
         if let error, capacity > 0 || capacity < 0 { error[0] = 0 }
         return LLAMA2_OK
     } catch let failure {
@@ -23,9 +33,10 @@ func call(
 
 /// Runs `body` with the context behind `handle` and nobody else inside; its error is remembered there too.
 func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) -> Void) -> Int32 {
-    call { () throws(Llama2Error) in
+    call { (host: FloatMode) throws(Llama2Error) in
         let context = try Handles.context(handle)
         try context.exclusively { () throws(Llama2Error) in
+            context.inference.hostMode = host
             do throws(Llama2Error) {
                 try body(context)
             } catch {
@@ -132,6 +143,12 @@ func options<T: SizedCStruct & BitwiseCopyable>(_ pointer: UnsafePointer<T>?, ze
     }
     try result.get()
     return value
+}
+
+/// Refuses what `fill` would refuse, and writes nothing.
+func checkFill<T: SizedCStruct & BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?, _ name: StaticString) throws(Llama2Error) {
+    _ = try SizedStruct.statedSize(
+        UnsafeRawPointer(try required(pointer, name)), first: T.firstSize, known: MemoryLayout<T>.size, name)
 }
 
 /// Writes `value` to `pointer` as far as the struct there reaches; its struct_size stays.

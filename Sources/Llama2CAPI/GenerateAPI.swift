@@ -39,7 +39,9 @@ public func llama2_generate(
             maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens), progress: &progress
         ) { piece in
             guard let callback else { return true }
-            return callback(piece.bindMemory(to: CChar.self).baseAddress, piece.count, userData) == 0
+            return context.inference.hostMode.callback {
+                callback(piece.bindMemory(to: CChar.self).baseAddress, piece.count, userData) == 0
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+internal import Glibc
+internal import LinuxSystem
 internal import Llama2Core
 internal import Llama2Engine
 internal import Llama2Tokenizer
@@ -17,86 +19,131 @@ enum HandleKind: UInt, Sendable {
     }
 }
 
-/// Handles are ids, never addresses: generation << 24 | slot << 4 | kind. So a handle that was freed,
-/// or one of another kind, or any number at all is recognised without touching memory.
-struct HandleTable: Sendable {
-    /// What a handle stands for. Every class behind a handle guards itself against two threads.
-    struct Object: @unchecked Sendable { var object: AnyObject? }
-
-    private struct Slot {
-        var object = Object()
-        var kind = HandleKind.model
-        var generation: UInt = 1
+/// Handles are ids, never addresses. So a handle that was freed, or one of another kind, or any number at all is
+/// recognised without touching memory.
+///
+///     handle       generation (40 bits) | slot (20) | kind (4)
+///     slot's word  generation (40 bits) | pins (20) | kind (4): 0 when unused, `closed` on the way there
+///
+/// There is no lock: a fork while another thread is in here leaves the child nothing to wait for. Who looks a handle
+/// up pins the slot for the moment in which it retains the object; the last one out of a closed slot empties it.
+private struct HandleTable {
+    /// Aligned as C's malloc does, so that the word can be changed in one step.
+    struct Slot: ~Copyable {
+        let word: Atomic<UInt64>
+        var object: UnsafeMutableRawPointer?
     }
 
-    private var slots: [Slot] = []
-    private var unused: [Int] = []
-    private static let slotBits: UInt = 20
+    private static let pin: UInt64 = 1 << 4, pins: UInt64 = 0xfffff << 4, kinds: UInt64 = 0xf, closed: UInt64 = 0xf
+    private static let slotsOfPiece = 1024, pieces = Int(L2S_HANDLE_PIECES)
+    /// Where the search for an unused slot begins.
+    private static let hint = Atomic<Int>(0)
 
-    mutating func insert(_ object: Object, _ kind: HandleKind) throws(Llama2Error) -> UInt {
-        let index: Int
-        if let last = unused.popLast() {
-            index = last
-        } else {
-            guard slots.count < 1 << Int(HandleTable.slotBits) else {
-                throw Llama2Error(.noMemory, "\(slots.count) handles are in use; there cannot be more")
-            }
-            index = slots.count
-            slots.append(Slot())
+    /// Addresses of the pieces, (1024), 0 for those that were never needed; they stay until the process ends.
+    private static func piece(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt>> {
+        UnsafeMutableRawPointer(l2s_handle_pieces() + index).assumingMemoryBound(to: Atomic<UInt>.self)
+    }
+
+    /// nil when the piece is not there.
+    private static func slot(_ index: Int) -> UnsafeMutablePointer<Slot>? {
+        let address = piece(index / slotsOfPiece).pointee.load(ordering: .acquiring)
+        return UnsafeMutablePointer<Slot>(bitPattern: address).map { $0 + index % slotsOfPiece }
+    }
+
+    /// The slot, whose piece is made if need be.
+    private static func makeSlot(_ index: Int) throws(Llama2Error) -> UnsafeMutablePointer<Slot> {
+        if let slot = slot(index) { return slot }
+        guard let memory = calloc(slotsOfPiece, MemoryLayout<Slot>.stride) else {
+            throw Llama2Error(.noMemory, "the system refused memory for handles")
         }
-        slots[index].object = object
-        slots[index].kind = kind
-        return id(index, kind)
+        let (exchanged, _) = piece(index / slotsOfPiece).pointee.compareExchange(
+            expected: 0, desired: UInt(bitPattern: memory), ordering: .acquiringAndReleasing)
+        if !exchanged { Glibc.free(memory) }
+        return slot(index) ?? memory.assumingMemoryBound(to: Slot.self)
     }
 
-    /// Never zero: kinds begin at 1.
-    private func id(_ index: Int, _ kind: HandleKind) -> UInt {
-        slots[index].generation << (4 + HandleTable.slotBits) | UInt(index) << 4 | kind.rawValue
+    static func insert(_ object: AnyObject, _ kind: HandleKind) throws(Llama2Error) -> UInt {
+        let count = pieces * slotsOfPiece, start = hint.load(ordering: .relaxed)
+        for offset in 0..<count {
+            let index = (start + offset) % count, slot = try makeSlot(index)
+            let word = slot.pointee.word.load(ordering: .relaxed), generation = (word >> 24) + 1
+            // 40 bits: a slot that is reused a million times a second lasts twelve days; then it retires
+            guard word & ~(pins | kinds) == word, generation < 1 << 40,
+                slot.pointee.word.compareExchange(expected: word, desired: word | closed, ordering: .acquiring).exchanged
+            else { continue }
+            slot.pointee.object = Unmanaged.passRetained(object).toOpaque()
+            let id = generation << 24 | UInt64(kind.rawValue)
+            slot.pointee.word.store(id, ordering: .releasing)
+            hint.store((index + 1) % count, ordering: .relaxed)
+            return UInt(id | UInt64(index) << 4)
+        }
+        throw Llama2Error(.noMemory, "\(count) handles are in use; there cannot be more")
     }
 
-    private func index(of handle: UInt, _ kind: HandleKind) -> Int? {
-        let index = Int(handle >> 4 & (1 << HandleTable.slotBits - 1))
-        guard index < slots.count, slots[index].object.object != nil, slots[index].kind == kind, handle == id(index, kind)
-        else { return nil }
-        return index
+    /// The slot that `handle` names and its word but for the pins, whether or not the handle is good.
+    private static func find(_ handle: UInt) -> (slot: UnsafeMutablePointer<Slot>, word: UInt64)? {
+        let index = Int(handle >> 4 & 0xfffff)
+        return slot(index).map { ($0, UInt64(handle) & ~pins) }
     }
 
-    func object(_ handle: UInt, _ kind: HandleKind) -> Object {
-        index(of: handle, kind).map { slots[$0].object } ?? Object()
+    /// The object of a living handle, retained.
+    static func object(_ handle: UInt, _ kind: HandleKind) -> AnyObject? {
+        guard let (slot, wanted) = find(handle), wanted & kinds == UInt64(kind.rawValue) else { return nil }
+        var word = slot.pointee.word.load(ordering: .relaxed)
+        while true {
+            guard word & ~pins == wanted else { return nil }
+            let (exchanged, now) = slot.pointee.word.compareExchange(
+                expected: word, desired: word &+ pin, ordering: .acquiring)
+            if exchanged { break }
+            word = now
+        }
+        defer { unpin(slot) }
+        return slot.pointee.object.map { Unmanaged<AnyObject>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// Gives the object back, so that it ends outside of the lock.
-    mutating func remove(_ handle: UInt, _ kind: HandleKind) -> Object {
-        guard let index = index(of: handle, kind) else { return Object() }
-        let object = slots[index].object
-        slots[index].object = Object()
-        // 40 bits of generation: a slot reused a million times a second lasts twelve days; then it retires.
-        slots[index].generation &+= 1
-        if slots[index].generation < 1 << 40 { unused.append(index) }
-        return object
+    /// A call of its own: it may release, so that the compiler leaves the retain where it is, before it.
+    @inline(never) private static func unpin(_ slot: UnsafeMutablePointer<Slot>) {
+        let left = slot.pointee.word.subtract(pin, ordering: .acquiringAndReleasing).newValue
+        if left & (pins | kinds) == closed { empty(slot, left) }
+    }
+
+    /// Ends a handle. The object lives on while somebody is inside.
+    static func remove(_ handle: UInt, _ kind: HandleKind) {
+        guard let (slot, wanted) = find(handle), wanted & kinds == UInt64(kind.rawValue) else { return }
+        var word = slot.pointee.word.load(ordering: .relaxed)
+        while true {
+            guard word & ~pins == wanted else { return }
+            let (exchanged, now) = slot.pointee.word.compareExchange(
+                expected: word, desired: word | closed, ordering: .acquiringAndReleasing)
+            if exchanged { break }
+            word = now
+        }
+        if word & pins == 0 { empty(slot, word) }
+    }
+
+    /// Of a closed slot without pins.
+    private static func empty(_ slot: UnsafeMutablePointer<Slot>, _ word: UInt64) {
+        let object = slot.pointee.object
+        slot.pointee.object = nil
+        slot.pointee.word.store(word & ~(pins | kinds), ordering: .releasing)
+        if let object { Unmanaged<AnyObject>.fromOpaque(object).release() }
     }
 }
-
-private let handles = Mutex(HandleTable())
 
 /// The objects behind the handles; one place resolves them.
 enum Handles {
     static func make(_ object: AnyObject, _ kind: HandleKind) throws(Llama2Error) -> OpaquePointer? {
-        let object = HandleTable.Object(object: object)
-        let id = try handles.withLock { (table) throws(Llama2Error) in try table.insert(object, kind) }
-        return OpaquePointer(bitPattern: id)
+        OpaquePointer(bitPattern: try HandleTable.insert(object, kind))
     }
 
     static func free(_ handle: OpaquePointer?, _ kind: HandleKind) {
         guard let handle else { return }
-        let id = UInt(bitPattern: handle)
-        _ = handles.withLock { $0.remove(id, kind) }
+        HandleTable.remove(UInt(bitPattern: handle), kind)
     }
 
     private static func resolve(_ handle: OpaquePointer?, _ kind: HandleKind) throws(Llama2Error) -> AnyObject {
         guard let handle else { throw Llama2Error(.nullArgument, "the \(kind.name) is NULL") }
-        let id = UInt(bitPattern: handle)
-        guard let object = handles.withLock({ $0.object(id, kind) }).object else {
+        guard let object = HandleTable.object(UInt(bitPattern: handle), kind) else {
             throw Llama2Error(.badHandle, "this is no \(kind.name), or one that was freed")
         }
         return object

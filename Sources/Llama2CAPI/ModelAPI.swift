@@ -36,12 +36,12 @@ public func llama2_model_load(
 /// A model from a file that `open` gives, told whether to copy.
 private func load(
     _ options: UnsafePointer<llama2_model_options>?, _ model: UnsafeMutablePointer<OpaquePointer?>?,
-    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ open: (Bool) throws(Llama2Error) -> MappedFile
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ open: (Bool, FloatMode) throws(Llama2Error) -> MappedFile
 ) -> Int32 {
-    call(error, capacity) { () throws(Llama2Error) in
+    call(error, capacity) { (host: FloatMode) throws(Llama2Error) in
         let model = try required(model, "model")
         model.pointee = nil
-        model.pointee = try Handles.make(try Model(file: try open(try isCopied(options))), .model)
+        model.pointee = try Handles.make(try Model(file: try open(try isCopied(options), host)), .model)
     }
 }
 
@@ -50,7 +50,7 @@ public func llama2_model_load_memory(
     _ data: UnsafeRawPointer?, _ size: Int, _ options: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    load(options, model, error, capacity) { (copy) throws(Llama2Error) in
+    load(options, model, error, capacity) { (copy, _) throws(Llama2Error) in
         let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
         return try MappedFile(memory: UnsafeRawBufferPointer(bytes), copy: copy)
     }
@@ -61,7 +61,7 @@ public func llama2_model_load_fd(
     _ descriptor: Int32, _ options: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    load(options, model, error, capacity) { (copy) throws(Llama2Error) in
+    load(options, model, error, capacity) { (copy, _) throws(Llama2Error) in
         try MappedFile(descriptor: descriptor, copy: copy)
     }
 }
@@ -71,12 +71,14 @@ public func llama2_model_load_io(
     _ io: UnsafePointer<llama2_io>?, _ given: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    load(given, model, error, capacity) { (_) throws(Llama2Error) in
+    load(given, model, error, capacity) { (_, host) throws(Llama2Error) in
         let io = try options(try required(io, "io"), zero: llama2_io(), "llama2_io")
         guard io.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_io.reserved is \(io.reserved), expected 0") }
         let read = try required(io.read, "llama2_io.read")
         guard let size = Int(exactly: io.size) else { throw Llama2Error(.invalidArgument, "llama2_io.size is \(io.size)") }
-        return try MappedFile(size: size) { offset, buffer, length in read(UInt64(offset), buffer, length, io.user_data) }
+        return try MappedFile(size: size) { offset, buffer, length in
+            host.callback { read(UInt64(offset), buffer, length, io.user_data) }
+        }
     }
 }
 

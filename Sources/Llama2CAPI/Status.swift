@@ -24,6 +24,7 @@ extension Llama2Error.Kind {
         case .cancelled: LLAMA2_E_CANCELLED
         case .busy: LLAMA2_E_BUSY
         case .noLogits: LLAMA2_E_NO_LOGITS
+        case .forked: LLAMA2_E_FORKED
         }
     }
 }
@@ -52,6 +53,7 @@ public func llama2_status_string(_ status: Int32) -> UnsafePointer<CChar>? {
         case LLAMA2_E_CANCELLED: "cancelled"
         case LLAMA2_E_BUSY: "busy"
         case LLAMA2_E_NO_LOGITS: "no logits"
+        case LLAMA2_E_FORKED: "made before a fork"
         default: "unknown status"
         }
     return cString(name)

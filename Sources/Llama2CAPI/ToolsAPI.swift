@@ -25,7 +25,7 @@ private func quantize(
     _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_quantize_options>?,
     _ known: [FileType], default usual: FileType, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    call(error, capacity) { () throws(Llama2Error) in
+    call(error, capacity) { (host: FloatMode) throws(Llama2Error) in
         let path = FilePath.text(try required(path, "path")), output = FilePath.text(try required(output, "output"))
         let o = try options(given, zero: llama2_quantize_options(), "llama2_quantize_options")
         try checkFlags(o.flags, 0, "llama2_quantize_options")
@@ -57,7 +57,7 @@ private func quantize(
         quantizer.importancePath = o.importance.map { FilePath.text($0) }
         if let progress = o.progress {
             let userData = o.user_data
-            quantizer.progress = { progress($0, userData) != 0 }
+            quantizer.progress = { part in host.callback { progress(part, userData) != 0 } }
         }
         try quantizer.run(from: path, to: output)
     }
@@ -72,7 +72,8 @@ public func llama2_importance(
         let output = FilePath.text(try required(output, "output"))
         let length = window == 0 ? context.inference.configuration.contextLength : window
         try context.importance(try elements(tokens, count, "tokens"), window: length, to: output) { part in
-            progress.map { $0(part, userData) != 0 } ?? false
+            guard let progress else { return false }
+            return context.inference.hostMode.callback { progress(part, userData) != 0 }
         }
     }
 }
@@ -90,12 +91,12 @@ public func llama2_perplexity(
     _ out: UnsafeMutablePointer<llama2_perplexity_result>?
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try fill(out, with: result(Perplexity()), "llama2_perplexity_result")
+        try checkFill(out, "llama2_perplexity_result")
         let length = window == 0 ? context.inference.configuration.contextLength : window
         let found = try context.perplexity(try elements(tokens, count, "tokens"), window: length) { soFar, windows in
             guard let callback else { return true }
             var r = result(soFar)
-            return callback(&r, windows, userData) == 0
+            return context.inference.hostMode.callback { callback(&r, windows, userData) == 0 }
         }
         try fill(out, with: result(found), "llama2_perplexity_result")
     }

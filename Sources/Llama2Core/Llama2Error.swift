@@ -13,7 +13,7 @@ public struct Llama2Error: Error, Sendable {
         /// Well formed, but it asks for something that this version cannot do.
         case unsupported
         case unknownTemplate
-        case contextFull, cancelled, busy, noLogits
+        case contextFull, cancelled, busy, noLogits, forked
     }
 
     public let kind: Kind

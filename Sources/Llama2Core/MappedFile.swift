@@ -100,6 +100,12 @@ public final class MappedFile: @unchecked Sendable {
         bytes = UnsafeRawBufferPointer(start: base, count: size)
     }
 
+    /// Runs `body` on the bytes, which stay mapped until it returns: `bytes` alone does not keep them.
+    public func withBytes<T>(_ body: (UnsafeRawBufferPointer) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
+        defer { withExtendedLifetime(self) {} }
+        return try body(bytes)
+    }
+
     deinit {
         if isOwned, let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
     }

@@ -12,7 +12,7 @@ public enum SizedStruct {
     private static let largest = 4096
 
     /// The size at the front of the struct at `raw`, checked.
-    static func statedSize(_ raw: UnsafeRawPointer, first: Int, known: Int, _ name: StaticString) throws(Llama2Error) -> Int {
+    public static func statedSize(_ raw: UnsafeRawPointer, first: Int, known: Int, _ name: StaticString) throws(Llama2Error) -> Int {
         let size = Int(raw.loadUnaligned(as: UInt32.self))
         guard size >= first, size <= largest else {
             throw Llama2Error(.structSize, "\(name).struct_size is \(size), expected \(first) to \(known)")

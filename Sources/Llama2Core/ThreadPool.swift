@@ -8,11 +8,15 @@ internal import Synchronization
 /// `run` gives every thread the same function; inside it the threads meet at `barrier`. So a whole
 /// forward pass is one wake-up. Between runs the threads spin for a moment and then sleep on a
 /// condition variable: an idle context uses no CPU.
+///
+/// Threads do not survive a fork. In a child the pool is an orphan: nothing may wait for its threads, nor touch a
+/// mutex or condition variable that they may have been inside of.
 public final class ThreadPool: @unchecked Sendable {
     /// What all threads run: (context, thread, threads).
     public typealias Body = @convention(c) (UnsafeMutableRawPointer, Int, Int) -> Void
 
     public let threads: Int
+    private let process = Process.current
     private var handles: [pthread_t] = []
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
@@ -43,7 +47,7 @@ public final class ThreadPool: @unchecked Sendable {
         for index in 1..<max(threads, 1) {
             let start = Unmanaged.passRetained(Start(pool: self, index: index))
             var handle = pthread_t()
-            let code = pthread_create(&handle, nil, { argument in
+            let code = l2s_start_thread(&handle, "llama2-\(index)", { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 // The pool outlives its threads: `shutdown` joins them.
@@ -56,7 +60,6 @@ public final class ThreadPool: @unchecked Sendable {
                 shutdown()
                 throw Llama2Error(.thread, "cannot start thread \(index) of \(threads): \(String(cString: strerror(code)))")
             }
-            l2s_name_thread(handle, "llama2-\(index)")
             handles.append(handle)
         }
     }
@@ -73,15 +76,24 @@ public final class ThreadPool: @unchecked Sendable {
 
     deinit {
         shutdown()
-        pthread_mutex_destroy(mutex)
-        pthread_cond_destroy(wake)
+        if !isOrphan {
+            pthread_mutex_destroy(mutex)
+            pthread_cond_destroy(wake)
+        }
         mutex.deallocate()
         wake.deallocate()
     }
 
+    /// Whether this is a child of the process that made the pool: its threads are not here.
+    public var isOrphan: Bool { process != Process.current }
+
     /// Ends and joins the threads. Afterwards `run` must not be called.
     public func shutdown() {
         guard !handles.isEmpty else { return }
+        guard !isOrphan else {
+            handles = []
+            return
+        }
         stopping.store(true, ordering: .releasing)
         pthread_mutex_lock(mutex)
         _ = epoch.add(1, ordering: .releasing)
@@ -91,7 +103,8 @@ public final class ThreadPool: @unchecked Sendable {
         handles = []
     }
 
-    /// Runs `body` on all threads and returns when all have returned from it. Allocates nothing.
+    /// Runs `body` on all threads and returns when all have returned from it. Allocates nothing. Not for an orphan;
+    /// but if `body` returns in a child (from a callback that forked), so does this.
     public func run(_ context: UnsafeMutableRawPointer, _ body: Body) {
         guard threads > 1 else { return body(context, 0, 1) }
         self.body = body
@@ -103,6 +116,7 @@ public final class ThreadPool: @unchecked Sendable {
         pthread_cond_broadcast(wake)
         pthread_mutex_unlock(mutex)
         body(context, 0, threads)
+        if isOrphan { return }
         var looks = 0
         while finished.load(ordering: .acquiring) < threads { pause(&looks) }
     }

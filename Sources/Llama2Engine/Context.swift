@@ -29,6 +29,8 @@ public final class Context {
 
     /// Runs `body` unless another caller is inside.
     public func exclusively<T>(_ body: () throws(Llama2Error) -> T) throws(Llama2Error) -> T {
+        // before the gate: whoever was inside at the fork stays there for ever
+        try inference.checkProcess()
         try gate.enter("context")
         defer { gate.leave() }
         return try body()

@@ -21,46 +21,64 @@ extension Context {
     /// evaluated too, so that a further call goes on where this one ended.
     ///
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
-    /// error is thrown.
+    /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
+    /// was held back of the text is given out first.
     public func generate(
-        _ sampler: SamplerBox, prompt: UnsafeBufferPointer<Int32>, stops: [[UInt8]], maxTokens: Int,
+        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, stops: [[UInt8]], maxTokens: Int,
         progress: inout Generation, emit: (UnsafeRawBufferPointer) -> Bool
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
-        if prompt.count > 0 {
-            try eval(tokens: prompt)
-            progress.promptTokens = prompt.count
-        }
-        _ = try lastLogits()
-        var decoder = StreamingDecoder(tokenizer: tokenizer)
-        var matcher = StopMatcher(stops: stops)
-        var wanted = true, stopped = false
-        func give(_ text: UnsafeRawBufferPointer) { if wanted && text.count > 0 && !emit(text) { wanted = false } }
+        try box.exclusively { (sampler) throws(Llama2Error) in
+            // 1. what can be refused is refused before anything changes
+            try sampler.prepare(model.weights.hyperparameters.vocabularySize)
+            if prompt.count > 0 {
+                try eval(tokens: prompt)
+                progress.promptTokens = prompt.count
+            }
+            _ = try lastLogits()
+            var decoder = StreamingDecoder(tokenizer: tokenizer)
+            var matcher = StopMatcher(stops: stops)
+            var wanted = true, stopped = false
+            func give(_ text: UnsafeRawBufferPointer) { if wanted && text.count > 0 && !emit(text) { wanted = false } }
 
-        while progress.end == nil {
-            if progress.tokens >= maxTokens {
-                progress.end = .maxTokens
-                break
+            // 2. token by token; a token counts and is accepted when it was evaluated, or ends the text
+            var failure: Llama2Error?
+            do throws(Llama2Error) {
+                while progress.end == nil {
+                    if progress.tokens >= maxTokens {
+                        progress.end = .maxTokens
+                        break
+                    }
+                    let token = try sampler.sample(try lastLogits())
+                    if tokenizer.isEndOfGeneration(token) {
+                        progress.end = .token
+                    } else {
+                        do throws(Llama2Error) {
+                            try decoder.append(token) { if !stopped { stopped = matcher.push($0, emit: give) } }
+                            if inference.freePositions == 0 {
+                                progress.end = stopped ? .stop : wanted ? .context : .callback
+                            } else {
+                                try withUnsafePointer(to: token) { (p) throws(Llama2Error) in
+                                    try eval(tokens: UnsafeBufferPointer(start: p, count: 1))
+                                }
+                                progress.end = stopped ? .stop : wanted ? nil : .callback
+                            }
+                        } catch {
+                            sampler.withdraw()
+                            throw error
+                        }
+                    }
+                    sampler.accept(token)
+                    progress.tokens += 1
+                }
+            } catch { failure = error }
+
+            // 3. what was held back for a stop string or a character
+            if !stopped {
+                decoder.finish { if !stopped { stopped = matcher.push($0, emit: give) } }
+                if !stopped { matcher.flush(emit: give) }
             }
-            let token = try sample(sampler)
-            progress.tokens += 1
-            if tokenizer.isEndOfGeneration(token) {
-                progress.end = .token
-                break
-            }
-            try decoder.append(token) { if !stopped { stopped = matcher.push($0, emit: give) } }
-            if inference.freePositions == 0 {
-                progress.end = stopped ? .stop : wanted ? .context : .callback
-                break
-            }
-            try withUnsafePointer(to: token) { (p) throws(Llama2Error) in
-                try eval(tokens: UnsafeBufferPointer(start: p, count: 1))
-            }
-            if stopped { progress.end = .stop } else if !wanted { progress.end = .callback }
-        }
-        if !stopped {
-            decoder.finish { if !stopped { stopped = matcher.push($0, emit: give) } }
-            if !stopped { matcher.flush(emit: give) }
+            if let failure { throw failure }
         }
     }
 }

@@ -16,6 +16,7 @@ extension Context {
         guard windows > 0 else {
             throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")
         }
+        try check(UnsafeBufferPointer(rebasing: tokens[..<(windows * length)]))
         let sums = try ImportanceSums(model.weights)
         inference.importance = sums
         defer {

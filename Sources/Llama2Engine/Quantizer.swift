@@ -52,6 +52,8 @@ public struct Quantizer {
                 if let progress, progress((done + part * Double(job.source.data.count)) / max(total, 1)) {
                     throw Llama2Error(.cancelled, "cancelled; \(output) is as it was")
                 }
+                // parent and child share the place in the file
+                guard !pool.isOrphan else { throw Llama2Error(.forked, "the callback forked: \(output) is the parent's to write") }
             }
             done += Double(job.source.data.count)
         }

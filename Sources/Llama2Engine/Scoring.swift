@@ -44,6 +44,7 @@ extension Context {
         guard windows > 0 else {
             throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")
         }
+        try check(UnsafeBufferPointer(rebasing: tokens[..<(windows * length)]))
         let tokenizer = try? model.tokenizer(), bos = tokenizer.flatMap { $0.addsBOS ? $0.bos : nil }
         var result = Perplexity()
         defer { reset() }
@@ -72,10 +73,9 @@ extension Context {
             throw Llama2Error(
                 .contextFull, "\(prompt.count) and \(continuation.count) tokens; this context has \(limit) positions")
         }
+        try check(prompt)
+        try check(continuation)
         let all = Array(prompt) + Array(continuation)
-        for token in continuation where token < 0 || Int(token) >= model.weights.hyperparameters.vocabularySize {
-            throw Llama2Error(.invalidToken, "token \(token); the vocabulary has \(model.weights.hyperparameters.vocabularySize)")
-        }
         reset()
         defer { reset() }
         let result = all.withUnsafeBufferPointer { tokens -> Result<Void, Llama2Error> in
@@ -92,15 +92,19 @@ extension Context {
         try result.get()
     }
 
-    /// Evaluates `tokens` on sequence 0 and gives the logits of the positions in `wanted`. first: stands for tokens[0].
+    /// Refuses tokens that are not in the vocabulary, before anything has changed.
+    func check(_ tokens: UnsafeBufferPointer<Int32>) throws(Llama2Error) {
+        let vocabulary = model.weights.hyperparameters.vocabularySize
+        for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= vocabulary {
+            throw Llama2Error(.invalidToken, "token \(token) at index \(index) is not in the vocabulary of \(vocabulary)")
+        }
+    }
+
+    /// Evaluates `tokens`, which are in the vocabulary, on sequence 0 and gives the logits of the positions in `wanted`. first: stands for tokens[0].
     private func evaluate(
         _ tokens: UnsafeBufferPointer<Int32>, first: Int32?, wanted: Range<Int>,
         _ body: (Int, UnsafeBufferPointer<Float>) -> Void
     ) throws(Llama2Error) {
-        let vocabulary = model.weights.hyperparameters.vocabularySize
-        for token in tokens where token < 0 || Int(token) >= vocabulary {
-            throw Llama2Error(.invalidToken, "token \(token); the vocabulary has \(vocabulary)")
-        }
         // what nobody asks about goes in at once, the rest in pieces that their logits fit
         let end = min(wanted.upperBound, tokens.count)
         var start = 0

@@ -26,6 +26,7 @@ public final class GGUFWriter {
     private var buffer: [UInt8] = []
     private var position = 0
     private var finished = false
+    private let process = Process.current
 
     public init(path: String, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
         self.path = path
@@ -105,7 +106,8 @@ public final class GGUFWriter {
 
     deinit {
         if descriptor >= 0 { close(descriptor) }
-        if !finished { _ = FilePath.withBytes(temporary) { unlink($0) } }
+        // a child must not take away what its parent is writing
+        if !finished && process == Process.current { _ = FilePath.withBytes(temporary) { unlink($0) } }
     }
 
     private static func failure(_ action: String, _ path: String) -> Llama2Error {

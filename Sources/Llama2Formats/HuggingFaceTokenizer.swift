@@ -192,10 +192,7 @@ struct HuggingFaceTokenizer {
     /// A text, a list of named ones of which the default counts, or a file of its own.
     private func chatTemplate(_ settings: JSON) throws(Llama2Error) -> [UInt8]? {
         let path = folder + "/chat_template.jinja"
-        if MappedFile.exists(path) {
-            let file = try MappedFile(path: path, copy: true)
-            return withExtendedLifetime(file) { Array(file.bytes) }
-        }
+        if MappedFile.exists(path) { return try MappedFile(path: path, copy: true).withBytes { Array($0) } }
         let value = settings["chat_template"]
         if let text = value?.bytes { return text }
         let list = value?.array ?? []

@@ -31,6 +31,7 @@ public enum ImportanceFile {
     /// The mean square of each column's input, by the matrix's name.
     public static func read(_ path: String) throws(Llama2Error) -> [String: [Float]] {
         let file = try ModelFile.open(path: path)
+        defer { withExtendedLifetime(file) {} }
         guard try file.metadata.string("general.type") == "imatrix" else {
             throw Llama2Error(.format, "\(path) is no importance matrix: its general.type is not imatrix")
         }

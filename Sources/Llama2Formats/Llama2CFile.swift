@@ -140,6 +140,10 @@ struct Llama2CFile {
         integer("attention.head_count_kv", header.headsKV)
         _ = metadata.insert("llama.attention.layer_norm_rms_epsilon", .float(1e-5))
         if let path { try Llama2CFile.addVocabulary(beside: path, count: header.vocabulary, to: &metadata, texts) }
+        // These models put BOS between two texts, and llama2.c's `run` ends at one: it ends a text as well as EOS.
+        if try metadata.string("tokenizer.ggml.model") != nil, header.vocabulary > 1 {
+            _ = metadata.insert("tokenizer.ggml.eot_token_id", .unsigned(1))
+        }
         version = header.version
         self.tensors = tensors
         self.metadata = metadata

@@ -7,19 +7,23 @@ struct PickledTensors {
     struct Storage { let key: String, type: BlockType, count: Int }
     struct Tensor { let storage: Storage, offset: Int, shape: [Int], strides: [Int] }
 
-    private indirect enum Value {
-        case none, mark, bool(Bool), integer(Int), text(String), global(String), tuple([Value]), dictionary(Dictionary)
+    /// Tuples and dictionaries are numbers of those that the machine holds: so that one inside itself is no cycle that
+    /// is never freed, and a million inside each other are freed without recursion.
+    private enum Value {
+        case none, mark, bool(Bool), integer(Int), text(String), global(String), tuple(Int), dictionary(Int)
         case storage(Storage), tensor(Tensor)
     }
 
-    private final class Dictionary { var members: [(Value, Value)] = [] }
-
+    private var tuples: [[Value]] = []
+    private var dictionaries: [[(Value, Value)]] = []
     /// The largest model's has 110,000 bytes. Each may become a hundred bytes of memory.
     private static let longest = 1 << 19
 
     private var stack: [Value] = []
     private var memo: [Int: Value] = [:]
     private var reader: ByteReader
+    /// A state dict takes about thirty for each tensor; this bounds the memory of a pickle that lies.
+    private static let mostInstructions = 1 << 18
 
     /// Tensors by name, in the order of the pickle.
     static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) -> [(name: String, tensor: Tensor)] {
@@ -28,7 +32,7 @@ struct PickledTensors {
             var machine = PickledTensors(reader: ByteReader(bytes))
             guard case .dictionary(let result) = try machine.run() else { throw Llama2Error(.corrupt, "the pickle is no dictionary of tensors") }
             var tensors: [(String, Tensor)] = []
-            for (key, value) in result.members {
+            for (key, value) in machine.dictionaries[result] {
                 guard case .text(let name) = key, case .tensor(let tensor) = value else {
                     throw Llama2Error(.corrupt, "the dictionary holds something that is no tensor under a name")
                 }
@@ -57,7 +61,7 @@ struct PickledTensors {
     }
 
     private mutating func run() throws(Llama2Error) -> Value {
-        while true {
+        for _ in 0..<PickledTensors.mostInstructions {
             let instruction = try reader.number(UInt8.self, "pickle instruction")
             switch instruction {
             case 0x80: _ = try reader.take(1, "pickle protocol")
@@ -78,16 +82,16 @@ struct PickledTensors {
             case 0x93:
                 guard case .text(let name) = try pop(), case .text(let module) = try pop() else { throw failure("a global without names") }
                 stack.append(try global(module, name))
-            case UInt8(ascii: ")"): stack.append(.tuple([]))
-            case 0x85: stack.append(.tuple([try pop()]))
+            case UInt8(ascii: ")"): pushTuple([])
+            case 0x85: pushTuple([try pop()])
             case 0x86:
                 let b = try pop(), a = try pop()
-                stack.append(.tuple([a, b]))
+                pushTuple([a, b])
             case 0x87:
                 let c = try pop(), b = try pop(), a = try pop()
-                stack.append(.tuple([a, b, c]))
-            case UInt8(ascii: "t"): stack.append(.tuple(try popToMark()))
-            case UInt8(ascii: "}"): stack.append(.dictionary(Dictionary()))
+                pushTuple([a, b, c])
+            case UInt8(ascii: "t"): pushTuple(try popToMark())
+            case UInt8(ascii: "}"): stack.append(newDictionary())
             case UInt8(ascii: "s"):
                 let value = try pop(), key = try pop()
                 try set([key, value])
@@ -108,6 +112,17 @@ struct PickledTensors {
             default: throw Llama2Error(.unsupported, "pickle: instruction 0x\(String(instruction, radix: 16)) at byte \(reader.offset - 1), which a state dict does not need")
             }
         }
+        throw failure("more than \(PickledTensors.mostInstructions) instructions")
+    }
+
+    private mutating func pushTuple(_ values: [Value]) {
+        tuples.append(values)
+        stack.append(.tuple(tuples.count - 1))
+    }
+
+    private mutating func newDictionary() -> Value {
+        dictionaries.append([])
+        return .dictionary(dictionaries.count - 1)
     }
 
     private func top() throws(Llama2Error) -> Value {
@@ -165,28 +180,30 @@ struct PickledTensors {
 
     private mutating func set(_ values: [Value]) throws(Llama2Error) {
         guard case .dictionary(let dictionary) = try top(), values.count % 2 == 0 else { throw failure("members for something that is no dictionary") }
-        for i in stride(from: 0, to: values.count, by: 2) { dictionary.members.append((values[i], values[i + 1])) }
+        for i in stride(from: 0, to: values.count, by: 2) { dictionaries[dictionary].append((values[i], values[i + 1])) }
     }
 
     /// ("storage", type, key, device, count)
     private func storage(_ id: Value) throws(Llama2Error) -> Value {
-        guard case .tuple(let parts) = id, parts.count == 5, case .text("storage") = parts[0], case .global(let name) = parts[1],
+        guard case .tuple(let index) = id, case let parts = tuples[index], parts.count == 5, case .text("storage") = parts[0], case .global(let name) = parts[1],
             let type = PickledTensors.storages[name], case .text(let key) = parts[2], case .integer(let count) = parts[4], count >= 0
         else { throw failure("a persistent id that is no storage") }
         return .storage(Storage(key: key, type: type, count: count))
     }
 
-    private func reduce(_ function: Value, _ arguments: Value) throws(Llama2Error) -> Value {
-        guard case .global(let name) = function, case .tuple(let parts) = arguments else { throw failure("a call of something that is no function") }
+    private mutating func reduce(_ function: Value, _ arguments: Value) throws(Llama2Error) -> Value {
+        guard case .global(let name) = function, case .tuple(let index) = arguments else { throw failure("a call of something that is no function") }
+        let parts = tuples[index]
         switch (name, parts.count) {
-        case ("collections.OrderedDict", 0): return .dictionary(Dictionary())
+        case ("collections.OrderedDict", 0): return newDictionary()
         case ("torch._utils._rebuild_parameter", 3):
             guard case .tensor = parts[0] else { break }
             return parts[0]
         case ("torch._utils._rebuild_tensor_v2", 6...7):
-            guard case .storage(let storage) = parts[0], case .integer(let offset) = parts[1], case .tuple(let shape) = parts[2],
-                case .tuple(let strides) = parts[3]
+            guard case .storage(let storage) = parts[0], case .integer(let offset) = parts[1], case .tuple(let shapeIndex) = parts[2],
+                case .tuple(let stridesIndex) = parts[3]
             else { break }
+            let shape = tuples[shapeIndex], strides = tuples[stridesIndex]
             func integers(_ list: [Value]) -> [Int] { list.compactMap { if case .integer(let n) = $0, n >= 0 { n } else { nil } } }
             guard integers(shape).count == shape.count, integers(strides).count == shape.count, offset >= 0, shape.count <= 8 else { break }
             return .tensor(Tensor(storage: storage, offset: offset, shape: integers(shape), strides: integers(strides)))

@@ -47,7 +47,8 @@ struct ZipFile {
         var offset = UInt64(number(end + 16, UInt32.self))
         if end >= 20, number(end - 20, UInt32.self) == 0x0706_4b50 {
             let record = number(end - 12, UInt64.self)
-            guard bytes.count >= 56, record <= UInt64(bytes.count - 56), number(Int(record), UInt32.self) == 0x0606_4b50 else {
+            // it lies before its locator, which lies before the end record
+            guard record <= UInt64(end - 20), Int(record) <= end - 20 - 56, number(Int(record), UInt32.self) == 0x0606_4b50 else {
                 throw Llama2Error(.corrupt, "the zip64 record at \(record) is not there")
             }
             count = number(Int(record) + 32, UInt64.self)

@@ -50,6 +50,7 @@ struct ForwardPass {
     var squares: UnsafeMutablePointer<Float>?
     var cancel: Inference.Cancel?
     var cancelData: UnsafeMutableRawPointer?
+    var hostMode = FloatMode.current  // set before every pass
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
     /// takes it for unchanging.
     let cancelled: UnsafeMutablePointer<Bool>
@@ -106,7 +107,11 @@ struct ForwardPass {
     func run(_ thread: Int, _ threads: Int) {
         embedTokens(thread, threads)
         for index in 0..<shape.layerCount {
-            if thread == 0, let cancel, cancel(cancelData) != 0 { cancelled.pointee = true }
+            if thread == 0, let cancel {
+                if hostMode.callback({ cancel(cancelData) }) != 0 { cancelled.pointee = true }
+                // a child of the callback's that comes back is alone: nobody would meet it at the barrier
+                if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) { return }
+            }
             barrier()
             if cancelled.pointee { return }
             attentionBlock(layers[index], index, thread, threads)
@@ -383,11 +388,13 @@ struct ForwardPass {
                 keys[page] = UnsafeRawPointer(cached(state.pages[page], layer, 0, head / split))
                 values[page] = UnsafeRawPointer(cached(state.pages[page], layer, 1, head / split))
             }
-            // Padded to whole vectors; the padding of `query` is never written and stays zero.
+            // Padded to whole vectors with zeros, each time: logits were here before, and zero keys do not make zero of a NaN.
             let offset = block.first &* shape.queryLength &+ head &* size &* d
             for t in 0..<block.count {
                 for h in 0..<size {
-                    (query + (t &* size &+ h) &* stride).update(from: q + (offset &+ t &* shape.queryLength &+ h &* d), count: d)
+                    let row = query + (t &* size &+ h) &* stride
+                    row.update(from: q + (offset &+ t &* shape.queryLength &+ h &* d), count: d)
+                    (row + d).update(repeating: 0, count: stride &- d)
                 }
             }
             kernels.attention(

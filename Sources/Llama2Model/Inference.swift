@@ -13,13 +13,12 @@ public final class Inference {
     public let configuration: ContextConfiguration
     public let isa: Int32
     private let pool: ThreadPool
-    private let cache: KVCache
+    let cache: KVCache
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
     /// What the eval under way appends, (contextLength): room for the caller, so that an eval allocates nothing.
     public let entries: AlignedBuffer<BatchEntry>
-    private let lengthsBefore: AlignedBuffer<Int>
     private let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
 
@@ -32,6 +31,8 @@ public final class Inference {
     public typealias Cancel = @convention(c) (UnsafeMutableRawPointer?) -> Int32
     public var cancel: Cancel?
     public var cancelData: UnsafeMutableRawPointer?
+    /// The floating-point mode of the host, for its callbacks.
+    public var hostMode = FloatMode.current
     /// Gains the squares of what the matrices take, when it is there.
     public var importance: ImportanceSums?
 
@@ -61,7 +62,6 @@ public final class Inference {
         frequencies = try AlignedBuffer(count: weights.ropeFrequencies.count, of: "frequencies")
         for (i, f) in weights.ropeFrequencies.enumerated() { frequencies.pointer[i] = f }
         entries = try AlignedBuffer(count: c.contextLength, of: "batch entries")
-        lengthsBefore = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         pool = try ThreadPool(threads: c.threads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
         pass = .allocate(capacity: 1)
@@ -112,6 +112,13 @@ public final class Inference {
         return UnsafeBufferPointer(start: front.pointer + row * count, count: count)
     }
 
+    /// Nothing that was made before a fork is of use in the child: its threads are not there.
+    public func checkProcess() throws(Llama2Error) {
+        guard !pool.isOrphan else {
+            throw Llama2Error(.forked, "this context was made before a fork, by the parent; make a new one")
+        }
+    }
+
     private func checkSequence(_ sequence: Int) throws(Llama2Error) {
         guard sequence >= 0, sequence < configuration.maxSequences else {
             throw Llama2Error(.outOfRange, "sequence \(sequence); this context has 0 to \(configuration.maxSequences - 1)")
@@ -121,6 +128,7 @@ public final class Inference {
     /// Appends each entry's token to its sequence. All or nothing: after an error the sequences and the
     /// logits are as before.
     public func eval(_ entries: UnsafeBufferPointer<BatchEntry>) throws(Llama2Error) {
+        try checkProcess()
         // 1. check everything, so that nothing can fail half-way but a cancel
         let rows = try check(entries)
         let vocabulary = weights.hyperparameters.vocabularySize
@@ -128,7 +136,7 @@ public final class Inference {
         if needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
 
         // 2. the passes
-        for s in 0..<configuration.maxSequences { lengthsBefore.pointer[s] = cache.length(s) }
+        cache.remember()
         var first = 0, row = 0
         while first < entries.count {
             let count = min(configuration.batchSize, entries.count - first)
@@ -140,12 +148,14 @@ public final class Inference {
             cancelled.pointer.pointee = false
             pass.pointee.cancel = cancel
             pass.pointee.cancelData = cancelData
+            pass.pointee.hostMode = hostMode
             pass.pointee.squares = importance?.pointer
             pool.run(pass) { pass, thread, threads in
                 pass.assumingMemoryBound(to: ForwardPass.self).pointee.run(thread, threads)
             }
+            try checkProcess()
             if cancelled.pointer.pointee {
-                for s in 0..<configuration.maxSequences { cache.truncate(s, to: lengthsBefore.pointer[s]) }
+                cache.goBack()
                 throw Llama2Error(.cancelled, "cancelled by the callback; the \(entries.count) tokens of this eval were not added")
             }
             importance?.tokens += count

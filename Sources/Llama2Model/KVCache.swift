@@ -41,6 +41,9 @@ final class KVCache {
     /// A stack of unused pages, (pageCount), and its height.
     private let free: AlignedBuffer<Int32>
     private var freeCount: Int
+    /// What `remember` saw: (maxSequences) lengths, and the height of the stack.
+    private let lengthsBefore: AlignedBuffer<Int>
+    private var freeCountBefore: Int
 
     init(_ h: Hyperparameters, _ c: ContextConfiguration) throws(Llama2Error) {
         let layout = try Layout(h, c)
@@ -50,7 +53,9 @@ final class KVCache {
         tables = try AlignedBuffer(count: c.maxSequences * layout.tableLength, of: "page tables")
         lengths = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         free = try AlignedBuffer(count: layout.pageCount, of: "free pages")
+        lengthsBefore = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         freeCount = layout.pageCount
+        freeCountBefore = layout.pageCount
         // The lowest page on top, so that memory is touched from the front.
         for i in 0..<layout.pageCount { free.pointer[i] = Int32(layout.pageCount - 1 - i) }
     }
@@ -63,6 +68,9 @@ final class KVCache {
     }
 
     func length(_ sequence: Int) -> Int { lengths.pointer[sequence] }
+
+    /// The pages that no sequence has, the next one to be taken last.
+    var unusedPages: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: free.pointer, count: freeCount) }
 
     /// Positions in use by all sequences.
     var used: Int {
@@ -81,6 +89,19 @@ final class KVCache {
         }
         lengths.pointer[sequence] = position + 1
         return position
+    }
+
+    /// Remembers the lengths and the unused pages, for `goBack`.
+    func remember() {
+        lengthsBefore.pointer.update(from: lengths.pointer, count: maxSequences)
+        freeCountBefore = freeCount
+    }
+
+    /// Undoes every `append` since `remember`, when nothing else happened in between: exactly, because `append` only takes
+    /// pages off the stack and leaves the stack's memory as it is.
+    func goBack() {
+        lengths.pointer.update(from: lengthsBefore.pointer, count: maxSequences)
+        freeCount = freeCountBefore
     }
 
     /// Shortens a sequence to `length`, at most what it has, and gives its pages back in the reverse of

@@ -14,6 +14,8 @@ public final class Sampler {
     private var candidates: Candidates
     private var history: TokenHistory
     private var generator: Xoshiro256StarStar
+    /// The generator before the last `sample`.
+    private var generatorBefore: Xoshiro256StarStar
 
     /// `vocabularySize`, where known, is checked against the token ids of the logit bias, and
     /// against the number of logits in every call of `sample`.
@@ -26,6 +28,7 @@ public final class Sampler {
         candidates = try Candidates(vocabularySize: vocabularySize ?? 0)
         history = try TokenHistory(capacity: options.historyCapacity)
         generator = Xoshiro256StarStar(seed: options.seed)
+        generatorBefore = generator
     }
 
     /// The next token for `logits` (vocabulary). Does not accept it. Takes one number from the
@@ -36,6 +39,7 @@ public final class Sampler {
     /// bias names a token beyond the logits. The generator is then as before the call.
     public func sample(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> Int32 {
         try prepare(logits.count)
+        generatorBefore = generator
 
         // 1. Logits.
         try candidates.load(logits)
@@ -53,6 +57,9 @@ public final class Sampler {
         return candidates.draw(generator.nextUnit(), inverseTemperature: 1 / Double(options.temperature))
     }
 
+    /// Takes back the last `sample`, if its token was not accepted: the next one chooses as it did.
+    public func withdraw() { generator = generatorBefore }
+
     /// Remembers a token for the penalties. One that is not of the vocabulary takes its place in
     /// the history, without effect.
     public func accept(_ token: Int32) {
@@ -63,10 +70,11 @@ public final class Sampler {
     public func reset() {
         history.removeAll()
         generator = Xoshiro256StarStar(seed: options.seed)
+        generatorBefore = generator
     }
 
-    /// Makes room for `count` logits, or refuses that number.
-    private func prepare(_ count: Int) throws(Llama2Error) {
+    /// Makes room for `count` logits, or refuses that number. `sample` does so itself.
+    public func prepare(_ count: Int) throws(Llama2Error) {
         guard count > 0, count <= Int(Int32.max) else {
             throw Llama2Error(.invalidArgument, "\(count) logits; there must be 1...\(Int32.max)")
         }

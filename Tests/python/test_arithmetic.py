@@ -62,6 +62,22 @@ def test_stories260k_tells_the_golden_stories(stories, greedy):
             assert stories.detokenize(prompt + ids) == row["text"]
 
 
+def test_stories260k_ends_its_stories_where_llama2c_does(stories, greedy, tmp_path):
+    """At BOS, which these models put between two stories; the file's GGUF form knows it too."""
+    rows = [json.loads(line) for line in gzip.open(FIXTURES / "stories260K-greedy.jsonl.gz")]
+    early = [row for row in rows if len(row["prompt_ids"] + row["ids"]) < 201]
+    assert len(early) == 4
+    converted = tmp_path / "stories.gguf"
+    llama2swift.convert(FIXTURES / "stories260K.bin", converted, "F32")
+    for model, some in ((stories, rows), (llama2swift.Model(converted), early)):
+        with model.context(kv="f32", length=512) as context:
+            for row in some:
+                context.reset()
+                count = len(row["prompt_ids"])
+                pieces = context.generate(model.tokenize_prompt(row["prompt"]), greedy, max_tokens=201 - count)
+                assert row["prompt"] + "".join(pieces).removeprefix("" if row["prompt"] else " ") == row["text"]
+
+
 def test_kl_divergence_is_at_most_llama_cpps(smollm2):
     """Mean over positions of sum p log(p/q), p the F32 reference's 64 best tokens."""
     data = np.load(shared("smollm2-logits.npz"))

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_gguf import shape_metadata, tensor_shapes, write_gguf
+from block_types import typed_model
 
 import llama2swift
 
@@ -31,37 +31,9 @@ def logits_of(model, tokens, splits=(), **options) -> bytes:
 def model(request, tmp_path_factory):
     if request.param != "mixed":
         return request.getfixturevalue(request.param)
-    return llama2swift.Model(mixed_types(tmp_path_factory.mktemp("mixed") / "mixed.gguf"))
-
-
-def mixed_types(path):
-    """A model with every block type in it; random bytes with finite scales."""
+    kinds = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"]
     shape = dict(vocabulary=130, dim=256, layers=3, heads=4, heads_kv=2, hidden=512)
-    metadata = shape_metadata(**shape)
-    kinds = [(0, 1, 4), (1, 1, 2), (30, 1, 2), (2, 32, 18), (3, 32, 20), (8, 32, 34), (12, 256, 144), (14, 256, 210)]
-    random_bytes, number, tensors = np.random.default_rng(3), 0, {}
-    for name, s in tensor_shapes(metadata, shape["vocabulary"]).items():
-        if len(s) == 1:
-            tensors[name + ".weight"] = (0, s, np.ones(s, "<f4").tobytes())
-            continue
-        kind, elements, size = kinds[number % len(kinds)]
-        number += 1
-        values = random_bytes.standard_normal(s).astype("<f4") / s[1] ** 0.5
-        if kind == 0:
-            data = values.tobytes()
-        elif kind == 1:
-            data = values.astype("<f2").tobytes()
-        elif kind == 30:
-            data = (values.view("<u4") >> 16).astype("<u2").tobytes()
-        else:
-            blocks = random_bytes.integers(0, 256, (s[0] * s[1] // elements, size), dtype=np.uint8)
-            scale = np.array([0.003], "<f2").view(np.uint8)
-            for at in {2: (0,), 3: (0, 2), 8: (0,), 12: (0, 2), 14: (208,)}[kind]:
-                blocks[:, at : at + 2] = scale if kind != 14 else scale // 8
-            data = blocks.tobytes()
-        tensors[name + ".weight"] = (kind, s[::-1], data)
-    write_gguf(path, metadata, tensors)
-    return path
+    return llama2swift.Model(typed_model(tmp_path_factory.mktemp("mixed") / "mixed.gguf", kinds, **shape))
 
 
 @pytest.mark.parametrize("kv", ["f16", "f32"])
@@ -153,3 +125,32 @@ def test_two_contexts_at_once_do_not_matter(model):
 def test_copied_file_gives_the_same(stories_path):
     tokens = list(range(5, 60))
     assert logits_of(llama2swift.Model(stories_path, copy=True), tokens) == logits_of(llama2swift.Model(stories_path), tokens)
+
+
+@pytest.mark.parametrize("head_dim", [8, 24, 64])
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_numbers_that_are_none_stay_in_their_sequence(tmp_path, kernels, head_dim):
+    """A token whose embedding is NaN: beside it in the batch, before it in the same memory, after it in the same cache."""
+    shape = dict(vocabulary=71, dim=64, layers=3, heads=4, heads_kv=2, hidden=96, head_dim=head_dim)
+    poison, tokens = 70, list(range(1, 12))
+    for kinds in (["Q8_0", "F32", "F16"], ["Q4_0"]):
+        model = llama2swift.Model(typed_model(tmp_path / f"{kinds[0]}.gguf", kinds, poison=poison, **shape))
+        with model.context() as context:
+            context.eval(tokens)
+            expected = context.logits().tobytes()
+            context.eval([poison])
+            assert np.isnan(context.logits()).all()
+        for threads, batch_size in ((1, 0), (2, 0), (2, 5), (3, 0)):
+            with model.context(sequences=2, threads=threads, batch_size=batch_size, kernels=kernels) as context:
+                context.eval([poison] * 70)
+                context.reset()
+                context.eval_batch([(poison, 1, True)] * 3 + [(t, 0, True) for t in tokens])
+                assert context.logits()[-1].tobytes() == expected
+                context.reset()
+                context.eval_batch([(t, 0, i == len(tokens) - 1) for i, t in enumerate(tokens)] + [(poison, 1, True)])
+                assert context.logits()[0].tobytes() == expected
+                context.reset()
+                context.eval_batch([(poison, 1, True)] * 2)
+                for token in tokens:
+                    context.eval([token])
+                assert context.logits().tobytes() == expected

@@ -80,12 +80,18 @@ class NoLogitsError(Llama2Error):
     status = -63
 
 
+class ForkedError(Llama2Error):
+    """The context was made before a fork, by the parent."""
+
+    status = -64
+
+
 _by_status = {
     kind.status: kind
     for kind in (
         InvalidArgumentError, BadHandleError, OutOfRangeError, InvalidTokenError, NotFoundError, OutOfMemoryError,
         InputOutputError, FormatError, CorruptFileError, UnsupportedError, UnknownTemplateError, ContextFullError,
-        CancelledError, BusyError, NoLogitsError,
+        CancelledError, BusyError, NoLogitsError, ForkedError,
     )
 }  # fmt: skip
 

@@ -2,20 +2,62 @@
 #ifndef LINUX_SYSTEM_H
 #define LINUX_SYSTEM_H
 #include <pthread.h>
-
-int pthread_setname_np(pthread_t thread, const char *name);
-int sched_getaffinity(int pid, size_t size, void *mask);
-
-static inline void l2s_name_thread(pthread_t thread, const char *name) { pthread_setname_np(thread, name); }
+#include <stdint.h>
 
 /* CPUs that this process may run on; at least 1. Up to 8192 CPUs. */
-static inline int l2s_allowed_cpus(void) {
-    unsigned char mask[1024] = {0};
-    int count = 0, i;
-    if (sched_getaffinity(0, sizeof mask, mask) < 0) return 1;
-    for (i = 0; i < (int)sizeof mask; i++) count += __builtin_popcount(mask[i]);
-    return count > 0 ? count : 1;
+int l2s_allowed_cpus(void);
+
+/* Starts a thread with a stack of its own size, whatever the host's limits are, and with all signals blocked but those
+   that the thread raises itself by a fault: a host's handlers never run on it. Returns pthread_create's code. */
+#define L2S_STACK_BYTES (1 << 20)
+int l2s_start_thread(pthread_t *thread, const char *name, void *(*body)(void *), void *argument);
+
+/* A number of this process, never 0; a child has another one after a fork. One load as a rule: from a page that the
+   kernel clears in a child (Linux 4.14), elsewhere getpid(). */
+uint64_t l2s_process_number(void);
+
+/* The floating-point mode of the calling thread as one number: rounding, flush to zero, exceptions, flags. */
+static inline uint64_t l2s_float_mode(void) {
+#if defined(__x86_64__)
+    uint32_t sse;
+    uint16_t x87;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse), "=m"(x87));
+    return (uint64_t)x87 << 32 | sse;
+#elif defined(__aarch64__)
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+#else
+    return 0;
+#endif
 }
+
+/* The mode that a program starts with, the flags aside. */
+#if defined(__x86_64__)
+#define L2S_FLOAT_USUAL 0x37f00001f80u
+#define L2S_FLOAT_FLAGS 0x3fu
+#else
+#define L2S_FLOAT_USUAL 0u
+#define L2S_FLOAT_FLAGS 0u
+#endif
+
+static inline void l2s_set_float_mode(uint64_t mode) {
+#if defined(__x86_64__)
+    uint32_t sse = (uint32_t)mode;
+    uint16_t x87 = (uint16_t)(mode >> 32), now;
+    __asm__ volatile("ldmxcsr %0" : : "m"(sse) : "memory");
+    __asm__ volatile("fnstcw %0" : "=m"(now));
+    if (now != x87) __asm__ volatile("fldcw %0" : : "m"(x87) : "memory");
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory");
+#else
+    (void)mode;
+#endif
+}
+
+/* The pieces of the table of handles: addresses, all 0 at first. */
+#define L2S_HANDLE_PIECES 1024
+uint64_t *l2s_handle_pieces(void);
 
 /* Room of the calling thread for a sentence, terminated; empty at first. */
 #define L2S_THREAD_TEXT_CAPACITY 1024

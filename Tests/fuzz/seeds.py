@@ -1,0 +1,375 @@
+#!/usr/bin/env python3
+"""Makes what the fuzz targets begin with: models for those that need one, and a corpus for each target.
+
+seeds.py MODELS          the models only
+seeds.py MODELS CORPUS   and CORPUS/TARGET/NAME
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+import formats as F  # noqa: E402
+from tiny_gguf import shape_metadata, tensor_shapes, write_gguf  # noqa: E402
+
+SHAPE = dict(vocabulary=16, dim=8, layers=1, heads=2, heads_kv=1, hidden=8, base=10000.0)
+W = F.weights(SHAPE)
+TIED = F.weights(SHAPE, tied=True)
+
+# Vocabularies
+
+LLAMA2 = "{% if messages[0]['role'] == 'system' %}<<SYS>>{{ messages[0]['content'] }}<</SYS>>{% endif %}[INST] {{ x }} [/INST]"
+CHATML = (
+    "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are a helper.<|im_end|>\\n' }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
+)
+BYTES = [(f"<0x{i:02X}>", 0, 6) for i in range(256)]
+WORDS = ["▁", "t", "h", "e", "▁t", "he", "▁the", "in", "i", "n", "▁in", "▁▁", "ö", "世", "界", "er", "r", "▁s", "s", "Once", "O", "nc"]
+
+
+def sentencepiece(byte_tokens=True, **more) -> dict:
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)] + (BYTES if byte_tokens else [])
+    pieces += [(w, -float(i), 1) for i, w in enumerate(WORDS)] + [("<|user|>", 0, 4), ("tool", 0, 4), ("unused", 0, 5)]
+    return {
+        "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": [p[0] for p in pieces], "tokenizer.ggml.scores": [float(p[1]) for p in pieces],
+        "tokenizer.ggml.token_type": [p[2] for p in pieces], "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.unknown_token_id": 0,
+    } | more  # fmt: skip
+
+
+def byte_alphabet() -> list[str]:
+    """GPT-2's letter for each byte."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = iter(range(256, 512))
+    return [chr(b) if b in plain else chr(next(rest)) for b in range(256)]
+
+
+MERGES = ["Ġ t", "h e", "Ġt he", "i n", "e r", "Ġ i", "Ġ Ġ", "ĠĠ ĠĠ", "1 2", "3 4", "12 34", "' s", "Ċ Ċ", "a b", "ab ab", "Ã ¶"]
+
+
+def byte_level(pre: str, **more) -> dict:
+    tokens = byte_alphabet() + [m.replace(" ", "") for m in MERGES]
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return {
+        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": tokens + special + ["<tool>"],
+        "tokenizer.ggml.token_type": [1] * len(tokens) + [3] * 3 + [4], "tokenizer.ggml.merges": MERGES,
+        "tokenizer.ggml.bos_token_id": len(tokens), "tokenizer.ggml.eos_token_id": len(tokens) + 2,
+    } | more  # fmt: skip
+
+
+VOCABULARIES = {
+    "spm": sentencepiece(), "spm-bare": sentencepiece(False, **{"tokenizer.ggml.add_space_prefix": False}), "gpt2": byte_level("gpt-2"),
+    "smollm": byte_level("smollm", **{"tokenizer.chat_template": CHATML}),
+    "llama-bpe": byte_level("llama-bpe", **{"tokenizer.chat_template": "<|im_start|>system\nplain<|im_end|>", "tokenizer.ggml.add_bos_token": True}),
+    "standard": byte_level("default"), "llama2-chat": sentencepiece(**{"tokenizer.chat_template": LLAMA2}),
+    "other-chat": byte_level("gpt-2", **{"tokenizer.chat_template": "{{ '[INST] of another family' }}"}),
+}  # fmt: skip
+
+
+def float_model(path, vocabulary: int, metadata: dict, **change) -> None:
+    shape = SHAPE | dict(vocabulary=vocabulary) | change
+    F.write_gguf_model(path, F.weights(shape), shape, metadata)
+
+
+def write_models(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, vocabulary in VOCABULARIES.items():
+        float_model(folder / f"{name}.gguf", len(vocabulary["tokenizer.ggml.tokens"]), vocabulary)
+    # ffn_down has rows of one superblock, for which an importance matrix counts
+    float_model(folder / "quantize.gguf", 8, {}, dim=32, hidden=256)
+    shape = SHAPE | dict(vocabulary=64, dim=2, heads=1, hidden=2)
+    (folder / "sentencepiece-beside.bin").write_bytes(F.llama2c(F.weights(shape, tied=True), 0, shape))
+
+
+# Files
+
+
+def gguf_bytes(metadata=None, w=W, shape=SHAPE, temporary=Path("/tmp")) -> bytes:
+    path = temporary / "seed.gguf"
+    F.write_gguf_model(path, w, shape, metadata)
+    return path.read_bytes()
+
+
+def version_1(data: bytes) -> bytes:
+    """A header of version 1, whose counts have 32 bits, and one key."""
+    return b"GGUF" + struct.pack("<III", 1, 0, 1) + struct.pack("<I", 20) + b"general.architecture" + struct.pack("<II", 8, 5) + b"llama" + data[:0]
+
+
+def keys_of_every_type() -> bytes:
+    def key(name, kind, payload):
+        return struct.pack("<Q", len(name)) + name.encode() + struct.pack("<I", kind) + payload
+
+    def text(s):
+        return struct.pack("<Q", len(s)) + s
+
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+    keys = [key(f"k{k}", k, b"\1" + bytes(n - 1)) for k, n in sizes.items()] + [key("s", 8, text(b"abc"))]
+    keys += [key(f"a{k}", 9, struct.pack("<IQ", k, 8) + b"\1" * (8 * n)) for k, n in sizes.items()]
+    keys += [key("as", 9, struct.pack("<IQ", 8, 7) + text(b"x") * 7), key("e", 9, struct.pack("<IQ", 5, 0)), key("general.alignment", 4, struct.pack("<I", 64))]
+    tensor = text(b"t") + struct.pack("<I4QIQ", 4, 2, 2, 2, 2, 0, 0)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(keys)) + b"".join(keys) + tensor
+    return head + bytes(-len(head) % 64) + bytes(64)
+
+
+def mixed_types(path: Path) -> bytes:
+    """Each matrix in another type of blocks of 32; the blocks are zeros and ones."""
+    shape = dict(vocabulary=8, dim=32, layers=1, heads=2, heads_kv=1, hidden=32)
+    kinds, tensors = {1: 64, 30: 64, 2: 18, 3: 20, 6: 22, 7: 24, 8: 34, 20: 18}, {}
+    types = iter(list(kinds) * 2)
+    for name, s in tensor_shapes(shape_metadata(**shape), 8).items():
+        if len(s) == 1:
+            tensors[name + ".weight"] = (0, s, np.ones(s, "<f4").tobytes())
+        else:
+            kind = next(types)
+            tensors[name + ".weight"] = (kind, s[::-1], b"\x01\x00" * (kinds[kind] * s[0] // 2))
+    write_gguf(path, shape_metadata(**shape), tensors)
+    return path.read_bytes()
+
+
+def gguf_seeds(tmp: Path) -> dict[str, bytes]:
+    small = {"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", "▁", *"abcdefghij", "ab", "<0x41>"]}
+    spm = small | {"tokenizer.ggml.scores": [float(-i) for i in range(16)], "tokenizer.ggml.token_type": [2, 3, 3, *[1] * 12, 6]}
+    bpe = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm", "tokenizer.ggml.tokens": [*"abcdefghijkl", "ab", "<|im_start|>", "<|im_end|>", "Ġ"],
+           "tokenizer.ggml.token_type": [*[1] * 13, 3, 3, 1], "tokenizer.ggml.merges": ["a b"], "tokenizer.chat_template": CHATML}  # fmt: skip
+    rope = {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 2.0, "llama.rope.dimension_count": 2, "llama.vocab_size": 16}
+    return {
+        "plain": gguf_bytes(), "tied": gguf_bytes(w=TIED), "spm": gguf_bytes(spm), "spm-no-types": gguf_bytes(small | {"tokenizer.chat_template": LLAMA2}),
+        "bpe": gguf_bytes(bpe), "rope": gguf_bytes(rope | {"llama.attention.key_length": 4, "llama.attention.value_length": 4, "llama.expert_count": 0}),
+        "llama-bpe": gguf_bytes(bpe | {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.eot_token_id": 14, "tokenizer.ggml.add_bos_token": True}),
+        "other-model": gguf_bytes(small | {"tokenizer.ggml.model": "bert"}), "no-vocab": gguf_bytes({"tokenizer.ggml.model": "no_vocab"}),
+        "split": gguf_bytes({"split.no": 0, "split.count": 2}), "experts": gguf_bytes({"llama.expert_count": 4}), "mixed": mixed_types(tmp / "mixed.gguf"),
+        "version-1": version_1(b""), "keys": keys_of_every_type(), "checkpoint": F.llama2c(TIED, 1, SHAPE),
+        "factors": with_factors(tmp / "factors.gguf"), "aligned": aligned(tmp / "aligned.gguf"),
+    }  # fmt: skip
+
+
+def with_factors(path: Path) -> bytes:
+    tensors = {n + ".weight": (0, x.shape[::-1], x.tobytes()) for n, x in W.items()} | {"rope_freqs.weight": (0, (2,), np.ones(2, "<f4").tobytes())}
+    write_gguf(path, shape_metadata(**SHAPE), tensors)
+    return path.read_bytes()
+
+
+def aligned(path: Path) -> bytes:
+    tensors = {n + ".weight": (0, x.shape[::-1], x.tobytes()) for n, x in W.items()}
+    write_gguf(path, shape_metadata(**SHAPE) | {"general.alignment": 8}, tensors, alignment=8)
+    return path.read_bytes()
+
+
+def packed(files: dict[int, bytes | str]) -> bytes:
+    """A folder as fuzz.h's unpack_folder reads it."""
+    out = b""
+    for index, data in files.items():
+        data = data.encode() if isinstance(data, str) else data
+        out += struct.pack("<BI", index, len(data)) + data
+    return out
+
+
+def split_seeds(tmp: Path) -> dict[str, bytes]:
+    items, out = list(W.items()), {}
+    for name, change in {"good": {}, "three": {"split.count": 3}, "total": {"split.tensors.count": len(W)}, "wrong": {"split.tensors.count": 3}}.items():
+        parts = {}
+        for index in range(2):
+            m = (shape_metadata(**SHAPE) if index == 0 else {}) | {"split.no": index, "split.count": 2} | (change if index == 0 else {})
+            some = items[: len(items) // 2] if index == 0 else items[len(items) // 2 :]
+            write_gguf(tmp / "part.gguf", m, {n + ".weight": (0, x.shape[::-1], x.tobytes()) for n, x in some})
+            parts[index] = (tmp / "part.gguf").read_bytes()
+        out[name] = packed(parts)
+    return out | {"same": packed({0: parts[0], 1: parts[0]}), "alone": packed({0: parts[0]})}
+
+
+# Hugging Face
+
+TOKENIZER = {
+    "model": {"type": "BPE", "vocab": {c: i for i, c in enumerate("abcdefgh")} | {"ab": 8}, "merges": ["a b", ["a", "b"]]},
+    "added_tokens": [{"id": 9, "content": "<|im_start|>", "special": True}, {"id": 10, "content": "<|im_end|>", "special": True}, {"id": 11, "content": "tool"}],
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]},
+    "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}]},
+}
+PIECES = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("<0x41>", 0, 6), ("a", -1, 1), ("b", -2, 1), ("ab", 0, 1), ("▁", -3, 1), ("u", 0, 4), ("x", 0, 5)]
+
+
+def hugging_face_seeds() -> dict[str, bytes]:
+    tensors, config = F.hugging_face_tensors(W, SHAPE), F.config(SHAPE)
+
+    def model(files, data=F.safetensors(tensors), **change):
+        return packed({0: json.dumps(config | change), 1: data} | files)
+
+    fallback = {"model": {"type": "BPE", "byte_fallback": True, "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x41>": 3, "a": 4, "b": 5, "ab": 6, "": 7}, "merges": ["a b"]}}
+    settings = {"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "add_bos_token": True, "chat_template": CHATML}
+    listed = {"chat_template": [{"name": "tool", "template": "x"}, {"name": "default", "template": CHATML}]}
+    split_words = TOKENIZER | {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}"}}, "post_processor": {"type": "Sequence", "processors": []}}
+    unknown_words = TOKENIZER | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "[a-z]"}}]}}
+    llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    names = list(tensors)
+    halves = [F.safetensors({n: tensors[n] for n in names[:6]}), F.safetensors({n: tensors[n] for n in names[6:]})]
+    files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    index = json.dumps({"weight_map": {n: files[i >= 6] for i, n in enumerate(names)}})
+    proto = F.sentencepiece_model(PIECES, F.field(41, 1), F.field(3, 0))
+    tricky = '{"a": [true, false, null, -1.5e-3, "\\u00e9\\ud83d\\ude00\\n\\t\\b\\f\\r\\/\\\\\\"", {}, []], "b": {"c": 1E+2}}'
+    seeds = {
+        "plain": model({}), "bf16": model({}, F.safetensors(tensors, "BF16")), "f16": model({}, F.safetensors(tensors, "F16"), architectures=[]),
+        "bpe": model({5: json.dumps(TOKENIZER), 7: json.dumps(settings), 8: json.dumps({"eos_token_id": [10, 9]})}),
+        "digits": model({5: json.dumps(split_words), 7: json.dumps(listed)}), "words": model({5: json.dumps(unknown_words)}),
+        "fallback": model({5: json.dumps(fallback), 9: LLAMA2}), "proto": model({6: proto, 5: json.dumps({"added_tokens": [{"id": 12, "content": "x"}]})}),
+        "unigram": model({5: '{"model": {"type": "Unigram"}}'}), "llama3": model({}, rope_parameters=llama3 | {"rope_theta": 5e5}), "tied": model({}, tie_word_embeddings=True),
+        "linear": model({}, rope_scaling={"type": "linear", "factor": 2}, head_dim=4, vocab_size=16), "dynamic": model({}, rope_scaling={"type": "dynamic"}),
+        "yarn": model({}, rope_scaling={"type": "yarn"}), "json": packed({0: tricky}), "two": packed({0: json.dumps(config), 2: index, 3: halves[0], 4: halves[1]}),
+        "scalar": model({}, F.safetensors(tensors | {"model.norm.weight": np.float32(1).reshape(())})), "inv": model({}, F.safetensors(tensors | {"a.rotary_emb.inv_freq": W["output_norm"]})),
+    }  # fmt: skip
+    return seeds | known_lies(lambda index, data: packed({0: json.dumps(config), 1: F.safetensors(tensors)} | {index: data}))
+
+
+def known_lies(folder) -> dict[str, bytes]:
+    """The small files that test_hostile_formats.py has, if pytest is there."""
+    try:
+        import test_hostile_formats as H
+    except ImportError:
+        return {}
+    lies = {f"config {n}": folder(0, case[0]) for n, case in H.CONFIG.items()} | {f"index {n}": folder(2, json.dumps(case[0])) for n, case in H.INDEX.items()}
+    lies |= {f"tokenizer {n}": folder(5, json.dumps(case[0])) for n, case in H.TOKENIZER.items()} | {f"proto {n}": folder(6, case[0]) for n, case in H.PROTO.items()}
+    return {n: data for n, data in lies.items() if len(data) < 16384}
+
+
+# Meta
+
+
+def meta_seeds() -> dict[str, bytes]:
+    tensors, params = F.meta_tensors(W, SHAPE), json.dumps(F.params(SHAPE))
+    proto = F.sentencepiece_model(PIECES)
+
+    def with_pickle(body: bytes) -> bytes:
+        return packed({0: params, 1: F.pth(tensors, pickled=b"\x80\x02" + body)})
+
+    halves = []
+    for shard in range(2):
+        part = {}
+        for name, x in tensors.items():
+            axis = None if x.ndim == 1 else 1 if name.startswith("tok_") or name.endswith((".wo.weight", ".w2.weight")) else 0
+            part[name] = x if axis is None else np.ascontiguousarray(np.split(x, 2, axis)[shard])
+        halves.append(F.pth(part))
+    newer = pickle.dumps({"a": (1, 70000, -5, True, None, "text", "x" * 300)}, 4)
+    old, new = F.pth(tensors), F.pth(tensors, "BFloat16Storage") if False else F.pth(tensors, kind="BFloat16Storage")
+    parameters = F.state_dict(tensors).replace(b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch._utils\n_rebuild_parameter\n", 1)
+    bodies = {
+        "cycle": b"}q\0h\0h\0s.", "nested": b"N" + b"\x85" * 3000 + b".", "nested-dictionaries": b"N" + b"}q\0" * 1 + b".", "memo": b"}\x94K\1M\2\1J\1\0\0\0\x8a\2\1\1\x86\x870r\5\0\0\0j\5\0\0\0.",
+        "long": b"\x8a\0\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f0.", "build": b"}N}b.", "build-nothing": b"NNb.", "stack-global": b"\x8c\x0bcollections\x8c\x0bOrderedDict\x93)R.",
+        "numbers": b"K\1\x8c\1a\x93.", "marks": b"((((t.", "bools": b"\x88\x89NX\1\0\0\0a.", "frame": b"\x95\1\0\0\0\0\0\0\0}.",
+    }  # fmt: skip
+    return {
+        "plain": packed({0: params, 1: old, 3: proto}), "bf16": packed({0: params, 1: new, 4: proto}), "f16": packed({0: params, 1: F.pth(tensors, kind="HalfStorage")}),
+        "two": packed({0: params, 1: halves[0], 2: halves[1]}), "parameter": packed({0: params, 1: F.pth(tensors, pickled=parameters)}), "newer": with_pickle(newer),
+        "scaled": packed({0: json.dumps(F.params(SHAPE, use_scaled_rope=True)), 1: old}), "llama3": packed({0: params, 1: old, 3: b"IQ== 0\n"}), "other": packed({0: params, 1: halves[0], 2: old}),
+        "compressed": packed({0: params, 1: F.pth(tensors, compression=zipfile.ZIP_DEFLATED)}), "no-zip": packed({0: params, 1: b"not a zip"}), "short": packed({0: params, 1: b"PK\3\4" + bytes(60)}),
+        "big-endian": packed({0: params, 1: old.replace(b"little", b"big!!!")}), "no-params": packed({0: "{}", 1: old}),
+        **{f"pickle {n}": with_pickle(b) for n, b in bodies.items()},
+    }  # fmt: skip
+
+
+# The rest
+
+
+def checkpoint_tokenizer(pieces) -> bytes:
+    return struct.pack("<i", 8) + b"".join(struct.pack("<fi", s, len(t.encode())) + t.encode() for t, s, _ in pieces)
+
+
+def llama2c_seeds() -> dict[str, bytes]:
+    pieces = PIECES + [(f"p {i}", 0, 1) for i in range(6)]
+    tokens, proto = checkpoint_tokenizer(pieces), F.sentencepiece_model(PIECES)
+    seeds = {f"v{v}-{n}": packed({0: F.llama2c(w, v, SHAPE, group=8), 1 + i: tokens}) for v in range(3) for i, (n, w) in enumerate({"own": W, "tied": TIED}.items())}
+    return seeds | {"proto": packed({0: F.llama2c(W, 1, SHAPE), 3: proto}), "alone": packed({0: F.llama2c(TIED, 0, SHAPE)}), "longer": packed({0: F.llama2c(W, 1, SHAPE), 1: tokens + b"x"})}
+
+
+def sentencepiece_seeds() -> dict[str, bytes]:
+    trainer = F.field(3, 2) + F.field(40, 0) + F.field(41, 1) + F.field(42, 2)
+    seeds = {
+        "plain": F.sentencepiece_model(PIECES), "trainer": F.sentencepiece_model(PIECES, trainer, F.field(3, 0)), "no-bos": F.sentencepiece_model(PIECES, F.field(41, 2**64 - 1)),
+        "unigram": F.sentencepiece_model(PIECES) + F.field(2, F.field(3, 1)), "fixed64": b"\x09" + bytes(8) + F.sentencepiece_model(PIECES), "many": F.sentencepiece_model(PIECES * 7),
+        "score": F.sentencepiece_model(PIECES + [("n", float("nan"), 1)]), "base64": b"IQ== 0\n",
+    }  # fmt: skip
+    return seeds | {n: c for n, c in known_lies(lambda index, data: data).items() if n.startswith("proto")}
+
+
+def importance_seeds(tmp: Path) -> dict[str, bytes]:
+    def matrix(columns, counts=4.0, kind="imatrix", **more):
+        name = "blk.0.ffn_down.weight"
+        tensors = {f"{name}.in_sum2": (0, (columns, 1), np.arange(columns, dtype="<f4").tobytes()), f"{name}.counts": (0, (1, 1), np.float32(counts).tobytes())}
+        write_gguf(tmp / "i.gguf", {"general.type": kind, "imatrix.datasets": ["x"], "imatrix.chunk_count": 1} | more, tensors)
+        return (tmp / "i.gguf").read_bytes()
+
+    other = tmp / "o.gguf"
+    write_gguf(other, {"general.type": "imatrix"}, {"a.in_sum2": (0, (2, 2), bytes(16)), "a.counts": (0, (2, 1), bytes(8))})
+    empty = tmp / "e.gguf"
+    write_gguf(empty, {"general.type": "imatrix"}, {})
+    return {"good": matrix(256), "other-columns": matrix(32), "zero": matrix(256, 0.0), "infinite": matrix(256, float("inf")), "model": gguf_bytes(), "kind": matrix(256, kind="x"),
+            "several": other.read_bytes(), "empty": empty.read_bytes()}  # fmt: skip
+
+
+TEXTS = [
+    b"", b" ", b"Once upon a time, there was a little girl.", "Hellö 世界 🌍 \u200d ▁ x".encode(), b"\xff\xfe\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", b"  the   in\t\n\r\n  don't I'LL 1234567 $+<=>^~|",
+    b"<s>[INST] <<SYS>> </s><|im_start|>user<|im_end|>tool<tool>", b"\0\1\2", "e\u0301\u1100\u1161\u0300".encode() * 3, b"abababababab" * 8, b"\xe4\xb8", " \u00a0\u2003\u3000 ".encode(),
+]  # fmt: skip
+
+
+def text_seeds() -> dict[str, bytes]:
+    return {f"{m}-{f}-{i}": bytes([m, f]) + text for m in range(8) for i, text in enumerate(TEXTS) for f in ((0, 7) if i else (3, 9))}
+
+
+def token_seeds() -> dict[str, bytes]:
+    lists = [[], [1], [3 + 0xE4, 3 + 0xB8, 3 + 0x96], list(range(0, 320, 7)), [0xF0, 0x9F, 0x8C, 0x8D], [270, 259, 1, 2, 259], [0x1800, 5], [0x17FF, 0xFFFF]]
+    return {f"{m}-{f}-{i}": bytes([m, f]) + struct.pack(f"<{len(t)}H", *t) for m in range(8) for f in range(4) for i, t in enumerate(lists)}
+
+
+def chat_seeds() -> dict[str, bytes]:
+    def message(role, text):
+        return bytes([role, len(text)]) + text
+
+    dialogs = [
+        [], [(1, b"Hello")], [(0, b"Be brief."), (1, b" hi ")], [(0, b"x"), (1, b"a"), (2, b"b"), (1, b"c")], [(2, b"a")], [(1, b"a"), (1, b"b")], [(3, b"tool")], [(0, b"alone")],
+        [(1, b"<|im_end|><|im_start|>system [/INST] </s><<SYS>> <|user|> <tool>")], [(1, " \u3000\u00a0x \xa0".encode()), (2, b"\xff\xfe"), (1, b"")], [(15, b"ab")],
+    ]  # fmt: skip
+    return {f"{m}-{f}-{i}": bytes([m, f]) + b"".join(message(r, t) for r, t in d) for m in range(8) for f in range(3) for i, d in enumerate(dialogs)}
+
+
+def sampler_seeds() -> dict[str, bytes]:
+    def options(kind, *floats, k=0, last=0, bias=(), rest=b"\5\1t\3the"):
+        f = list(floats) + [0.0] * (6 - len(floats))
+        return struct.pack("<BI6f2iB", kind, 7, *f, k, last, len(bias)) + b"".join(struct.pack("<if", *b) for b in bias) + rest
+
+    nan, inf = float("nan"), float("inf")
+    return {
+        "default": options(0), "greedy": options(1), "warm": options(0, 2.0, 0.5, 0.1, 1.3, 0.5, 0.5, k=5, last=-1), "off": options(0, 1.0, 1.0, -1.0, 1.0, k=-1, last=3),
+        "bias": options(0, bias=[(5, 3.0), (6, -inf), (5, 1.0), (300, 1.0)]), "negative": options(0, bias=[(-1, 0.0)]), "nan": options(0, nan), "inf": options(0, 1.0, inf),
+        "beyond": options(0, -1.0, 2.0, 2.0, -1.0, inf, nan, k=-5, last=-7), "flag": struct.pack("<BB", 2, 9), "size": struct.pack("<BB", 4, 3) + options(0)[1:],
+        "large": options(0, 3e38, 1e-38, 1.0, 3e38, 3e38, -3e38, k=2**31 - 1, last=2**31 - 1), "all-forbidden": options(1, bias=[(i, -inf) for i in range(31)]),
+        "stops": options(1, rest=b"\5" + b"\1e\0\4<|us\37" + b"x" * 31),
+    }  # fmt: skip
+
+
+def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
+    return {
+        "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
+        "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
+        "chat": chat_seeds(), "sampler": sampler_seeds(),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    write_models(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        with tempfile.TemporaryDirectory() as tmp:
+            for target, seeds in corpora(Path(tmp)).items():
+                folder = Path(sys.argv[2]) / target
+                folder.mkdir(parents=True, exist_ok=True)
+                for name, data in seeds.items():
+                    (folder / name.replace("/", "-").replace(" ", "-")).write_bytes(data)
+                print(f"{target}: {len(seeds)} seeds, {sum(map(len, seeds.values()))} bytes")

@@ -1,0 +1,453 @@
+/* One function for each place where bytes that nobody vouches for come in. */
+#include "fuzz.h"
+
+#define COUNT(array) ((unsigned)(sizeof(array) / sizeof(array)[0]))
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+static void load_memory(const uint8_t *data, size_t size) {
+    llama2_model *model = NULL;
+    char error[256];
+    int32_t status = llama2_model_load_memory(data, size, NULL, &model, error, sizeof error);
+    loaded(status, model, error);
+}
+
+static void load_path(const char *path) {
+    llama2_model *model = NULL;
+    char error[256];
+    int32_t status = llama2_model_load(path, NULL, &model, error, sizeof error);
+    loaded(status, model, error);
+}
+
+static void load_folder(const uint8_t *data, size_t size, const char *const *names, unsigned count, const char *file) {
+    char path[256];
+    const char *folder = unpack_folder(data, size, names, count);
+    snprintf(path, sizeof path, "%s%s%s", folder, file[0] ? "/" : "", file);
+    load_path(path);
+}
+
+static const char *const split_files[] = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
+static void run_split(const uint8_t *data, size_t size) {
+    load_folder(data, size, split_files, COUNT(split_files), split_files[0]);
+}
+static size_t mutate_split(uint8_t *data, size_t size, size_t room, unsigned seed) {
+    return mutate_folder(data, size, room, seed, split_files, COUNT(split_files));
+}
+
+static const char *const hugging_face_files[] = {
+    "config.json",      "model.safetensors", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+    "generation_config.json", "chat_template.jinja"};
+static void run_safetensors(const uint8_t *data, size_t size) {
+    load_folder(data, size, hugging_face_files, COUNT(hugging_face_files), "");
+}
+static size_t mutate_hugging_face(uint8_t *data, size_t size, size_t room, unsigned seed) {
+    return mutate_folder(data, size, room, seed, hugging_face_files, COUNT(hugging_face_files));
+}
+
+static const char *const meta_files[] = {"params.json", "consolidated.00.pth", "consolidated.01.pth", "tokenizer.model",
+                                         "../tokenizer.model"};
+static void run_meta(const uint8_t *data, size_t size) { load_folder(data, size, meta_files, COUNT(meta_files), ""); }
+static size_t mutate_meta(uint8_t *data, size_t size, size_t room, unsigned seed) {
+    return mutate_folder(data, size, room, seed, meta_files, COUNT(meta_files));
+}
+
+static const char *const llama2c_files[] = {"model.bin", "tokenizer.bin", "tok16.bin", "tokenizer.model"};
+static void run_llama2c(const uint8_t *data, size_t size) {
+    load_folder(data, size, llama2c_files, COUNT(llama2c_files), llama2c_files[0]);
+}
+static size_t mutate_llama2c(uint8_t *data, size_t size, size_t room, unsigned seed) {
+    return mutate_folder(data, size, room, seed, llama2c_files, COUNT(llama2c_files));
+}
+
+/* A whole tokenizer.model beside a checkpoint that stays the same. */
+static void run_sentencepiece(const uint8_t *data, size_t size) {
+    static uint8_t *packed;
+    static size_t fixed, room;
+    if (!packed) {
+        FILE *file = fopen(model_path("sentencepiece-beside.bin"), "rb");
+        long length;
+        MUST(file && fseek(file, 0, SEEK_END) == 0 && (length = ftell(file)) > 0);
+        rewind(file);
+        fixed = 10 + (size_t)length;
+        room = fixed + (1 << 20);
+        packed = calloc(room, 1);
+        packed[0] = 0;
+        memcpy(packed + 1, &(uint32_t){(uint32_t)length}, 4);
+        MUST(fread(packed + 5, 1, (size_t)length, file) == (size_t)length);
+        fclose(file);
+        packed[fixed - 5] = 3; /* tokenizer.model */
+    }
+    if (size > room - fixed) return;
+    memcpy(packed + fixed - 4, &(uint32_t){(uint32_t)size}, 4);
+    memcpy(packed + fixed, data, size);
+    load_folder(packed, fixed + size, llama2c_files, COUNT(llama2c_files), llama2c_files[0]);
+}
+
+/* An importance matrix is read before a model is quantized with it. */
+static const char *const importance_files[] = {"imatrix.gguf", "out.gguf"};
+static void run_importance(const uint8_t *data, size_t size) {
+    static uint8_t *packed;
+    char importance[256], output[256], model[256], error[256];
+    if (size > 1 << 20) return;
+    if (!packed) packed = calloc(5 + (1 << 20), 1);
+    memcpy(packed + 1, &(uint32_t){(uint32_t)size}, 4);
+    memcpy(packed + 5, data, size);
+    const char *folder = unpack_folder(packed, 5 + size, importance_files, 1);
+    snprintf(importance, sizeof importance, "%s/%s", folder, importance_files[0]);
+    snprintf(output, sizeof output, "%s/%s", folder, importance_files[1]);
+    snprintf(model, sizeof model, "%s", model_path("quantize.gguf"));
+    llama2_quantize_options options;
+    llama2_quantize_options_init(&options);
+    options.type = "Q2_K";
+    options.threads = 1;
+    options.importance = importance;
+    check_status(llama2_quantize(model, output, &options, error, sizeof error));
+}
+
+/* ---- Text ----------------------------------------------------------------------------------- */
+
+/* A vocabulary that has every byte, so that detokenize(tokenize(x)) is x. */
+static int is_complete(unsigned which) { return which != SPM_BARE; }
+
+static size_t with_spaces(uint8_t *text, size_t size) {
+    size_t out = 0;
+    for (size_t i = 0; i < size;) {
+        if (i + 2 < size && text[i] == 0xe2 && text[i + 1] == 0x96 && text[i + 2] == 0x81) {
+            text[out++] = ' ';
+            i += 3;
+        } else {
+            text[out++] = text[i++];
+        }
+    }
+    return out;
+}
+
+static void run_tokenize(const uint8_t *data, size_t size) {
+    input in = {data, size};
+    unsigned which = take_u8(&in) % MODELS;
+    uint32_t flags = take_u8(&in);
+    llama2_model *model = models[which];
+    if (flags > 7) flags = flags % 16; /* one in two is refused */
+    size_t count = 0, again = 0, length = 0;
+    const char *text = (const char *)in.data;
+    /* a size asked for first is a failure with a sentence, which takes longer than the rest: one time in four */
+    int asks = in.size % 4 == 0;
+    size_t room = asks ? 0 : 4 * in.size + 8;
+    int32_t *tokens = malloc(4 * room);
+    int32_t status = llama2_tokenize(model, text, in.size, flags, tokens, room, &count);
+    check_status(status);
+    if (flags > 7) {
+        MUST(status == LLAMA2_E_INVALID_ARGUMENT);
+        free(tokens);
+        return;
+    }
+    MUST(count <= 4 * in.size + 8); /* an added space and BOS; nothing else makes more tokens than bytes */
+    if (asks && count > 0) {
+        MUST(status == LLAMA2_E_BUFFER_TOO_SMALL);
+        tokens = realloc(tokens, 4 * count);
+        status = llama2_tokenize(model, text, in.size, flags, tokens, count, &again);
+        MUST(again == count);
+    }
+    MUST(status == LLAMA2_OK);
+
+    uint32_t special = flags & LLAMA2_TOKENIZE_SPECIAL ? LLAMA2_DETOKENIZE_SPECIAL : 0;
+    size_t most = 16 * count + 1; /* no name here is longer */
+    char *back = malloc(most);
+    MUST(llama2_detokenize(model, tokens, count, special, back, most, &length) == LLAMA2_OK);
+    if (flags == 0 && is_complete(which)) {
+        uint8_t *expected = malloc(in.size + 1);
+        memcpy(expected, in.data, in.size);
+        int spm = which == SPM || which == LLAMA2_CHAT;
+        size_t expected_size = spm ? with_spaces(expected, in.size) : in.size;
+        MUST(length == expected_size && memcmp(back, expected, length) == 0);
+        free(expected);
+    }
+    free(back);
+    free(tokens);
+}
+
+/* 16-bit numbers: most are in the vocabulary, some beyond it or negative. */
+static int32_t *take_tokens(input *in, size_t *count) {
+    int32_t *tokens = malloc(4 * (in->size / 2 + 1));
+    *count = 0;
+    while (in->size >= 2) {
+        uint8_t low = take_u8(in), high = take_u8(in);
+        int32_t token = low | (high & 7) << 8;
+        if (high & 8) token = high & 16 ? INT32_MIN + token : token % 300;
+        else token %= 330;
+        tokens[(*count)++] = token;
+    }
+    return tokens;
+}
+
+static void run_detokenize(const uint8_t *data, size_t size) {
+    input in = {data, size};
+    llama2_model *model = models[take_u8(&in) % MODELS];
+    uint32_t flags = take_u8(&in) % 3;
+    size_t count, length = 77, again = 0, sum = 0;
+    int32_t *tokens = take_tokens(&in, &count), expected = LLAMA2_OK;
+    for (size_t i = 0; i < count; i++) {
+        size_t piece = 0;
+        char text[16];
+        int32_t status = llama2_token_piece(model, tokens[i], flags, text, i ? sizeof text : 0, &piece);
+        check_status(status);
+        sum += piece;
+        if (status != LLAMA2_OK && status != LLAMA2_E_BUFFER_TOO_SMALL) {
+            expected = status;
+            break;
+        }
+    }
+    size_t room = size % 4 ? 16 * count : 0;
+    char *text = malloc(room);
+    int32_t status = llama2_detokenize(model, tokens, count, flags, text, room, &length);
+    check_status(status);
+    if (flags > 1) {
+        MUST(status == LLAMA2_E_INVALID_ARGUMENT && length == 77);
+    } else if (expected != LLAMA2_OK) {
+        MUST(status == expected && length == 77);
+    } else {
+        MUST(length <= sum && (status == LLAMA2_OK) == (length <= room));
+        text = realloc(text, length + 1);
+        if (status != LLAMA2_OK)
+            MUST(llama2_detokenize(model, tokens, count, flags, text, length, &again) == LLAMA2_OK && again == length);
+    }
+    free(text);
+    free(tokens);
+}
+
+static int is_utf8(const uint8_t *s, size_t size) {
+    for (size_t i = 0; i < size;) {
+        unsigned c = s[i], n = c < 0x80 ? 0 : c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
+        if (n == 9 || i + n >= size) return 0;
+        for (unsigned k = 1; k <= n; k++)
+            if ((s[i + k] & 0xc0) != 0x80) return 0;
+        if (n == 2 && ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f))) return 0;
+        if (n == 3 && ((c == 0xf0 && s[i + 1] < 0x90) || (c == 0xf4 && s[i + 1] > 0x8f))) return 0;
+        i += n + 1;
+    }
+    return 1;
+}
+
+/* A step with a buffer that is too small leaves the decoder as it was: the same step with a larger one gives the text. */
+static void step(llama2_decoder *decoder, int is_last, int32_t token, size_t room) {
+    char text[64];
+    size_t needed = 0, length = 0;
+    int32_t status = is_last ? llama2_decoder_finish(decoder, text, room, &needed)
+                             : llama2_decoder_append(decoder, token, text, room, &needed);
+    check_status(status);
+    if (status == LLAMA2_E_BUFFER_TOO_SMALL) {
+        MUST(needed > room && needed <= sizeof text);
+        status = is_last ? llama2_decoder_finish(decoder, text, needed, &length)
+                         : llama2_decoder_append(decoder, token, text, needed, &length);
+        MUST(status == LLAMA2_OK && length == needed);
+    }
+    MUST(status == LLAMA2_OK ? is_utf8((const uint8_t *)text, needed) : status == LLAMA2_E_INVALID_TOKEN);
+}
+
+static void run_decoder(const uint8_t *data, size_t size) {
+    input in = {data, size};
+    llama2_model *model = models[take_u8(&in) % MODELS];
+    uint32_t flags = take_u8(&in) % 5;
+    llama2_decoder *decoder = NULL;
+    int32_t status = llama2_decoder_create(model, flags, &decoder, NULL, 0);
+    check_status(status);
+    MUST((status == LLAMA2_OK) == (flags < 4) && (decoder != NULL) == (flags < 4));
+    if (!decoder) return;
+    size_t count;
+    int32_t *tokens = take_tokens(&in, &count);
+    for (size_t i = 0; i < count; i++) step(decoder, tokens[i] == 299, tokens[i], tokens[i] % 8 ? 64 : 0);
+    step(decoder, 1, 0, size % 2);
+    llama2_decoder_free(decoder);
+    free(tokens);
+}
+
+/* How many tokens of a dialog are control tokens: such that have a name and give no text. */
+static size_t control_tokens(unsigned which, const int32_t *tokens, size_t count) {
+    enum { MOST = 512, UNASKED = 0, TEXT, CONTROL };
+    static uint8_t known[MODELS][MOST];
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        MUST(tokens[i] >= 0 && tokens[i] < MOST);
+        uint8_t *k = &known[which][tokens[i]];
+        if (*k == UNASKED) {
+            char text[32];
+            size_t plain = 0, named = 0;
+            llama2_special_tokens special = {.struct_size = sizeof special};
+            MUST(llama2_model_special_tokens(models[which], &special) == LLAMA2_OK);
+            MUST(llama2_token_piece(models[which], tokens[i], 0, text, sizeof text, &plain) == LLAMA2_OK);
+            MUST(llama2_token_piece(models[which], tokens[i], LLAMA2_DETOKENIZE_SPECIAL, text, sizeof text, &named) == LLAMA2_OK);
+            /* the unknown token is what a text without a token becomes */
+            *k = plain == 0 && named > 0 && tokens[i] != special.unknown ? CONTROL : TEXT;
+        }
+        found += *k == CONTROL;
+    }
+    return found;
+}
+
+#define MOST_MESSAGES 8
+static void run_chat(const uint8_t *data, size_t size) {
+    static const char *const roles[] = {"system", "user", "assistant", "tool"};
+    static int32_t tokens[1 << 17], plain[1 << 17];
+    input in = {data, size};
+    unsigned which = take_u8(&in) % MODELS;
+    llama2_model *model = models[which];
+    uint32_t flags = take_u8(&in) % 3;
+    llama2_message messages[MOST_MESSAGES];
+    size_t count = 0, needed = 0, needed_plain = 0, got;
+    while (in.size > 0 && count < MOST_MESSAGES) {
+        unsigned role = take_u8(&in), length = take_u8(&in);
+        llama2_message *m = &messages[count++];
+        if (role % 8 < 4) {
+            m->role = roles[role % 8];
+            m->role_length = strlen(m->role);
+        } else if (role % 8 < 7) {
+            m->role = roles[count % 2];
+            m->role_length = strlen(m->role);
+        } else {
+            m->role = (const char *)take(&in, role / 8, &got);
+            m->role_length = got;
+        }
+        m->content = (const char *)take(&in, length, &got);
+        m->content_length = got;
+    }
+    int32_t status = llama2_chat_encode(model, messages, count, flags, tokens, 1 << 17, &needed);
+    check_status(status);
+    if (flags > 1 || count == 0) MUST(status != LLAMA2_OK);
+    if (status != LLAMA2_OK) return;
+    /* the same dialog about nothing has the same control tokens */
+    for (size_t i = 0; i < count; i++) {
+        messages[i].content = "x";
+        messages[i].content_length = 1;
+    }
+    MUST(llama2_chat_encode(model, messages, count, flags, plain, 1 << 17, &needed_plain) == LLAMA2_OK);
+    MUST(control_tokens(which, tokens, needed) == control_tokens(which, plain, needed_plain));
+}
+
+/* ---- Sampler -------------------------------------------------------------------------------- */
+
+static float take_float(input *in) {
+    uint32_t bits = take_u32(in);
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+static int32_t count_piece(const char *piece, size_t length, void *user_data) {
+    MUST(length > 0 && is_utf8((const uint8_t *)piece, length));
+    *(size_t *)user_data += length;
+    return 0;
+}
+
+static void run_sampler(const uint8_t *data, size_t size) {
+    static llama2_context *logits, *context; /* logits: evaluated once, sampled from only */
+    static const int32_t prompt[2] = {1, 260};
+    input in = {data, size};
+    if (!context) {
+        llama2_context_options o;
+        llama2_context_options_init(&o);
+        o.context_length = 16;
+        o.threads = 1;
+        o.batch_size = 4;
+        MUST(llama2_context_create(models[SPM], &o, &context, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_context_create(models[SPM], &o, &logits, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_eval(logits, prompt, 2) == LLAMA2_OK);
+    }
+    /* 1. options, with room behind them for those that claim to be larger */
+    static union {
+        llama2_sampler_options o;
+        uint8_t bytes[256];
+    } room;
+#define o room.o
+    memset(&room, 0, sizeof room);
+    llama2_sampler_options_init(&o);
+    uint8_t kind = take_u8(&in);
+    if (kind & 8) room.bytes[sizeof o + kind / 16] = 1;
+    o.flags = kind & 1 ? LLAMA2_SAMPLER_GREEDY : kind & 2 ? take_u8(&in) : 0;
+    if (kind & 4) o.struct_size = take_u8(&in);
+    o.seed = take_u32(&in);
+    o.temperature = take_float(&in);
+    o.top_p = take_float(&in);
+    o.min_p = take_float(&in);
+    o.repetition_penalty = take_float(&in);
+    o.frequency_penalty = take_float(&in);
+    o.presence_penalty = take_float(&in);
+    o.top_k = (int32_t)take_u32(&in);
+    o.penalty_last_n = (int32_t)take_u32(&in);
+    llama2_logit_bias bias[32];
+    o.logit_bias_count = take_u8(&in) % 32;
+    o.logit_bias = bias;
+    for (size_t i = 0; i < o.logit_bias_count; i++) {
+        bias[i].token = (int32_t)take_u32(&in);
+        bias[i].bias = take_float(&in);
+    }
+    llama2_sampler *sampler = NULL;
+    char error[256];
+    int32_t status = llama2_sampler_create(&o, &sampler, error, sizeof error);
+    check_status(status);
+#undef o
+    MUST((status == LLAMA2_OK) == (sampler != NULL));
+    if (!sampler) return;
+
+    /* 2. the same tokens from the same seed */
+    int32_t first[3] = {-1, -1, -1}, token, accepted = take_u8(&in);
+    for (int round = 0; round < 2; round++) {
+        MUST(llama2_sampler_reset(sampler) == LLAMA2_OK && llama2_sampler_accept(sampler, accepted) == LLAMA2_OK);
+        for (int i = 0; i < 3; i++) {
+            token = -1;
+            status = llama2_sample(logits, sampler, &token);
+            check_status(status);
+            MUST(status == LLAMA2_OK ? token >= 0 : token == -1);
+            if (round == 0) first[i] = token;
+            else MUST(first[i] == token);
+        }
+    }
+    /* 3. text until a stop string, where the input has one */
+    if (in.size == 0) {
+        llama2_sampler_free(sampler);
+        return;
+    }
+    llama2_text stops[4];
+    llama2_generate_result result = {.struct_size = sizeof result};
+    llama2_generate_options g;
+    llama2_generate_options_init(&g);
+    size_t got, length = 0;
+    for (g.stop_count = 0; g.stop_count < 4 && in.size > 0; g.stop_count++) {
+        size_t wanted = take_u8(&in) % 32;
+        stops[g.stop_count].data = (const char *)take(&in, wanted, &got);
+        stops[g.stop_count].length = got;
+    }
+    g.stops = stops;
+    g.prompt = prompt;
+    g.prompt_count = 2;
+    g.max_tokens = 4;
+    g.result = &result;
+    MUST(llama2_context_reset(context) == LLAMA2_OK);
+    status = llama2_generate(context, sampler, &g, count_piece, &length);
+    check_status(status);
+    MUST((status == LLAMA2_OK) == (result.reason != 0) && result.tokens <= 4);
+    llama2_sampler_free(sampler);
+}
+
+/* ---- All ------------------------------------------------------------------------------------ */
+
+static const target targets[] = {
+    {"gguf", load_memory, mutate_gguf},
+    {"split", run_split, mutate_split},
+    {"safetensors", run_safetensors, mutate_hugging_face},
+    {"meta", run_meta, mutate_meta},
+    {"llama2c", run_llama2c, mutate_llama2c},
+    {"sentencepiece", run_sentencepiece, mutate_protobuf},
+    {"importance", run_importance, mutate_gguf},
+    {"tokenize", run_tokenize, NULL},
+    {"detokenize", run_detokenize, NULL},
+    {"decoder", run_decoder, NULL},
+    {"chat", run_chat, NULL},
+    {"sampler", run_sampler, NULL},
+};
+
+const target *find_target(const char *name) {
+    for (unsigned i = 0; i < COUNT(targets); i++)
+        if (strcmp(name, targets[i].name) == 0) return &targets[i];
+    return NULL;
+}

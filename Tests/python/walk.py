@@ -1,0 +1,390 @@
+"""A random walk over everything that a context can do; wherever it stands, logits equal those of a fresh context, bit for bit.
+
+    walk.py --steps 10000 --seed 1 [--models stories,mixed,odd,smollm2]
+
+An episode takes a model and two contexts with random kernels, threads, keys and values, batch size and length, and goes some
+dozens of steps. It depends on its own number and the seed alone: a failure prints the command that repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from block_types import typed_model
+
+import llama2swift
+from llama2swift import _library as lib
+from llama2swift import _structs as S
+from llama2swift import errors as E
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+STEPS_OF_EPISODE = 40
+POISON = 70  # a token of the odd model that turns all it meets into NaN: neighbours and successors must not notice
+
+
+def models(names, folder) -> dict[str, llama2swift.Model]:
+    mixed = ["Q4_K", "F16", "Q8_0", "Q6_K", "Q4_0", "BF16", "Q5_K", "F32", "Q4_1", "Q2_K", "Q5_1", "Q3_K", "Q5_0", "IQ4_XS"]
+    made = {
+        "stories": lambda: FIXTURES / "stories260K.bin",
+        # eight heads on two, every kind of block side by side; a context longer than a page
+        "mixed": lambda: typed_model(folder / "mixed.gguf", mixed, 5, vocabulary=130, dim=256, layers=3, heads=8, heads_kv=2, hidden=256),
+        # nothing is a whole number of panels or vectors: heads of 24 on one, 7 rows of output beyond the last panel
+        "odd": lambda: typed_model(
+            folder / "odd.gguf", ["Q4_0", "F32", "Q5_1", "F16", "Q8_0"], 6, poison=POISON, vocabulary=71, dim=96, layers=4, heads=4, heads_kv=1, hidden=160
+        ),
+        "smollm2": lambda: os.environ["LLAMA2SWIFT_MODEL"],
+    }  # fmt: skip
+    return {name: llama2swift.Model(made[name]()) for name in names}
+
+
+class Mismatch(AssertionError):
+    pass
+
+
+class Walker:
+    """A context, and what must be in it: tokens[s] of each sequence, and (sequence, length) of each row of logits."""
+
+    def __init__(self, walk: Episode):
+        self.walk, self.dice, self.model = walk, walk.dice, walk.model
+        dice, large = self.dice, walk.large
+        self.kv = dice.choice(["f16", "f32"])
+        self.options = dict(
+            kv=self.kv, sequences=dice.randint(1, 4), length=dice.choice([80, 128] if large else [70, 130, 200]),
+            batch_size=dice.choice([1, 5, 16, 64, 0]), threads=dice.choice([1, 1, 2, 2, 3, 4]), kernels=dice.choice(walk.kernels),
+        )  # fmt: skip
+        self.context = self.model.context(**self.options)
+        self.batch_size = self.context.info.batch_size
+        self.tokens: list[list[int]] = [[] for _ in range(self.options["sequences"])]
+        self.rows: list[tuple[int, int]] = []
+
+    # What is there
+
+    def free(self) -> int:
+        return self.options["length"] - sum(map(len, self.tokens))
+
+    def logits(self) -> np.ndarray | None:
+        try:
+            return np.atleast_2d(self.context.logits()).copy()
+        except E.NoLogitsError:
+            return None
+
+    def state(self):
+        """Everything that a failure must leave as it is."""
+        logits = self.logits()
+        return [self.context.sequence_length(s) for s in range(len(self.tokens))], logits is not None and logits.tobytes(), self.context.timings
+
+    def check_lengths(self) -> None:
+        found = [self.context.sequence_length(s) for s in range(len(self.tokens))]
+        if found != [len(t) for t in self.tokens]:
+            raise Mismatch(f"lengths are {found}, expected {[len(t) for t in self.tokens]}")
+
+    def check_rows(self, most: int) -> int:
+        """Some rows of logits against fresh contexts."""
+        logits = self.logits()
+        if (0 if logits is None else len(logits)) != len(self.rows):
+            raise Mismatch(f"{0 if logits is None else len(logits)} rows of logits, expected {len(self.rows)}")
+        healthy = [i for i, (s, n) in enumerate(self.rows) if not self.walk.poisoned or POISON not in self.tokens[s][:n]]
+        chosen = self.dice.sample(healthy, min(most, len(healthy)))
+        for row in chosen:
+            sequence, length = self.rows[row]
+            fresh = self.fresh(self.tokens[sequence][:length])
+            if not np.array_equal(fresh.view(np.uint32), logits[row].view(np.uint32)):
+                where = np.flatnonzero(fresh.view(np.uint32) != logits[row].view(np.uint32))
+                raise Mismatch(f"row {row} (sequence {sequence}, {length} tokens): {len(where)} logits differ, the first at {where[0]}")
+        return len(chosen)
+
+    def fresh(self, tokens: list[int]) -> np.ndarray:
+        """The logits after `tokens` in a context of its own, made in another way."""
+        dice = self.dice
+        with self.model.context(
+            length=len(tokens), kv=self.kv, threads=dice.choice([1, 2]), kernels=dice.choice(self.walk.kernels), batch_size=dice.choice([0, 0, 9])
+        ) as context:
+            cut = dice.choice([0, 0, dice.randrange(len(tokens))])
+            if cut:
+                context.eval(tokens[:cut])
+            context.eval(tokens[cut:])
+            return context.logits().copy()
+
+    # Steps: each returns a name for the count
+
+    def random_tokens(self, count: int) -> list[int]:
+        return [self.dice.randrange(self.walk.vocabulary - self.walk.poisoned) for _ in range(count)]
+
+    def piece(self) -> int:
+        """How many tokens: mostly few, at times as many as fit."""
+        return max(1, min(self.free(), self.dice.choice([1, 1, 1, 2, 3, 7, 16, 17, 40, 70])))
+
+    def entries(self, count: int) -> list[tuple[int, int, bool]]:
+        """A batch: runs of random sequences, some of which want logits; rarely with poison."""
+        out, share = [], self.dice.choice([0, 0.2, 1])
+        while len(out) < count:
+            sequence = self.dice.randrange(len(self.tokens))
+            run = min(self.dice.choice([1, 1, 2, 9]), count - len(out))
+            out += [(t, sequence, self.dice.random() < share) for t in self.random_tokens(run)]
+        if self.walk.poisoned and self.dice.random() < 0.2:
+            at = self.dice.randrange(count)
+            out[at] = (POISON, *out[at][1:])
+        return out
+
+    def added(self, entries) -> None:
+        self.rows = []
+        for token, sequence, wanted in entries:
+            self.tokens[sequence].append(token)
+            if wanted:
+                self.rows.append((sequence, len(self.tokens[sequence])))
+
+    def eval(self) -> str:
+        if not self.free():
+            return self.remove()
+        tokens = self.random_tokens(self.piece())
+        self.context.eval(tokens)
+        self.added([(t, 0, i == len(tokens) - 1) for i, t in enumerate(tokens)])
+        return "eval"
+
+    def batch(self) -> str:
+        if not self.free():
+            return self.reset()
+        entries = self.entries(self.piece())
+        self.context.eval_batch(entries)
+        self.added(entries)
+        return "batch with strangers"
+
+    def reset(self) -> str:
+        self.context.reset()
+        self.tokens, self.rows = [[] for _ in self.tokens], []
+        return "reset"
+
+    def remove(self) -> str:
+        sequence = self.dice.randrange(len(self.tokens))
+        length = self.dice.randint(0, len(self.tokens[sequence]))
+        self.context.truncate(length, sequence)
+        self.tokens[sequence], self.rows = self.tokens[sequence][:length], []
+        return "remove"
+
+    def cancelled(self) -> str:
+        """Cancels at a random layer of a random pass; at times behind the last, which must not."""
+        if not self.free():
+            return self.remove()
+        entries, asked = self.entries(self.piece()), 0
+        layers = self.model.hyperparameters.block_count * -(-len(entries) // self.batch_size)
+        at = self.dice.randint(1, layers + 1)
+
+        def cancel():
+            nonlocal asked
+            asked += 1
+            return asked == at
+
+        before = self.state()
+        self.context.set_cancel(cancel)
+        try:
+            self.context.eval_batch(entries)
+            self.added(entries)
+            done = True
+        except E.CancelledError:
+            self.unchanged(before)
+            done = False
+        self.context.set_cancel(None)
+        if done != (at > layers) or asked != min(at, layers):
+            raise Mismatch(f"cancel at {at} of {layers} layers: asked {asked} times, {'done' if done else 'cancelled'}")
+        return "cancel behind the last layer" if done else "cancel"
+
+    def unchanged(self, before) -> None:
+        if self.state() != before:
+            raise Mismatch("a call that failed changed lengths, logits or timings")
+
+    def error(self) -> str:
+        """A call that must fail, and change nothing."""
+        c, dice, v = self.context, self.dice, self.walk.vocabulary
+        count = dice.randint(1, max(1, min(self.free(), 20)))
+        wrong, at, sequences = self.entries(count), dice.randrange(count), len(self.tokens)
+        token, sequence, wanted = wrong[at]
+
+        def replaced(*entry):
+            return [*wrong[:at], entry, *wrong[at + 1 :]]
+
+        def unknown_flag():
+            array = (S.BatchEntry * count)(*(S.BatchEntry(t, s, w) for t, s, w in wrong))
+            array[at].flags = 2 | array[at].flags
+            lib.call("eval_batch", c._handle, array, count)
+
+        calls = {
+            "bad token": (E.InvalidTokenError, lambda: c.eval_batch(replaced(dice.choice([-1, v, 2**31 - 1, -(2**31)]), sequence, wanted))),
+            "bad sequence": (E.OutOfRangeError, lambda: c.eval_batch(replaced(token, dice.choice([-1, sequences, 2**31 - 1]), wanted))),
+            "unknown flag": (E.InvalidArgumentError, unknown_flag),
+            "full context": (E.ContextFullError, lambda: c.eval_batch(self.entries(self.free() + dice.choice([1, 2, 100])))),
+            "no tokens": (E.InvalidArgumentError, lambda: c.eval([])),
+            "remove beyond the end": (E.OutOfRangeError, lambda: c.truncate(len(self.tokens[-1]) + 1, sequences - 1)),
+            "remove from nowhere": (E.OutOfRangeError, lambda: c.truncate(0, sequences)),
+            "bias beyond the vocabulary": (
+                E.OutOfRangeError if self.rows else E.NoLogitsError, lambda: c.sample(llama2swift.Sampler(logit_bias={v: 1.0}))
+            ),
+            "score that does not fit": (E.ContextFullError, lambda: c.score([1], [1] * self.options["length"])),
+        }  # fmt: skip
+        # with no position left every entry is refused before it is looked at
+        name = dice.choice(list(calls)) if self.free() else "full context"
+        expected, call = calls[name]
+        before = self.state()
+        try:
+            call()
+        except expected:
+            self.unchanged(before)
+            return name
+        raise Mismatch(f"{name} was not refused")
+
+    def sample(self) -> str:
+        """Reads the logits and changes nothing here."""
+        before = self.state()
+        try:
+            token = self.context.sample(llama2swift.Sampler(seed=self.dice.randrange(99)))
+        except E.NoLogitsError:
+            token = 0
+        except E.InvalidArgumentError:  # not numbers
+            token = 0 if self.walk.poisoned and POISON in self.tokens[self.rows[-1][0]] else -1
+        if not 0 <= token < self.walk.vocabulary:
+            raise Mismatch(f"sampled {token}")
+        self.unchanged(before)
+        return "sample"
+
+    def score(self) -> str:
+        """Empties the context; a fresh one says the same."""
+        tokens = self.random_tokens(self.dice.randint(2, 30))
+        cut = self.dice.randint(1, len(tokens) - 1)
+        with self.model.context(length=len(tokens), kv=self.kv) as fresh:
+            expected = fresh.score(tokens[:cut], tokens[cut:]).log_probabilities
+        if self.context.score(tokens[:cut], tokens[cut:]).log_probabilities.tobytes() != expected.tobytes():
+            raise Mismatch("another score")
+        self.tokens, self.rows = [[] for _ in self.tokens], []
+        return "score"
+
+    def generate(self) -> str:
+        """Greedy text, at times cancelled: the tokens are those that a fresh context chooses."""
+        if not self.walk.has_text or self.free() < 2:
+            return self.batch()
+        prompt, most = self.random_tokens(self.dice.choice([1, 3, 8])), self.dice.randint(1, 6)
+        prompt = prompt[: self.free() - 1]
+        start, chosen, end = len(self.tokens[0]), [], False
+        with self.model.context(length=start + len(prompt) + most, kv=self.kv) as fresh:
+            fresh.eval(self.tokens[0] + prompt)
+            while len(chosen) < most and not end:
+                token = int(fresh.logits().argmax())
+                end = self.model.is_end(token)
+                if not end:
+                    chosen.append(token)
+                    fresh.eval([token])
+        left = self.dice.choice([10**9, self.dice.randint(1, 60)])
+
+        def cancel():
+            nonlocal left
+            left -= 1
+            return left <= 0
+
+        before = self.state()
+        self.context.set_cancel(cancel)
+        try:
+            text = self.context.generate(prompt, llama2swift.Sampler(temperature=0), max_tokens=most)
+            list(text)
+            kept = prompt + chosen[: self.free() - len(prompt)]
+            if not end and text.tokens != min(most, len(kept) - len(prompt) + 1):
+                raise Mismatch(f"{text.tokens} tokens, expected {most}")
+        except E.CancelledError:
+            kept = (prompt + chosen)[: self.context.sequence_length() - start]
+            if not kept:
+                self.unchanged(before)
+        self.context.set_cancel(None)
+        if kept:
+            if len(kept) < len(prompt):
+                raise Mismatch("part of a prompt was kept")
+            self.tokens[0] += kept
+            self.rows = [(0, len(self.tokens[0]))]
+        return "generate" if left > 0 else "generate, cancelled"
+
+    STEPS = {eval: 8, batch: 8, remove: 3, reset: 1, cancelled: 6, error: 6, sample: 1, score: 1, generate: 2}
+
+
+class Episode:
+    def __init__(self, name: str, model, seed: int, number: int):
+        self.name, self.model, self.number = name, model, number
+        self.dice = random.Random(f"{seed} {number}")
+        self.vocabulary = model.hyperparameters.vocabulary_size
+        self.large = model.hyperparameters.parameter_count > 10**7
+        available = llama2swift.kernels_available()
+        self.kernels = [k for k in available if not self.large or k != "reference"] or available
+        self.poisoned = name == "odd"
+        self.has_text = name in ("stories", "smollm2")
+        self.counts: Counter[str] = Counter()
+        self.comparisons = 0
+
+    def run(self, steps: int) -> None:
+        walkers = [Walker(self) for _ in range(2)]
+        kinds, weights = list(Walker.STEPS), list(Walker.STEPS.values())
+        for step in range(steps):
+            walker, name = self.dice.choice(walkers), "?"
+            try:
+                name = self.dice.choices(kinds, weights)[0](walker)
+                walker.check_lengths()
+                if self.dice.random() < 0.35:
+                    self.comparisons += walker.check_rows(most=2)
+            except (Mismatch, E.Llama2Error) as problem:
+                raise Mismatch(f"step {step} ({name}) of episode {self.number} on {self.name}, {walker.options}: {problem}") from problem
+            self.counts[name] += 1
+        # the whole cache: every sequence goes on by a token
+        for walker in walkers:
+            entries = [(t, s, True) for s, t in enumerate(walker.random_tokens(len(walker.tokens)))]
+            while walker.free() < len(entries):
+                walker.remove()
+            walker.context.eval_batch(entries)
+            walker.added(entries)
+            self.comparisons += walker.check_rows(most=len(entries))
+            walker.context.close()
+
+
+def walk(steps: int, seed: int, loaded: dict, only: int | None = None) -> tuple[Counter, int]:
+    """Counts of steps by kind, and comparisons. Raises Mismatch with the way to repeat it."""
+    counts, compared, number, names = Counter(), 0, 0, list(loaded)
+    while counts.total() < steps:
+        name = names[number % len(names)]
+        if only is None or only == number:
+            episode = Episode(name, loaded[name], seed, number)
+            try:
+                episode.run(STEPS_OF_EPISODE if only is not None else min(STEPS_OF_EPISODE, steps - counts.total()))
+            except Mismatch as problem:
+                again = f"python3 Tests/python/walk.py --seed {seed} --episode {number} --models {','.join(names)}"
+                raise Mismatch(f"{problem}\nrepeat: {again}") from problem
+            counts += episode.counts
+            compared += episode.comparisons
+            if only is not None:
+                break
+        number += 1
+    return counts, compared
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--episode", type=int, help="only this one")
+    parser.add_argument("--models", default="stories,mixed,odd" + (",smollm2" if os.environ.get("LLAMA2SWIFT_MODEL") else ""))
+    given, start = parser.parse_args(), time.monotonic()
+    print(f"seed {given.seed}, models {given.models}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            counts, compared = walk(given.steps, given.seed, models(given.models.split(","), Path(folder)), given.episode)
+        except Mismatch as problem:
+            print(f"FAILED {problem}")
+            return 1
+    for name, count in counts.most_common():
+        print(f"{count:7} {name}")
+    print(f"{counts.total()} steps, {compared} comparisons with fresh contexts, 0 differences, {time.monotonic() - start:.0f} s, seed {given.seed}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
