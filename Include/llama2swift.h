@@ -23,7 +23,8 @@
  *   a pointer or a handle is passed, and are not repeated below; nothing has changed after them.
  * - The sentence for a failure is in llama2_last_error() of the same thread, for a context also in
  *   llama2_context_last_error(), and in `error` where a function has one: a buffer of
- *   `error_capacity` bytes, NULL and 0 if it is not wanted; always terminated, cut if need be.
+ *   `error_capacity` bytes, NULL and 0 if it is not wanted; always terminated, one line, at most 1023
+ *   bytes, cut if need be; control characters of names from a file become U+FFFD.
  * - A handle is an id that looks like a pointer. One that was freed, or one of another kind, gives
  *   LLAMA2_E_BAD_HANDLE. It must not be dereferenced or computed with. Freeing NULL does nothing.
  * - Texts are UTF-8 with a length in bytes; no terminator is needed or written.

@@ -53,6 +53,7 @@ func threadErrorText() -> UnsafeMutablePointer<CChar> { l2s_thread_text() }
 /// file are in it: control characters, and what `FilePath` keeps that is no text, become U+FFFD.
 private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
+    let capacity = min(capacity, Int(L2S_THREAD_TEXT_CAPACITY))  // a name of 10 MB is no sentence
     var count = 0
     for scalar in message.unicodeScalars {
         let isShown = scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value) && scalar.value < FilePath.first

@@ -139,7 +139,10 @@ private struct Scanner {
         if kind(start) == .letter || !isBreak && kind(start) != .number && kind(start + 1) == .letter {
             return skip(start + 1, .letter)
         }
-        if kind(start) == .number { return min(skip(start, .number), start + 3) }
+        if kind(start) == .number {
+            // no further than three: a run of digits is not walked again for each of them
+            return (start + 1...start + 3).first { $0 == start + 3 || kind($0) != .number } ?? start + 1
+        }
         let body = scalar(start) == 0x20 ? start + 1 : start
         if kind(body) == .other || kind(body) == .punctuation {
             var end = skipSymbols(body)
