@@ -148,9 +148,11 @@ static void handler(int number) {
 }
 
 static volatile int sender_ends;
+static pthread_barrier_t sender_is_known;
 static void *send_signals(void *process) { /* to the process, so that any thread may get them that does not block them */
     struct timespec moment = {0, 1000000};
     is_host_thread = 1;
+    pthread_barrier_wait(&sender_is_known);
     while (!sender_ends) {
         pid_t pid = fork(); /* SIGCHLD */
         if (pid == 0) _exit(0);
@@ -174,9 +176,11 @@ static void signals(char **arguments) {
     memset(&action, 0, sizeof action);
     action.sa_handler = handler; /* without SA_RESTART: system calls are interrupted */
     for (i = 0; i < sizeof numbers / sizeof *numbers; i++) EXPECT(sigaction(numbers[i], &action, NULL) == 0);
+    EXPECT(pthread_barrier_init(&sender_is_known, NULL, 2) == 0);
     EXPECT(pthread_create(&sender, NULL, send_signals, &self) == 0);
+    pthread_barrier_wait(&sender_is_known); /* no signal comes before the threads have said whose they are */
     EXPECT(setitimer(ITIMER_PROF, &kilohertz, NULL) == 0 && setitimer(ITIMER_REAL, &kilohertz, NULL) == 0);
-    for (i = 0; i < 20 || handled < 500; i++) EXPECT(everything() == quiet);
+    for (i = 0; i < 8 || handled < 1000; i++) EXPECT(everything() == quiet);
     EXPECT(setitimer(ITIMER_PROF, &never, NULL) == 0 && setitimer(ITIMER_REAL, &never, NULL) == 0);
     sender_ends = 1;
     pthread_join(sender, NULL);
