@@ -36,7 +36,7 @@ private struct HandleTable {
 
     private static let pin: UInt64 = 1 << 4, pins: UInt64 = 0xfffff << 4, kinds: UInt64 = 0xf, closed: UInt64 = 0xf
     private static let slotsOfPiece = 1024, pieces = Int(L2S_HANDLE_PIECES)
-    /// Where the search for an unused slot begins.
+    /// Where the search for an unused slot begins: below it there is none, as a rule.
     private static let hint = Atomic<Int>(0)
 
     /// Addresses of the pieces, (1024), 0 for those that were never needed; they stay until the process ends.
@@ -74,7 +74,7 @@ private struct HandleTable {
             slot.pointee.object = Unmanaged.passRetained(object).toOpaque()
             let id = generation << 24 | UInt64(kind.rawValue)
             slot.pointee.word.store(id, ordering: .releasing)
-            hint.store((index + 1) % count, ordering: .relaxed)
+            _ = hint.compareExchange(expected: start, desired: (index + 1) % count, ordering: .relaxed)
             return UInt(id | UInt64(index) << 4)
         }
         throw Llama2Error(.noMemory, "\(count) handles are in use; there cannot be more")
@@ -82,9 +82,10 @@ private struct HandleTable {
 
     /// The slot that `handle` names and its word but for the pins, whether or not the handle is good.
     private static func find(_ handle: UInt) -> (slot: UnsafeMutablePointer<Slot>, word: UInt64)? {
-        let index = Int(handle >> 4 & 0xfffff)
-        return slot(index).map { ($0, UInt64(handle) & ~pins) }
+        slot(index(handle)).map { ($0, UInt64(handle) & ~pins) }
     }
+
+    private static func index(_ handle: UInt) -> Int { Int(handle >> 4 & 0xfffff) }
 
     /// The object of a living handle, retained.
     static func object(_ handle: UInt, _ kind: HandleKind) -> AnyObject? {
@@ -97,14 +98,14 @@ private struct HandleTable {
             if exchanged { break }
             word = now
         }
-        defer { unpin(slot) }
+        defer { unpin(slot, index(handle)) }
         return slot.pointee.object.map { Unmanaged<AnyObject>.fromOpaque($0).takeUnretainedValue() }
     }
 
     /// A call of its own: it may release, so that the compiler leaves the retain where it is, before it.
-    @inline(never) private static func unpin(_ slot: UnsafeMutablePointer<Slot>) {
+    @inline(never) private static func unpin(_ slot: UnsafeMutablePointer<Slot>, _ index: Int) {
         let left = slot.pointee.word.subtract(pin, ordering: .acquiringAndReleasing).newValue
-        if left & (pins | kinds) == closed { empty(slot, left) }
+        if left & (pins | kinds) == closed { empty(slot, index, left) }
     }
 
     /// Ends a handle. The object lives on while somebody is inside.
@@ -118,14 +119,15 @@ private struct HandleTable {
             if exchanged { break }
             word = now
         }
-        if word & pins == 0 { empty(slot, word) }
+        if word & pins == 0 { empty(slot, index(handle), word) }
     }
 
     /// Of a closed slot without pins.
-    private static func empty(_ slot: UnsafeMutablePointer<Slot>, _ word: UInt64) {
+    private static func empty(_ slot: UnsafeMutablePointer<Slot>, _ index: Int, _ word: UInt64) {
         let object = slot.pointee.object
         slot.pointee.object = nil
         slot.pointee.word.store(word & ~(pins | kinds), ordering: .releasing)
+        hint.min(index, ordering: .relaxed)
         if let object { Unmanaged<AnyObject>.fromOpaque(object).release() }
     }
 }
