@@ -149,20 +149,26 @@ func aSecondUserIsRefused(model *Model) {
 // four different ones in memory that was used and given up. Kept as unsafe.Pointer they end the program: "found bad
 // pointer in Go heap".
 func handlesThatLookLikeGosHeapDoNotDisturbTheCollector() (kept []*Sampler) {
-	const heap, step = 0xc000000000, 1 << 24
-	garbage := make([]byte, 64<<20)
+	const heap, step, size = 0xc000000000, 1 << 24, 1 << 30
+	garbage := make([]byte, size)
 	mustBe("Go's heap begins there", uintptr(unsafe.Pointer(&garbage[0]))>>32 == heap>>32)
 	garbage = nil
-	for i := uintptr(0); i < 4; i++ {
-		for len(kept) == int(i) {
-			sampler, err := NewSampler()
-			mustBe("a sampler", err == nil)
-			if sampler.value()/step == heap/step+i {
-				kept = append(kept, sampler)
-			} else {
-				sampler.Free()
-			}
+	var spent []*Sampler // in places that were used too often already
+	for attempt := 0; len(kept) < 4; attempt++ {
+		mustBe("a place that is used again and again", attempt < 1_000_000)
+		sampler, err := NewSampler()
+		mustBe("a sampler", err == nil)
+		switch count := sampler.value() / step; {
+		case count < heap/step:
+			sampler.Free()
+		case count < (heap+size)/step:
+			kept = append(kept, sampler)
+		default:
+			spent = append(spent, sampler)
 		}
+	}
+	for _, sampler := range spent {
+		sampler.Free()
 	}
 	for i := 0; i < 20; i++ {
 		runtime.GC()
