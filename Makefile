@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test lib chat bench compare compare-setup install examples runtimes clean
+.PHONY: help demo test lib chat bench compare compare-setup fuzz install examples runtimes clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -56,6 +56,11 @@ compare-setup: $(PYTHON)
 runtimes: lib
 	@bash Tests/setup python3
 	@python3 Bindings/C/runtimes/run.py all
+
+## make fuzz [TARGET=] [SECONDS=40]   one fuzz target, or each in turn (Tests/fuzz/targets.c has their names)
+fuzz: $(PYTHON) lib
+	@bash Tests/fuzz/build.sh fuzz
+	@bash Tests/fuzz/run.sh "$(TARGET)" "$(or $(SECONDS),40)"
 
 ## make install [PREFIX=...]    library, header and pkg-config file
 install: lib
