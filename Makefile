@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test soak lib chat bench compare compare-setup install examples runtimes clean
+.PHONY: help demo test trust soak lib chat bench compare compare-setup fuzz install examples runtimes clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -24,6 +24,10 @@ test: $(PYTHON)
 ## make soak [SOAK_SECONDS=600] eight threads do everything at random under a memory limit
 soak: $(PYTHON) lib
 	@bash Tests/trust/soak.sh
+
+## make trust [TRUST="walk soak"] the long proofs (an hour); their figures go into RELIABILITY.md
+trust: $(PYTHON) lib
+	@PATH="$(CURDIR)/.build/venv/bin:$$PATH" $(PYTHON) Tests/trust/run $(TRUST)
 
 ## make lib                     .build/release/libllama2swift.so
 lib:
@@ -61,6 +65,11 @@ compare-setup: $(PYTHON)
 runtimes: lib
 	@bash Tests/setup python3
 	@python3 Bindings/C/runtimes/run.py all
+
+## make fuzz [TARGET=] [SECONDS=40]   one fuzz target, or each in turn (Tests/fuzz/targets.c has their names)
+fuzz: $(PYTHON) lib
+	@bash Tests/fuzz/build.sh fuzz
+	@bash Tests/fuzz/run.sh "$(TARGET)" "$(or $(SECONDS),40)"
 
 ## make install [PREFIX=...]    library, header and pkg-config file
 install: lib

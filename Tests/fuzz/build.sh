@@ -20,4 +20,4 @@ done
 modules=$(ls "$out"/release/*.build/*.o | grep -v Tests)
 swiftc "${link_flags[@]}" -static-stdlib -use-ld=lld $modules "$out"/objects/*.o -o "$out/targets/fuzz"
 for target in $(sed -n 's/^    {"\([a-z0-9]*\)", .*/\1/p' Tests/fuzz/targets.c); do ln -sf fuzz "$out/targets/$target"; done
-PYTHONPATH=Bindings/Python .build/venv/bin/python Tests/fuzz/seeds.py "$out/models" "$out/seeds" >>"$log"
+LLAMA2SWIFT_LIBRARY=$PWD/.build/release/libllama2swift.so PYTHONPATH=Bindings/Python .build/venv/bin/python Tests/fuzz/seeds.py "$out/models" "$out/seeds" >>"$log"

@@ -135,12 +135,12 @@ static void scan_gguf(gguf *g, const uint8_t *data, size_t size) {
     }
 #undef STRING
 #undef NEED
-    if (g->alignment == 0 || g->alignment > 4096) g->alignment = 32;
 }
 
 /* The directory has grown or shrunk from `old` to `end`: the data moves to its new aligned place. */
 static size_t pad_again(uint8_t *data, size_t size, size_t room, size_t old, size_t end, size_t alignment) {
     static const uint8_t zeros[4096];
+    if (alignment == 0 || alignment > sizeof zeros) alignment = 32;
     size_t before = (alignment - old % alignment) % alignment, after = (alignment - end % alignment) % alignment;
     if (end > size) return size;
     if (before > size - end) before = size - end;

@@ -98,9 +98,9 @@ def gguf_bytes(metadata=None, w=W, shape=SHAPE, temporary=Path("/tmp")) -> bytes
     return path.read_bytes()
 
 
-def version_1(data: bytes) -> bytes:
+def version_1() -> bytes:
     """A header of version 1, whose counts have 32 bits, and one key."""
-    return b"GGUF" + struct.pack("<III", 1, 0, 1) + struct.pack("<I", 20) + b"general.architecture" + struct.pack("<II", 8, 5) + b"llama" + data[:0]
+    return b"GGUF" + struct.pack("<III", 1, 0, 1) + struct.pack("<I", 20) + b"general.architecture" + struct.pack("<II", 8, 5) + b"llama"
 
 
 def keys_of_every_type() -> bytes:
@@ -144,9 +144,10 @@ def gguf_seeds(tmp: Path) -> dict[str, bytes]:
         "plain": gguf_bytes(), "tied": gguf_bytes(w=TIED), "spm": gguf_bytes(spm), "spm-no-types": gguf_bytes(small | {"tokenizer.chat_template": LLAMA2}),
         "bpe": gguf_bytes(bpe), "rope": gguf_bytes(rope | {"llama.attention.key_length": 4, "llama.attention.value_length": 4, "llama.expert_count": 0}),
         "llama-bpe": gguf_bytes(bpe | {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.eot_token_id": 14, "tokenizer.ggml.add_bos_token": True}),
+        "few-types": gguf_bytes(spm | {"tokenizer.ggml.token_type": [1]}), "beyond": gguf_bytes(spm | {"tokenizer.ggml.bos_token_id": 16}),
         "other-model": gguf_bytes(small | {"tokenizer.ggml.model": "bert"}), "no-vocab": gguf_bytes({"tokenizer.ggml.model": "no_vocab"}),
         "split": gguf_bytes({"split.no": 0, "split.count": 2}), "experts": gguf_bytes({"llama.expert_count": 4}), "mixed": mixed_types(tmp / "mixed.gguf"),
-        "version-1": version_1(b""), "keys": keys_of_every_type(), "checkpoint": F.llama2c(TIED, 1, SHAPE),
+        "version-1": version_1(), "keys": keys_of_every_type(), "checkpoint": F.llama2c(TIED, 1, SHAPE),
         "factors": with_factors(tmp / "factors.gguf"), "aligned": aligned(tmp / "aligned.gguf"),
     }  # fmt: skip
 
@@ -182,6 +183,10 @@ def split_seeds(tmp: Path) -> dict[str, bytes]:
             write_gguf(tmp / "part.gguf", m, {n + ".weight": (0, x.shape[::-1], x.tobytes()) for n, x in some})
             parts[index] = (tmp / "part.gguf").read_bytes()
         out[name] = packed(parts)
+    every = {"split.no": 0, "split.count": 2, "bool": True, "strings": ["a", "b"], "numbers": [1, 2], "large": 2**40, "negative": -5, "low": -(2**40)}
+    write_gguf(tmp / "part.gguf", shape_metadata(**SHAPE) | every, {n + ".weight": (0, x.shape[::-1], x.tobytes()) for n, x in items[: len(items) // 2]})
+    for n in range(4):  # one in four is written again
+        out[f"every-{n}"] = packed({0: (tmp / "part.gguf").read_bytes(), 1: parts[1] + bytes(n)})
     return out | {"same": packed({0: parts[0], 1: parts[0]}), "alone": packed({0: parts[0]})}
 
 
@@ -256,14 +261,20 @@ def meta_seeds() -> dict[str, bytes]:
             part[name] = x if axis is None else np.ascontiguousarray(np.split(x, 2, axis)[shard])
         halves.append(F.pth(part))
     newer = pickle.dumps({"a": (1, 70000, -5, True, None, "text", "x" * 300)}, 4)
-    old, new = F.pth(tensors), F.pth(tensors, "BFloat16Storage") if False else F.pth(tensors, kind="BFloat16Storage")
+    old, new = F.pth(tensors), F.pth(tensors, kind="BFloat16Storage")
     parameters = F.state_dict(tensors).replace(b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch._utils\n_rebuild_parameter\n", 1)
     bodies = {
-        "cycle": b"}q\0h\0h\0s.", "nested": b"N" + b"\x85" * 3000 + b".", "nested-dictionaries": b"N" + b"}q\0" * 1 + b".", "memo": b"}\x94K\1M\2\1J\1\0\0\0\x8a\2\1\1\x86\x870r\5\0\0\0j\5\0\0\0.",
+        "cycle": b"}q\0h\0h\0s.", "nested": b"N" + b"\x85" * 3000 + b".", "memo": b"}\x94K\1M\2\1J\1\0\0\0\x8a\2\1\1\x86\x870r\5\0\0\0j\5\0\0\0.",
         "long": b"\x8a\0\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f0.", "build": b"}N}b.", "build-nothing": b"NNb.", "stack-global": b"\x8c\x0bcollections\x8c\x0bOrderedDict\x93)R.",
         "numbers": b"K\1\x8c\1a\x93.", "marks": b"((((t.", "bools": b"\x88\x89NX\1\0\0\0a.", "frame": b"\x95\1\0\0\0\0\0\0\0}.",
     }  # fmt: skip
-    return {
+    first, lies = next(iter(tensors)), {}
+    changes = {"offset": 1, "strides": (0, 0), "shape": (0, 8), "key": "99", "count": 4096, "kind": "DoubleStorage"}
+    for key, value in changes.items():
+        ready = {n: F._Tensor(str(i), "FloatStorage", x.size, x.shape) for i, (n, x) in enumerate(tensors.items())}
+        setattr(ready[first].storage if key in ("key", "count", "kind") else ready[first], key, value)
+        lies[key] = packed({0: params, 1: F.pth(tensors, pickled=F.state_dict(ready))})
+    return lies | {
         "plain": packed({0: params, 1: old, 3: proto}), "bf16": packed({0: params, 1: new, 4: proto}), "f16": packed({0: params, 1: F.pth(tensors, kind="HalfStorage")}),
         "two": packed({0: params, 1: halves[0], 2: halves[1]}), "parameter": packed({0: params, 1: F.pth(tensors, pickled=parameters)}), "newer": with_pickle(newer),
         "scaled": packed({0: json.dumps(F.params(SHAPE, use_scaled_rope=True)), 1: old}), "llama3": packed({0: params, 1: old, 3: b"IQ== 0\n"}), "other": packed({0: params, 1: halves[0], 2: old}),
@@ -309,7 +320,7 @@ def importance_seeds(tmp: Path) -> dict[str, bytes]:
     empty = tmp / "e.gguf"
     write_gguf(empty, {"general.type": "imatrix"}, {})
     return {"good": matrix(256), "other-columns": matrix(32), "zero": matrix(256, 0.0), "infinite": matrix(256, float("inf")), "model": gguf_bytes(), "kind": matrix(256, kind="x"),
-            "several": other.read_bytes(), "empty": empty.read_bytes()}  # fmt: skip
+            "tokens": bytes([4, 1, 2, 3, 4, 5, 6, 7, 8]), "too-few": bytes([8, 1]), "several": other.read_bytes(), "empty": empty.read_bytes()}  # fmt: skip
 
 
 TEXTS = [
@@ -350,6 +361,7 @@ def sampler_seeds() -> dict[str, bytes]:
         "beyond": options(0, -1.0, 2.0, 2.0, -1.0, inf, nan, k=-5, last=-7), "flag": struct.pack("<BB", 2, 9), "size": struct.pack("<BB", 4, 3) + options(0)[1:],
         "large": options(0, 3e38, 1e-38, 1.0, 3e38, 3e38, -3e38, k=2**31 - 1, last=2**31 - 1), "all-forbidden": options(1, bias=[(i, -inf) for i in range(31)]),
         "stops": options(1, rest=b"\5" + b"\1e\0\4<|us\37" + b"x" * 31),
+        "every-bias": options(0)[:37] + b"\xff" + struct.pack("<f", -inf), "huge-bias": options(1, 1.0)[:37] + b"\xff" + struct.pack("<f", 3.4e38),
     }  # fmt: skip
 
 

@@ -27,8 +27,21 @@ static void load_folder(const uint8_t *data, size_t size, const char *const *nam
 }
 
 static const char *const split_files[] = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
+/* What loads is also written: every kind of metadata goes out again. */
 static void run_split(const uint8_t *data, size_t size) {
+    char from[256], to[256];
     load_folder(data, size, split_files, COUNT(split_files), split_files[0]);
+    if (size % 4) return;
+    const char *folder = unpack_folder(data, size, split_files, COUNT(split_files));
+    snprintf(from, sizeof from, "%s/%s", folder, split_files[0]);
+    snprintf(to, sizeof to, "%s/out.gguf", folder);
+    llama2_quantize_options options;
+    llama2_quantize_options_init(&options);
+    options.threads = 1;
+    options.type = size % 8 ? "F16" : "Q8_0";
+    int32_t status = llama2_convert(from, to, &options, NULL, 0);
+    check_status(status);
+    if (status == LLAMA2_OK) load_path(to);
 }
 static size_t mutate_split(uint8_t *data, size_t size, size_t room, unsigned seed) {
     return mutate_folder(data, size, room, seed, split_files, COUNT(split_files));
@@ -39,7 +52,7 @@ static const char *const hugging_face_files[] = {
     "model-00002-of-00002.safetensors", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
     "generation_config.json", "chat_template.jinja"};
 static void run_safetensors(const uint8_t *data, size_t size) {
-    load_folder(data, size, hugging_face_files, COUNT(hugging_face_files), "");
+    load_folder(data, size, hugging_face_files, COUNT(hugging_face_files), size % 4 ? "" : hugging_face_files[1]);
 }
 static size_t mutate_hugging_face(uint8_t *data, size_t size, size_t room, unsigned seed) {
     return mutate_folder(data, size, room, seed, hugging_face_files, COUNT(hugging_face_files));
@@ -84,7 +97,28 @@ static void run_sentencepiece(const uint8_t *data, size_t size) {
     load_folder(packed, fixed + size, llama2c_files, COUNT(llama2c_files), llama2c_files[0]);
 }
 
-/* An importance matrix is read before a model is quantized with it. */
+/* An importance matrix of these tokens, in windows of the first byte. */
+static void collect_importance(const uint8_t *data, size_t size, const char *output) {
+    static llama2_context *context;
+    int32_t tokens[64];
+    size_t count = 0;
+    if (!context) {
+        llama2_model *model = NULL;
+        llama2_context_options o;
+        llama2_context_options_init(&o);
+        o.context_length = 8;
+        o.batch_size = 4;
+        o.threads = 1;
+        MUST(llama2_model_load(model_path("quantize.gguf"), NULL, &model, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_context_create(model, &o, &context, NULL, 0) == LLAMA2_OK);
+        llama2_model_free(model);
+    }
+    for (size_t i = 1; i < size && count < 64; i++) tokens[count++] = (int8_t)data[i] % 9;
+    check_status(llama2_importance(context, tokens, count, size ? data[0] : 0, output, NULL, NULL));
+}
+
+/* An importance matrix is read before a model is quantized with it. What is no GGUF file is taken for tokens, of which
+   one is made first. */
 static const char *const importance_files[] = {"imatrix.gguf", "out.gguf"};
 static void run_importance(const uint8_t *data, size_t size) {
     static uint8_t *packed;
@@ -97,6 +131,7 @@ static void run_importance(const uint8_t *data, size_t size) {
     snprintf(importance, sizeof importance, "%s/%s", folder, importance_files[0]);
     snprintf(output, sizeof output, "%s/%s", folder, importance_files[1]);
     snprintf(model, sizeof model, "%s", model_path("quantize.gguf"));
+    if (size < 4 || memcmp(data, "GGUF", 4) != 0) collect_importance(data, size, importance);
     llama2_quantize_options options;
     llama2_quantize_options_init(&options);
     options.type = "Q2_K";
@@ -374,12 +409,19 @@ static void run_sampler(const uint8_t *data, size_t size) {
     o.presence_penalty = take_float(&in);
     o.top_k = (int32_t)take_u32(&in);
     o.penalty_last_n = (int32_t)take_u32(&in);
-    llama2_logit_bias bias[32];
-    o.logit_bias_count = take_u8(&in) % 32;
+    llama2_logit_bias bias[300];
+    o.logit_bias_count = take_u8(&in);
     o.logit_bias = bias;
-    for (size_t i = 0; i < o.logit_bias_count; i++) {
-        bias[i].token = (int32_t)take_u32(&in);
-        bias[i].bias = take_float(&in);
+    if (o.logit_bias_count == 255) { /* one for every token, several for some */
+        float value = take_float(&in);
+        for (o.logit_bias_count = 0; o.logit_bias_count < 300; o.logit_bias_count++)
+            bias[o.logit_bias_count] = (llama2_logit_bias){(int32_t)o.logit_bias_count % 284, value};
+    } else {
+        o.logit_bias_count %= 32;
+        for (size_t i = 0; i < o.logit_bias_count; i++) {
+            bias[i].token = (int32_t)take_u32(&in);
+            bias[i].bias = take_float(&in);
+        }
     }
     llama2_sampler *sampler = NULL;
     char error[256];

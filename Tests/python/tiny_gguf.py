@@ -18,7 +18,8 @@ def _value(value) -> bytes:
     if isinstance(value, bool):
         return struct.pack("<IB", 7, value)
     if isinstance(value, int):
-        return struct.pack("<II", U32, value)
+        kind, form = (U32, "I") if 0 <= value < 2**32 else (10, "Q") if value >= 0 else (I32, "i") if value >= -(2**31) else (11, "q")
+        return struct.pack("<I" + form, kind, value)
     if isinstance(value, float):
         return struct.pack("<If", F32, value)
     if isinstance(value, (str, bytes)):
