@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test soak lib chat bench compare compare-setup install examples runtimes clean
+.PHONY: help demo test soak lib chat bench compare compare-setup install examples runtimes sanitize clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -61,6 +61,11 @@ compare-setup: $(PYTHON)
 runtimes: lib
 	@bash Tests/setup python3
 	@python3 Bindings/C/runtimes/run.py all
+
+## make sanitize                C hosts under the thread, address, leak and undefined behaviour sanitizers, and valgrind
+sanitize:
+	@bash Tests/setup swift cc nm
+	@bash Tests/trust/sanitize.sh
 
 ## make install [PREFIX=...]    library, header and pkg-config file
 install: lib
