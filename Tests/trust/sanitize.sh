@@ -25,7 +25,7 @@ run() {
 }
 
 nice swift build --scratch-path .build/tsan -c release --sanitize=thread --product llama2swift >"$work/build" 2>&1 || { cat "$work/build"; exit 1; }
-nm -D .build/tsan/release/libllama2swift.so | grep -q 'U __tsan_write' || { echo "the library is not instrumented" >&2; exit 1; }
+nm -D .build/tsan/release/libllama2swift.so | grep 'U __tsan_write' >/dev/null || { echo "the library is not instrumented" >&2; exit 1; }
 hosts tsan -fsanitize=thread -L"$swiftlib" -ldispatch -lBlocksRuntime -Wl,-rpath,"$swiftlib"
 run tsan threads callbacks $model "$work/importance.gguf"
 run tsan threads second-thread $model
