@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test trust soak lib chat bench compare compare-setup fuzz install examples runtimes clean
+.PHONY: help demo test trust soak lib chat bench compare compare-setup fuzz sanitize install examples runtimes clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -70,6 +70,11 @@ runtimes: lib
 fuzz: $(PYTHON) lib
 	@bash Tests/fuzz/build.sh fuzz
 	@bash Tests/fuzz/run.sh "$(TARGET)" "$(or $(SECONDS),40)"
+
+## make sanitize                C hosts under the thread, address, leak and undefined behaviour sanitizers, and valgrind
+sanitize:
+	@bash Tests/setup swift cc nm
+	@bash Tests/trust/sanitize.sh
 
 ## make install [PREFIX=...]    library, header and pkg-config file
 install: lib

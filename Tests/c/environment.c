@@ -138,22 +138,22 @@ static uint64_t everything(void) {
 /* ---- Signals ---------------------------------------------------------------------------------------------------------------- */
 
 static __thread int is_host_thread;
-static volatile sig_atomic_t handled, elsewhere;
+static int handled, elsewhere; /* by several threads */
 static void handler(int number) {
     int code = errno;
     (void)number;
-    handled++;
-    if (!is_host_thread) elsewhere++;
+    __atomic_add_fetch(&handled, 1, __ATOMIC_RELAXED);
+    if (!is_host_thread) __atomic_add_fetch(&elsewhere, 1, __ATOMIC_RELAXED);
     errno = code;
 }
 
-static volatile int sender_ends;
+static int sender_ends;
 static pthread_barrier_t sender_is_known;
 static void *send_signals(void *process) { /* to the process, so that any thread may get them that does not block them */
     struct timespec moment = {0, 1000000};
     is_host_thread = 1;
     pthread_barrier_wait(&sender_is_known);
-    while (!sender_ends) {
+    while (!__atomic_load_n(&sender_ends, __ATOMIC_RELAXED)) {
         pid_t pid = fork(); /* SIGCHLD */
         if (pid == 0) _exit(0);
         kill(*(pid_t *)process, SIGINT);
@@ -180,9 +180,9 @@ static void signals(char **arguments) {
     EXPECT(pthread_create(&sender, NULL, send_signals, &self) == 0);
     pthread_barrier_wait(&sender_is_known); /* no signal comes before the threads have said whose they are */
     EXPECT(setitimer(ITIMER_PROF, &kilohertz, NULL) == 0 && setitimer(ITIMER_REAL, &kilohertz, NULL) == 0);
-    for (i = 0; i < 8 || handled < 1000; i++) EXPECT(everything() == quiet);
+    for (i = 0; i < 8 || __atomic_load_n(&handled, __ATOMIC_RELAXED) < 1000; i++) EXPECT(everything() == quiet);
     EXPECT(setitimer(ITIMER_PROF, &never, NULL) == 0 && setitimer(ITIMER_REAL, &never, NULL) == 0);
-    sender_ends = 1;
+    __atomic_store_n(&sender_ends, 1, __ATOMIC_RELAXED);
     pthread_join(sender, NULL);
     printf("%d signals, %d of them on the library's threads, ", (int)handled, (int)elsewhere);
     EXPECT(elsewhere == 0);
