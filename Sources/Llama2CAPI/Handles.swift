@@ -84,6 +84,11 @@ enum Handles {
     static func make(_ object: AnyObject, _ kind: HandleKind) throws(Llama2Error) -> OpaquePointer? {
         let object = HandleTable.Object(object: object)
         let id = try handles.withLock { (table) throws(Llama2Error) in try table.insert(object, kind) }
+        // what stays must not lie in the reserve: the next call may need it
+        guard !MemoryReserve.wasUsed else {
+            _ = handles.withLock { $0.remove(id, kind) }
+            throw Llama2Error(.noMemory, "the system refused memory while this \(kind.name) was made")
+        }
         return OpaquePointer(bitPattern: id)
     }
 

@@ -32,8 +32,9 @@ extension Context {
             progress.promptTokens = prompt.count
         }
         _ = try lastLogits()
-        var decoder = StreamingDecoder(tokenizer: tokenizer)
-        var matcher = StopMatcher(stops: stops)
+        let decoder = try StreamingDecoder(tokenizer: tokenizer)
+        try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
+        var matcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
         var wanted = true, stopped = false
         func give(_ text: UnsafeRawBufferPointer) { if wanted && text.count > 0 && !emit(text) { wanted = false } }
 
@@ -48,7 +49,8 @@ extension Context {
                 progress.end = .token
                 break
             }
-            try decoder.append(token) { if !stopped { stopped = matcher.push($0, emit: give) } }
+            let text = try decoder.append(token)
+            if !stopped { stopped = matcher.push(text, emit: give) }
             if inference.freePositions == 0 {
                 progress.end = stopped ? .stop : wanted ? .context : .callback
                 break
@@ -59,7 +61,7 @@ extension Context {
             if stopped { progress.end = .stop } else if !wanted { progress.end = .callback }
         }
         if !stopped {
-            decoder.finish { if !stopped { stopped = matcher.push($0, emit: give) } }
+            stopped = matcher.push(decoder.finish(), emit: give)
             if !stopped { matcher.flush(emit: give) }
         }
     }

@@ -72,24 +72,20 @@ extension Context {
             throw Llama2Error(
                 .contextFull, "\(prompt.count) and \(continuation.count) tokens; this context has \(limit) positions")
         }
-        let all = Array(prompt) + Array(continuation)
         for token in continuation where token < 0 || Int(token) >= model.weights.hyperparameters.vocabularySize {
             throw Llama2Error(.invalidToken, "token \(token); the vocabulary has \(model.weights.hyperparameters.vocabularySize)")
         }
+        var all = try GrowingBuffer<Int32>(capacity: prompt.count + continuation.count, of: "tokens to score")
+        try all.append(contentsOf: prompt)
+        try all.append(contentsOf: continuation)
         reset()
         defer { reset() }
-        let result = all.withUnsafeBufferPointer { tokens -> Result<Void, Llama2Error> in
-            do throws(Llama2Error) {
-                try evaluate(tokens, first: nil, wanted: (prompt.count - 1)..<(all.count - 1)) { position, logits in
-                    let (value, best) = logProbability(of: all[position + 1], logits)
-                    give(position + 1 - prompt.count, value, best)
-                }
-                return .success(())
-            } catch {
-                return .failure(error)
-            }
+        let tokens = all.elements
+        try evaluate(tokens, first: nil, wanted: (prompt.count - 1)..<(tokens.count - 1)) { position, logits in
+            let (value, best) = logProbability(of: tokens[position + 1], logits)
+            give(position + 1 - prompt.count, value, best)
         }
-        try result.get()
+        withExtendedLifetime(all) {}
     }
 
     /// Evaluates `tokens` on sequence 0 and gives the logits of the positions in `wanted`. first: stands for tokens[0].

@@ -36,6 +36,9 @@ struct GGUFFile {
         let tensorCount = try reader.count(unit: version > 1 ? 32 : 24, "number of tensors")
         let keyCount = try reader.count(unit: version > 1 ? 13 : 9, "number of metadata keys")
 
+        try MemoryReserve.cover(tensorCount, each: 1536, for: "\(tensorCount) tensors")
+        try MemoryReserve.cover(keyCount, each: 512, for: "\(keyCount) keys")
+
         // 2. metadata
         var metadata = Metadata()
         for index in 0..<keyCount {
@@ -66,6 +69,7 @@ struct GGUFFile {
         guard bytes.count > 0, bytes.count < maximumNameLength else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) has \(bytes.count) bytes, expected 1 to \(maximumNameLength - 1)")
         }
+        try MemoryReserve.cover(bytes.count, each: 4, for: "name of \(what())")
         guard !bytes.contains(0) else { throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) contains NUL") }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) is not UTF-8")
@@ -99,6 +103,7 @@ struct GGUFFile {
         }
         let count = try reader.count(unit: element.size ?? (reader.wideCounts ? 8 : 4), "length of metadata \(key)")
         if let size = element.size { return .array(element, count: count, try reader.take(count &* size, "metadata \(key)")) }
+        try MemoryReserve.cover(count, each: 24, for: "metadata \(key)")
         var strings: [UnsafeRawBufferPointer] = []
         strings.reserveCapacity(count)
         for index in 0..<count { strings.append(try reader.string("metadata \(key)[\(index)]")) }

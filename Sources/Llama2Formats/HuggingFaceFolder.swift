@@ -33,7 +33,7 @@ struct HuggingFaceFolder {
             guard let name = try HuggingFaceFolder.name(tensor.name, folder) else { continue }
             if tied && name == "output.weight" { continue }
             guard names.insert(name).inserted else { throw Llama2Error(.corrupt, "\(folder): tensor \(tensor.name) is in two files") }
-            tensors.append(named(tensor, name))
+            tensors.append(try named(tensor, name))
         }
         // 2. metadata
         let vocabulary = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
@@ -43,22 +43,23 @@ struct HuggingFaceFolder {
     }
 
     /// Under GGUF's name; norms as F32, which they are in GGUF.
-    private func named(_ tensor: TensorInfo, _ name: String) -> TensorInfo {
+    private func named(_ tensor: TensorInfo, _ name: String) throws(Llama2Error) -> TensorInfo {
         guard tensor.shape.count == 1, tensor.type != .f32 else {
             return TensorInfo(name: name, type: tensor.type, shape: tensor.shape, data: tensor.data)
         }
-        var values: [Float] = []
-        for i in 0..<tensor.columns {
-            let bits = tensor.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
-            values.append(tensor.type == .bf16 ? Float(bitPattern: UInt32(bits) << 16) : halfToFloat(bits))
+        let values = try owned.make(tensor.columns) { (out: UnsafeMutablePointer<Float>) in
+            for i in 0..<tensor.columns {
+                let bits = tensor.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
+                out[i] = tensor.type == .bf16 ? Float(bitPattern: UInt32(bits) << 16) : halfToFloat(bits)
+            }
         }
-        return TensorInfo(name: name, type: .f32, shape: tensor.shape, data: owned.keep(values))
+        return TensorInfo(name: name, type: .f32, shape: tensor.shape, data: values)
     }
 
     /// A JSON file of the folder; nil when it is not there.
     static func json(_ folder: String, _ name: String) throws(Llama2Error) -> JSON? {
         let path = folder + "/" + name
-        guard MappedFile.exists(path) else { return nil }
+        guard try MappedFile.exists(path) else { return nil }
         let file = try MappedFile(path: path, copy: true)
         return try JSON.parse(file.bytes, path)
     }
@@ -191,12 +192,15 @@ func llama3Factors(
     guard base > 0, factor > 0, low > 0, high > low, trained > 0, (2...65_536).contains(dimension) else {
         throw Llama2Error(.corrupt, "\(path): factors of llama3's RoPE that are not positive, or high_freq_factor not above low_freq_factor")
     }
-    let factors = (0..<dimension / 2).map { i -> Float in
+    func divisor(of i: Int) -> Float {
         let frequency = pow(base, -2 * Double(i) / Double(dimension)), wave = 2 * Double.pi / frequency
         if wave < trained / high { return 1 }
         if wave > trained / low { return Float(factor) }
         let smooth = (trained / wave - low) / (high - low)
         return Float(1 / ((1 - smooth) / factor + smooth))
     }
-    return TensorInfo(name: "rope_freqs.weight", type: .f32, shape: [dimension / 2], data: owned.keep(factors))
+    let factors = try owned.make(dimension / 2) { (out: UnsafeMutablePointer<Float>) in
+        for i in 0..<dimension / 2 { out[i] = divisor(of: i) }
+    }
+    return TensorInfo(name: "rope_freqs.weight", type: .f32, shape: [dimension / 2], data: factors)
 }

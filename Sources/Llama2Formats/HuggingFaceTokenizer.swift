@@ -21,6 +21,7 @@ struct HuggingFaceTokenizer {
 
     mutating func read(_ config: JSON, into metadata: inout Metadata) throws(Llama2Error) {
         let whole = try HuggingFaceFolder.json(folder, "tokenizer.json")
+        try MemoryReserve.cover(count, each: 512, for: "the vocabulary")
         let model = whole?["model"]
         let byteLevel = model?["type"]?.text == "BPE" && model?["byte_fallback"]?.bool != true
         let proto = folder + "/tokenizer.model"
@@ -29,7 +30,7 @@ struct HuggingFaceTokenizer {
             try readBPE(model, scored: false)
             put("model", "gpt2", &metadata)
             put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
-        } else if MappedFile.exists(proto) {
+        } else if try MappedFile.exists(proto) {
             let file = try MappedFile(path: proto, copy: true)
             let pieces = try SentencePieceModel(file.bytes, proto)
             tokens = pieces.tokens.map { Array($0) }
@@ -106,6 +107,7 @@ struct HuggingFaceTokenizer {
         guard let vocabulary = model["vocab"]?.object?.members, !vocabulary.isEmpty else { throw failure("no vocabulary") }
         try place(vocabulary.map { ($0.key, $0.value.integer) }, type: 1)
         guard let list = model["merges"]?.array else { throw failure("no merges") }
+        try MemoryReserve.cover(vocabulary.count + list.count, each: 512, for: "the vocabulary")
         var rank: [[UInt8]: Int] = [:]
         for (index, merge) in list.enumerated() {
             let pair: [UInt8]
@@ -184,7 +186,11 @@ struct HuggingFaceTokenizer {
     /// A text, a list of named ones of which the default counts, or a file of its own.
     private func chatTemplate(_ settings: JSON) throws(Llama2Error) -> [UInt8]? {
         let path = folder + "/chat_template.jinja"
-        if MappedFile.exists(path) { return Array(try MappedFile(path: path, copy: true).bytes) }
+        if try MappedFile.exists(path) {
+            let file = try MappedFile(path: path, copy: true)
+            try MemoryReserve.cover(file.bytes.count, each: 3, for: path)
+            return Array(file.bytes)
+        }
         let value = settings["chat_template"]
         if let text = value?.bytes { return text }
         let list = value?.array ?? []

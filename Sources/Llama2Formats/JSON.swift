@@ -11,6 +11,11 @@ enum JSON {
     case object(JSONObject)
 
     static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String) throws(Llama2Error) -> JSON {
+        // every value follows a bracket, a brace, a comma or a colon (in a text they are counted too)
+        var values = 1
+        for c in bytes where c == 0x2c || c == 0x3a || c | 0x20 == 0x7b { values &+= 1 }
+        try MemoryReserve.cover(values, each: 256, for: name)
+        try MemoryReserve.cover(bytes.count, each: 4, for: name)
         var parser = JSONParser(bytes: bytes, name: name)
         return try parser.document()
     }

@@ -93,6 +93,7 @@ struct Llama2CFile {
             throw Llama2Error(.format, "\(path ?? "memory"): not a checkpoint of llama2.c")
         }
         let texts = OwnedBytes()
+        try MemoryReserve.cover(9 * header.layers + 16, each: 1024, for: "the tensors")
         // 1. the tensors, as they follow each other
         var tensors: [TensorInfo] = [], offset = header.dataStart
         for part in header.parts {
@@ -101,12 +102,13 @@ struct Llama2CFile {
                 defer { offset += size }
                 if part.name.isEmpty { continue }
                 let stored = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + size)])
+                let count = part.rows * part.columns
                 tensors.append(
                     TensorInfo(
                         name: (part.layers > 0 ? "blk.\(layer)." : "") + part.name + ".weight", type: .f32,
                         shape: part.rows == 1 ? [part.columns] : [part.columns, part.rows],
                         data: header.isQuantized(part)
-                            ? texts.keep(expanded(stored, part.rows * part.columns, group: header.group)) : stored))
+                            ? try texts.make(count) { expand(stored, count, group: header.group, to: $0) } : stored))
             }
         }
         // 2. the keys
@@ -135,20 +137,19 @@ struct Llama2CFile {
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
         var found: MappedFile?
         for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
-            do throws(Llama2Error) {
-                found = try MappedFile(path: folder + name, copy: true)
-            } catch {
-                if error.kind != .io { throw error }  // another one may be there
-            }
+            if try MappedFile.exists(folder + name) { found = try MappedFile(path: folder + name, copy: true) }
         }
         guard let file = found else {
             let path = folder + "tokenizer.model"
-            if MappedFile.exists(path) {
+            if try MappedFile.exists(path) {
                 let pieces = try MappedFile(path: path, copy: true)
                 try SentencePieceModel(pieces.bytes, path).add(to: &metadata, count: count, texts, path)
             }
             return
         }
+        // a token takes at least the eight bytes of its score and length
+        try MemoryReserve.cover(min(count, file.bytes.count / 8), each: 512, for: "the vocabulary")
+        try MemoryReserve.cover(file.bytes.count, each: 16, for: "the vocabulary")
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
         var tokens: [UnsafeRawBufferPointer] = [], scores: [Float] = [], types: [Int32] = []
@@ -176,19 +177,17 @@ struct Llama2CFile {
 }
 
 /// Weights of version 2: `count` int8, then an F32 scale for each group.
-private func expanded(_ bytes: UnsafeRawBufferPointer, _ count: Int, group: Int) -> [Float] {
-    [Float](unsafeUninitializedCapacity: count) { out, written in
-        for i in 0..<count {
-            let scale = Float(bitPattern: bytes.loadUnaligned(fromByteOffset: count + i / group * 4, as: UInt32.self))
-            out[i] = Float(Int8(bitPattern: bytes[i])) * scale
-        }
-        written = count
+private func expand(_ bytes: UnsafeRawBufferPointer, _ count: Int, group: Int, to out: UnsafeMutablePointer<Float>) {
+    for i in 0..<count {
+        let scale = Float(bitPattern: bytes.loadUnaligned(fromByteOffset: count + i / group * 4, as: UInt32.self))
+        out[i] = Float(Int8(bitPattern: bytes[i])) * scale
     }
 }
 
 /// Bytes that metadata points at and that lie in no file.
 final class OwnedBytes {
     private var blocks: [UnsafeMutableRawPointer] = []
+    private var large: [AnyObject] = []
 
     /// A copy that lives as long as this object.
     func keep<T: BitwiseCopyable>(_ values: [T]) -> UnsafeRawBufferPointer {
@@ -197,6 +196,21 @@ final class OwnedBytes {
         values.withUnsafeBytes { block.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(block), byteCount: count) }
         blocks.append(block)
         return UnsafeRawBufferPointer(start: block, count: count)
+    }
+
+    /// `count` elements that `fill` writes, checked: for what is as large as the weights.
+    func make<T: BitwiseCopyable>(_ count: Int, _ fill: (UnsafeMutablePointer<T>) throws(Llama2Error) -> Void) throws(Llama2Error)
+        -> UnsafeRawBufferPointer
+    {
+        let block = Block(try AlignedBuffer<T>(count: count, of: "converted weights"))
+        try fill(block.buffer.pointer)
+        large.append(block)
+        return UnsafeRawBufferPointer(UnsafeBufferPointer(start: block.buffer.pointer, count: count))
+    }
+
+    private final class Block<T: BitwiseCopyable> {
+        let buffer: AlignedBuffer<T>
+        init(_ buffer: consuming AlignedBuffer<T>) { self.buffer = buffer }
     }
 
     deinit { for block in blocks { block.deallocate() } }

@@ -32,6 +32,7 @@ enum Safetensors {
         guard let members = try JSON.parse(header, path).object?.members else {
             throw Llama2Error(.corrupt, "\(path): the header is not a JSON object")
         }
+        try MemoryReserve.cover(members.count, each: 1536, for: "the tensors of \(path)")
         let data = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
         var ranges: [(begin: Int, end: Int, name: String)] = [], tensors: [TensorInfo] = []
         for (key, value) in members {

@@ -12,6 +12,8 @@ struct SentencePieceModel {
 
     init(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) {
         do throws(Llama2Error) {
+            // a piece takes at least two bytes
+            try MemoryReserve.cover(bytes.count, each: 48, for: "the pieces")
             var fields = ProtobufReader(bytes)
             while let field = try fields.next() {
                 switch (field.number, field.content) {
@@ -35,6 +37,7 @@ struct SentencePieceModel {
         guard tokens.count <= count else {
             throw Llama2Error(.corrupt, "\(path) has \(tokens.count) pieces, the embedding \(count) rows")
         }
+        try MemoryReserve.cover(count, each: 256, for: "the pieces of \(path)")
         var texts = tokens.map { owned.keep(Array($0)) }, scores = scores, types = types
         while texts.count < count {  // rows without a piece
             texts.append(owned.keep(Array("[PAD\(texts.count)]".utf8)))
