@@ -48,8 +48,8 @@ struct MetaFolder {
         guard let pickle = zip.entries.first(where: { $0.key == "data.pkl" || $0.key.hasSuffix("/data.pkl") }) else {
             throw Llama2Error(.corrupt, "\(path): no entry data.pkl")
         }
-        // an instruction of one byte makes a value of up to 160
-        try MemoryReserve.cover(pickle.value.count, each: 192, for: "the names and shapes in \(path)")
+        // an instruction of one byte makes a value of up to 256, its place on the stack included
+        try MemoryReserve.cover(pickle.value.count, each: 320, for: "the names and shapes in \(path)")
         let root = String(pickle.key.dropLast("data.pkl".count))
         if let order = zip.entries[root + "byteorder"], !order.elementsEqual("little".utf8) {
             throw Llama2Error(.unsupported, "\(path): its byte order is not little-endian")

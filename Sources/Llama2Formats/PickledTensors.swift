@@ -8,11 +8,15 @@ struct PickledTensors {
     struct Tensor { let storage: Storage, offset: Int, shape: [Int], strides: [Int] }
 
     private indirect enum Value {
-        case none, mark, bool(Bool), integer(Int), text(String), global(String), tuple([Value]), dictionary(Dictionary)
+        case none, mark, bool(Bool), integer(Int), text(String), global(String), tuple([Value], depth: Int), dictionary(Dictionary)
         case storage(Storage), tensor(Tensor)
     }
 
+    /// Members that are no tensors are kept as `none`: so nothing nests, and nothing holds itself.
     private final class Dictionary { var members: [(Value, Value)] = [] }
+
+    /// Tuples in tuples; a state dict has three. Freeing what is nested takes stack.
+    private static let deepest = 16
 
     private var stack: [Value] = []
     private var memo: [Int: Value] = [:]
@@ -74,15 +78,15 @@ struct PickledTensors {
             case 0x93:
                 guard case .text(let name) = try pop(), case .text(let module) = try pop() else { throw failure("a global without names") }
                 stack.append(try global(module, name))
-            case UInt8(ascii: ")"): stack.append(.tuple([]))
-            case 0x85: stack.append(.tuple([try pop()]))
+            case UInt8(ascii: ")"): try push(tuple: [])
+            case 0x85: try push(tuple: [try pop()])
             case 0x86:
                 let b = try pop(), a = try pop()
-                stack.append(.tuple([a, b]))
+                try push(tuple: [a, b])
             case 0x87:
                 let c = try pop(), b = try pop(), a = try pop()
-                stack.append(.tuple([a, b, c]))
-            case UInt8(ascii: "t"): stack.append(.tuple(try popToMark()))
+                try push(tuple: [a, b, c])
+            case UInt8(ascii: "t"): try push(tuple: try popToMark())
             case UInt8(ascii: "}"): stack.append(.dictionary(Dictionary()))
             case UInt8(ascii: "s"):
                 let value = try pop(), key = try pop()
@@ -104,6 +108,14 @@ struct PickledTensors {
             default: throw Llama2Error(.unsupported, "pickle: instruction 0x\(String(instruction, radix: 16)) at byte \(reader.offset - 1), which a state dict does not need")
             }
         }
+    }
+
+    /// Mutating, as `pop` is, so that the stack is never copied.
+    private mutating func push(tuple values: [Value]) throws(Llama2Error) {
+        var depth = 1
+        for value in values { if case .tuple(_, let inner) = value { depth = max(depth, inner + 1) } }
+        guard depth <= PickledTensors.deepest else { throw failure("tuples nested deeper than \(PickledTensors.deepest)") }
+        stack.append(.tuple(values, depth: depth))
     }
 
     private func top() throws(Llama2Error) -> Value {
@@ -161,27 +173,29 @@ struct PickledTensors {
 
     private mutating func set(_ values: [Value]) throws(Llama2Error) {
         guard case .dictionary(let dictionary) = try top(), values.count % 2 == 0 else { throw failure("members for something that is no dictionary") }
-        for i in stride(from: 0, to: values.count, by: 2) { dictionary.members.append((values[i], values[i + 1])) }
+        for i in stride(from: 0, to: values.count, by: 2) {
+            if case .tensor = values[i + 1] { dictionary.members.append((values[i], values[i + 1])) } else { dictionary.members.append((values[i], .none)) }
+        }
     }
 
     /// ("storage", type, key, device, count)
     private func storage(_ id: Value) throws(Llama2Error) -> Value {
-        guard case .tuple(let parts) = id, parts.count == 5, case .text("storage") = parts[0], case .global(let name) = parts[1],
+        guard case .tuple(let parts, _) = id, parts.count == 5, case .text("storage") = parts[0], case .global(let name) = parts[1],
             let type = PickledTensors.storages[name], case .text(let key) = parts[2], case .integer(let count) = parts[4], count >= 0
         else { throw failure("a persistent id that is no storage") }
         return .storage(Storage(key: key, type: type, count: count))
     }
 
     private func reduce(_ function: Value, _ arguments: Value) throws(Llama2Error) -> Value {
-        guard case .global(let name) = function, case .tuple(let parts) = arguments else { throw failure("a call of something that is no function") }
+        guard case .global(let name) = function, case .tuple(let parts, _) = arguments else { throw failure("a call of something that is no function") }
         switch (name, parts.count) {
         case ("collections.OrderedDict", 0): return .dictionary(Dictionary())
         case ("torch._utils._rebuild_parameter", 3):
             guard case .tensor = parts[0] else { break }
             return parts[0]
         case ("torch._utils._rebuild_tensor_v2", 6...7):
-            guard case .storage(let storage) = parts[0], case .integer(let offset) = parts[1], case .tuple(let shape) = parts[2],
-                case .tuple(let strides) = parts[3]
+            guard case .storage(let storage) = parts[0], case .integer(let offset) = parts[1], case .tuple(let shape, _) = parts[2],
+                case .tuple(let strides, _) = parts[3]
             else { break }
             func integers(_ list: [Value]) -> [Int] { list.compactMap { if case .integer(let n) = $0, n >= 0 { n } else { nil } } }
             guard integers(shape).count == shape.count, integers(strides).count == shape.count, offset >= 0, shape.count <= 8 else { break }
