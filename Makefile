@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test lib chat bench compare compare-setup install examples clean
+.PHONY: help demo test trust-faults lib chat bench compare compare-setup install examples clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -51,6 +51,10 @@ compare-setup: $(PYTHON)
 	@bash Tests/setup swift cc cmake
 	@$(PYTHON) -c 'import llama_cpp, gguf, sentencepiece, tokenizers' 2>/dev/null || \
 	  CMAKE_ARGS=-DGGML_NATIVE=ON $(PYTHON) -m pip install -q llama-cpp-python==0.3.36 gguf sentencepiece tokenizers
+
+## make trust-faults            every allocation and system call of every call fails once: the exhaustive walk
+trust-faults: $(PYTHON) lib
+	@$(PYTHON) Tests/trust/faults.py
 
 ## make install [PREFIX=...]    library, header and pkg-config file
 install: lib

@@ -51,7 +51,7 @@
  *   runtime ends the process when one moment without memory takes more than those 256 KiB in small values (the
  *   largest single one in the tests has 64 KiB), as a host could bring about with very many threads at once.
  *   Evaluating, sampling and decoding text allocate nothing once the context, the sampler (after its first token)
- *   and the decoder are there; more rows of logits than ever before take memory, checked.
+ *   and the decoder are there; the first two evals with more rows of logits than ever before take memory, checked.
  * - A signal that interrupts a system call, and reads and writes that do a part, are not seen by the caller.
  */
 #ifndef LLAMA2SWIFT_H
