@@ -366,7 +366,7 @@ static int hostile(int argc, char **argv) {
 int main(int argc, char **argv) {
     int32_t (*run)(void) = NULL;
     size_t i;
-    long faults = 0, refused = 0, oks = 0;
+    long faults = 0, refused = 0, oks = 0, repeated = 0;
     size_t largest = 0;
     int step;
     setvbuf(stdout, NULL, _IOLBF, 1 << 12);
@@ -405,7 +405,10 @@ int main(int argc, char **argv) {
         if (!is_promised(status)) die("not the status that was promised", status);
         if (status == LLAMA2_OK) oks++; else refused++;
         after = inject_live();
+        /* the runtime's tables and the C library's thread stacks are made at some time and kept: a leak comes back each time */
+        if (after != before && ++repeated < 8) continue;
         if (after != before) { printf("n = %ld: %ld bytes were not given back\n", n, after - before); return 1; }
+        repeated = 0;
         if (open_descriptors() != descriptors) die("descriptors are left open", status);
         status = run();
         if (status != LLAMA2_OK) die("the same call afterwards", status);
