@@ -48,8 +48,7 @@
  *   call can be made again. What is as large as a file or an argument says is allocated checked. The small values of the
  *   Swift runtime, which cannot be checked, then come from address space that the call has mapped before in
  *   proportion to its file (a cover, untouched unless needed), or from 256 KiB of the library's own. What remains: the
- *   runtime ends the process when one moment without memory takes more than those 256 KiB in small values (the
- *   largest single one in the tests has 64 KiB), as a host could bring about with very many threads at once.
+ *   runtime ends the process when one moment without memory takes more than those 256 KiB in small values.
  *   Evaluating, sampling and decoding text allocate nothing once the context, the sampler (after its first token)
  *   and the decoder are there; the first two evals with more rows of logits than ever before take memory, checked.
  * - A signal that interrupts a system call, and reads and writes that do a part, are not seen by the caller.
