@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test lib chat bench compare compare-setup install examples runtimes clean
+.PHONY: help demo test trust-faults lib chat bench compare compare-setup install examples runtimes clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -56,6 +56,10 @@ compare-setup: $(PYTHON)
 runtimes: lib
 	@bash Tests/setup python3
 	@python3 Bindings/C/runtimes/run.py all
+
+## make trust-faults            every allocation and system call of every call fails once: the exhaustive walk
+trust-faults: $(PYTHON) lib
+	@$(PYTHON) Tests/trust/faults.py
 
 ## make install [PREFIX=...]    library, header and pkg-config file
 install: lib
