@@ -27,6 +27,12 @@ let isaModules: [Target.Dependency] = []
 let isaTargets: [Target] = []
 #endif
 
+// The library's own allocations go through LinuxSystem/memory_reserve.c, nobody else's.
+let wrapped = [
+    "malloc", "calloc", "realloc", "free", "malloc_usable_size", "posix_memalign", "_Znwm", "_ZnwmSt11align_val_t", "_ZdlPvm",
+    "_ZdlPvmSt11align_val_t",
+].flatMap { ["-Xlinker", "--wrap=\($0)"] }
+
 let package = Package(
     name: "llama2swift",
     products: [.library(name: "llama2swift", type: .dynamic, targets: ["Llama2CAPI"])],
@@ -58,7 +64,7 @@ let package = Package(
                     "-static-stdlib", "-use-ld=lld",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Llama2CAPI/exports.map",
                     "-Xlinker", "-soname=libllama2swift.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                ])
+                ] + wrapped)
             ]),
         .testTarget(
             name: "Llama2SwiftTests",

@@ -62,6 +62,14 @@
  *   the same bits for every number of threads, split of the prompt, neighbour in the batch and x86
  *   kernel.
  * - A model file must not change while it is in use: see LLAMA2_MODEL_COPY.
+ * - Memory that the system refuses gives LLAMA2_E_NO_MEMORY, or the call succeeds all the same; afterwards the same
+ *   call can be made again. What is as large as a file or an argument says is allocated checked. The small values of the
+ *   Swift runtime, which cannot be checked, then come from address space that the call has mapped before in
+ *   proportion to its file (a cover, untouched unless needed), or from 256 KiB of the library's own. What remains: the
+ *   runtime ends the process when one moment without memory takes more than those 256 KiB in small values.
+ *   Evaluating, sampling and decoding text allocate nothing once the context, the sampler (after its first token)
+ *   and the decoder are there; the first two evals with more rows of logits than ever before take memory, checked.
+ * - A signal that interrupts a system call, and reads and writes that do a part, are not seen by the caller.
  */
 #ifndef LLAMA2SWIFT_H
 #define LLAMA2SWIFT_H
@@ -626,7 +634,9 @@ void llama2_quantize_options_init(llama2_quantize_options *options);
    matrices in other types; norms stay F32. The output matrix gets Q6_K in files of less than 8 bits, the mixes give
    more bits to attn_v and ffn_down in some layers: llama.cpp's rules. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are byte by
    byte those of the `gguf` package. A row that is no whole number of blocks gets a type of smaller blocks.
-   Written beside `output` under another name, synced and renamed: after a failure `output` is as it was. Memory: the
+   Written beside `output` under another name, synced and renamed: after a failure `output` is as it was and nothing
+   is left beside it. A process that is killed meanwhile leaves `output`.PROCESS.part, which may be deleted: it is never
+   taken for `output`, and as long as it is incomplete it does not load. Memory: the
    mapped input and some rows.
    Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides), UNSUPPORTED (a type that
    is read but not written), IO, CORRUPT (also: a weight that is not finite), FORMAT, CANCELLED, NO_MEMORY, THREAD,

@@ -20,6 +20,8 @@ func call(
 ) -> Int32 {
     let host = FloatMode.enter()
     defer { host.restore() }
+    l2s_call_begin()
+    defer { l2s_call_end() }
     do {
         try body(host)
         if let error, capacity > 0 || capacity < 0 { error[0] = 0 }
@@ -118,15 +120,6 @@ func give(
     // The closures of the standard library would erase the error's type: a Result carries it.
     let result = bytes.withUnsafeBytes { raw -> Result<Void, Llama2Error> in
         do throws(Llama2Error) { return .success(try give(raw.bindMemory(to: CChar.self), to: buffer, capacity, needed)) } catch { return .failure(error) }
-    }
-    try result.get()
-}
-
-func give(
-    _ tokens: [Int32], to buffer: UnsafeMutablePointer<Int32>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
-) throws(Llama2Error) {
-    let result = tokens.withUnsafeBufferPointer { tokens -> Result<Void, Llama2Error> in
-        do throws(Llama2Error) { return .success(try give(tokens, to: buffer, capacity, needed)) } catch { return .failure(error) }
     }
     try result.get()
 }

@@ -5,22 +5,24 @@ internal import Llama2Tokenizer
 
 /// A streaming decoder behind a handle: a step is taken only when its text fits the caller's buffer.
 final class Decoder {
-    private var state: StreamingDecoder
+    private let decoder: StreamingDecoder
     private let gate = Gate()
 
-    init(_ state: StreamingDecoder) { self.state = state }
+    init(_ decoder: StreamingDecoder) { self.decoder = decoder }
 
     func step(
         _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?,
-        _ body: (inout StreamingDecoder, inout [UInt8]) throws(Llama2Error) -> Void
+        _ body: (StreamingDecoder) throws(Llama2Error) -> UnsafeRawBufferPointer
     ) throws(Llama2Error) {
         try gate.enter("decoder")
         defer { gate.leave() }
-        var next = state
-        var bytes: [UInt8] = []
-        try body(&next, &bytes)
-        try give(bytes, to: buffer, capacity, length)
-        state = next
+        let before = decoder.state
+        do throws(Llama2Error) {
+            try give(try body(decoder).bindMemory(to: CChar.self), to: buffer, capacity, length)
+        } catch {
+            decoder.state = before
+            throw error
+        }
     }
 }
 
@@ -35,8 +37,8 @@ public func llama2_decoder_create(
         let tokenizer = try Handles.model(model).tokenizer()
         let special = UInt32(LLAMA2_DECODER_SPECIAL), start = UInt32(LLAMA2_DECODER_TEXT_START)
         try checkFlags(flags, special | start, "llama2_decoder_create")
-        let state = StreamingDecoder(tokenizer: tokenizer, atTextStart: flags & start != 0, special: flags & special != 0)
-        decoder.pointee = try Handles.make(Decoder(state), .decoder)
+        let new = try StreamingDecoder(tokenizer: tokenizer, atTextStart: flags & start != 0, special: flags & special != 0)
+        decoder.pointee = try Handles.make(Decoder(new), .decoder)
     }
 }
 
@@ -46,9 +48,7 @@ public func llama2_decoder_append(
     _ length: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     call { () throws(Llama2Error) in
-        try Handles.decoder(decoder).step(text, capacity, length) { (state, out) throws(Llama2Error) in
-            try state.append(token) { out += $0 }
-        }
+        try Handles.decoder(decoder).step(text, capacity, length) { (decoder) throws(Llama2Error) in try decoder.append(token) }
     }
 }
 
@@ -57,9 +57,7 @@ public func llama2_decoder_finish(
     _ decoder: OpaquePointer?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     call { () throws(Llama2Error) in
-        try Handles.decoder(decoder).step(text, capacity, length) { (state, out) throws(Llama2Error) in
-            state.finish { out += $0 }
-        }
+        try Handles.decoder(decoder).step(text, capacity, length) { (decoder) throws(Llama2Error) in decoder.finish() }
     }
 }
 

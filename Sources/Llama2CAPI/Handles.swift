@@ -53,7 +53,8 @@ private struct HandleTable {
     /// The slot, whose piece is made if need be.
     private static func makeSlot(_ index: Int) throws(Llama2Error) -> UnsafeMutablePointer<Slot> {
         if let slot = slot(index) { return slot }
-        guard let memory = calloc(slotsOfPiece, MemoryLayout<Slot>.stride) else {
+        // zeros; the system's own, since it stays: never from the reserve
+        guard let memory = l2s_checked_allocation(64, slotsOfPiece * MemoryLayout<Slot>.stride) else {
             throw Llama2Error(.noMemory, "the system refused memory for handles")
         }
         let (exchanged, _) = piece(index / slotsOfPiece).pointee.compareExchange(
@@ -135,7 +136,13 @@ private struct HandleTable {
 /// The objects behind the handles; one place resolves them.
 enum Handles {
     static func make(_ object: AnyObject, _ kind: HandleKind) throws(Llama2Error) -> OpaquePointer? {
-        OpaquePointer(bitPattern: try HandleTable.insert(object, kind))
+        let id = try HandleTable.insert(object, kind)
+        // what stays must not lie in the reserve: the next call may need it
+        guard !MemoryReserve.wasUsed else {
+            HandleTable.remove(id, kind)
+            throw Llama2Error(.noMemory, "the system refused memory while this \(kind.name) was made")
+        }
+        return OpaquePointer(bitPattern: id)
     }
 
     static func free(_ handle: OpaquePointer?, _ kind: HandleKind) {

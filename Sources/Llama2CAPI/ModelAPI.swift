@@ -142,7 +142,10 @@ public func llama2_model_metadata(
 ) -> Int32 {
     call { () throws(Llama2Error) in
         let metadata = try Handles.model(model).metadata
-        let key = String(decoding: try text(key, keyLength, "key"), as: UTF8.self)
+        let name = try text(key, keyLength, "key")
+        try MemoryReserve.cover(name.count, each: 4, for: "the key")
+        let key = String(decoding: name, as: UTF8.self)
+        try MemoryReserve.cover(metadata.byteCount(key), each: 6, for: "the value")
         guard let value = metadata.text(key) else { throw Llama2Error(.notFound, "the file has no metadata \"\(key)\"") }
         try give(Array(value.utf8), to: out, capacity, needed)
     }

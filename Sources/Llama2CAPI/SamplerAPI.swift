@@ -24,6 +24,7 @@ private func samplerOptions(_ given: UnsafePointer<llama2_sampler_options>?) thr
     guard o.logit_bias_count <= 1 << 20 else {
         throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.logit_bias_count)) logit biases, expected at most \(1 << 20)")
     }
+    try MemoryReserve.cover(o.logit_bias_count, each: 10, for: "the logit biases")
     s.logitBias = try elements(o.logit_bias, o.logit_bias_count, "logit_bias").map { ($0.token, $0.bias) }
     return s
 }

@@ -15,7 +15,7 @@ public func llama2_tokenize(
         let wantsBOS = flags & bos != 0 || (flags & usual != 0 && tokenizer.addsBOS)
         let ids = try tokenizer.tokenize(
             try text(input, length, "text"), bos: wantsBOS, parseSpecial: flags & special != 0)
-        try give(ids, to: tokens, capacity, count)
+        try give(ids.elements, to: tokens, capacity, count)
     }
 }
 
@@ -28,7 +28,7 @@ public func llama2_detokenize(
         let tokenizer = try Handles.model(model).tokenizer()
         try checkFlags(flags, UInt32(LLAMA2_DETOKENIZE_SPECIAL), "llama2_detokenize")
         let bytes = try tokenizer.detokenize(try elements(tokens, count, "tokens"), special: flags != 0)
-        try give(bytes, to: text, capacity, length)
+        try give(bytes.bytes.bindMemory(to: CChar.self), to: text, capacity, length)
     }
 }
 
@@ -40,9 +40,8 @@ public func llama2_token_piece(
     call { () throws(Llama2Error) in
         let tokenizer = try Handles.model(model).tokenizer()
         try checkFlags(flags, UInt32(LLAMA2_DETOKENIZE_SPECIAL), "llama2_token_piece")
-        var bytes: [UInt8] = []
-        try tokenizer.piece(token, special: flags != 0) { bytes += $0 }
-        try give(bytes, to: text, capacity, needed)
+        let piece = try tokenizer.piece(token, special: flags != 0)
+        try give(piece.bindMemory(to: CChar.self), to: text, capacity, needed)
     }
 }
 
@@ -83,6 +82,7 @@ public func llama2_chat_encode(
         guard count > 0, count <= 1 << 20 else {
             throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: count)) messages, expected 1 to \(1 << 20)")
         }
+        try MemoryReserve.cover(count, each: 192, for: "the messages")
         var list: [(role: String, content: UnsafeRawBufferPointer)] = []
         for message in try elements(messages, count, "messages") {
             let role = try text(message.role, message.role_length, "role")
@@ -90,7 +90,8 @@ public func llama2_chat_encode(
             list.append(
                 (String(decoding: role, as: UTF8.self), try text(message.content, message.content_length, "content")))
         }
-        try give(try tokenizer.encodeChat(list, addGenerationPrompt: flags == 0), to: tokens, capacity, needed)
+        let ids = try tokenizer.encodeChat(list, addGenerationPrompt: flags == 0)
+        try give(ids.elements, to: tokens, capacity, needed)
     }
 }
 

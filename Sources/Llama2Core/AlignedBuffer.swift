@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxSystem
 
 /// Owned, zero-filled memory for `count` trivial elements, aligned to a cache line.
 ///
@@ -43,10 +44,7 @@ private func allocateZeroed(_ size: Int) -> UnsafeMutableRawPointer? {
         let raw = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         return raw == MAP_FAILED ? nil : raw
     }
-    var raw: UnsafeMutableRawPointer?
-    guard posix_memalign(&raw, 64, size) == 0, let raw else { return nil }
-    memset(raw, 0, size)
-    return raw
+    return l2s_checked_allocation(64, size)
 }
 
 private func deallocate(_ raw: UnsafeMutableRawPointer, _ size: Int) {

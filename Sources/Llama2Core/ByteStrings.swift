@@ -6,6 +6,8 @@
 /// The bytes are kept alive by whoever made the list.
 public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
     private static let step = 16
+    /// Of memory that a string takes at most while the list of places doubles, a sixteenth of it.
+    public static let mostBytes = 3
 
     private let bytes: UnsafeRawBufferPointer
     private let lengthSize: Int
@@ -25,6 +27,9 @@ public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
         count += 1
         end += lengthSize + length
     }
+
+    /// Bytes of all strings, eight for the length of each included.
+    public var byteCount: Int { end + count * (8 - lengthSize) }
 
     public var startIndex: Int { 0 }
     public var endIndex: Int { count }

@@ -14,7 +14,7 @@ public final class MappedFile: @unchecked Sendable {
     private let isOwned: Bool
 
     public convenience init(path: String, copy: Bool = false) throws(Llama2Error) {
-        let descriptor = FilePath.withBytes(path) { open($0, O_RDONLY | O_CLOEXEC) }
+        let descriptor = FilePath.withBytes(path) { path in uninterrupted { open(path, O_RDONLY | O_CLOEXEC) } }
         guard descriptor >= 0 else { throw MappedFile.failure("cannot open", path) }
         defer { close(descriptor) }
         try self.init(descriptor: descriptor, path: path, isNamed: true, copy: copy)
@@ -70,7 +70,7 @@ public final class MappedFile: @unchecked Sendable {
         self.isNamed = isNamed
         isOwned = true
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw MappedFile.failure("cannot stat", path) }
+        guard uninterrupted({ fstat(descriptor, &status) }) == 0 else { throw MappedFile.failure("cannot stat", path) }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw Llama2Error(.io, "\(path) is not a regular file")
         }
@@ -110,15 +110,17 @@ public final class MappedFile: @unchecked Sendable {
         if isOwned, let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
     }
 
-    /// Whether something is there under this name.
-    public static func exists(_ path: String) -> Bool {
-        var status = stat()
-        return FilePath.withBytes(path) { stat($0, &status) } == 0
-    }
+    /// Whether something is there under this name. That the system cannot say is an error: a file that decides what a
+    /// model is must not be passed over.
+    public static func exists(_ path: String) throws(Llama2Error) -> Bool { try kind(path) != nil }
 
-    public static func isFolder(_ path: String) -> Bool {
+    public static func isFolder(_ path: String) throws(Llama2Error) -> Bool { try kind(path) == S_IFDIR }
+
+    private static func kind(_ path: String) throws(Llama2Error) -> mode_t? {
         var status = stat()
-        return FilePath.withBytes(path) { stat($0, &status) } == 0 && status.st_mode & S_IFMT == S_IFDIR
+        if FilePath.withBytes(path, { path in uninterrupted { stat(path, &status) } }) == 0 { return status.st_mode & S_IFMT }
+        guard errno == ENOENT || errno == ENOTDIR else { throw failure("cannot look at", path) }
+        return nil
     }
 
     private static func read(_ descriptor: Int32, _ base: UnsafeMutableRawPointer, _ size: Int, _ path: String)
@@ -126,8 +128,7 @@ public final class MappedFile: @unchecked Sendable {
     {
         var done = 0
         while done < size {
-            let count = pread(descriptor, base + done, size - done, done)
-            if count < 0 && errno == EINTR { continue }
+            let count = uninterrupted { pread(descriptor, base + done, size - done, done) }
             guard count >= 0 else { throw failure("cannot read", path) }
             guard count > 0 else {
                 throw Llama2Error(.corrupt, "\(path) became shorter while it was read: \(done) of \(size) bytes")

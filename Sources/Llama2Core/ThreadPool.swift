@@ -40,6 +40,7 @@ public final class ThreadPool: @unchecked Sendable {
             throw Llama2Error(.invalidArgument, "\(threads) threads; expected 1 to 1024")
         }
         self.threads = threads
+        handles.reserveCapacity(threads)
         mutex = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)

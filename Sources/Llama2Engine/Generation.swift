@@ -31,13 +31,14 @@ extension Context {
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
             try sampler.prepare(model.weights.hyperparameters.vocabularySize)
+            let decoder = try StreamingDecoder(tokenizer: tokenizer)
+            try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
+            var matcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
             if prompt.count > 0 {
                 try eval(tokens: prompt)
                 progress.promptTokens = prompt.count
             }
             _ = try lastLogits()
-            var decoder = StreamingDecoder(tokenizer: tokenizer)
-            var matcher = StopMatcher(stops: stops)
             var wanted = true, stopped = false
             func give(_ text: UnsafeRawBufferPointer) { if wanted && text.count > 0 && !emit(text) { wanted = false } }
 
@@ -54,7 +55,8 @@ extension Context {
                         progress.end = .token
                     } else {
                         do throws(Llama2Error) {
-                            try decoder.append(token) { if !stopped { stopped = matcher.push($0, emit: give) } }
+                            let text = try decoder.append(token)
+                            if !stopped { stopped = matcher.push(text, emit: give) }
                             if inference.freePositions == 0 {
                                 progress.end = stopped ? .stop : wanted ? .context : .callback
                             } else {
@@ -75,7 +77,7 @@ extension Context {
 
             // 3. what was held back for a stop string or a character
             if !stopped {
-                decoder.finish { if !stopped { stopped = matcher.push($0, emit: give) } }
+                stopped = matcher.push(decoder.finish(), emit: give)
                 if !stopped { matcher.flush(emit: give) }
             }
             if let failure { throw failure }

@@ -30,8 +30,10 @@ extension Context {
                 throw Llama2Error(.cancelled, "cancelled after \(index + 1) of \(windows) windows; \(path) is as it was")
             }
         }
-        var list: [(name: String, values: [Float])] = []
-        try sums.forEach { (name, values) throws(Llama2Error) in list.append((name, Array(values))) }
+        try MemoryReserve.cover(model.weights.hyperparameters.layerCount, each: 4096, for: "importance")
+        var list: [(name: String, values: UnsafeBufferPointer<Float>)] = []
+        try sums.forEach { (name, values) throws(Llama2Error) in list.append((name, values)) }
         try ImportanceFile.write(path, tokens: sums.tokens, windows: windows, window: length, list)
+        withExtendedLifetime(sums) {}
     }
 }

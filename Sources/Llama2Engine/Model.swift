@@ -50,6 +50,9 @@ public final class Model: Sendable {
         func id(_ key: String) throws(Llama2Error) -> Int? {
             try m.integer(prefix + key + "_token_id", in: -1...count - 1).flatMap { $0 < 0 ? nil : $0 }
         }
+        let tokens = try m.byteStrings(prefix + "tokens"), merges = try m.byteStrings(prefix + "merges")
+        try MemoryReserve.cover((tokens?.count ?? 0) + (merges?.count ?? 0), each: 512, for: "the vocabulary")
+        try MemoryReserve.cover((tokens?.byteCount ?? 0) + (merges?.byteCount ?? 0), each: 16, for: "the vocabulary")
         var d = TokenizerDescription()
         d.model = kind
         d.pre = try m.string(prefix + "pre") ?? ""

@@ -25,6 +25,8 @@ public struct Quantizer {
 
     public func run(from path: String, to output: String) throws(Llama2Error) {
         let weights = try Weights(file: try ModelFile.open(path: path)), file = weights.file
+        try MemoryReserve.cover(file.tensors.count, each: 1024, for: "\(file.tensors.count) tensors")
+        try MemoryReserve.cover(file.metadata.keys.count, each: 512, for: "metadata")
         let jobs = try plan(weights)
         var importance: [String: [Float]] = [:]
         if let importancePath { importance = try ImportanceFile.read(importancePath) }

@@ -75,21 +75,17 @@ extension Context {
         }
         try check(prompt)
         try check(continuation)
-        let all = Array(prompt) + Array(continuation)
+        var all = try GrowingBuffer<Int32>(capacity: prompt.count + continuation.count, of: "tokens to score")
+        try all.append(contentsOf: prompt)
+        try all.append(contentsOf: continuation)
         reset()
         defer { reset() }
-        let result = all.withUnsafeBufferPointer { tokens -> Result<Void, Llama2Error> in
-            do throws(Llama2Error) {
-                try evaluate(tokens, first: nil, wanted: (prompt.count - 1)..<(all.count - 1)) { position, logits in
-                    let (value, best) = logProbability(of: all[position + 1], logits)
-                    give(position + 1 - prompt.count, value, best)
-                }
-                return .success(())
-            } catch {
-                return .failure(error)
-            }
+        let tokens = all.elements
+        try evaluate(tokens, first: nil, wanted: (prompt.count - 1)..<(tokens.count - 1)) { position, logits in
+            let (value, best) = logProbability(of: tokens[position + 1], logits)
+            give(position + 1 - prompt.count, value, best)
         }
-        try result.get()
+        withExtendedLifetime(all) {}
     }
 
     /// Refuses tokens that are not in the vocabulary, before anything has changed.

@@ -39,6 +39,8 @@ struct GGUFFile {
         for (name, count, most) in [("tensors", tensorCount, TensorInfo.most), ("metadata keys", keyCount, Metadata.mostKeys)] where count > most {
             throw Llama2Error(.unsupported, "number of \(name): \(count); the limit is \(most)")
         }
+        try MemoryReserve.cover(tensorCount, each: 1536, for: "\(tensorCount) tensors")
+        try MemoryReserve.cover(keyCount, each: 512, for: "\(keyCount) keys")
 
         // 2. metadata
         var metadata = Metadata()
@@ -70,6 +72,7 @@ struct GGUFFile {
         guard bytes.count > 0, bytes.count < maximumNameLength else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) has \(bytes.count) bytes, expected 1 to \(maximumNameLength - 1)")
         }
+        try MemoryReserve.cover(bytes.count, each: 4, for: "name of \(what())")
         guard !bytes.contains(0) else { throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) contains NUL") }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) is not UTF-8")
@@ -103,6 +106,7 @@ struct GGUFFile {
         }
         let count = try reader.count(unit: element.size ?? (reader.wideCounts ? 8 : 4), "length of metadata \(key)")
         if let size = element.size { return .array(element, count: count, try reader.take(count &* size, "metadata \(key)")) }
+        try MemoryReserve.cover(count, each: ByteStrings.mostBytes, for: "metadata \(key)")
         var strings = ByteStrings(reader.rest, lengthSize: reader.wideCounts ? 8 : 4)
         for index in 0..<count { strings.append(length: try reader.string("metadata \(key)[\(index)]").count) }
         return .strings(strings)

@@ -23,21 +23,27 @@ public final class GGUFWriter {
     private static let alignment = 32
     private let path: String, temporary: String
     private var descriptor: Int32
-    private var buffer: [UInt8] = []
+    private var buffer: GrowingBuffer<UInt8>
+    /// Written at once; and what is gathered until there are so many.
+    private static let bufferBytes = 1 << 20, smallBytes = 1 << 16
     private var position = 0
     private var finished = false
     private let process = Process.current
 
     public init(path: String, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
         self.path = path
-        temporary = path + ".\(getpid()).part"
-        descriptor = FilePath.withBytes(temporary) { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644) }
-        guard descriptor >= 0 else { throw GGUFWriter.failure("cannot create", temporary) }
+        buffer = try GrowingBuffer(capacity: GGUFWriter.bufferBytes + GGUFWriter.smallBytes, of: "buffer of a file")
+        (temporary, descriptor) = try GGUFWriter.create(beside: path)
+        try MemoryReserve.cover(metadata.byteCount, each: 4, for: "metadata of \(path)")
         var head: [UInt8] = Array("GGUF".utf8)
         head.append(number: UInt32(3))
         head.append(number: UInt64(tensors.count))
         head.append(number: UInt64(metadata.keys.count))
-        for key in metadata.keys { metadata.encode(key, to: &head) }
+        for key in metadata.keys {
+            metadata.encode(key, to: &head)
+            try write(head)
+            head.removeAll(keepingCapacity: true)
+        }
         var offset = 0
         for tensor in tensors {
             head.append(text: tensor.name)
@@ -46,41 +52,60 @@ public final class GGUFWriter {
             head.append(number: tensor.type.rawValue)
             head.append(number: UInt64(offset))
             offset = try alignUp(try checkedAdd(offset, tensor.size, "size of the file"), GGUFWriter.alignment, "size of the file")
+            try write(head)
+            head.removeAll(keepingCapacity: true)
         }
-        try head.withBytes { (bytes) throws(Llama2Error) in try write(bytes) }
+        try write(head)
         try pad()
+    }
+
+    /// A new file `path.PROCESS.part`, with a number added when that is there: another thread's, or what a process that was
+    /// killed has left.
+    private static func create(beside path: String) throws(Llama2Error) -> (String, Int32) {
+        for number in 0..<1000 {
+            let temporary = path + ".\(getpid())\(number == 0 ? "" : "-\(number)").part"
+            let descriptor = FilePath.withBytes(temporary) { path in
+                uninterrupted { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644) }
+            }
+            if descriptor >= 0 { return (temporary, descriptor) }
+            guard errno == EEXIST else { throw failure("cannot create", temporary) }
+        }
+        throw failure("cannot create a file beside", path)
     }
 
     /// The next bytes of the current tensor.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         position += bytes.count
-        if bytes.count < 1 << 16 {
-            buffer += bytes
-            if buffer.count >= 1 << 20 { try flush() }
+        if bytes.count < GGUFWriter.smallBytes {
+            try buffer.append(bytes)
+            if buffer.count >= GGUFWriter.bufferBytes { try flush() }
             return
         }
         try flush()
         try put(bytes)
     }
 
+    private func write(_ bytes: [UInt8]) throws(Llama2Error) {
+        try bytes.withBytes { (bytes) throws(Llama2Error) in try write(bytes) }
+    }
+
     /// After the last byte of a tensor.
     public func pad() throws(Llama2Error) {
-        let rest = -position & (GGUFWriter.alignment - 1)
-        buffer += [UInt8](repeating: 0, count: rest)
-        position += rest
+        while position & (GGUFWriter.alignment - 1) != 0 {
+            try buffer.append(0)
+            position += 1
+        }
     }
 
     private func flush() throws(Llama2Error) {
-        let full = buffer
-        buffer = []
-        try full.withBytes { (bytes) throws(Llama2Error) in try put(bytes) }
+        try put(buffer.bytes)
+        buffer.removeAll()
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         var done = 0
         while done < bytes.count {
-            let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-            if count < 0 && errno == EINTR { continue }
+            let count = uninterrupted { Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done) }
             guard count > 0 else { throw GGUFWriter.failure("cannot write", temporary) }
             done += count
         }
@@ -89,18 +114,19 @@ public final class GGUFWriter {
     /// To the disk, and under its name.
     public func finish() throws(Llama2Error) {
         try flush()
-        guard fsync(descriptor) == 0 else { throw GGUFWriter.failure("cannot write", temporary) }
-        let closed = close(descriptor)
+        guard uninterrupted({ fsync(descriptor) }) == 0 else { throw GGUFWriter.failure("cannot write", temporary) }
+        let closed = closeDescriptor(descriptor)
         descriptor = -1
-        guard closed == 0 else { throw GGUFWriter.failure("cannot write", temporary) }
-        guard FilePath.withBytes(temporary, { old in FilePath.withBytes(path) { rename(old, $0) } }) == 0 else { throw GGUFWriter.failure("cannot rename to", path) }
+        guard closed else { throw GGUFWriter.failure("cannot write", temporary) }
+        let renamed = FilePath.withBytes(temporary) { old in FilePath.withBytes(path) { new in uninterrupted { rename(old, new) } } }
+        guard renamed == 0 else { throw GGUFWriter.failure("cannot rename to", path) }
         finished = true
         // the new name itself to the disk; a file system that cannot do that loses nothing
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
-        let directory = FilePath.withBytes(folder) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        let directory = FilePath.withBytes(folder) { folder in uninterrupted { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) } }
         if directory >= 0 {
-            fsync(directory)
-            close(directory)
+            _ = uninterrupted { fsync(directory) }
+            _ = closeDescriptor(directory)
         }
     }
 
@@ -126,6 +152,9 @@ extension [UInt8] {
         self += text.utf8
     }
 
+}
+
+extension Array where Element: BitwiseCopyable {
     /// With the type of the error kept, which the library's own closures erase.
     func withBytes(_ body: (UnsafeRawBufferPointer) throws(Llama2Error) -> Void) throws(Llama2Error) {
         let result = withUnsafeBytes { bytes -> Result<Void, Llama2Error> in

@@ -49,18 +49,19 @@ struct HuggingFaceFolder {
         guard tensor.columns <= TensorInfo.longestVector else {
             throw Llama2Error(.corrupt, "tensor \(tensor.name) has \(tensor.columns) weights in one dimension")
         }
-        var values: [Float] = []
-        for i in 0..<tensor.columns {
-            let bits = tensor.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
-            values.append(tensor.type == .bf16 ? Float(bitPattern: UInt32(bits) << 16) : halfToFloat(bits))
+        let values = try owned.make(tensor.columns) { (out: UnsafeMutablePointer<Float>) in
+            for i in 0..<tensor.columns {
+                let bits = tensor.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
+                out[i] = tensor.type == .bf16 ? Float(bitPattern: UInt32(bits) << 16) : halfToFloat(bits)
+            }
         }
-        return TensorInfo(name: name, type: .f32, shape: tensor.shape, data: owned.keep(values))
+        return TensorInfo(name: name, type: .f32, shape: tensor.shape, data: values)
     }
 
     /// A JSON file of the folder; nil when it is not there.
     static func json(_ folder: String, _ name: String) throws(Llama2Error) -> JSON? {
         let path = folder + "/" + name
-        guard MappedFile.exists(path) else { return nil }
+        guard try MappedFile.exists(path) else { return nil }
         let file = try MappedFile(path: path, copy: true)
         return try JSON.parse(file.bytes, path, owner: file)
     }
@@ -196,12 +197,15 @@ func llama3Factors(
     guard base > 0, factor > 0, low > 0, high > low, trained > 0, (2...65_536).contains(dimension) else {
         throw Llama2Error(.corrupt, "\(path): factors of llama3's RoPE that are not positive, or high_freq_factor not above low_freq_factor")
     }
-    let factors = (0..<dimension / 2).map { i -> Float in
+    func divisor(of i: Int) -> Float {
         let frequency = power(base, -2 * Double(i) / Double(dimension)), wave = 2 * Double.pi / frequency
         if wave < trained / high { return 1 }
         if wave > trained / low { return Float(factor) }
         let smooth = (trained / wave - low) / (high - low)
         return Float(1 / ((1 - smooth) / factor + smooth))
     }
-    return TensorInfo(name: "rope_freqs.weight", type: .f32, shape: [dimension / 2], data: owned.keep(factors))
+    let factors = try owned.make(dimension / 2) { (out: UnsafeMutablePointer<Float>) in
+        for i in 0..<dimension / 2 { out[i] = divisor(of: i) }
+    }
+    return TensorInfo(name: "rope_freqs.weight", type: .f32, shape: [dimension / 2], data: factors)
 }

@@ -21,6 +21,7 @@ struct HuggingFaceTokenizer {
 
     mutating func read(_ config: JSON, into metadata: inout Metadata) throws(Llama2Error) {
         let whole = try HuggingFaceFolder.json(folder, "tokenizer.json")
+        try MemoryReserve.cover(count, each: 512, for: "the vocabulary")
         let model = whole?["model"]
         let byteLevel = model?["type"]?.text == "BPE" && model?["byte_fallback"]?.bool != true
         let proto = folder + "/tokenizer.model"
@@ -29,7 +30,7 @@ struct HuggingFaceTokenizer {
             try readBPE(model, scored: false)
             put("model", "gpt2", &metadata)
             put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
-        } else if MappedFile.exists(proto) {
+        } else if try MappedFile.exists(proto) {
             let file = try MappedFile(path: proto, copy: true)
             let pieces = try SentencePieceModel(file, most: max(count, 1))
             tokens = withExtendedLifetime(pieces) { pieces.tokens.map { Array($0) } }
@@ -92,10 +93,10 @@ struct HuggingFaceTokenizer {
         if let template = try chatTemplate(settings) {
             _ = metadata.insert("tokenizer.chat_template", .string(owned.keep(template)))
         }
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(owned.keep(texts: tokens)))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(try owned.keep(texts: tokens)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: types.count, owned.keep(types)))
         if byteLevel {
-            _ = metadata.insert("tokenizer.ggml.merges", .strings(owned.keep(texts: merges)))
+            _ = metadata.insert("tokenizer.ggml.merges", .strings(try owned.keep(texts: merges)))
         } else {
             _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: scores.count, owned.keep(scores)))
         }
@@ -114,8 +115,9 @@ struct HuggingFaceTokenizer {
     /// `vocab` and `merges`, which are "left right" or ["left", "right"]. scored: a token's score is the order of its merge.
     private mutating func readBPE(_ model: JSON, scored: Bool) throws(Llama2Error) {
         guard let vocabulary = model["vocab"]?.members, vocabulary.contains(where: { _ in true }) else { throw failure("no vocabulary") }
-        for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
         guard let list = model["merges"]?.elements else { throw failure("no merges") }
+        try MemoryReserve.cover(vocabulary.count { _ in true } + list.count { _ in true }, each: 512, for: "the vocabulary")
+        for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
         var rank: [[UInt8]: Int] = [:]
         for (index, merge) in list.enumerated() {
             let pair: [UInt8]
@@ -192,7 +194,11 @@ struct HuggingFaceTokenizer {
     /// A text, a list of named ones of which the default counts, or a file of its own.
     private func chatTemplate(_ settings: JSON) throws(Llama2Error) -> [UInt8]? {
         let path = folder + "/chat_template.jinja"
-        if MappedFile.exists(path) { return try MappedFile(path: path, copy: true).withBytes { Array($0) } }
+        if try MappedFile.exists(path) {
+            let file = try MappedFile(path: path, copy: true)
+            try MemoryReserve.cover(file.bytes.count, each: 3, for: path)
+            return try file.withBytes { Array($0) }
+        }
         let value = settings["chat_template"]
         if let text = value?.bytes { return text }
         let list = value?.array ?? []

@@ -4,12 +4,12 @@ public import Llama2Core
 /// (columns), the sums of the squares of its input, and NAME.counts (1), the number of tokens.
 public enum ImportanceFile {
     public static func write(
-        _ path: String, tokens: Int, windows: Int, window: Int, _ sums: [(name: String, values: [Float])]
+        _ path: String, tokens: Int, windows: Int, window: Int, _ sums: [(name: String, values: UnsafeBufferPointer<Float>)]
     ) throws(Llama2Error) {
         var metadata = Metadata()
         let texts = OwnedBytes()
         _ = metadata.insert("general.type", .string(texts.keep(Array("imatrix".utf8))))
-        _ = metadata.insert("imatrix.datasets", .strings(texts.keep(texts: [Array("tokens".utf8)])))
+        _ = metadata.insert("imatrix.datasets", .strings(try texts.keep(texts: [Array("tokens".utf8)])))
         _ = metadata.insert("imatrix.chunk_count", .unsigned(UInt64(windows)))
         _ = metadata.insert("imatrix.chunk_size", .unsigned(UInt64(window)))
         var tensors: [GGUFWriter.Tensor] = []
@@ -19,11 +19,10 @@ public enum ImportanceFile {
         }
         let writer = try GGUFWriter(path: path, metadata: metadata, tensors: tensors)
         for (_, values) in sums {
-            for list in [values, [Float(tokens)]] {
-                let bytes = list.flatMap { withUnsafeBytes(of: $0) { Array($0) } }
-                try bytes.withBytes { (bytes) throws(Llama2Error) in try writer.write(bytes) }
-                try writer.pad()
-            }
+            try writer.write(UnsafeRawBufferPointer(values))
+            try writer.pad()
+            try [Float(tokens)].withBytes { (bytes) throws(Llama2Error) in try writer.write(bytes) }
+            try writer.pad()
         }
         try writer.finish()
     }
@@ -35,6 +34,7 @@ public enum ImportanceFile {
         guard try file.metadata.string("general.type") == "imatrix" else {
             throw Llama2Error(.format, "\(path) is no importance matrix: its general.type is not imatrix")
         }
+        try MemoryReserve.cover(file.byteCount, each: 4, for: "importance")
         var found: [String: [Float]] = [:]
         for tensor in file.tensors where tensor.name.hasSuffix(".in_sum2") {
             let name = String(tensor.name.dropLast(".in_sum2".count))

@@ -12,6 +12,10 @@ struct JSON {
 
     /// Checks and indexes `bytes`, which `owner` keeps alive. An error names the file and the byte.
     static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String, owner: AnyObject? = nil) throws(Llama2Error) -> JSON {
+        // keys are sorted, in lists that double; texts are made when they are asked for, each once or twice
+        try MemoryReserve.cover(JSONParser.mostNodes(bytes), each: 10, for: name)
+        try MemoryReserve.cover(bytes.count { $0 == 0x3a }, each: 64, for: name)
+        try MemoryReserve.cover(bytes.count, each: 6, for: name)
         var parser = JSONParser(bytes: bytes, name: name)
         return JSON(document: JSONDocument(bytes, try parser.document(), owner), node: 0)
     }
@@ -111,6 +115,8 @@ private struct JSONParser {
     /// A vocabulary of 128,000 with its merges has about a million; this bounds the memory of a file that lies.
     private static let mostValues = 2_000_000
 
+    static func mostNodes(_ bytes: UnsafeRawBufferPointer) -> Int { min(bytes.count / 2 + 1, 2 * mostValues) }
+
     init(bytes: UnsafeRawBufferPointer, name: String) {
         text = JSONText(bytes: bytes, at: 0)
         self.name = name
@@ -121,7 +127,7 @@ private struct JSONParser {
     mutating func document() throws(Llama2Error) -> [JSONNode] {
         guard text.bytes.count < UInt32.max else { throw failure("more than 4 GiB") }
         // pages that are never written cost nothing
-        nodes.reserveCapacity(min(text.bytes.count / 2 + 1, 2 * JSONParser.mostValues))
+        nodes.reserveCapacity(JSONParser.mostNodes(text.bytes))
         do throws(JSONText.Problem) {
             try value()
             text.skipSpace()

@@ -112,6 +112,7 @@ struct Llama2CFile {
             throw Llama2Error(error.kind, "\(path ?? "memory"): \(error.message)")
         }
         let texts = OwnedBytes()
+        try MemoryReserve.cover(9 * header.layers + 16, each: 1024, for: "the tensors")
         // 1. the tensors, as they follow each other
         var tensors: [TensorInfo] = [], offset = header.dataStart
         for part in header.parts {
@@ -120,12 +121,13 @@ struct Llama2CFile {
                 defer { offset += size }
                 if part.name.isEmpty { continue }
                 let stored = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + size)])
+                let count = part.rows * part.columns
                 tensors.append(
                     TensorInfo(
                         name: (part.layers > 0 ? "blk.\(layer)." : "") + part.name + ".weight", type: .f32,
                         shape: part.rows == 1 ? [part.columns] : [part.columns, part.rows],
                         data: header.isQuantized(part)
-                            ? texts.keep(expanded(stored, part.rows * part.columns, group: header.group)) : stored))
+                            ? try texts.make(count) { expand(stored, count, group: header.group, to: $0) } : stored))
             }
         }
         // 2. the keys
@@ -158,20 +160,19 @@ struct Llama2CFile {
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
         var found: MappedFile?
         for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
-            do throws(Llama2Error) {
-                found = try MappedFile(path: folder + name, copy: true)
-            } catch {
-                if error.kind != .io { throw error }  // another one may be there
-            }
+            if try MappedFile.exists(folder + name) { found = try MappedFile(path: folder + name, copy: true) }
         }
         guard let file = found else {
             let path = folder + "tokenizer.model"
-            if MappedFile.exists(path) {
+            if try MappedFile.exists(path) {
                 try SentencePieceModel(try MappedFile(path: path, copy: true), most: count).add(to: &metadata, count: count, texts)
             }
             return
         }
         defer { withExtendedLifetime(file) {} }
+        // a token takes at least the eight bytes of its score and length
+        try MemoryReserve.cover(min(count, file.bytes.count / 8), each: 512, for: "the vocabulary")
+        try MemoryReserve.cover(file.bytes.count, each: 16, for: "the vocabulary")
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
         var tokens: [[UInt8]] = [], scores: [Float] = [], types: [Int32] = []
@@ -192,26 +193,24 @@ struct Llama2CFile {
             throw Llama2Error(.corrupt, "\(file.path) has \(reader.remaining) bytes after its \(count) tokens")
         }
         _ = metadata.insert("tokenizer.ggml.model", .string(texts.keep(Array("llama".utf8))))
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(texts.keep(texts: tokens)))
+        _ = metadata.insert("tokenizer.ggml.tokens", .strings(try texts.keep(texts: tokens)))
         _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: count, texts.keep(scores)))
         _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: count, texts.keep(types)))
     }
 }
 
 /// Weights of version 2: `count` int8, then an F32 scale for each group.
-private func expanded(_ bytes: UnsafeRawBufferPointer, _ count: Int, group: Int) -> [Float] {
-    [Float](unsafeUninitializedCapacity: count) { out, written in
-        for i in 0..<count {
-            let scale = Float(bitPattern: bytes.loadUnaligned(fromByteOffset: count + i / group * 4, as: UInt32.self))
-            out[i] = Float(Int8(bitPattern: bytes[i])) * scale
-        }
-        written = count
+private func expand(_ bytes: UnsafeRawBufferPointer, _ count: Int, group: Int, to out: UnsafeMutablePointer<Float>) {
+    for i in 0..<count {
+        let scale = Float(bitPattern: bytes.loadUnaligned(fromByteOffset: count + i / group * 4, as: UInt32.self))
+        out[i] = Float(Int8(bitPattern: bytes[i])) * scale
     }
 }
 
 /// Bytes that metadata points at and that lie in no file.
 final class OwnedBytes {
     private var blocks: [UnsafeMutableRawPointer] = []
+    private var large: [AnyObject] = []
 
     /// A copy that lives as long as this object.
     func keep<T: BitwiseCopyable>(_ values: [T]) -> UnsafeRawBufferPointer {
@@ -223,16 +222,35 @@ final class OwnedBytes {
     }
 
     /// The same for a list of texts, in one block.
-    func keep(texts: some Sequence<[UInt8]>) -> ByteStrings {
-        var bytes: [UInt8] = []
-        for text in texts { bytes.append(number: UInt64(text.count)); bytes += text }
-        var list = ByteStrings(keep(bytes)), place = 0
-        while place < bytes.count {
-            let length = bytes.withUnsafeBytes { Int(UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: place, as: UInt64.self))) }
-            list.append(length: length)
-            place += 8 + length
+    func keep(texts: some Collection<[UInt8]>) throws(Llama2Error) -> ByteStrings {
+        let bytes = try make(texts.reduce(0) { $0 + 8 + $1.count }) { (out: UnsafeMutablePointer<UInt8>) in
+            var end = UnsafeMutableRawPointer(out)
+            for text in texts {
+                end.storeBytes(of: UInt64(text.count).littleEndian, as: UInt64.self)
+                end += 8
+                text.withUnsafeBytes { if let base = $0.baseAddress { end.copyMemory(from: base, byteCount: $0.count) } }
+                end += text.count
+            }
         }
+        try MemoryReserve.cover(texts.count, each: ByteStrings.mostBytes, for: "a list of texts")
+        var list = ByteStrings(bytes)
+        for text in texts { list.append(length: text.count) }
         return list
+    }
+
+    /// `count` elements that `fill` writes, checked: for what is as large as the weights.
+    func make<T: BitwiseCopyable>(_ count: Int, _ fill: (UnsafeMutablePointer<T>) throws(Llama2Error) -> Void) throws(Llama2Error)
+        -> UnsafeRawBufferPointer
+    {
+        let block = Block(try AlignedBuffer<T>(count: count, of: "converted weights"))
+        try fill(block.buffer.pointer)
+        large.append(block)
+        return UnsafeRawBufferPointer(UnsafeBufferPointer(start: block.buffer.pointer, count: count))
+    }
+
+    private final class Block<T: BitwiseCopyable> {
+        let buffer: AlignedBuffer<T>
+        init(_ buffer: consuming AlignedBuffer<T>) { self.buffer = buffer }
     }
 
     deinit { for block in blocks { block.deallocate() } }

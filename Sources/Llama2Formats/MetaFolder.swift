@@ -19,7 +19,8 @@ struct MetaFolder {
         var shards: [[String: Piece]] = []
         while true {
             let number = shards.count, path = folder + "/consolidated.\(number < 10 ? "0" : "")\(number).pth"
-            guard number < 100, number == 0 || MappedFile.exists(path) else { break }
+            let isNext = number == 0 ? true : try MappedFile.exists(path)
+            guard number < 100, isNext else { break }
             let file = try MappedFile(path: path, copy: copy)
             files.append(file)
             shards.append(try MetaFolder.pieces(file))
@@ -117,33 +118,39 @@ struct MetaFolder {
         }
         if first.shape.count == 1 {
             guard first.shape[0] <= TensorInfo.longestVector else { throw Llama2Error(.corrupt, "\(what) has \(first.shape[0]) weights in one dimension") }
-            let values = (0..<first.shape[0]).map { i -> Float in
-                switch first.type {
-                case .f16: halfToFloat(first.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self))
-                case .bf16: Float(bitPattern: UInt32(first.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) << 16)
-                default: first.data.loadUnaligned(fromByteOffset: 4 &* i, as: Float.self)
+            let values = try owned.make(first.shape[0]) { (out: UnsafeMutablePointer<Float>) in
+                for i in 0..<first.shape[0] {
+                    out[i] =
+                        switch first.type {
+                        case .f16: halfToFloat(first.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self))
+                        case .bf16: Float(bitPattern: UInt32(first.data.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) << 16)
+                        default: first.data.loadUnaligned(fromByteOffset: 4 &* i, as: Float.self)
+                        }
                 }
             }
-            return TensorInfo(name: name, type: .f32, shape: first.shape, data: owned.keep(values))
+            return TensorInfo(name: name, type: .f32, shape: first.shape, data: values)
         }
         if pieces.count == 1 { return TensorInfo(name: name, type: first.type, shape: first.shape, data: first.data) }
         let columns = first.shape[0], rows = first.shape[1]
         // Llama 3 divides the embedding's rows, the older ones its columns
         let byColumns = name.contains("attn_output") || name.contains("ffn_down") || (name == "token_embd.weight" && columns != dim)
-        _ = try checkedMultiply(first.data.count, pieces.count, what)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(first.data.count * pieces.count)
-        if byColumns {
-            let size = columns * first.type.bytes
-            for row in 0..<rows {
-                for piece in pieces { bytes += UnsafeRawBufferPointer(rebasing: piece.data[(row * size)..<((row + 1) * size)]) }
+        let size = columns * first.type.bytes  // of a row of one piece
+        let bytes = try owned.make(try checkedMultiply(first.data.count, pieces.count, what)) { (out: UnsafeMutablePointer<UInt8>) in
+            var end = UnsafeMutableRawPointer(out)
+            func append(_ part: UnsafeRawBufferPointer) {
+                if let base = part.baseAddress { end.copyMemory(from: base, byteCount: part.count) }
+                end += part.count
             }
-        } else {
-            for piece in pieces { bytes += piece.data }
+            if byColumns {
+                for row in 0..<rows {
+                    for piece in pieces { append(UnsafeRawBufferPointer(rebasing: piece.data[(row * size)..<((row + 1) * size)])) }
+                }
+            } else {
+                for piece in pieces { append(piece.data) }
+            }
         }
         return TensorInfo(
-            name: name, type: first.type, shape: byColumns ? [columns * pieces.count, rows] : [columns, rows * pieces.count],
-            data: owned.keep(bytes))
+            name: name, type: first.type, shape: byColumns ? [columns * pieces.count, rows] : [columns, rows * pieces.count], data: bytes)
     }
 
     private mutating func addParams(_ params: JSON, _ folder: String) throws(Llama2Error) {
@@ -181,7 +188,7 @@ struct MetaFolder {
 
     private mutating func addTokenizer(_ folder: String) throws(Llama2Error) {
         let rows = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
-        for path in [folder + "/tokenizer.model", folder + "/../tokenizer.model"] where MappedFile.exists(path) {
+        for path in [folder + "/tokenizer.model", folder + "/../tokenizer.model"] where try MappedFile.exists(path) {
             let file = try MappedFile(path: path, copy: true)
             // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
             if let first = file.bytes.first, first >= 0x20 { return }

@@ -118,6 +118,27 @@ public struct Metadata: Sendable {
         }
     }
 
+    /// Bytes of the values, about: strings and arrays are counted.
+    public var byteCount: Int {
+        values.values.reduce(64 &* keys.count) { sum, value in
+            switch value {
+            case .unsigned, .signed, .float, .bool: sum
+            case .string(let bytes): sum &+ bytes.count
+            case .strings(let list): sum &+ list.byteCount
+            case .array(_, _, let bytes): sum &+ bytes.count
+            }
+        }
+    }
+
+    /// Bytes of one value's text, at least; 0 when there is none.
+    public func byteCount(_ key: String) -> Int {
+        switch values[key] {
+        case .string(let bytes): bytes.count
+        case .strings(let list): (0..<min(list.count, 6)).reduce(0) { $0 &+ list[$1].count }
+        case nil, .unsigned, .signed, .float, .bool, .array: 0
+        }
+    }
+
     private func mismatch(_ key: String, _ expected: String) -> Llama2Error {
         Llama2Error(.corrupt, "metadata \(key) is \(text(key) ?? "absent"), expected \(expected)")
     }
@@ -126,6 +147,7 @@ public struct Metadata: Sendable {
     public func string(_ key: String) throws(Llama2Error) -> String? {
         guard let value = values[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
+        try MemoryReserve.cover(bytes.count, each: 6, for: "metadata \(key)")
         return String(decoding: bytes, as: UTF8.self)
     }
 
@@ -199,6 +221,7 @@ public struct Metadata: Sendable {
             if case .array(_, 0, _) = value { return [] }
             throw mismatch(key, "an array of numbers")
         }
+        try MemoryReserve.cover(count, each: 24, for: "metadata \(key)")
         var out: [T] = []
         out.reserveCapacity(count)
         for index in 0..<count { out.append(try convert(type.load(base + index &* size))) }

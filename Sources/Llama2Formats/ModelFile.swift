@@ -23,7 +23,7 @@ public final class ModelFile: @unchecked Sendable {
     ///
     /// copy: into memory of its own, see `MappedFile`.
     public static func open(path: String, copy: Bool = false) throws(Llama2Error) -> ModelFile {
-        if MappedFile.isFolder(path) { return try ModelFile(folder: path, copy: copy) }
+        if try MappedFile.isFolder(path) { return try ModelFile(folder: path, copy: copy) }
         return try open(try MappedFile(path: path, copy: copy), copy: copy)
     }
 
@@ -38,7 +38,7 @@ public final class ModelFile: @unchecked Sendable {
                 "llama2.c v\(checkpoint.version)")
         }
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) } ?? "."
-        if file.isNamed, Safetensors.recognises(file.bytes), MappedFile.exists(folder + "/config.json") {
+        if file.isNamed, Safetensors.recognises(file.bytes), try MappedFile.exists(folder + "/config.json") {
             return try ModelFile(folder: folder, copy: copy)
         }
         throw Llama2Error(
@@ -46,14 +46,14 @@ public final class ModelFile: @unchecked Sendable {
     }
 
     private convenience init(folder: String, copy: Bool) throws(Llama2Error) {
-        if MappedFile.exists(folder + "/params.json") {
+        if try MappedFile.exists(folder + "/params.json") {
             let meta = try MetaFolder(folder, copy: copy)
             try self.init(
                 files: meta.files, owned: [meta.owned], meta.tensors, meta.metadata,
                 "Meta's checkpoint" + (meta.files.count > 1 ? " in \(meta.files.count) shards" : ""))
             return
         }
-        guard MappedFile.exists(folder + "/config.json") else {
+        guard try MappedFile.exists(folder + "/config.json") else {
             throw Llama2Error(.format, "\(folder) holds neither config.json (Hugging Face) nor params.json (Meta)")
         }
         let found = try HuggingFaceFolder(folder, copy: copy)

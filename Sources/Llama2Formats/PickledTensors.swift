@@ -29,6 +29,9 @@ struct PickledTensors {
     static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) -> [(name: String, tensor: Tensor)] {
         do throws(Llama2Error) {
             guard bytes.count <= longest else { throw Llama2Error(.unsupported, "data.pkl has \(bytes.count) bytes; the limit is \(longest)") }
+            // an instruction of one byte makes a value of up to 64, in lists that double: of the stack, the memo, the tuples
+            try MemoryReserve.cover(min(bytes.count, mostInstructions), each: 640, for: "the names and shapes")
+            try MemoryReserve.cover(bytes.count, each: 4, for: "the names")
             var machine = PickledTensors(reader: ByteReader(bytes))
             guard case .dictionary(let result) = try machine.run() else { throw Llama2Error(.corrupt, "the pickle is no dictionary of tensors") }
             var tensors: [(String, Tensor)] = []

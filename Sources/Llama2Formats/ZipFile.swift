@@ -18,6 +18,7 @@ struct ZipFile {
     private mutating func read(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         let directory = try ZipFile.directory(bytes)
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[directory.offset..<(directory.offset + directory.size)]))
+        try MemoryReserve.cover(directory.size, each: 12, for: "the zip directory")
         var ranges: [(start: Int, end: Int, name: String)] = []
         for index in 0..<directory.count {
             let entry = try Entry(&reader, index)

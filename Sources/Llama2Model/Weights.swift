@@ -47,6 +47,8 @@ public final class Weights: @unchecked Sendable {
         output =
             file.tensor("output.weight") == nil
             ? embedding : try Self.matrix(file, "output.weight", rows: h.vocabularySize, columns: e)
+        try MemoryReserve.cover(h.layerCount, each: 1024, for: "\(h.layerCount) layers")
+        try MemoryReserve.cover(h.ropeDimension, each: 24, for: "frequencies of RoPE")
         var layers: [Layer] = []
         for index in 0..<h.layerCount {
             let prefix = "blk.\(index)."

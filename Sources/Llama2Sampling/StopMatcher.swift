@@ -16,9 +16,11 @@ public struct StopMatcher: Sendable {
     private var match: Int?
     private var isComplete = false
 
-    /// Empty stop strings are ignored.
-    public init(stops: [[UInt8]]) {
+    /// Empty stop strings are ignored. Pieces of up to `longestPiece` bytes are taken without a further allocation.
+    public init(stops: [[UInt8]], longestPiece: Int = 0) {
         for stop in stops where !stop.isEmpty { patterns.append(Pattern(stop)) }
+        // what can be held: a stop string that is not complete, and one that crosses it
+        held.reserveCapacity(2 * (patterns.map(\.length).max() ?? 0) + longestPiece)
     }
 
     /// Takes the next piece of text. `emit` is called at most once, with text that is certain not

@@ -58,36 +58,38 @@ struct ByteLevelBPE: Sendable {
     /// Appends the tokens of `text`. A byte for which the vocabulary has no token is left out, as
     /// in llama.cpp.
     func tokenize(
-        _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout [Int32]
+        _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
-        let points = CodePoints(text)
+        let points = try CodePoints(text)
         let rules = Rules(merges: merges)
-        var spelled: [UInt8] = []
+        var spelled = try GrowingBuffer<UInt8>(of: "a word")
         try preTokenizer.split(points) { (word) throws(Llama2Error) in
-            let range = points.offsets[word.lowerBound]..<points.offsets[word.upperBound]
+            let range = Int(points.offsets[word.lowerBound])..<Int(points.offsets[word.upperBound])
             if takesWholeWords, range.count <= table.longest {
-                spelled.removeAll(keepingCapacity: true)
-                for i in range { spelled += Self.characters[Int(text[i])] }
-                if let entry = spelled.withUnsafeBufferPointer({ table.find($0) }), tokens[Int(entry)] >= 0 {
-                    out.append(tokens[Int(entry)])
+                spelled.removeAll()
+                for i in range {
+                    for byte in Self.characters[Int(text[i])] { try spelled.append(byte) }
+                }
+                if let entry = table.find(spelled.elements), tokens[Int(entry)] >= 0 {
+                    try out.append(tokens[Int(entry)])
                     return
                 }
             }
             queue.clear()
-            for i in range { queue.append(start: i, length: 1, id: bytes[Int(text[i])]) }
-            queue.mergeAll(rules)
+            for i in range { try queue.append(start: i, length: 1, id: bytes[Int(text[i])]) }
+            try queue.mergeAll(rules)
             var index: Int32 = 0
             while index >= 0 {
                 let symbol = queue.symbols[Int(index)]
                 index = symbol.next
                 let token = tokens[Int(symbol.id)]
                 if token >= 0 {
-                    out.append(token)
+                    try out.append(token)
                     continue
                 }
                 for i in Int(symbol.start)..<Int(symbol.start + symbol.length) {
                     let token = tokens[Int(bytes[Int(text[i])])]
-                    if token >= 0 { out.append(token) }
+                    if token >= 0 { try out.append(token) }
                 }
             }
         }

@@ -27,7 +27,7 @@ extension Tokenizer {
     /// - Parameter addGenerationPrompt: the answer is to follow; the last message may not be the assistant's.
     public func encodeChat(
         _ messages: [(role: String, content: UnsafeRawBufferPointer)], addGenerationPrompt: Bool
-    ) throws(Llama2Error) -> [Int32] {
+    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
         guard let format = chatFormat else {
             guard let chatTemplate else {
                 throw Llama2Error(.unknownTemplate, "the model has no chat template, and its vocabulary names no format")
@@ -36,6 +36,8 @@ extension Tokenizer {
             for scalar in chatTemplate.unicodeScalars.prefix(60) { start.unicodeScalars.append(scalar) }
             throw Llama2Error(.unknownTemplate, "no known chat format; the template begins: \(start)")
         }
+        // the template is looked through for a system prompt, in copies
+        try MemoryReserve.cover(chatTemplate?.utf8.count ?? 0, each: 8, for: "the chat template")
         guard let last = messages.last else { throw Llama2Error(.invalidArgument, "the dialog has no messages") }
         if addGenerationPrompt, last.role == "assistant" {
             throw Llama2Error(.invalidArgument, "the last message is the assistant's; an answer follows the user's")
@@ -50,7 +52,7 @@ extension Tokenizer {
     /// of its own between BOS and EOS; the last prompt has BOS only.
     private func encodeLlama2(
         _ messages: [(role: String, content: UnsafeRawBufferPointer)]
-    ) throws(Llama2Error) -> [Int32] {
+    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
         guard let bos, let eos else {
             throw Llama2Error(.unsupported, "Llama 2's chat format needs BOS and EOS; the vocabulary lacks one")
         }
@@ -59,8 +61,8 @@ extension Tokenizer {
         guard !turns.isEmpty else {
             throw Llama2Error(.invalidArgument, "a system message alone is no dialog; a user's message must follow")
         }
-        var out: [Int32] = []
-        var text: [UInt8] = []
+        var out = try GrowingBuffer<Int32>(of: "tokens of a dialog")
+        var text = try GrowingBuffer<UInt8>(of: "text of a dialog"), content = try GrowingBuffer<UInt8>(of: "text of a message")
         for (index, message) in turns.enumerated() {
             let expected = index % 2 == 0 ? "user" : "assistant"
             guard message.role == expected else {
@@ -70,41 +72,44 @@ extension Tokenizer {
                         + "an optional system message, then user and assistant in turn")
             }
             if index % 2 == 0 {
-                var content: [UInt8] = []
+                content.removeAll()
                 if index == 0, hasSystem {
-                    content += Array("<<SYS>>\n".utf8)
-                    content += messages[0].content
-                    content += Array("\n<</SYS>>\n\n".utf8)
+                    try content.append("<<SYS>>\n")
+                    try content.append(messages[0].content)
+                    try content.append("\n<</SYS>>\n\n")
                 }
-                content += message.content
-                text = Array("[INST] ".utf8) + stripped(content[...]) + Array(" [/INST]".utf8)
+                try content.append(message.content)
+                text.removeAll()
+                try text.append("[INST] ")
+                try text.append(stripped(content.bytes))
+                try text.append(" [/INST]")
             } else {
-                text.append(0x20)
-                text += stripped(Array(message.content)[...])
-                text.append(0x20)
+                try text.append(0x20)
+                try text.append(stripped(message.content))
+                try text.append(0x20)
             }
             guard index % 2 == 1 || index == turns.count - 1 else { continue }
-            out.append(bos)
-            try append(text, to: &out)
-            if index % 2 == 1 { out.append(eos) }
+            try out.append(bos)
+            try append(text.bytes, .text, to: &out)
+            if index % 2 == 1 { try out.append(eos) }
         }
         return out
     }
 
     private func encodeChatML(
         _ messages: [(role: String, content: UnsafeRawBufferPointer)], addGenerationPrompt: Bool
-    ) throws(Llama2Error) -> [Int32] {
+    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
         guard let start = token(named: "<|im_start|>"), let end = token(named: "<|im_end|>") else {
             throw Llama2Error(
                 .unsupported, "the template is ChatML, but the vocabulary lacks <|im_start|> or <|im_end|>")
         }
-        var out: [Int32] = []
-        if addsBOS, let bos, bos != start { out.append(bos) }
+        var out = try GrowingBuffer<Int32>(of: "tokens of a dialog"), text = try GrowingBuffer<UInt8>(of: "text of a message")
+        if addsBOS, let bos, bos != start { try out.append(bos) }
         if messages[0].role != "system", let prompt = defaultSystemPrompt() {
-            out.append(start)
+            try out.append(start)
             try append(Array("system\n".utf8) + prompt, to: &out)
-            out.append(end)
-            try append([0x0A], to: &out)
+            try out.append(end)
+            try append(Self.newline, to: &out)
         }
         for (index, message) in messages.enumerated() {
             guard ["system", "user", "assistant", "tool"].contains(message.role) else {
@@ -112,34 +117,36 @@ extension Tokenizer {
                     .invalidArgument,
                     "message \(index) has role \"\(message.role)\", expected system, user, assistant or tool")
             }
-            out.append(start)
-            try append(Array(message.role.utf8) + [0x0A] + Array(message.content), to: &out)
-            out.append(end)
-            try append([0x0A], to: &out)
+            try out.append(start)
+            text.removeAll()
+            for byte in message.role.utf8 { try text.append(byte) }
+            try text.append(0x0A)
+            try text.append(message.content)
+            try append(text.bytes, .text, to: &out)
+            try out.append(end)
+            try append(Self.newline, to: &out)
         }
         if addGenerationPrompt {
-            out.append(start)
+            try out.append(start)
             try append(Array("assistant\n".utf8), to: &out)
         }
         return out
     }
 
-    private func append(_ text: [UInt8], to out: inout [Int32]) throws(Llama2Error) {
-        let result = text.withUnsafeBytes { text -> Result<Void, Llama2Error> in
-            do throws(Llama2Error) {
-                return .success(try append(text, .text, to: &out))
-            } catch {
-                return .failure(error)
-            }
-        }
-        try result.get()
+    private static let newline: [UInt8] = [0x0A]
+
+    private func append(_ text: [UInt8], to out: inout GrowingBuffer<Int32>) throws(Llama2Error) {
+        var copy = try GrowingBuffer<UInt8>(capacity: text.count, of: "text of a dialog")
+        for byte in text { try copy.append(byte) }
+        try append(copy.bytes, .text, to: &out)
     }
 
     /// The control or user-defined token of that name.
     private func token(named name: String) -> Int32? {
         let name = Array(name.utf8)
         return (0..<count).first { index in
-            isFoundByName(Int32(index)) && pieces[pieceOffsets[index]..<pieceOffsets[index + 1]].elementsEqual(name)
+            isFoundByName(Int32(index)) && pieceOffsets[index + 1] - pieceOffsets[index] == name.count
+                && name.indices.allSatisfy { pieces.pointer[pieceOffsets[index] + $0] == name[$0] }
         }.map { Int32($0) }
     }
 
@@ -184,27 +191,26 @@ extension Tokenizer {
 }
 
 /// `text` without the white space at its ends, as Python's `str.strip` defines it.
-private func stripped(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    Array(text).withUnsafeBufferPointer { bytes in
-        var start = 0
-        var end = 0  // after the last character that is no white space
-        var position = 0
-        var begun = false
-        while position < bytes.count {
-            var length = 1
-            var isSpace = false
-            if case .scalar(let scalar, let count) = decodeUTF8(bytes, at: position) {
-                length = count
-                isSpace = UnicodeClass(scalar) == .whiteSpace || (0x1C...0x1F).contains(scalar)
-            }
-            position += length
-            if !isSpace {
-                begun = true
-                end = position
-            } else if !begun {
-                start = position
-            }
+private func stripped(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    let bytes = text.bindMemory(to: UInt8.self)
+    var start = 0
+    var end = 0  // after the last character that is no white space
+    var position = 0
+    var begun = false
+    while position < bytes.count {
+        var length = 1
+        var isSpace = false
+        if case .scalar(let scalar, let count) = decodeUTF8(bytes, at: position) {
+            length = count
+            isSpace = UnicodeClass(scalar) == .whiteSpace || (0x1C...0x1F).contains(scalar)
         }
-        return begun ? Array(bytes[start..<end])[...] : []
+        position += length
+        if !isSpace {
+            begun = true
+            end = position
+        } else if !begun {
+            start = position
+        }
     }
+    return UnsafeRawBufferPointer(rebasing: text[(begun ? start : 0)..<(begun ? end : 0)])
 }

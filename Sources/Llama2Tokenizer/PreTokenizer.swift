@@ -81,7 +81,7 @@ enum PreTokenizer: Sendable {
         var start = range.lowerBound  // of what is not yet given out
         var i = start
         while i + 3 <= range.upperBound {
-            guard text.scalars[i..<i + 3].allSatisfy({ (0x30...0x39).contains($0) }) else {
+            guard (i..<i + 3).allSatisfy({ (0x30...0x39).contains(text.scalars[$0]) }) else {
                 i += 1
                 continue
             }

@@ -50,7 +50,7 @@ struct SentencePieceBPE: Sendable {
 
     /// Appends the tokens of `text`, in which spaces are U+2581 already.
     func tokenize(
-        _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout [Int32]
+        _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
         queue.clear()
         var position = 0
@@ -58,23 +58,23 @@ struct SentencePieceBPE: Sendable {
             var length = 1
             if case .scalar(_, let bytes) = decodeUTF8(text, at: position) { length = bytes }
             let id = table.find(UnsafeBufferPointer(rebasing: text[position..<position + length]))
-            queue.append(start: position, length: length, id: id ?? -1)
+            try queue.append(start: position, length: length, id: id ?? -1)
             position += length
         }
-        queue.mergeAll(Rules(text: text, model: self))
+        try queue.mergeAll(Rules(text: text, model: self))
         var index: Int32 = queue.symbols.isEmpty ? -1 : 0
         while index >= 0 {
             let symbol = queue.symbols[Int(index)]
             index = symbol.next
             if symbol.id >= 0 {
-                out.append(tokens[Int(symbol.id)])
+                try out.append(tokens[Int(symbol.id)])
                 continue
             }
             let bytes = UnsafeBufferPointer(rebasing: text[Int(symbol.start)..<Int(symbol.start + symbol.length)])
             if bytes.allSatisfy({ byteTokens[Int($0)] >= 0 }) {
-                for byte in bytes { out.append(byteTokens[Int(byte)]) }
+                for byte in bytes { try out.append(byteTokens[Int(byte)]) }
             } else if let unknown {
-                out.append(unknown)
+                try out.append(unknown)
             } else {
                 throw Llama2Error(
                     .unsupported, "the vocabulary has neither a token for byte \(bytes[0]) nor an unknown token")

@@ -13,7 +13,7 @@ struct SpecialTokens: Sendable {
 
     private enum Kind: Sendable { case control, userDefined, marker }
 
-    private static let longestName = 256
+    static let longestName = 256
     private var children: [UInt64: Int32] = [:]  // node << 8 | byte -> node
     private var found: [(token: Int32, kind: Kind)?] = [nil]  // by node
     private var begins: [Bool] = Array(repeating: false, count: 256)

@@ -1,63 +1,88 @@
-import Llama2Core
+public import Llama2Core
 
-/// Tokens to text as they come: emits only whole UTF-8 characters.
+/// Tokens to text as they come: gives only whole UTF-8 characters, and allocates nothing after its creation.
 ///
 /// Bytes that begin a character are held back until it is complete. Bytes that can never become
-/// one are emitted as U+FFFD, so what is emitted is always valid UTF-8.
-public struct StreamingDecoder {
+/// one are given as U+FFFD, so what is given is always valid UTF-8.
+public final class StreamingDecoder {
+    /// All that changes; who refuses a step puts it back.
+    public struct State: Sendable {
+        fileprivate var atTextStart: Bool
+        fileprivate var held: (UInt8, UInt8, UInt8) = (0, 0, 0)
+        fileprivate var heldCount = 0
+    }
+
+    public var state: State
     private let tokenizer: Tokenizer
     private let special: Bool
-    private var atTextStart: Bool
-    private var pending: [UInt8] = []  // at most 3 bytes between calls
+    private let input: AlignedBuffer<UInt8>  // what was held back, then a token: (3 + longest token)
+    private let output: AlignedBuffer<UInt8>  // each byte of it as U+FFFD at most: (3, 3 + longest token)
 
     /// - Parameter atTextStart: the tokens begin a text, so SentencePiece's added space is taken away.
-    /// - Parameter special: control tokens are emitted by their names.
-    public init(tokenizer: Tokenizer, atTextStart: Bool = false, special: Bool = false) {
+    /// - Parameter special: control tokens are given by their names.
+    public init(tokenizer: Tokenizer, atTextStart: Bool = false, special: Bool = false) throws(Llama2Error) {
+        let longest = tokenizer.longestPiece + 3
+        input = try AlignedBuffer(count: longest, of: "a token of the decoder")
+        output = try AlignedBuffer(count: try checkedMultiply(longest, 3, "text of the decoder"), of: "text of the decoder")
         self.tokenizer = tokenizer
         self.special = special
-        self.atTextStart = atTextStart && tokenizer.addsSpacePrefix
+        state = State(atTextStart: atTextStart && tokenizer.addsSpacePrefix)
     }
 
-    public mutating func append(
-        _ token: Int32, into emit: (UnsafeRawBufferPointer) -> Void
-    ) throws(Llama2Error) {
-        var range = try tokenizer.pieceRange(token, special: special)
-        if range.isEmpty { return }
-        if atTextStart {
-            atTextStart = false
-            if !tokenizer.isFoundByName(token), tokenizer.pieces[range.lowerBound] == 0x20 {
-                range = range.lowerBound + 1..<range.upperBound
+    /// The most that one step can give, in bytes.
+    public var longestText: Int { output.count }
+
+    /// The characters that `token` completes, possibly none; valid until the next step.
+    public func append(_ token: Int32) throws(Llama2Error) -> UnsafeRawBufferPointer {
+        var piece = try tokenizer.piece(token, special: special)
+        if piece.isEmpty { return piece }
+        if state.atTextStart {
+            state.atTextStart = false
+            if !tokenizer.isFoundByName(token), piece[0] == 0x20 { piece = UnsafeRawBufferPointer(rebasing: piece.dropFirst()) }
+        }
+        return release(piece, isLast: false)
+    }
+
+    /// What is held back: U+FFFD if a character was left unfinished.
+    public func finish() -> UnsafeRawBufferPointer {
+        release(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
+    }
+
+    private func release(_ piece: UnsafeRawBufferPointer, isLast: Bool) -> UnsafeRawBufferPointer {
+        // 1. the held bytes and the piece in one run
+        let start = input.pointer, count = state.heldCount + piece.count
+        (start[0], start[1], start[2]) = state.held
+        for (i, byte) in piece.enumerated() { start[state.heldCount + i] = byte }
+        let bytes = UnsafeBufferPointer(start: start, count: count)
+        // 2. its characters
+        var position = 0, written = 0
+        func give(_ byte: UInt8) {
+            output.pointer[written] = byte
+            written += 1
+        }
+        func giveReplacement() {
+            give(0xEF)
+            give(0xBF)
+            give(0xBD)
+        }
+        loop: while position < count {
+            switch decodeUTF8(bytes, at: position) {
+            case .scalar(_, let length):
+                for i in position..<position + length { give(bytes[i]) }
+                position += length
+            case .invalid(let length):
+                giveReplacement()
+                position += length
+            case .incomplete:
+                guard isLast else { break loop }
+                giveReplacement()
+                position = count
             }
         }
-        pending += tokenizer.pieces[range]
-        release(isLast: false, into: emit)
-    }
-
-    /// Emits what is held back: U+FFFD if a character was left unfinished.
-    public mutating func finish(into emit: (UnsafeRawBufferPointer) -> Void) {
-        release(isLast: true, into: emit)
-    }
-
-    private mutating func release(isLast: Bool, into emit: (UnsafeRawBufferPointer) -> Void) {
-        var whole: [UInt8] = []
-        var position = 0
-        pending.withUnsafeBufferPointer { pending in
-            loop: while position < pending.count {
-                switch decodeUTF8(pending, at: position) {
-                case .scalar(_, let length):
-                    whole += pending[position..<position + length]
-                    position += length
-                case .invalid(let length):
-                    appendUTF8(0xFFFD, to: &whole)
-                    position += length
-                case .incomplete:
-                    guard isLast else { break loop }
-                    appendUTF8(0xFFFD, to: &whole)
-                    position = pending.count
-                }
-            }
-        }
-        pending.removeFirst(position)
-        if !whole.isEmpty { whole.withUnsafeBytes { emit($0) } }
+        // 3. what stays, at most three bytes
+        state.heldCount = count - position
+        func held(_ i: Int) -> UInt8 { position + i < count ? bytes[position + i] : 0 }
+        state.held = (held(0), held(1), held(2))
+        return UnsafeRawBufferPointer(start: output.pointer, count: written)
     }
 }

@@ -1,12 +1,13 @@
 import Llama2Core
 
 extension Tokenizer {
-    /// Gives the bytes of one token to `emit`. Control and unknown tokens are empty unless `special`.
-    public func piece(
-        _ token: Int32, special: Bool, into emit: (UnsafeRawBufferPointer) -> Void
-    ) throws(Llama2Error) {
-        let range = try pieceRange(token, special: special)
-        pieces.withUnsafeBytes { emit(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    /// The bytes of one token, which live as long as the tokenizer. None for control and unknown tokens unless `special`.
+    public func piece(_ token: Int32, special: Bool) throws(Llama2Error) -> UnsafeRawBufferPointer {
+        bytes(try pieceRange(token, special: special))
+    }
+
+    private func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: pieces.pointer + range.lowerBound, count: range.count)
     }
 
     /// The text of `tokens`: `detokenize(tokenize(x))` is `x`, byte for byte.
@@ -16,8 +17,8 @@ extension Tokenizer {
     /// back as a space: the vocabulary does not tell them apart.)
     public func detokenize(
         _ tokens: UnsafeBufferPointer<Int32>, special: Bool
-    ) throws(Llama2Error) -> [UInt8] {
-        var out: [UInt8] = []
+    ) throws(Llama2Error) -> GrowingBuffer<UInt8> {
+        var out = try GrowingBuffer<UInt8>(of: "text of the tokens")
         var afterAddedSpace = addsSpacePrefix
         for token in tokens {
             var range = try pieceRange(token, special: special)
@@ -25,12 +26,12 @@ extension Tokenizer {
             if isFoundByName(token) {
                 afterAddedSpace = addsSpacePrefix
             } else {
-                if afterAddedSpace, pieces[range.lowerBound] == 0x20 {
+                if afterAddedSpace, pieces.pointer[range.lowerBound] == 0x20 {
                     range = range.lowerBound + 1..<range.upperBound
                 }
                 afterAddedSpace = false
             }
-            out += pieces[range]
+            try out.append(bytes(range))
         }
         return out
     }

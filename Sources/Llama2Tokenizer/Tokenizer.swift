@@ -20,8 +20,9 @@ public final class Tokenizer: Sendable {
     let addsSpacePrefix: Bool
     let isSentencePiece: Bool
     let types: [TokenType]  // (count)
-    let pieces: [UInt8]  // every token's bytes, end to end
+    let pieces: AlignedBuffer<UInt8>  // every token's bytes, end to end
     let pieceOffsets: [Int]  // (count + 1)
+    let longestPiece: Int  // bytes
     private let model: Model
     private let specials: SpecialTokens
 
@@ -68,6 +69,13 @@ public final class Tokenizer: Sendable {
             addsSpacePrefix = false
         }
         // 4. The names and the bytes of every token.
+        let named = zip(d.tokens, types).reduce(0) { sum, token in
+            switch token.1 {
+            case .control, .unknown, .userDefined: sum &+ min(token.0.count, SpecialTokens.longestName)
+            case .undefined, .normal, .unused, .byte: sum
+            }
+        }
+        try MemoryReserve.cover(named, each: 160, for: "the names of special tokens")
         var specials = SpecialTokens()
         var pieces: [UInt8] = []
         var offsets = [0]
@@ -90,8 +98,10 @@ public final class Tokenizer: Sendable {
             offsets.append(pieces.count)
         }
         self.specials = specials
-        self.pieces = pieces
+        self.pieces = try AlignedBuffer(count: pieces.count, of: "texts of the tokens")
+        for (i, byte) in pieces.enumerated() { self.pieces.pointer[i] = byte }
         pieceOffsets = offsets
+        longestPiece = zip(offsets, offsets.dropFirst()).reduce(0) { max($0, $1.1 - $1.0) }
         chatTemplate = d.chatTemplate
         if let template = d.chatTemplate {
             chatFormat = ChatFormat(template: Array(template.utf8))
@@ -104,7 +114,8 @@ public final class Tokenizer: Sendable {
     public func isEndOfGeneration(_ token: Int32) -> Bool {
         if token == eos || token == eot || token == eom { return true }
         guard token >= 0, Int(token) < count, types[Int(token)] == .control else { return false }
-        return Self.endNames.contains(Array(pieces[pieceOffsets[Int(token)]..<pieceOffsets[Int(token) + 1]]))
+        let text = UnsafeBufferPointer(start: pieces.pointer, count: pieces.count)[pieceOffsets[Int(token)]..<pieceOffsets[Int(token) + 1]]
+        return Self.endNames.contains { $0.elementsEqual(text) }
     }
 
     private static let endNames: [[UInt8]] =
@@ -115,22 +126,22 @@ public final class Tokenizer: Sendable {
     /// - Parameter parseSpecial: the name of a control token in the text becomes that token.
     public func tokenize(
         _ text: UnsafeRawBufferPointer, bos addBOS: Bool, parseSpecial: Bool
-    ) throws(Llama2Error) -> [Int32] {
-        var out: [Int32] = []
-        if addBOS, let bos { out.append(bos) }
+    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
+        var out = try GrowingBuffer<Int32>(of: "tokens of a text")
+        if addBOS, let bos { try out.append(bos) }
         try append(text, parseSpecial ? .all : .userDefined, to: &out)
         return out
     }
 
     /// Appends the tokens of `text` between its special tokens, each run as a text of its own.
     func append(
-        _ text: UnsafeRawBufferPointer, _ parsing: SpecialTokens.Parsing, to out: inout [Int32]
+        _ text: UnsafeRawBufferPointer, _ parsing: SpecialTokens.Parsing, to out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
         guard text.count <= 1 << 29 else {  // so that every offset fits 32 bits, spaces escaped
             throw Llama2Error(.invalidArgument, "a text of \(text.count) bytes; the limit is \(1 << 29)")
         }
         let bytes = text.bindMemory(to: UInt8.self)
-        var queue = MergeQueue()
+        var queue = try MergeQueue()
         var position = 0
         while position < bytes.count {
             let special = specials.next(in: bytes, from: position, parsing)
@@ -140,36 +151,28 @@ public final class Tokenizer: Sendable {
                 try appendRun(run, &queue, to: &out)
             }
             guard let special else { break }
-            out.append(special.token)
+            try out.append(special.token)
             position = end + special.length
         }
     }
 
     private func appendRun(
-        _ run: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, to out: inout [Int32]
+        _ run: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, to out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
         switch model {
         case .byteLevel(let model):
             try model.tokenize(run, &queue, into: &out)
         case .sentencePiece(let model):
-            var escaped: [UInt8] = addsSpacePrefix ? Self.space : []
-            escaped.reserveCapacity(run.count + run.count / 2)
+            var escaped = try GrowingBuffer<UInt8>(capacity: run.count + run.count / 2, of: "a text with its spaces escaped")
+            if addsSpacePrefix { try escaped.append(Self.space) }
             for byte in run {
-                if byte == 0x20 { escaped += Self.space } else { escaped.append(byte) }
+                if byte == 0x20 { try escaped.append(Self.space) } else { try escaped.append(byte) }
             }
-            // A closure of the standard library would erase the error's type: a Result carries it.
-            let result = escaped.withUnsafeBufferPointer { escaped -> Result<Void, Llama2Error> in
-                do throws(Llama2Error) {
-                    return .success(try model.tokenize(escaped, &queue, into: &out))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            try result.get()
+            try model.tokenize(escaped.elements, &queue, into: &out)
         }
     }
 
-    private static let space: [UInt8] = [0xE2, 0x96, 0x81]  // U+2581
+    private static let space: StaticString = "\u{2581}"
 
     private static func appendWithSpaces(_ text: [UInt8], to out: inout [UInt8]) {
         var i = 0

@@ -1,5 +1,7 @@
+import Llama2Core
+
 /// What the pre-tokenizers need to know about a code point.
-enum UnicodeClass: UInt8 {
+enum UnicodeClass: UInt8, BitwiseCopyable {
     case other = 0, letter, number, punctuation, whiteSpace
     /// Past the end of the text.
     case end
@@ -28,29 +30,33 @@ enum UnicodeClass: UInt8 {
 
 /// A text as code points with their classes. A byte that is no UTF-8 counts as one code point
 /// U+FFFD of class other, so that every byte belongs to exactly one.
-struct CodePoints {
-    private(set) var scalars: [UInt32] = []  // (count)
-    private(set) var classes: [UnicodeClass] = []  // (count)
-    private(set) var offsets: [Int] = []  // (count + 1) byte offsets
+final class CodePoints {
+    let scalars: GrowingBuffer<UInt32>  // (count)
+    let classes: GrowingBuffer<UnicodeClass>  // (count)
+    let offsets: GrowingBuffer<Int32>  // (count + 1) byte offsets
     var count: Int { scalars.count }
 
-    init(_ text: UnsafeBufferPointer<UInt8>) {
-        scalars.reserveCapacity(text.count)
-        classes.reserveCapacity(text.count)
-        offsets.reserveCapacity(text.count + 1)
+    /// `text` has less than 2^31 bytes.
+    init(_ text: UnsafeBufferPointer<UInt8>) throws(Llama2Error) {
+        var scalars = try GrowingBuffer<UInt32>(capacity: text.count, of: "code points of a text")
+        var classes = try GrowingBuffer<UnicodeClass>(capacity: text.count, of: "classes of a text")
+        var offsets = try GrowingBuffer<Int32>(capacity: text.count + 1, of: "offsets of a text")
         var position = 0
         while position < text.count {
-            offsets.append(position)
+            try offsets.append(Int32(truncatingIfNeeded: position))
             if case .scalar(let scalar, let length) = decodeUTF8(text, at: position) {
-                scalars.append(scalar)
-                classes.append(UnicodeClass(scalar))
+                try scalars.append(scalar)
+                try classes.append(UnicodeClass(scalar))
                 position += length
             } else {
-                scalars.append(0xFFFD)
-                classes.append(.other)
+                try scalars.append(0xFFFD)
+                try classes.append(.other)
                 position += 1
             }
         }
-        offsets.append(text.count)
+        try offsets.append(Int32(truncatingIfNeeded: text.count))
+        self.scalars = scalars
+        self.classes = classes
+        self.offsets = offsets
     }
 }

@@ -1,4 +1,4 @@
-/* Counts heap allocations of a step of decoding: allocations MODEL
+/* Counts heap allocations of evaluating, sampling and decoding text: allocations MODEL
  * The program's own malloc and calloc stand in front of the C library's, for the library too. */
 #define _GNU_SOURCE
 #include <llama2swift.h>
@@ -18,11 +18,25 @@ int posix_memalign(void **p, size_t alignment, size_t size) {
 
 #define CHECK(call) if ((call) != LLAMA2_OK) { fprintf(stderr, "%s\n", llama2_last_error()); return 1; }
 
+static long first_piece, last_piece;
+
+static int32_t piece(const char *text, size_t length, void *user_data) {
+    (void)text; (void)length; (void)user_data;
+    if (first_piece == 0) first_piece = allocations;
+    last_piece = allocations;
+    return 0;
+}
+
 int main(int argc, char **argv) {
     llama2_model *model;
     llama2_context *context;
     llama2_sampler *sampler;
-    int32_t token = 1;
+    llama2_decoder *decoder;
+    llama2_generate_options options;
+    llama2_batch_entry entries[8];
+    int32_t token = 1, prompt[200];
+    char text[1024];
+    size_t length;
     long before = 0;
     int i;
     if (argc != 2) return 2;
@@ -36,5 +50,30 @@ int main(int argc, char **argv) {
         CHECK(llama2_sample(context, sampler, &token));
     }
     printf("%ld allocations in 100 steps\n", allocations - before);
+
+    CHECK(llama2_decoder_create(model, 0, &decoder, NULL, 0));
+    before = allocations;
+    for (token = 3; token < 400; token++) CHECK(llama2_decoder_append(decoder, token, text, sizeof text, &length));
+    CHECK(llama2_decoder_finish(decoder, text, sizeof text, &length));
+    printf("%ld allocations in 397 tokens of a decoder\n", allocations - before);
+
+    for (i = 0; i < 200; i++) prompt[i] = 3 + i;
+    CHECK(llama2_context_reset(context));
+    before = allocations;
+    CHECK(llama2_eval(context, prompt, 200));
+    printf("%ld allocations in the eval of a prompt\n", allocations - before);
+
+    for (i = 0; i < 8; i++) { entries[i].token = 300 + i; entries[i].sequence = 0; entries[i].flags = LLAMA2_BATCH_LOGITS; }
+    /* room for 8 rows, twice: a failed eval leaves the logits of the one before */
+    for (i = 0; i < 2; i++) CHECK(llama2_eval_batch(context, entries, 8));
+    before = allocations;
+    CHECK(llama2_eval_batch(context, entries, 8));
+    printf("%ld allocations in a batch of as many rows as before\n", allocations - before);
+
+    CHECK(llama2_context_reset(context));
+    llama2_generate_options_init(&options);
+    options.prompt = prompt; options.prompt_count = 5; options.max_tokens = 100;
+    CHECK(llama2_generate(context, sampler, &options, piece, NULL));
+    printf("%ld allocations between the first and the last piece\n", last_piece - first_piece);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* What glibc offers only under _GNU_SOURCE or as a macro, as functions for Swift. */
 #ifndef LINUX_SYSTEM_H
 #define LINUX_SYSTEM_H
+#include "memory_reserve.h"
 #include <pthread.h>
 #include <stdint.h>
 
