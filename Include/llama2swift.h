@@ -121,8 +121,8 @@ const char *llama2_version(void);
    Never fails. Threads: any. Since 0.1. */
 const char *llama2_status_string(int32_t status);
 
-/* The sentence of the last failed call on this thread, "" if none failed. Terminated; valid until
-   the next failing call on this thread. Never fails. Threads: any. Since 0.1. */
+/* The sentence of the last failed call on this thread, "" if none failed or the system refuses the memory for it.
+   Terminated; valid until the next failing call on this thread. Never fails. Threads: any. Since 0.1. */
 const char *llama2_last_error(void);
 
 /* Structs by number, for bindings that declare them anew. */

@@ -14,9 +14,28 @@ int l2s_allowed_cpus(void) {
     return count > 0 ? count : 1;
 }
 
-char *l2s_thread_text(void) {
-    static __thread char text[L2S_THREAD_TEXT_CAPACITY];
-    return text;
+/* A pointer and no more: the memory reserve's thread variables are of the kind for which dlopen has little room, and all
+   of a library's lie together. */
+static __thread char *text __attribute__((tls_model("initial-exec")));
+static pthread_key_t text_key;
+static int text_key_is_there;
+
+static void end_text(void *page) {
+    munmap(page, L2S_THREAD_TEXT_CAPACITY);
+    text = NULL;
+}
+static void make_text_key(void) { text_key_is_there = pthread_key_create(&text_key, end_text) == 0; }
+
+char *l2s_thread_text(int make) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    void *page;
+    if (text != NULL || !make) return text;
+    pthread_once(&once, make_text_key);
+    if (!text_key_is_there) return NULL;
+    page = mmap(NULL, L2S_THREAD_TEXT_CAPACITY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return NULL;
+    if (pthread_setspecific(text_key, page) != 0) { end_text(page); return NULL; }
+    return text = page;
 }
 
 uint64_t *l2s_handle_pieces(void) {

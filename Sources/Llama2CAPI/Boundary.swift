@@ -27,7 +27,7 @@ func call(
         if let error, capacity > 0 || capacity < 0 { error[0] = 0 }
         return LLAMA2_OK
     } catch let failure {
-        copy(failure.message, to: threadErrorText(), Int(L2S_THREAD_TEXT_CAPACITY))
+        if let text = l2s_thread_text(1) { copy(failure.message, to: text, Int(L2S_THREAD_TEXT_CAPACITY)) }
         if let error { copy(failure.message, to: error, capacity < 0 ? Int.max : capacity) }
         return failure.kind.status
     }
@@ -48,8 +48,6 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
         }
     }
 }
-
-func threadErrorText() -> UnsafeMutablePointer<CChar> { l2s_thread_text() }
 
 /// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal, whatever names from a
 /// file are in it: control characters, and what `FilePath` keeps that is no text, become U+FFFD.

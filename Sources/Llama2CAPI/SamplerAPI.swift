@@ -21,7 +21,7 @@ private func samplerOptions(_ given: UnsafePointer<llama2_sampler_options>?) thr
     s.presencePenalty = o.presence_penalty
     if o.top_k != 0 { s.topK = o.top_k < 0 ? 0 : Int(o.top_k) }
     if o.penalty_last_n != 0 { s.penaltyLastN = Int(o.penalty_last_n) }
-    guard o.logit_bias_count <= 1 << 20 else {
+    guard (0...1 << 20).contains(o.logit_bias_count) else {
         throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.logit_bias_count)) logit biases, expected at most \(1 << 20)")
     }
     try MemoryReserve.cover(o.logit_bias_count, each: 10, for: "the logit biases")

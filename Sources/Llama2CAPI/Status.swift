@@ -1,4 +1,5 @@
 internal import CLlama2Swift
+internal import LinuxSystem
 internal import Llama2Core
 
 extension Llama2Error.Kind {
@@ -63,7 +64,7 @@ public func llama2_status_string(_ status: Int32) -> UnsafePointer<CChar>? {
 public func llama2_version() -> UnsafePointer<CChar>? { cString("0.2.0") }
 
 @c @implementation
-public func llama2_last_error() -> UnsafePointer<CChar>? { UnsafePointer(threadErrorText()) }
+public func llama2_last_error() -> UnsafePointer<CChar>? { l2s_thread_text(0).map { UnsafePointer($0) } ?? cString("") }
 
 /// String literals end with a NUL.
 func cString(_ literal: StaticString) -> UnsafePointer<CChar> {

@@ -369,7 +369,9 @@ int main(int argc, char **argv) {
     long faults = 0, refused = 0, oks = 0, repeated = 0;
     size_t largest = 0;
     int step;
+    size_t none;
     setvbuf(stdout, NULL, _IOLBF, 1 << 12);
+    llama2_struct_size(0, &none); /* fails: from here on this thread has its page for sentences */
     if (argc > 2 && !strcmp(argv[1], "hostile")) return hostile(argc - 2, argv + 2);
     if (argc < 7) return 2;
     for (i = 0; i < sizeof operations / sizeof *operations; i++)

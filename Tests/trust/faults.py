@@ -19,7 +19,7 @@ from fault_tools import FILES, MEMORY, STORIES, THREAD  # noqa: E402
 import llama2swift  # noqa: E402
 
 STEP = int(os.environ.get("FAULTS_STEP", "2"))
-COMMAND = "make trust-faults"
+COMMAND = "make trust TRUST=faults"
 
 
 def total(walks) -> dict[str, int]:

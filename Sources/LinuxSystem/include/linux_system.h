@@ -60,7 +60,8 @@ static inline void l2s_set_float_mode(uint64_t mode) {
 #define L2S_HANDLE_PIECES 1024
 uint64_t *l2s_handle_pieces(void);
 
-/* Room of the calling thread for a sentence, terminated; empty at first. */
+/* Room of the calling thread for a sentence, terminated; empty at first. make: get it if need be, a page of the
+   system's that goes with the thread. NULL: it was not made, or the system refused it. */
 #define L2S_THREAD_TEXT_CAPACITY 1024
-char *l2s_thread_text(void);
+char *l2s_thread_text(int make);
 #endif
