@@ -12,7 +12,8 @@ internal import Llama2Kernels
 /// The threads run the same code and meet at barriers. Work on matrices is handed out some panels of 16
 /// output rows at a time to whichever thread is free, so that one that is slowed down from outside does not
 /// hold up the others; work on tokens is divided by token. What can be computed from the rows just made
-/// is computed at once, which is why there are eight barriers a layer and not twelve.
+/// is computed at once, which is why there are eight barriers a layer and not twelve. A single token is normed by
+/// every thread for itself, and its heads are rotated where they are used: five.
 /// Plain pointers only: nothing here allocates or counts references.
 struct ForwardPass {
     let kernels: Kernels
@@ -139,11 +140,9 @@ struct ForwardPass {
     /// x += o(attention(...)).
     private func attentionBlock(_ layer: Weights.Layer, _ index: Int, _ thread: Int, _ threads: Int) {
         // 1. the normed input, in the form that the matrices take
-        normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
-        barrier()
+        let input = normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
         collect(normed, shape.embeddingLength, index, 0, thread)
         // 2. q, k, v
-        let input = activations(normed, tokens)
         let panels = layer.q.panels &+ layer.k.panels &+ layer.v.panels
         let fromK = layer.q.panels, fromV = fromK &+ layer.k.panels
         shared(panels, threads) { share, following in
@@ -158,7 +157,8 @@ struct ForwardPass {
         barrier()
         // 3. rotation; keys and values to the cache
         storeKeysAndValues(index, thread, threads)
-        barrier()
+        // the jobs of a single token are the same heads in both steps
+        if tokens > 1 || !jobsAreEven(threads) { barrier() }
         // 4. attention, by token and head of the cache
         attend(index, quantized: !layer.attentionOutput.type.isFloat, thread, threads)
         barrier()
@@ -176,10 +176,9 @@ struct ForwardPass {
     private func feedForwardBlock(
         _ layer: Weights.Layer, _ index: Int, _ following: Matrix, _ thread: Int, _ threads: Int
     ) {
-        normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
-        barrier()
+        let input = normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
         collect(normed, shape.embeddingLength, index, 2, thread)
-        let f = shape.feedForwardLength, input = activations(normed, tokens)
+        let f = shape.feedForwardLength
         let hidden = Activations(
             f32: gate, q: hiddenQuants, scale: hiddenScales, corrections: hiddenCorrections, tokens: tokens)
         // Pairs of panels: whole blocks of 32 of the next input.
@@ -265,16 +264,29 @@ struct ForwardPass {
         Activations(f32: input, q: quants, scale: scales, corrections: corrections, tokens: count)
     }
 
+    /// The normed input in the form that the matrices take, ready for this thread. Tokens are divided among the threads,
+    /// which then meet; but of a single one every thread makes a copy of its own, in the room of another token.
     private func normalize(
         _ weight: UnsafePointer<Float>, for a: Matrix, _ b: Matrix, _ c: Matrix, _ thread: Int, _ threads: Int
-    ) {
+    ) -> Activations {
         let e = shape.embeddingLength, quantized = !(a.type.isFloat && b.type.isFloat && c.type.isFloat)
+        if tokens == 1 && threads <= batchSize {
+            let o = thread &* Activations.blocks(1, columns: e)
+            let own = Activations(
+                f32: normed + thread &* e, q: quants + 32 &* o, scale: scales + o, corrections: corrections + 4 &* o, tokens: 1)
+            kernels.rmsNorm(x, weight, e, shape.rmsEpsilon, normed + thread &* e)
+            if quantized { kernels.quantize(own, columns: e, token: 0, first: 0, count: e) }
+            return own
+        }
+        let input = activations(normed, tokens)
         var t = thread
         while t < tokens {
             kernels.rmsNorm(x + t &* e, weight, e, shape.rmsEpsilon, normed + t &* e)
-            if quantized { kernels.quantize(activations(normed, tokens), columns: e, token: t, first: 0, count: e) }
+            if quantized { kernels.quantize(input, columns: e, token: t, first: 0, count: e) }
             t &+= threads
         }
+        barrier()
+        return input
     }
 
     private func quantizeTokens(_ input: UnsafeMutablePointer<Float>, _ width: Int, _ thread: Int, _ threads: Int) {
