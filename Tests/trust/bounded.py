@@ -149,6 +149,7 @@ def cancel(folder):
 
         context.set_cancel(asked)
         for name, tokens in (("prefill of 512 tokens", 512), ("one token", 1)):
+            wanted.clear()
             context.eval([5] * tokens)
             context.reset()
             layer, waits = 0, []
