@@ -34,7 +34,7 @@ enum Safetensors {
         guard header.first == UInt8(ascii: "{"), let members = parsed.members else {
             throw Llama2Error(.corrupt, "\(path): the header is not a JSON object from its first byte on")
         }
-        try MemoryReserve.cover(members.count { _ in true }, each: 1536, for: "the tensors of \(path)")
+        try MemoryReserve.cover(min(members.count { _ in true }, TensorInfo.most + 1), each: 1536, for: "the tensors of \(path)")
         let data = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
         var ranges: [(begin: Int, end: Int, name: String)] = [], tensors: [TensorInfo] = []
         for (key, value) in members {
