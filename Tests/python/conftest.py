@@ -1,3 +1,5 @@
+import gzip
+import json
 import os
 from pathlib import Path
 
@@ -16,6 +18,11 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return path
+
+
+def rows(name: str) -> list[dict]:
+    """The lines of such a file, *.jsonl.gz."""
+    return [json.loads(line) for line in gzip.open(shared(name), "rt", encoding="utf-8")]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import struct
 import formats as F
 import numpy as np
 import pytest
-from conftest import shared
+from conftest import rows, shared
 from tiny_gguf import shape_metadata, write_gguf
 
 import llama2swift
@@ -209,7 +209,7 @@ TEXTS = ["Hello world", "  two spaces", "äöü 漢字 🎉", "line\nbreak", "a1
 def test_sentencepiece_vocabulary_of_a_folder(tmp_path):
     """tokenizer.model beside Hugging Face's, Meta's and llama2.c's weights: the tokens are SentencePiece's own."""
     source = shared("llama2-tokenizer.model")
-    rows = [json.loads(line) for line in __import__("gzip").open(shared("llama2-tokens.jsonl.gz"))][:100]
+    lines = rows("llama2-tokens.jsonl.gz")[:100]
     shape = dict(vocabulary=32000, dim=32, layers=1, heads=2, heads_kv=1, hidden=32)
     w = F.weights(shape)
     hf, meta = F.write_hugging_face(tmp_path / "hf", w, shape), F.write_meta(tmp_path / "meta", w, shape)
@@ -219,7 +219,7 @@ def test_sentencepiece_vocabulary_of_a_folder(tmp_path):
     for path in (hf, meta, tmp_path / "v1.bin"):
         model = llama2swift.Model(path)
         assert model.special_tokens.bos == 1 and model.special_tokens.eos == 2
-        assert [model.tokenize(r["text"]) for r in rows] == [r["ids"] for r in rows]
+        assert [model.tokenize(r["text"]) for r in lines] == [r["ids"] for r in lines]
 
 
 def byte_level_json(model) -> dict:
@@ -241,8 +241,8 @@ def test_byte_level_vocabulary_of_a_folder(tmp_path, smollm2, smollm2_path):
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "chat_template": smollm2.metadata["tokenizer.chat_template"]}))
     model = llama2swift.Model(folder)
     assert [model.tokenize(t) for t in TEXTS] == [smollm2.tokenize(t) for t in TEXTS]
-    rows = [json.loads(line) for line in __import__("gzip").open(shared("smollm2-tokens.jsonl.gz"))][:100]
-    assert [model.tokenize(r["text"]) for r in rows] == [r["ids"] for r in rows]
+    lines = rows("smollm2-tokens.jsonl.gz")[:100]
+    assert [model.tokenize(r["text"]) for r in lines] == [r["ids"] for r in lines]
     talk = [{"role": "user", "content": "Hi"}]
     assert model.chat_tokens(talk) == smollm2.chat_tokens(talk)
 
@@ -267,15 +267,15 @@ def byte_fallback_json(path) -> dict:
 def test_byte_fallback_vocabulary_of_a_folder(tmp_path):
     """tokenizer.json alone, made from Llama 2's tokenizer.model: the tokens are SentencePiece's own."""
     source = shared("llama2-tokenizer.model")
-    rows = [json.loads(line) for line in __import__("gzip").open(shared("llama2-tokens.jsonl.gz"))]
+    lines = rows("llama2-tokens.jsonl.gz")
     shape = dict(vocabulary=32000, dim=32, layers=1, heads=2, heads_kv=1, hidden=32)
     folder = F.write_hugging_face(tmp_path / "hf", F.weights(shape), shape)
     (folder / "tokenizer.json").write_text(json.dumps(byte_fallback_json(source)))
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}))
     model = llama2swift.Model(folder)
     assert (model.special_tokens.bos, model.special_tokens.eos, model.special_tokens.adds_bos) == (1, 2, True)
-    assert [model.tokenize(r["text"]) for r in rows] == [r["ids"] for r in rows]
-    assert [model.detokenize(r["ids"]) for r in rows[:50]] == [r["text"].replace("\u2581", " ") for r in rows[:50]]
+    assert [model.tokenize(r["text"]) for r in lines] == [r["ids"] for r in lines]
+    assert [model.detokenize(r["ids"]) for r in lines[:50]] == [r["text"].replace("\u2581", " ") for r in lines[:50]]
 
 
 def test_every_end_token_of_generation_config_ends_the_text(tmp_path):

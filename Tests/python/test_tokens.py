@@ -1,58 +1,21 @@
 """Text to tokens and back, against sentencepiece's, llama.cpp's and Meta's answers."""
 
-import gzip
-import json
-import struct
-
+import formats as F
 import jinja2
 import pytest
-from conftest import shared
+from conftest import rows, shared
 from tiny_gguf import random_model
 
 import llama2swift
 from llama2swift.errors import InvalidArgumentError, InvalidTokenError, UnknownTemplateError
 
 
-def rows(name):
-    return [json.loads(line) for line in gzip.open(shared(name), "rt", encoding="utf-8")]
-
-
 def sentencepiece_metadata(path) -> dict:
-    """The vocabulary of a SentencePiece model, read from its protobuf (field 1: pieces; 1 text, 2 score, 3 type)."""
-
-    def fields(raw):
-        at = 0
-
-        def varint():
-            nonlocal at
-            value = shift = 0
-            while True:
-                byte = raw[at]
-                at += 1
-                value |= (byte & 127) << shift
-                shift += 7
-                if byte < 128:
-                    return value
-
-        while at < len(raw):
-            key = varint()
-            if key & 7 == 0:
-                yield key >> 3, varint()
-            else:
-                size = varint() if key & 7 == 2 else {1: 8, 5: 4}[key & 7]
-                yield key >> 3, raw[at : at + size]
-                at += size
-
-    pieces, scores, types = [], [], []
-    for number, value in fields(path.read_bytes()):
-        if number == 1:
-            piece = dict(fields(value))
-            pieces.append(piece[1])
-            scores.append(struct.unpack("<f", piece[2])[0])
-            types.append(piece.get(3, 1))
+    """The vocabulary of a SentencePiece model as GGUF's keys."""
+    pieces, scores, types = zip(*F.sentencepiece_pieces(path.read_bytes()))
     return {
-        "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": pieces, "tokenizer.ggml.scores": scores,
-        "tokenizer.ggml.token_type": types, "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": list(pieces), "tokenizer.ggml.scores": list(scores),
+        "tokenizer.ggml.token_type": list(types), "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
     }  # fmt: skip
 
 
