@@ -85,7 +85,7 @@ extern "C" {
 
 /* Of this header: major, minor, patch. Additions raise the minor number. */
 #define LLAMA2_VERSION_MAJOR 0
-#define LLAMA2_VERSION_MINOR 2
+#define LLAMA2_VERSION_MINOR 3
 #define LLAMA2_VERSION_PATCH 0
 
 #define LLAMA2_OK 0

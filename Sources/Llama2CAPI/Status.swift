@@ -61,7 +61,7 @@ public func llama2_status_string(_ status: Int32) -> UnsafePointer<CChar>? {
 }
 
 @c @implementation
-public func llama2_version() -> UnsafePointer<CChar>? { cString("0.2.0") }
+public func llama2_version() -> UnsafePointer<CChar>? { cString("0.3.0") }
 
 @c @implementation
 public func llama2_last_error() -> UnsafePointer<CChar>? { l2s_thread_text(0).map { UnsafePointer($0) } ?? cString("") }
