@@ -20,7 +20,8 @@ struct ForwardPass {
     let pool: Unmanaged<ThreadPool>
     let shape: Hyperparameters
     let batchSize: Int
-    let embedding, output: Matrix
+    let embedding: Matrix
+    let output: Linear
     let outputNorm: UnsafePointer<Float>
     let layers: UnsafePointer<Weights.Layer>
     let frequencies: UnsafePointer<Double>
@@ -174,7 +175,7 @@ struct ForwardPass {
 
     /// x += down(silu(gate) * up). following: the matrix after these.
     private func feedForwardBlock(
-        _ layer: Weights.Layer, _ index: Int, _ following: Matrix, _ thread: Int, _ threads: Int
+        _ layer: Weights.Layer, _ index: Int, _ following: Linear, _ thread: Int, _ threads: Int
     ) {
         let input = normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
         collect(normed, shape.embeddingLength, index, 2, thread)
@@ -227,8 +228,8 @@ struct ForwardPass {
             barrier()
             shared(output.panels, threads) { share, following in
                 for p in share {
-                    kernels.multiply(
-                        output, panels: p..<(p &+ 1), input, tokens: parts &* count, out: panel - 16 &* p, outStride: 16,
+                    output.multiply(
+                        kernels, panels: p..<(p &+ 1), input, tokens: parts &* count, out: panel - 16 &* p, outStride: 16,
                         next: output.panel(p &+ 1 < share.upperBound ? p &+ 1 : following), scratch: scratch(thread))
                     let width = min(16, shape.vocabularySize &- 16 &* p)
                     for row in 0..<count {
@@ -267,7 +268,7 @@ struct ForwardPass {
     /// The normed input in the form that the matrices take, ready for this thread. Tokens are divided among the threads,
     /// which then meet; but of a single one every thread makes a copy of its own, in the room of another token.
     private func normalize(
-        _ weight: UnsafePointer<Float>, for a: Matrix, _ b: Matrix, _ c: Matrix, _ thread: Int, _ threads: Int
+        _ weight: UnsafePointer<Float>, for a: Linear, _ b: Linear, _ c: Linear, _ thread: Int, _ threads: Int
     ) -> Activations {
         let e = shape.embeddingLength, quantized = !(a.type.isFloat && b.type.isFloat && c.type.isFloat)
         if tokens == 1 && threads <= batchSize {
@@ -299,13 +300,13 @@ struct ForwardPass {
 
     /// The panels of `m` inside `share`, when the panels of `m` begin at number `from`.
     @inline(__always) private func multiply(
-        _ m: Matrix, _ share: Range<Int>, from: Int, _ input: Activations, _ out: UnsafeMutablePointer<Float>,
+        _ m: Linear, _ share: Range<Int>, from: Int, _ input: Activations, _ out: UnsafeMutablePointer<Float>,
         _ stride: Int, _ next: UnsafeRawPointer, _ thread: Int
     ) {
         let first = max(share.lowerBound &- from, 0), end = min(share.upperBound &- from, m.panels)
         guard first < end else { return }
-        kernels.multiply(
-            m, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
+        m.multiply(
+            kernels, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
             scratch: scratch(thread))
     }
 
@@ -318,7 +319,7 @@ struct ForwardPass {
         }
     }
 
-    private func addProduct(_ m: Matrix, _ input: Activations, before other: Matrix, _ thread: Int, _ threads: Int) {
+    private func addProduct(_ m: Linear, _ input: Activations, before other: Linear, _ thread: Int, _ threads: Int) {
         let e = shape.embeddingLength
         shared(m.panels, threads) { share, following in
             let next = following < m.panels ? m.panel(following) : other.data

@@ -6,20 +6,22 @@ internal import Llama2Kernels
 public final class Weights: @unchecked Sendable {
     struct Layer: BitwiseCopyable {
         let attentionNorm: UnsafePointer<Float>  // (embedding)
-        let q, k, v: Matrix  // (query, embedding), (key, embedding), (key, embedding)
-        let attentionOutput: Matrix  // (embedding, query)
+        let q, k, v: Linear  // (query, embedding), (key, embedding), (key, embedding)
+        let attentionOutput: Linear  // (embedding, query)
         let feedForwardNorm: UnsafePointer<Float>  // (embedding)
-        let gate, up: Matrix  // (feedForward, embedding)
-        let down: Matrix  // (embedding, feedForward)
+        let gate, up: Linear  // (feedForward, embedding)
+        let down: Linear  // (embedding, feedForward)
     }
 
     public let file: ModelFile
     public let hyperparameters: Hyperparameters
     let embedding: Matrix  // (vocabulary, embedding)
     let outputNorm: UnsafePointer<Float>
-    let output: Matrix  // (vocabulary, embedding); the embedding itself when tied
+    let output: Linear  // (vocabulary, embedding); the embedding itself when tied
     let layers: [Layer]
     let ropeFrequencies: [Double]  // (ropeDimension / 2)
+    /// Where the biases of the layers' products lie, as F32.
+    private let biases: Biases
 
     /// Weights in the file, a tied output matrix counted once.
     public var parameterCount: Int {
@@ -44,28 +46,32 @@ public final class Weights: @unchecked Sendable {
         let e = h.embeddingLength, f = h.feedForwardLength
         embedding = try Self.matrix(file, "token_embd.weight", rows: h.vocabularySize, columns: e)
         outputNorm = try Self.vector(file, "output_norm.weight", e)
-        output =
+        output = Linear(
             file.tensor("output.weight") == nil
-            ? embedding : try Self.matrix(file, "output.weight", rows: h.vocabularySize, columns: e)
+                ? embedding : try Self.matrix(file, "output.weight", rows: h.vocabularySize, columns: e))
         try MemoryReserve.cover(h.layerCount, each: 1024, for: "\(h.layerCount) layers")
         try MemoryReserve.cover(h.ropeDimension, each: 24, for: "frequencies of RoPE")
+        var biases = try Biases(file)
         var layers: [Layer] = []
         for index in 0..<h.layerCount {
             let prefix = "blk.\(index)."
-            func matrix(_ name: String, _ rows: Int, _ columns: Int) throws(Llama2Error) -> Matrix {
-                try Self.matrix(file, prefix + name + ".weight", rows: rows, columns: columns)
+            func linear(_ name: String, _ rows: Int, _ columns: Int) throws(Llama2Error) -> Linear {
+                Linear(
+                    try Self.matrix(file, prefix + name + ".weight", rows: rows, columns: columns),
+                    bias: try biases.next(file, prefix + name + ".bias", rows))
             }
             layers.append(
                 Layer(
                     attentionNorm: try Self.vector(file, prefix + "attn_norm.weight", e),
-                    q: try matrix("attn_q", h.queryLength, e), k: try matrix("attn_k", h.keyLength, e),
-                    v: try matrix("attn_v", h.keyLength, e),
-                    attentionOutput: try matrix("attn_output", e, h.queryLength),
+                    q: try linear("attn_q", h.queryLength, e), k: try linear("attn_k", h.keyLength, e),
+                    v: try linear("attn_v", h.keyLength, e),
+                    attentionOutput: try linear("attn_output", e, h.queryLength),
                     feedForwardNorm: try Self.vector(file, prefix + "ffn_norm.weight", e),
-                    gate: try matrix("ffn_gate", f, e), up: try matrix("ffn_up", f, e),
-                    down: try matrix("ffn_down", e, f)))
+                    gate: try linear("ffn_gate", f, e), up: try linear("ffn_up", f, e),
+                    down: try linear("ffn_down", e, f)))
         }
         self.layers = layers
+        self.biases = biases
         var frequencies = h.ropeFrequencies
         if file.tensor("rope_freqs.weight") != nil {
             // llama3's scaling: a factor for each pair
