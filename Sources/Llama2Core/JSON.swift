@@ -1,17 +1,15 @@
-internal import Llama2Core
-
 /// A JSON value (RFC 8259) as the files of a model use it: a view of the text, which was checked whole, front to back.
 ///
 /// Nothing is copied when a text is read: of each value the place where it begins and the number of the value after it
 /// are kept, 8 bytes, so that memory follows the text whatever it says. Strings and numbers are made when asked for.
 ///
 ///     { "a": [1, "b"] }    nodes: {, "a", [, 1, "b"    next: 5, 2, 5, 4, 5
-struct JSON {
+public struct JSON {
     fileprivate let document: JSONDocument
     fileprivate let node: Int
 
     /// Checks and indexes `bytes`, which `owner` keeps alive. An error names the file and the byte.
-    static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String, owner: AnyObject? = nil) throws(Llama2Error) -> JSON {
+    public static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String, owner: AnyObject? = nil) throws(Llama2Error) -> JSON {
         // keys are sorted, in lists that double; texts are made when they are asked for, each once or twice
         try MemoryReserve.cover(JSONParser.mostNodes(bytes), each: 10, for: name)
         try MemoryReserve.cover(bytes.count { $0 == 0x3a }, each: 64, for: name)
@@ -20,7 +18,7 @@ struct JSON {
         return JSON(document: JSONDocument(bytes, try parser.document(), owner), node: 0)
     }
 
-    static var null: JSON {
+    public static var null: JSON {
         let text: StaticString = "null"
         let bytes = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
         return JSON(document: JSONDocument(bytes, [JSONNode(at: 0, next: 1)], nil), node: 0)
@@ -30,37 +28,45 @@ struct JSON {
     private var first: UInt8 { document.bytes[start] }
     fileprivate var next: Int { Int(document.nodes[node].next) }
 
-    var isObject: Bool { first == UInt8(ascii: "{") }
-    var isNull: Bool { first == UInt8(ascii: "n") }
-    var bool: Bool? { first == UInt8(ascii: "t") ? true : first == UInt8(ascii: "f") ? false : nil }
+    public var isObject: Bool { first == UInt8(ascii: "{") }
+    public var isNull: Bool { first == UInt8(ascii: "n") }
+    public var bool: Bool? { first == UInt8(ascii: "t") ? true : first == UInt8(ascii: "f") ? false : nil }
 
     /// UTF-8.
-    var bytes: [UInt8]? {
+    public var bytes: [UInt8]? {
         guard first == UInt8(ascii: "\"") else { return nil }
         var out: [UInt8] = []
         var text = JSONText(bytes: document.bytes, at: start)
         _ = try? text.string { out += $0 }  // checked before
         return out
     }
-    var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+    public var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
 
-    var double: Double? {
+    public var double: Double? {
         guard first == UInt8(ascii: "-") || (0x30...0x39).contains(first) else { return nil }
         var text = JSONText(bytes: document.bytes, at: start)
         return try? text.number()
     }
+    /// The digits of a number that is written as an integer, with its sign.
+    public var integerDigits: UnsafeRawBufferPointer? {
+        guard first == UInt8(ascii: "-") || (0x30...0x39).contains(first) else { return nil }
+        var end = start + 1
+        while end < document.bytes.count, (0x30...0x39).contains(document.bytes[end]) { end += 1 }
+        if end < document.bytes.count, document.bytes[end] == UInt8(ascii: ".") || document.bytes[end] | 0x20 == UInt8(ascii: "e") { return nil }
+        return UnsafeRawBufferPointer(rebasing: document.bytes[start..<end])
+    }
     /// An integer that a double holds exactly.
-    var integer: Int? { double.flatMap { abs($0) <= 9_007_199_254_740_992 ? Int(exactly: $0) : nil } }
+    public var integer: Int? { double.flatMap { abs($0) <= 9_007_199_254_740_992 ? Int(exactly: $0) : nil } }
 
     /// The elements; nil when this is no array.
-    var elements: JSONElements? { first == UInt8(ascii: "[") ? JSONElements(document: document, at: node + 1, end: next) : nil }
+    public var elements: JSONElements? { first == UInt8(ascii: "[") ? JSONElements(document: document, at: node + 1, end: next) : nil }
     /// The same as an array.
-    var array: [JSON]? { elements.map { Array($0) } }
+    public var array: [JSON]? { elements.map { Array($0) } }
     /// Members in the text's order; nil when this is no object.
-    var members: JSONMembers? { isObject ? JSONMembers(elements: JSONElements(document: document, at: node + 1, end: next)) : nil }
+    public var members: JSONMembers? { isObject ? JSONMembers(elements: JSONElements(document: document, at: node + 1, end: next)) : nil }
 
     /// The member of that name; nil when there is none or this is no object.
-    subscript(_ key: String) -> JSON? {
+    public subscript(_ key: String) -> JSON? {
         guard let members else { return nil }
         let wanted = Array(key.utf8)
         for (name, value) in members where name.bytes == wanted { return value }
@@ -68,12 +74,12 @@ struct JSON {
     }
 }
 
-struct JSONElements: Sequence, IteratorProtocol {
+public struct JSONElements: Sequence, IteratorProtocol {
     fileprivate let document: JSONDocument
     fileprivate var at: Int
     fileprivate let end: Int
 
-    mutating func next() -> JSON? {
+    public mutating func next() -> JSON? {
         guard at < end else { return nil }
         let value = JSON(document: document, node: at)
         at = value.next
@@ -81,10 +87,10 @@ struct JSONElements: Sequence, IteratorProtocol {
     }
 }
 
-struct JSONMembers: Sequence, IteratorProtocol {
+public struct JSONMembers: Sequence, IteratorProtocol {
     fileprivate var elements: JSONElements
 
-    mutating func next() -> (key: JSON, value: JSON)? {
+    public mutating func next() -> (key: JSON, value: JSON)? {
         guard let key = elements.next(), let value = elements.next() else { return nil }
         return (key, value)
     }
