@@ -35,6 +35,10 @@
  *   struct's _init. In options zero means the default, and NULL means all defaults. Fields are only
  *   ever appended; a smaller struct from an older program works, a larger one works if
  *   what this version does not know is zero. Otherwise LLAMA2_E_STRUCT_SIZE.
+ *   In C and C++ each _init is a macro around llama2_struct_init, which is told the sizeof of the header that
+ *   the program is compiled with. The function of the same name, which is what dlsym() and the foreign function
+ *   interfaces of other languages find, cannot know that: it states the size of the struct's first version for
+ *   ever, so that fields which came later are not read. These call llama2_struct_init with their own size.
  * - Threads: models may be used by any number of threads at once. Contexts, samplers and decoders
  *   belong to one thread at a time; a second one inside the same handle gets LLAMA2_E_BUSY, and so
  *   does a callback that calls back in. Nobody ever waits for another thread.
@@ -150,6 +154,18 @@ const char *llama2_last_error(void);
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
 int32_t llama2_struct_size(uint32_t structure, size_t *size);
 
+/* Writes `size` into the struct_size of the struct at `structure` and zeroes the other bytes up to `size`: a struct with all
+   defaults, whatever the version of the header that declared it. `size` is sizeof where the struct was declared, 4 to 4096.
+   Returns OK, INVALID_ARGUMENT (another size; nothing is written). Threads: any. Since 0.3. */
+int32_t llama2_struct_init(void *structure, size_t size);
+
+/* What the _init macros below are made of; not for programs. The compiler still checks the type, and NULL does nothing. */
+#ifdef __cplusplus
+#define LLAMA2_INIT_(type, options) ((void)llama2_struct_init(static_cast<type *>(options), sizeof(type)))
+#else
+#define LLAMA2_INIT_(type, options) ((void)llama2_struct_init(1 ? (options) : (type *)0, sizeof(type)))
+#endif
+
 /* The kernels that this machine can run. */
 #define LLAMA2_KERNELS_BEST 0u
 #define LLAMA2_KERNELS_REFERENCE 1u
@@ -178,6 +194,7 @@ typedef struct llama2_model_options {
 
 /* Sets struct_size and all defaults. NULL: does nothing. Threads: any. Since 0.1. */
 void llama2_model_options_init(llama2_model_options *options);
+#define llama2_model_options_init(options) LLAMA2_INIT_(llama2_model_options, options)
 
 /* Loads a model, its format told by the content:
    - GGUF, versions 1 to 3 (of several files, the path of the first);
@@ -371,6 +388,7 @@ typedef struct llama2_context_options {
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
 void llama2_context_options_init(llama2_context_options *options);
+#define llama2_context_options_init(options) LLAMA2_INIT_(llama2_context_options, options)
 
 /* Bytes that a model and a context take. */
 typedef struct llama2_memory {
@@ -503,6 +521,7 @@ typedef struct llama2_sampler_options {
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
 void llama2_sampler_options_init(llama2_sampler_options *options);
+#define llama2_sampler_options_init(options) LLAMA2_INIT_(llama2_sampler_options, options)
 
 /* A sampler: options, a random generator (xoshiro256** seeded by splitmix64, Blackman & Vigna 2018:
    the same seed gives the same tokens on every machine) and the tokens accepted so far.
@@ -561,6 +580,7 @@ typedef struct llama2_generate_options {
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
 void llama2_generate_options_init(llama2_generate_options *options);
+#define llama2_generate_options_init(options) LLAMA2_INIT_(llama2_generate_options, options)
 
 /* A piece of text: whole UTF-8 characters, at least one, not terminated; valid during the call. Non-zero ends the
    generation. Calls on the same context from inside give LLAMA2_E_BUSY. */
@@ -629,6 +649,7 @@ typedef struct llama2_quantize_options {
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.2. */
 void llama2_quantize_options_init(llama2_quantize_options *options);
+#define llama2_quantize_options_init(options) LLAMA2_INIT_(llama2_quantize_options, options)
 
 /* Reads the model at `path`, in any format that llama2_model_load takes, and writes it to `output` as GGUF with its
    matrices in other types; norms stay F32. The output matrix gets Q6_K in files of less than 8 bits, the mixes give

@@ -151,11 +151,10 @@ func fill<T: SizedCStruct & BitwiseCopyable>(_ pointer: UnsafeMutablePointer<T>?
     try result.get()
 }
 
-/// Zero but for struct_size, in the bytes of the struct's first version and no further: that is all that an older
-/// program has there. A struct that grows gets, beside this one, a function that is told sizeof.
+/// What the _init functions do that older programs and dlsym() find: they are not told sizeof, so they keep to the bytes of
+/// the struct's first version, which is all that an older program has there. The header's macros of the same names call
+/// llama2_struct_init, which is told.
 func initialize<T: SizedCStruct & BitwiseCopyable>(_ options: UnsafeMutablePointer<T>?) {
     guard let options else { return }
-    let raw = UnsafeMutableRawPointer(options)
-    raw.initializeMemory(as: UInt8.self, repeating: 0, count: T.firstSize)
-    raw.storeBytes(of: UInt32(T.firstSize), as: UInt32.self)
+    try? SizedStruct.initialize(options, size: T.firstSize)
 }

@@ -32,6 +32,11 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
 }
 
 @c @implementation
+public func llama2_struct_init(_ structure: UnsafeMutableRawPointer?, _ size: Int) -> Int32 {
+    call { () throws(Llama2Error) in try SizedStruct.initialize(try required(structure, "structure"), size: size) }
+}
+
+@c @implementation
 public func llama2_kernels_available(_ mask: UnsafeMutablePointer<UInt32>?) -> Int32 {
     call { () throws(Llama2Error) in
         let mask = try required(mask, "mask")

@@ -11,6 +11,16 @@ public enum SizedStruct {
     /// More than any version will have; what lies behind is not looked at.
     private static let largest = 4096
 
+    /// Zero but for the size at the front. The caller says it: only the one who declared the struct knows how much room there is.
+    public static func initialize(_ raw: UnsafeMutableRawPointer, size: Int) throws(Llama2Error) {
+        let sizeField = MemoryLayout<UInt32>.size
+        guard size >= sizeField, size <= largest else {
+            throw Llama2Error(.invalidArgument, "a struct of \(UInt(bitPattern: size)) bytes, expected \(sizeField) to \(largest)")
+        }
+        raw.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        raw.storeBytes(of: UInt32(size), as: UInt32.self)
+    }
+
     /// The size at the front of the struct at `raw`, checked.
     public static func statedSize(_ raw: UnsafeRawPointer, first: Int, known: Int, _ name: StaticString) throws(Llama2Error) -> Int {
         let size = Int(raw.loadUnaligned(as: UInt32.self))

@@ -23,6 +23,7 @@ PerplexityCallback = C.CFUNCTYPE(i32, P(S.PerplexityResult), size, C.c_void_p)
 
 _status_functions = {
     "struct_size": [u32, P(size)],
+    "struct_init": [C.c_void_p, size],
     "kernels_available": [P(u32)],
     "model_load": [text, P(S.ModelOptions), P(handle), *error],
     "model_load_memory": [C.c_void_p, size, P(S.ModelOptions), P(handle), *error],
@@ -110,10 +111,12 @@ def _declare() -> None:
 
 
 def _check_layout() -> None:
+    """Structs that state their size may be longer in a later library, which then reads as far as they reach."""
     for number, kind in S.NUMBERS.items():
         expected = size()
         call("struct_size", number, C.byref(expected))
-        if expected.value != C.sizeof(kind):
+        grown = hasattr(kind, "struct_size") and expected.value > C.sizeof(kind)
+        if expected.value != C.sizeof(kind) and not grown:
             raise ImportError(
                 f"the library's {kind.__name__} has {expected.value} bytes, this binding's {C.sizeof(kind)}: "
                 "the library and the binding are of different versions"

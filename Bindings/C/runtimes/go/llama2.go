@@ -64,7 +64,8 @@ func (m *Model) Tokenize(text string) ([]int32, error) {
 // The cache is in F32 here, so that stories are the golden ones, which were made in float64.
 func (m *Model) Context(threads int) (*Context, error) {
 	var options C.llama2_context_options
-	C.llama2_context_options_init(&options)
+	// cgo does not see macros, and the function llama2_context_options_init knows the struct's first version only
+	C.llama2_struct_init(unsafe.Pointer(&options), C.size_t(unsafe.Sizeof(options)))
 	options.flags = C.LLAMA2_CONTEXT_KV_F32
 	options.threads = C.uint32_t(threads)
 	context := Context{model: m}
@@ -123,7 +124,7 @@ func goPiece(piece *C.char, length C.size_t, userData unsafe.Pointer) (end C.int
 // Generate is greedy; piece says whether it wants more.
 func (c *Context) Generate(prompt []int32, maxTokens int, piece func(string) bool) error {
 	var greedy C.llama2_sampler_options
-	C.llama2_sampler_options_init(&greedy)
+	C.llama2_struct_init(unsafe.Pointer(&greedy), C.size_t(unsafe.Sizeof(greedy)))
 	greedy.flags = C.LLAMA2_SAMPLER_GREEDY
 	var sampler *C.llama2_sampler
 	if status := C.llama2_sampler_create(&greedy, &sampler, nil, 0); status != C.LLAMA2_OK {
@@ -136,7 +137,7 @@ func (c *Context) Generate(prompt []int32, maxTokens int, piece func(string) boo
 	defer C.free(tokens)
 	copy(unsafe.Slice((*int32)(tokens), len(prompt)), prompt)
 	var options C.llama2_generate_options
-	C.llama2_generate_options_init(&options)
+	C.llama2_struct_init(unsafe.Pointer(&options), C.size_t(unsafe.Sizeof(options)))
 	options.prompt = (*C.int32_t)(tokens)
 	options.prompt_count = C.size_t(len(prompt))
 	options.max_tokens = C.uint64_t(maxTokens)

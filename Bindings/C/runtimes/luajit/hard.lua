@@ -14,9 +14,8 @@ end
 -- Such a call would be compiled, and end the program when it does call back: "bad callback". Must be the first of all:
 -- LuaJIT gives up compiling a call that calls back often.
 local function a_call_that_called_nobody_back_is_not_compiled()
-  local context, sampler, options = llama2.context(model, 1), llama2.greedy(), ffi.new "llama2_generate_options"
+  local context, sampler, options = llama2.context(model, 1), llama2.greedy(), llama2.defaults "llama2_generate_options"
   local given, calls, refused = ffi.new "int32_t[1001]", 0, 0
-  C.llama2_generate_options_init(options)
   options.prompt_count, options.max_tokens = 1, 1
   llama2.receive_with(function() calls = calls + 1 return true end)
   for i = 1, 1000 do given[i] = i <= 900 and 512 or 403 end -- 512 is no token

@@ -16,6 +16,15 @@ local function check(status)
 end
 M.check = check
 
+-- A struct with all defaults. The _init of C are macros, which do not come here; the functions of these names state the size of
+-- the struct's first version.
+local function defaults(kind)
+  local options = ffi.new(kind)
+  check(C.llama2_struct_init(options, ffi.sizeof(kind)))
+  return options
+end
+M.defaults = defaults
+
 -- ffi.gc frees a handle when nobody has it any more; what was made from a model keeps what it needs.
 local function handle(kind, free, create, ...)
   local out = ffi.new(kind .. "*[1]")
@@ -29,15 +38,13 @@ end
 
 -- The cache is in F32 here, so that stories are the golden ones, which were made in float64.
 function M.context(model, threads)
-  local options = ffi.new "llama2_context_options"
-  C.llama2_context_options_init(options)
+  local options = defaults "llama2_context_options"
   options.flags, options.threads = C.LLAMA2_CONTEXT_KV_F32, threads
   return handle("llama2_context", C.llama2_context_free, function(out) return C.llama2_context_create(model, options, out, nil, 0) end)
 end
 
 function M.greedy()
-  local options = ffi.new "llama2_sampler_options"
-  C.llama2_sampler_options_init(options)
+  local options = defaults "llama2_sampler_options"
   options.flags = C.LLAMA2_SAMPLER_GREEDY
   return handle("llama2_sampler", C.llama2_sampler_free, function(out) return C.llama2_sampler_create(options, out, nil, 0) end)
 end
@@ -66,8 +73,7 @@ jit.off(M.call)
 
 -- Greedy; `piece` says whether it wants more. May be called again from inside `piece`, with another context.
 function M.generate(context, tokens, count, max_tokens, piece)
-  local sampler, options = M.greedy(), ffi.new "llama2_generate_options"
-  C.llama2_generate_options_init(options)
+  local sampler, options = M.greedy(), defaults "llama2_generate_options"
   options.prompt, options.prompt_count, options.max_tokens = tokens, count, max_tokens -- `tokens` is kept alive by the caller
   local before = receive
   receive = piece

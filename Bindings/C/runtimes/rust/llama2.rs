@@ -38,17 +38,15 @@ type PieceCallback = extern "C" fn(*const c_char, usize, *mut c_void) -> i32;
 extern "C" {
     fn llama2_last_error() -> *const c_char;
     fn llama2_struct_size(structure: u32, size: *mut usize) -> i32;
+    fn llama2_struct_init(structure: *mut c_void, size: usize) -> i32;
     fn llama2_model_load(path: *const c_char, options: *const c_void, model: *mut usize, error: *mut c_char, capacity: usize) -> i32;
     fn llama2_model_free(model: usize);
     fn llama2_tokenize(model: usize, text: *const c_char, length: usize, flags: u32, tokens: *mut i32, capacity: usize, count: *mut usize) -> i32;
-    fn llama2_context_options_init(options: *mut ContextOptions);
     fn llama2_context_create(model: usize, options: *const ContextOptions, context: *mut usize, error: *mut c_char, capacity: usize) -> i32;
     fn llama2_context_free(context: usize);
     fn llama2_context_reset(context: usize) -> i32;
-    fn llama2_sampler_options_init(options: *mut SamplerOptions);
     fn llama2_sampler_create(options: *const SamplerOptions, sampler: *mut usize, error: *mut c_char, capacity: usize) -> i32;
     fn llama2_sampler_free(sampler: usize);
-    fn llama2_generate_options_init(options: *mut GenerateOptions);
     fn llama2_generate(context: usize, sampler: usize, options: *const GenerateOptions, callback: Option<PieceCallback>, user_data: *mut c_void) -> i32;
 }
 
@@ -62,12 +60,20 @@ fn check(status: i32) -> Result<(), Failure> {
     Err(Failure { status, sentence })
 }
 
-/// The structs above are those that the library was compiled with.
+/// A struct of this file with all defaults. The library's functions `llama2_..._options_init` are macros in C: called by name, they
+/// would state the size that the struct had in the version that brought it.
+fn defaults<T>() -> Result<T, Failure> {
+    let mut options = std::mem::MaybeUninit::<T>::zeroed();
+    check(unsafe { llama2_struct_init(options.as_mut_ptr().cast(), std::mem::size_of::<T>()) })?;
+    Ok(unsafe { options.assume_init() })
+}
+
+/// The structs above are those of the library, or the beginnings of those: a later version only appends.
 pub fn check_layout() -> Result<(), Failure> {
     for (number, ours) in [(2, std::mem::size_of::<ContextOptions>()), (3, std::mem::size_of::<SamplerOptions>()), (4, std::mem::size_of::<GenerateOptions>())] {
         let mut size = 0;
         check(unsafe { llama2_struct_size(number, &mut size) })?;
-        assert_eq!(size, ours, "struct {number}");
+        assert!(size >= ours, "struct {number} has {size} bytes in the library and {ours} here");
     }
     Ok(())
 }
@@ -96,8 +102,7 @@ impl Model {
     pub fn context(&self, threads: u32) -> Result<Context, Failure> {
         let mut handle = 0;
         unsafe {
-            let mut options: ContextOptions = std::mem::zeroed();
-            llama2_context_options_init(&mut options);
+            let mut options: ContextOptions = defaults()?;
             options.flags = CONTEXT_KV_F32;
             options.threads = threads;
             check(llama2_context_create(self.0, &options, &mut handle, null_mut(), 0))?;
@@ -131,13 +136,11 @@ impl Context {
     pub fn generate(&mut self, prompt: &[i32], max_tokens: usize, mut piece: impl FnMut(&str) -> bool) -> Result<(), Failure> {
         let mut receiver = Receiver { receive: &mut piece, panic: None };
         let status = unsafe {
-            let mut greedy: SamplerOptions = std::mem::zeroed();
-            llama2_sampler_options_init(&mut greedy);
+            let mut greedy: SamplerOptions = defaults()?;
             greedy.flags = SAMPLER_GREEDY;
             let mut sampler = 0;
             check(llama2_sampler_create(&greedy, &mut sampler, null_mut(), 0))?;
-            let mut options: GenerateOptions = std::mem::zeroed();
-            llama2_generate_options_init(&mut options);
+            let mut options: GenerateOptions = defaults()?;
             options.prompt = prompt.as_ptr();
             options.prompt_count = prompt.len();
             options.max_tokens = max_tokens as u64;
