@@ -1,0 +1,123 @@
+"""A conversation on one context: what fits, what the cache has already, and an answer that can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .. import Context, Model, Sampler
+from ..errors import ContextFullError
+
+Message = dict[str, str]
+ROLES = ("system", "user", "assistant")
+
+
+class Conversation:
+    """messages: all that was said, for saving; of these the oldest are no longer given to the model once the context is full.
+
+    forgotten(n) is called when n more messages are left out.
+    """
+
+    def __init__(self, model: Model, context: Context, forgotten: Callable[[int], None]):
+        self.model, self.context = model, context
+        self.messages: list[Message] = []
+        self.reason: str | None = None  # why the last answer ended; "interrupted" for Ctrl-C
+        self._forgotten = forgotten
+        self._first = 0  # the first message, but for the system prompt, that the model still sees
+        self._cached: list[int] = []  # tokens of the cache, as far as they are known
+        self._length = context.info.context_length
+
+    @property
+    def system(self) -> str | None:
+        return self.messages[0]["content"] if self.messages and self.messages[0]["role"] == "system" else None
+
+    @system.setter
+    def system(self, text: str | None) -> None:
+        rest = self.messages[1:] if self.system is not None else self.messages
+        self.messages = ([{"role": "system", "content": text}] if text else []) + rest
+        self._first = 0
+
+    def replace(self, messages: list[Message]) -> None:
+        self.messages, self._first = messages, 0
+
+    def undo(self) -> Message | None:
+        """Takes back the last question with its answer; the question."""
+        for index in range(len(self.messages) - 1, -1, -1):
+            if self.messages[index]["role"] == "user":
+                question = self.messages[index]
+                del self.messages[index:]
+                self._first = min(self._first, len(self.messages))
+                return question
+        return None
+
+    def answer(self, question: Message, sampler: Sampler, max_tokens: int = 0) -> Iterator[str]:
+        """The pieces of an answer. An error leaves the conversation as it was; closing the iterator or Ctrl-C keeps the part that
+        was given. When the context is full in the middle of an answer the oldest turns are left out and it goes on."""
+        self.messages.append(question)
+        text, left, self.reason = "", max_tokens, None
+        try:
+            while True:
+                prompt, room = self._prompt(text)
+                with self._generate(prompt, sampler, min(left, room) if left else room) as pieces:
+                    for piece in pieces:
+                        text += piece
+                        yield piece
+                self.reason = pieces.reason
+                if left:
+                    left -= pieces.tokens
+                    if left <= 0:
+                        break
+                # the context is full, or nearly: go on if there is something to leave out
+                if self.reason not in ("context_full", "max_tokens") or not self._leave_out():
+                    self.reason = "context_full" if self.reason == "max_tokens" else self.reason
+                    break
+        except (GeneratorExit, KeyboardInterrupt):
+            self.reason = "interrupted"
+            self._keep(text)
+            raise
+        except BaseException:
+            if text:
+                self._keep(text)
+            else:
+                self.messages.pop()
+            raise
+        self._keep(text)
+
+    def _keep(self, text: str) -> None:
+        self.messages.append({"role": "assistant", "content": text})
+
+    def _visible(self) -> list[Message]:
+        start = 1 if self.system is not None else 0
+        return self.messages[:start] + self.messages[max(start, self._first) :]
+
+    def _prompt(self, begun: str) -> tuple[list[int], int]:
+        """The tokens of what the model is to see with `begun`, the part of the answer that is there, and the room for more."""
+        while True:
+            tokens = self.model.chat_tokens(self._visible())
+            if begun:
+                tokens = tokens + self.model.tokenize(begun)
+            # a quarter of the context for an answer, if turns can be left out for it
+            if len(tokens) <= self._length - self._length // 4 - 1:
+                break
+            if not self._leave_out():
+                if len(tokens) >= self._length:
+                    raise ContextFullError(f"the message has {len(tokens)} tokens with what frames it, the context {self._length} positions; --context gives more")
+                break
+        return tokens, self._length - len(tokens)
+
+    def _leave_out(self) -> bool:
+        """Leaves the oldest question and what followed it out; False when only the last question is left."""
+        start = max(self._first, 1 if self.system is not None else 0)
+        for index in range(start + 1, len(self.messages)):
+            if self.messages[index]["role"] == "user":
+                self._first = index
+                self._forgotten(index - start)
+                return True
+        return False
+
+    def _generate(self, tokens: list[int], sampler: Sampler, max_tokens: int):
+        common, known = 0, min(len(self._cached), self.context.sequence_length(), len(tokens) - 1)
+        while common < known and self._cached[common] == tokens[common]:
+            common += 1  # at least one token is evaluated, so that there are logits
+        self.context.truncate(common)
+        self._cached = tokens
+        return self.context.generate(tokens[common:], sampler, max_tokens=max_tokens)

@@ -1,0 +1,72 @@
+"""Files that are written: nothing that is there is replaced without --force, and never what the same command reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+class OutputError(ValueError):
+    """An output that is not written."""
+
+
+def check(output: str, inputs: Iterable[str | None], force: bool) -> None:
+    """Raises OutputError when `output` may not be written."""
+    if not os.path.lexists(output):
+        return
+    if os.path.isdir(output):
+        raise OutputError(f"{output} is a folder; the output is a file")
+    for given in inputs:
+        for name in _files(given) if given else ():
+            if _same(name, output):
+                raise OutputError(f"{output} is read by this command; it is not overwritten")
+    if not force:
+        raise OutputError(f"{output} is there already; --force replaces it")
+
+
+def _files(given: str) -> Iterator[str]:
+    """What a command reads when `given` names a model: the file, all files of a folder, all parts of a split GGUF."""
+    yield given
+    if os.path.isdir(given):
+        for folder, _, names in os.walk(given):
+            yield from (os.path.join(folder, name) for name in names)
+        return
+    split = re.fullmatch(r"(.*)-\d{5}-of-(\d{5})\.gguf", given, re.DOTALL)
+    if split:
+        for part in range(1, min(int(split[2]), 99999) + 1):
+            yield f"{split[1]}-{part:05}-of-{split[2]}.gguf"
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def write_json(path: str, value: object, force: bool) -> None:
+    """Writes `value` to `path`, whole or not at all."""
+    check(path, (), force)
+    target = os.path.realpath(path)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(target), prefix=".llama2swift-", delete=False) as file:
+        try:
+            json.dump(value, file, indent=1)  # ASCII: bytes that were no text come back as they were
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+            mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~_umask()
+            os.chmod(file.name, mode)
+            os.replace(file.name, target)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    value = os.umask(0o077)
+    os.umask(value)
+    return value

@@ -1,0 +1,276 @@
+"""The command line: every command, its examples, one sentence for an error, nothing overwritten, nothing that steers a terminal."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+from terminals import Terminal, command, sentence
+from tiny_gguf import random_model
+
+import llama2swift
+from llama2swift.cli import outputs, terminal
+from llama2swift.cli.arguments import parser
+
+COMMANDS = ["chat", "run", "info", "bench", "quantize", "importance", "convert", "perplexity", "score"]
+TEXT = "Once upon a time there was a little dog. " * 60
+
+
+@pytest.fixture(scope="module")
+def story_gguf(tmp_path_factory, stories_path):
+    path = tmp_path_factory.mktemp("stories") / "stories.gguf"
+    llama2swift.convert(stories_path, path, "F32")
+    return path
+
+
+@pytest.fixture
+def place(tmp_path, story_gguf):
+    """A folder with what the examples name."""
+    for name in ("model.gguf", "folder-of-hugging-face"):  # files are told by their content
+        shutil.copy(story_gguf, tmp_path / name)
+    (tmp_path / "text.txt").write_text(TEXT)
+    return tmp_path
+
+
+def test_version_names_the_library():
+    done = command("--version")
+    assert done.returncode == 0 and re.fullmatch(r"llama2swift \d+\.\d+\.\d+ \(.*libllama2swift\.so.*\)\n", done.stdout)
+
+
+def test_help_lists_every_command():
+    told = command("--help").stdout
+    assert all(re.search(rf"^ +{name}\b", told, re.MULTILINE) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example_that_runs(name, place):
+    told = command(name, "--help").stdout
+    example = re.search(r"^example:\n  llama2swift (.*)$", told, re.MULTILINE)
+    assert example and example[1].split()[0] == name
+    short = {"chat": ["-n", "5"], "run": ["-n", "5"], "bench": ["-r", "1"]}.get(name, [])
+    output = {"quantize": "small.gguf", "importance": "imatrix.gguf"}.get(name)
+    if name == "convert":
+        (place / "model.gguf").unlink()  # the example writes it
+    done = command(*shlex.split(example[1]), *short, cwd=place, input="")
+    assert done.returncode == 0, done.stderr
+    assert output is None or (place / output).stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", [c for c in COMMANDS if c not in ("quantize", "importance", "convert")])
+def test_json_is_for_programs(name, place):
+    arguments = {"bench": ["-r", "1", "-p", "8", "-n", "2"], "perplexity": ["text.txt", "-c", "64"], "score": ["Once upon", " a time"]}
+    if name in ("chat", "run"):
+        return
+    done = command(name, "model.gguf", *arguments.get(name, []), "--json", cwd=place)
+    assert done.returncode == 0 and isinstance(json.loads(done.stdout), dict)
+
+
+def test_score_is_the_sum_of_its_tokens(place):
+    told = json.loads(command("score", "model.gguf", "Once upon", " a time", "--json", cwd=place).stdout)
+    assert [t["text"].strip() for t in told["tokens"]] == ["a", "time"]
+    assert told["total"] == pytest.approx(sum(t["log_probability"] for t in told["tokens"]), abs=1e-5) and told["total"] > -3
+
+
+WRONG = {
+    "no command": [],
+    "unknown command": ["fly", "model.gguf"],
+    "no model": ["info"],
+    "no such file": ["info", "none.gguf"],
+    "no model file": ["info", "text.txt"],
+    "a folder without a model": ["info", "."],
+    "a name with an escape": ["info", "a\x1b[31mb\nc.gguf"],
+    "a name with bytes that are no text": ["info", os.fsdecode(b"\xff\xfe.gguf")],
+    "threads below zero": ["info", "model.gguf", "-t", "-1"],
+    "threads beyond 32 bits": ["info", "model.gguf", "-t", "4294967296"],
+    "no number": ["run", "model.gguf", "x", "--temperature", "warm"],
+    "not a number": ["run", "model.gguf", "x", "--temperature", "nan"],
+    "below zero": ["run", "model.gguf", "x", "--temperature", "-2"],
+    "top-p beyond one": ["run", "model.gguf", "x", "--top-p", "2"],
+    "seed beyond 64 bits": ["run", "model.gguf", "x", "--seed", str(2**64)],
+    "an empty stop": ["run", "model.gguf", "x", "--stop", ""],
+    "no runs": ["bench", "model.gguf", "-r", "0"],
+    "no prompt": ["bench", "model.gguf", "-p", "0"],
+    "more than the memory": ["bench", "model.gguf", "-p", "4294967295", "-n", "4294967295"],
+    "kernels": ["bench", "model.gguf", "--kernels", "fast"],
+    "unknown type": ["quantize", "model.gguf", "out.gguf", "Q7"],
+    "rule without a type": ["quantize", "model.gguf", "out.gguf", "--tensor-type", "attn_q"],
+    "rule with an unknown type": ["quantize", "model.gguf", "out.gguf", "--tensor-type", "attn_q=Q9"],
+    "no importance": ["quantize", "model.gguf", "out.gguf", "--importance", "none"],
+    "importance of something else": ["quantize", "model.gguf", "out.gguf", "--importance", "text.txt"],
+    "no folder for the output": ["quantize", "model.gguf", "none/out.gguf"],
+    "output is a folder": ["quantize", "model.gguf", "."],
+    "no text": ["perplexity", "model.gguf", "none.txt"],
+    "text is a folder": ["perplexity", "model.gguf", "."],
+    "text too short": ["perplexity", "model.gguf", "short.txt"],
+    "a conversation that is none": ["chat", "model.gguf", "--load", "text.txt"],
+    "prompt beyond the context": ["run", "model.gguf", TEXT * 3, "-c", "64"],
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG.keys())
+def test_an_error_is_one_sentence(arguments, place):
+    (place / "short.txt").write_text("Hi")
+    done = command(*arguments, cwd=place, input="", errors="surrogateescape")
+    text = sentence(done)
+    assert "Traceback" not in text and "\x1b" not in text and "should not happen" not in text, text
+    assert not (place / "out.gguf").exists()
+
+
+def test_the_library_that_is_missing_is_one_sentence(tmp_path):
+    environment = os.environ | {"LLAMA2SWIFT_LIBRARY": str(tmp_path / "none.so")}
+    code = "import sys, llama2swift_command; sys.exit(llama2swift_command.main())"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], env=environment, capture_output=True, text=True)
+    assert "none.so" in sentence(done)
+
+
+def test_what_is_written_replaces_nothing_without_force(place):
+    old = place / "old.gguf"
+    for arguments in (["quantize", "model.gguf", "old.gguf", "Q8_0"], ["convert", "model.gguf", "old.gguf"], ["importance", "model.gguf", "text.txt", "old.gguf", "-c", "64"]):
+        old.write_bytes(b"mine")
+        text = sentence(command(*arguments, cwd=place))
+        assert "old.gguf" in text and "--force" in text and old.read_bytes() == b"mine"
+        done = command(*arguments, "--force", cwd=place)
+        assert done.returncode == 0 and old.read_bytes()[:4] == b"GGUF", done.stderr
+
+
+def test_the_input_is_never_the_output(place):
+    """By its name, another spelling, a link of either kind, as a part of a split file or of a folder; the text and the matrix too."""
+    model = (place / "model.gguf").read_bytes()
+    (place / "symbolic.gguf").symlink_to("model.gguf")
+    os.link(place / "model.gguf", place / "hard.gguf")
+    for name in ("model.gguf", "./model.gguf", str(place / "model.gguf"), "symbolic.gguf", "hard.gguf"):
+        for tool in ("quantize", "convert"):
+            assert "read by this command" in sentence(command(tool, "model.gguf", name, "--force", cwd=place))
+    assert "read by this command" in sentence(command("importance", "model.gguf", "text.txt", "text.txt", "--force", cwd=place))
+    assert "read by this command" in sentence(command("quantize", "model.gguf", "text.txt", "--importance", "text.txt", "--force", cwd=place))
+    assert (place / "model.gguf").read_bytes() == model and (place / "text.txt").read_text() == TEXT
+
+    (place / "folder").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (place / "folder" / name).write_text("x")
+    for part in (1, 2):
+        (place / f"m-{part:05}-of-00002.gguf").write_text("x")
+    for given, output in (("folder", "folder/config.json"), ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf")):
+        with pytest.raises(outputs.OutputError, match="read by this command"):
+            outputs.check(str(place / output), [str(place / given)], True)
+    outputs.check(str(place / "folder/new.gguf"), [str(place / "folder")], False)
+
+
+def test_nothing_of_a_file_steers_the_terminal(tmp_path):
+    path = tmp_path / "steering.gguf"
+    odd = "x\x1b]0;owned\x07\x1b[2J\x9b31m\u202eback\u2028line\r\b"
+    random_model(path, vocabulary=32, dim=32, layers=1, heads=2, heads_kv=1, hidden=32, metadata={"general.name": odd, "evil\x1b[31mkey\u2066": "v\x1b\n\x85w"})
+    told = command("info", path, text=False).stdout
+    text = told.decode()
+    assert "evil" in text and "owned" in text
+    assert not [c for c in text if c != "\n" and terminal._steers(c)]
+    assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", told)
+
+
+def test_harmless_leaves_languages_alone():
+    text = "Grüße, 漢字, العربية \u200f, हिन्दी, 👩\u200d🚀"
+    assert terminal.harmless(text) == text
+    assert terminal.harmless("a\x1b[0m\tb\n\u202e\u2029\x9b\x7f", keep="\n\t") == "a\\x1b[0m\tb\n\\u202e\\u2029\\x9b\\x7f"
+
+
+def test_a_text_is_harmless_on_a_terminal_and_exact_in_a_pipe(stories_path):
+    prompt = "Red \x1b[31m \u202e dog"
+    with Terminal("run", stories_path, prompt, "-n", "3") as seen:
+        assert seen.status() == 0
+        assert "\\x1b[31m" in seen.screen and "\x1b[31m" not in seen.screen and "\u202e" not in seen.screen
+    assert command("run", stories_path, prompt, "-n", "3").stdout.startswith(prompt)
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}], ids=["ascii", "C"])
+def test_a_terminal_with_ascii_alone(environment, stories_path, tmp_path):
+    done = command("run", stories_path, "Grüße 漢", "-n", "3", text=False, env=os.environ | environment)
+    assert done.returncode == 0 and done.stdout.isascii() or "Grüße 漢".encode() in done.stdout
+    done = command("chat", stories_path, "-n", "3", text=False, input="Grüße 漢\n".encode(), env=os.environ | environment)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    missing = command("info", tmp_path / "Grüße", text=False, env=os.environ | environment)
+    assert missing.returncode == 1 and len(missing.stderr.splitlines()) == 1
+
+
+def test_bytes_that_are_no_text_pass_unchanged(stories_path):
+    done = command("run", stories_path, "-n", "1", "--temperature", "0", text=False, input=b"caf\xe9 \xff")
+    assert done.returncode == 0 and done.stdout.startswith(b"caf\xe9 \xff")
+
+
+def test_streams_that_are_closed_or_full(stories_path):
+    base = f"{shlex.quote(sys.executable)} -m llama2swift"
+    for line, status in (
+        (f"{base} run {stories_path} x -n 3 <&- >&-", 0), (f"{base} chat {stories_path} <&-", 0), (f"{base} info {stories_path} >/dev/full", 1),
+        (f"{base} run {stories_path} x -n 30 >/dev/full", 1), (f"{base} info none >/dev/null 2>&-", 1),
+    ):  # fmt: skip
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+        assert done.returncode == status and "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 1, (line, done)
+
+
+def test_nobody_reads_any_more(stories_path):
+    code = f"{shlex.quote(sys.executable)} -m llama2swift run {stories_path} x -n 400; echo $? >&2"
+    done = subprocess.run(["bash", "-c", f"({code}) | true"], capture_output=True, text=True, timeout=60)
+    assert done.stderr.split() == ["141"]
+
+
+@pytest.mark.parametrize("arguments", [["run", "MODEL", "Once upon a time", "-c", "2048"], ["chat", "MODEL"]], ids=lambda a: a[0])
+def test_ctrl_c_is_status_130_and_no_noise(arguments, tmp_path, smollm2_path):
+    arguments = [smollm2_path if a == "MODEL" else a for a in arguments]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llama2swift", *arguments], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )  # fmt: skip
+    if arguments[0] == "run":
+        assert os.read(process.stdout.fileno(), 100)  # it is in the middle
+    else:
+        if arguments[0] == "chat":
+            os.write(process.stdin.fileno(), b"Count to one thousand.\n")
+        time.sleep(3)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors == b"", errors
+    assert time.monotonic() - begin < 20
+
+
+def test_progress_waits_two_seconds_and_is_plain_lines_without_extras(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    with terminal.Progress("quantize") as progress:
+        for second in range(31):
+            now[0] = float(second)
+            progress(second / 30)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "quantize: 7 %" and len(lines) == 3  # after 2, 12 and 22 seconds
+
+
+def test_progress_uses_what_is_installed(monkeypatch):
+    shown = []
+
+    class Bar:
+        slow = False
+        show = staticmethod(lambda part, note: shown.append(part))
+        close = staticmethod(lambda: shown.append("closed"))
+
+    monkeypatch.setattr(terminal, "_rich", lambda what: None)
+    monkeypatch.setattr(terminal, "_tqdm", lambda what: Bar())
+    monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
+    with terminal.Progress("convert") as progress:
+        progress._next = 0
+        progress(0.5)
+    assert shown == [0.5, "closed"]
+
+
+def test_the_parser_knows_no_other_command():
+    listed = next(a for a in parser()._actions if a.dest == "command").choices
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_the_console_command_is_declared():
+    told = (ROOT / "Bindings/Python/pyproject.toml").read_text()
+    assert 'llama2swift = "llama2swift_command:main"' in told
