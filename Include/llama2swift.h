@@ -428,6 +428,12 @@ typedef struct llama2_context_info {
     uint32_t flags;
     uint32_t reserved;
     uint64_t memory_bytes; /* allocated, logits included */
+    /* Since 0.3: pages of 64 positions, of all layers. */
+    uint64_t pages;        /* in all */
+    uint64_t pages_used;   /* that a sequence has */
+    uint64_t pages_shared; /* that several have */
+    uint64_t pages_cached; /* that none has, kept for llama2_sequence_adopt until their room is needed */
+    uint64_t positions;    /* in use, of context_length; shared ones count once */
 } llama2_context_info;
 
 /* Fills *info. Returns OK, STRUCT_SIZE, BUSY. Since 0.1. */
@@ -446,8 +452,8 @@ typedef int32_t (*llama2_cancel_callback)(void *user_data);
 /* Sets the callback; NULL removes it. Returns OK, BUSY. Since 0.1. */
 int32_t llama2_context_set_cancel(llama2_context *context, llama2_cancel_callback callback, void *user_data);
 
-/* Appends `tokens` (count, at least 1) to sequence 0; logits of the last one.
-   Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY.
+/* Appends `tokens` (count, at least 1) to sequence 0; logits of the last one. The sentence for CONTEXT_FULL says which
+   sequences hold how much. Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY.
    All or nothing: after a failure cache, positions and logits are as before. Since 0.1. */
 int32_t llama2_eval(llama2_context *context, const int32_t *tokens, size_t count);
 
@@ -477,8 +483,30 @@ int32_t llama2_logits(const llama2_context *context, size_t row, const float **l
 int32_t llama2_sequence_length(const llama2_context *context, int32_t sequence, size_t *length);
 
 /* Removes the positions from `length` on; the sequence then has `length` positions. The logits are
-   forgotten. Returns OK, OUT_OF_RANGE (no such sequence, or shorter than that), BUSY. Since 0.1. */
+   forgotten. What was removed is still found by llama2_sequence_adopt as long as nobody needs the room. Returns OK, OUT_OF_RANGE (no such sequence, or shorter than that), BUSY. Since 0.1. */
 int32_t llama2_sequence_remove(llama2_context *context, int32_t sequence, size_t length);
+
+/* The KV cache is made of pages of 64 positions, which sequences share. Where sequences with the same beginning meet in
+   a page, it is stored once and counts once against context_length, also when both were evaluated. Who
+   goes on in a page behind which another went on gets a copy of its part of it first. Nothing of this changes a bit of
+   any logits. */
+
+/* `target` becomes the first `length` positions of `source`; what it had before is removed. Nothing is copied: the two
+   share their pages, and the last one, if `length` ends inside it, is copied when one of them goes on in it (that is when it
+   takes room). The logits stay, unless `target` had positions: then they are forgotten.
+   Returns OK, OUT_OF_RANGE (no such sequence, or `source` is shorter than that), INVALID_ARGUMENT (both are the same), BUSY.
+   After a failure nothing has changed. Since 0.3. */
+int32_t llama2_sequence_copy(llama2_context *context, int32_t source, int32_t target, size_t length);
+
+/* Starts `sequence`, which is empty, with the longest beginning of `tokens` (count, at least 1) that is stored anywhere in
+   the context: in other sequences, and in pages of sequences that were removed or emptied, which are kept for as long as
+   nobody needs their room, those not used for longest going first. At least the last token is left to be evaluated.
+   *found: the length of `sequence` now; evaluate tokens[*found] and those after it. Tokens are compared one by one: what
+   is found is what an evaluation would have computed, bit for bit. The logits stay.
+   Returns OK (also when *found is 0), OUT_OF_RANGE (no such sequence), INVALID_ARGUMENT (count 0; the sequence is not
+   empty), INVALID_TOKEN, BUSY. After a failure nothing has changed. Since 0.3. */
+int32_t llama2_sequence_adopt(llama2_context *context, int32_t sequence, const int32_t *tokens, size_t count,
+                              size_t *found);
 
 typedef struct llama2_timings {
     uint32_t struct_size;
@@ -563,13 +591,16 @@ typedef struct llama2_text {
 typedef struct llama2_generate_result {
     uint32_t struct_size;
     int32_t reason;         /* LLAMA2_END_; 0 when the call failed */
-    uint64_t prompt_tokens; /* evaluated */
+    uint64_t prompt_tokens; /* of the prompt that are in the sequence */
     uint64_t tokens;        /* sampled, the end token included */
+    uint64_t adopted;       /* Since 0.3: of the prompt tokens, those that were found and not evaluated */
 } llama2_generate_result;
+
+#define LLAMA2_GENERATE_NO_ADOPT 2u /* evaluate the whole prompt, whatever is stored of it */
 
 typedef struct llama2_generate_options {
     uint32_t struct_size;
-    uint32_t flags;              /* 0 */
+    uint32_t flags;              /* LLAMA2_GENERATE_ */
     const int32_t *prompt;       /* (prompt_count) tokens, evaluated first; with none it goes on from the logits */
     size_t prompt_count;
     const llama2_text *stops;    /* (stop_count) strings; none is ever given out, not even in part */
@@ -587,7 +618,7 @@ void llama2_generate_options_init(llama2_generate_options *options);
 typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void *user_data);
 
 /* Evaluates the prompt on sequence 0, then samples and evaluates until an end; `callback` (may be NULL)
-   gets the text as it comes. Every sampled token but the end token is evaluated, so that a further call
+   gets the text as it comes. If sequence 0 is empty, the prompt's beginning is adopted as by llama2_sequence_adopt. Every sampled token but the end token is evaluated, so that a further call
    goes on where this one ended. The sampler is in use, too, until the call returns.
    Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long; logits that are not
    numbers, or all forbidden), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), NO_LOGITS

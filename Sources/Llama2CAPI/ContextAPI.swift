@@ -70,14 +70,16 @@ public func llama2_context_free(_ context: OpaquePointer?) { Handles.free(contex
 @c @implementation
 public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMutablePointer<llama2_context_info>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let i = context.inference, c = i.configuration
+        let i = context.inference, c = i.configuration, pages = i.pages
         try fill(
             info,
             with: llama2_context_info(
                 struct_size: 0, context_length: UInt32(c.contextLength), max_sequences: UInt32(c.maxSequences),
                 batch_size: UInt32(c.batchSize), threads: UInt32(c.threads), kernels: UInt32(bitPattern: i.isa),
                 flags: c.halfPrecisionCache ? 0 : UInt32(LLAMA2_CONTEXT_KV_F32), reserved: 0,
-                memory_bytes: UInt64(i.memoryBytes)), "llama2_context_info")
+                memory_bytes: UInt64(i.memoryBytes), pages: UInt64(pages.all), pages_used: UInt64(pages.used),
+                pages_shared: UInt64(pages.shared), pages_cached: UInt64(pages.cached),
+                positions: UInt64(c.contextLength - i.freePositions)), "llama2_context_info")
     }
 }
 
@@ -140,21 +142,6 @@ public func llama2_logits(
         }
         logits.pointee = values.baseAddress
         count.pointee = values.count
-    }
-}
-
-@c @implementation
-public func llama2_sequence_length(_ context: OpaquePointer?, _ sequence: Int32, _ length: UnsafeMutablePointer<Int>?) -> Int32 {
-    call(context: context) { (context) throws(Llama2Error) in
-        let length = try required(length, "length")
-        length.pointee = try context.inference.length(Int(sequence))
-    }
-}
-
-@c @implementation
-public func llama2_sequence_remove(_ context: OpaquePointer?, _ sequence: Int32, _ length: Int) -> Int32 {
-    call(context: context) { (context) throws(Llama2Error) in
-        try context.inference.truncate(Int(sequence), to: length < 0 ? Int.max : length)
     }
 }
 

@@ -45,15 +45,8 @@ public final class Context {
 
     /// Appends the `count` tokens that `entry` tells, index by index. All or nothing.
     public func eval(count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
-        // before anything is read: a count that is far too large must not be followed
-        guard count <= inference.freePositions else {
-            let all = inference.configuration.contextLength
-            throw Llama2Error(
-                .contextFull, "\(count) more tokens do not fit: \(all - inference.freePositions) of \(all) positions are in use")
-        }
-        for i in 0..<max(count, 0) { inference.entries.pointer[i] = try entry(i) }
         let start = monotonicNanoseconds()
-        try inference.eval(UnsafeBufferPointer(start: inference.entries.pointer, count: max(count, 0)))
+        try inference.eval(count: count, entry)
         let elapsed = monotonicNanoseconds() - start
         if count == 1 {
             timings.decodeTokens += 1

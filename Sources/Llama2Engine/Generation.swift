@@ -11,6 +11,8 @@ public struct Generation: Sendable {
 
     public var end: End?
     public var promptTokens = 0
+    /// Of these, what was stored already.
+    public var adopted = 0
     public var tokens = 0
 
     public init() {}
@@ -20,11 +22,12 @@ extension Context {
     /// Evaluates `prompt` on sequence 0, then samples until an end. Every sampled token but the end token is
     /// evaluated too, so that a further call goes on where this one ended.
     ///
+    /// adopts: an empty sequence 0 begins with what is stored of the prompt.
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
     /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
     /// was held back of the text is given out first.
     public func generate(
-        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, stops: [[UInt8]], maxTokens: Int,
+        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, stops: [[UInt8]], maxTokens: Int,
         progress: inout Generation, emit: (UnsafeRawBufferPointer) -> Bool
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
@@ -35,7 +38,7 @@ extension Context {
             try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
             var matcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
             if prompt.count > 0 {
-                try eval(tokens: prompt)
+                progress.adopted = try evalPrompt(prompt, adopts: adopts)
                 progress.promptTokens = prompt.count
             }
             _ = try lastLogits()
@@ -57,7 +60,7 @@ extension Context {
                         do throws(Llama2Error) {
                             let text = try decoder.append(token)
                             if !stopped { stopped = matcher.push(text, emit: give) }
-                            if inference.freePositions == 0 {
+                            if !inference.fits(0) {
                                 progress.end = stopped ? .stop : wanted ? .context : .callback
                             } else {
                                 try withUnsafePointer(to: token) { (p) throws(Llama2Error) in
@@ -82,5 +85,20 @@ extension Context {
             }
             if let failure { throw failure }
         }
+    }
+    /// All or nothing, the adopted beginning included; returns its length.
+    private func evalPrompt(_ prompt: UnsafeBufferPointer<Int32>, adopts: Bool) throws(Llama2Error) -> Int {
+        guard adopts, try inference.length(0) == 0 else {
+            try eval(tokens: prompt)
+            return 0
+        }
+        let found = try inference.adopt(0, prompt)
+        do throws(Llama2Error) {
+            try eval(tokens: UnsafeBufferPointer(rebasing: prompt[found...]))
+        } catch {
+            inference.disown(0)
+            throw error.kind == .contextFull ? inference.full(prompt.count) : error
+        }
+        return found
     }
 }

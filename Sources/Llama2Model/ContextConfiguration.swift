@@ -35,16 +35,3 @@ public struct ContextConfiguration: Sendable {
         }
     }
 }
-
-/// One token to evaluate, at the end of its sequence.
-public struct BatchEntry: BitwiseCopyable, Sendable {
-    public var token: Int32
-    public var sequence: Int32
-    public var wantsLogits: Bool
-
-    public init(token: Int32, sequence: Int32 = 0, wantsLogits: Bool = false) {
-        self.token = token
-        self.sequence = sequence
-        self.wantsLogits = wantsLogits
-    }
-}

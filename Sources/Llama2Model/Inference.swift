@@ -17,15 +17,17 @@ public final class Inference {
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
-    /// What the eval under way appends, (contextLength): room for the caller, so that an eval allocates nothing.
-    public let entries: AlignedBuffer<BatchEntry>
+    /// What the eval under way appends, (contextLength): an eval allocates nothing.
+    private let entries: AlignedBuffer<BatchEntry>
+    /// (maxSequences): where each sequence has come to in the eval under way.
+    private let ends: AlignedBuffer<Int>
     private let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
 
     /// Logits of the last successful eval, (rows, vocabulary); `back` is what the next one writes.
     private var front: AlignedBuffer<Float>
     private var back: AlignedBuffer<Float>
-    public private(set) var logitsRows = 0
+    public internal(set) var logitsRows = 0
 
     /// Asked between layers, on the calling thread; non-zero cancels.
     public typealias Cancel = @convention(c) (UnsafeMutableRawPointer?) -> Int32
@@ -62,15 +64,14 @@ public final class Inference {
         frequencies = try AlignedBuffer(count: weights.ropeFrequencies.count, of: "frequencies")
         for (i, f) in weights.ropeFrequencies.enumerated() { frequencies.pointer[i] = f }
         entries = try AlignedBuffer(count: c.contextLength, of: "batch entries")
+        ends = try AlignedBuffer(count: c.maxSequences, of: "ends of sequences")
         pool = try ThreadPool(threads: c.threads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
         pass = .allocate(capacity: 1)
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
-                frequencies: frequencies.pointer, cache: cache.layout, cacheBase: cache.base,
-                halfPrecision: c.halfPrecisionCache, work: work,
-                cancelled: cancelled.pointer))
+                frequencies: frequencies.pointer, cache: cache, work: work, cancelled: cancelled.pointer))
     }
 
     deinit {
@@ -80,30 +81,6 @@ public final class Inference {
     }
 
     public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
-
-    public func length(_ sequence: Int) throws(Llama2Error) -> Int {
-        try checkSequence(sequence)
-        return cache.length(sequence)
-    }
-
-    /// Positions that are left for all sequences together.
-    public var freePositions: Int { configuration.contextLength - cache.used }
-
-    /// Shortens `sequence` to `length` positions and forgets the logits.
-    public func truncate(_ sequence: Int, to length: Int) throws(Llama2Error) {
-        try checkSequence(sequence)
-        guard length >= 0, length <= cache.length(sequence) else {
-            throw Llama2Error(
-                .outOfRange, "sequence \(sequence) has \(cache.length(sequence)) positions; it cannot be cut to \(length)")
-        }
-        cache.truncate(sequence, to: length)
-        logitsRows = 0
-    }
-
-    public func reset() {
-        for sequence in 0..<configuration.maxSequences { cache.truncate(sequence, to: 0) }
-        logitsRows = 0
-    }
 
     /// Row `row` of the logits, (vocabulary); valid until the next successful eval.
     public func logits(_ row: Int) -> UnsafeBufferPointer<Float>? {
@@ -119,31 +96,32 @@ public final class Inference {
         }
     }
 
-    private func checkSequence(_ sequence: Int) throws(Llama2Error) {
-        guard sequence >= 0, sequence < configuration.maxSequences else {
-            throw Llama2Error(.outOfRange, "sequence \(sequence); this context has 0 to \(configuration.maxSequences - 1)")
-        }
-    }
-
-    /// Appends each entry's token to its sequence. All or nothing: after an error the sequences and the
-    /// logits are as before.
-    public func eval(_ entries: UnsafeBufferPointer<BatchEntry>) throws(Llama2Error) {
+    /// Appends the `count` tokens that `entry` tells, index by index, each to its sequence. All or nothing: after an error
+    /// the sequences and the logits are as before.
+    public func eval(count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
         try checkProcess()
         // 1. check everything, so that nothing can fail half-way but a cancel
-        let rows = try check(entries)
+        let rows = try read(count, entry)
         let vocabulary = weights.hyperparameters.vocabularySize
         let needed = try checkedMultiply(rows, vocabulary, "logits")
         if needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
 
-        // 2. the passes
-        cache.remember()
+        // 2. room for all of them
+        cache.begin(count)
+        for i in 0..<count {
+            let entry = entries.pointer[i]
+            guard cache.append(Int(entry.sequence), entry.token) else {
+                cache.undo()
+                throw full(count)
+            }
+        }
+
+        // 3. the passes
+        for sequence in 0..<configuration.maxSequences { ends.pointer[sequence] = cache.lengthBefore(sequence) }
         var first = 0, row = 0
-        while first < entries.count {
-            let count = min(configuration.batchSize, entries.count - first)
-            let rowsOfPass = place(entries, first, count)
-            pass.pointee.tokens = count
-            pass.pointee.blockCount = cutIntoBlocks(entries, first, count)
-            pass.pointee.rows = rowsOfPass
+        while first < count {
+            let end = min(first + configuration.batchSize, count)
+            place(first..<end)
             pass.pointee.logits = back.pointer + row * vocabulary
             cancelled.pointer.pointee = false
             pass.pointee.cancel = cancel
@@ -155,71 +133,52 @@ public final class Inference {
             }
             try checkProcess()
             if cancelled.pointer.pointee {
-                cache.goBack()
-                throw Llama2Error(.cancelled, "cancelled by the callback; the \(entries.count) tokens of this eval were not added")
+                cache.undo()
+                throw Llama2Error(.cancelled, "cancelled by the callback; the \(count) tokens of this eval were not added")
             }
-            importance?.tokens += count
-            row += rowsOfPass
-            first += count
+            importance?.tokens += end - first
+            row += pass.pointee.batch.rows
+            first = end
         }
 
-        // 3. the new logits become the logits
+        // 4. the new logits become the logits
+        cache.commit()
         swap(&front, &back)
         logitsRows = rows
     }
 
-    /// The number of rows of logits that are wanted.
-    private func check(_ entries: UnsafeBufferPointer<BatchEntry>) throws(Llama2Error) -> Int {
-        guard entries.count > 0 else { throw Llama2Error(.invalidArgument, "no tokens to evaluate") }
+    /// Reads the entries and checks them; returns how many rows of logits are wanted.
+    private func read(_ count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) -> Int {
         // before the entries are read: a count that is far too large must not be followed
-        guard entries.count <= freePositions else {
-            throw Llama2Error(
-                .contextFull,
-                "\(entries.count) more tokens do not fit: \(cache.used) of \(configuration.contextLength) positions are in use")
-        }
+        guard count <= cache.free else { throw full(count) }
+        guard count > 0 else { throw Llama2Error(.invalidArgument, "no tokens to evaluate") }
+        for i in 0..<count { entries.pointer[i] = try entry(i) }
         let vocabulary = weights.hyperparameters.vocabularySize
         var rows = 0
-        for (index, entry) in entries.enumerated() {
+        for i in 0..<count {
+            let entry = entries.pointer[i]
             guard entry.token >= 0, Int(entry.token) < vocabulary else {
-                throw Llama2Error(
-                    .invalidToken, "token \(entry.token) at index \(index) is not in the vocabulary of \(vocabulary)")
+                throw Llama2Error(.invalidToken, "token \(entry.token) at index \(i) is not in the vocabulary of \(vocabulary)")
             }
             guard entry.sequence >= 0, Int(entry.sequence) < configuration.maxSequences else {
                 throw Llama2Error(
-                    .outOfRange,
-                    "sequence \(entry.sequence) at index \(index); this context has 0 to \(configuration.maxSequences - 1)")
+                    .outOfRange, "sequence \(entry.sequence) at index \(i); this context has 0 to \(configuration.maxSequences - 1)")
             }
             if entry.wantsLogits { rows += 1 }
         }
         return rows
     }
 
-    /// Gives entries `first ..< first + count` their positions; returns how many want logits.
-    private func place(_ entries: UnsafeBufferPointer<BatchEntry>, _ first: Int, _ count: Int) -> Int {
-        let states = pass.pointee.states
-        var rows = 0
-        for t in 0..<count {
-            let entry = entries[first + t], sequence = Int(entry.sequence)
-            states[t] = TokenState(
-                token: Int(entry.token), position: cache.append(sequence), pages: cache.table(sequence),
-                row: entry.wantsLogits ? rows : -1)
-            if entry.wantsLogits { rows += 1 }
+    /// The batch of a pass: these entries with their places.
+    private func place(_ range: Range<Int>) {
+        let blockTokens = Batch.Block.tokens(weights.hyperparameters)
+        pass.pointee.batch.removeAll()
+        for i in range {
+            let entry = entries.pointer[i], sequence = Int(entry.sequence), slot = ends.pointer[sequence]
+            pass.pointee.batch.append(
+                Int(entry.token), sequence: sequence, slot: slot, position: slot, pages: cache.table(sequence),
+                wantsLogits: entry.wantsLogits, blockTokens: blockTokens)
+            ends.pointer[sequence] = slot + 1
         }
-        return rows
-    }
-
-    /// Runs of one sequence, cut to the blocks of attention; returns how many.
-    private func cutIntoBlocks(_ entries: UnsafeBufferPointer<BatchEntry>, _ first: Int, _ count: Int) -> Int {
-        let blocks = pass.pointee.blocks, most = TokenBlock.tokens(weights.hyperparameters)
-        var number = 0
-        for t in 0..<count {
-            if t > 0, entries[first + t].sequence == entries[first + t - 1].sequence, blocks[number - 1].count < most {
-                blocks[number - 1].count += 1
-            } else {
-                blocks[number] = TokenBlock(first: t, count: 1)
-                number += 1
-            }
-        }
-        return number
     }
 }

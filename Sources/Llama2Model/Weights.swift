@@ -55,7 +55,7 @@ public final class Weights: @unchecked Sendable {
         var layers: [Layer] = []
         for index in 0..<h.layerCount {
             let prefix = "blk.\(index)."
-            func linear(_ name: String, _ rows: Int, _ columns: Int) throws(Llama2Error) -> Linear {
+            func linear(_ name: String, _ rows: Int, _ columns: Int, _ biases: inout Biases) throws(Llama2Error) -> Linear {
                 Linear(
                     try Self.matrix(file, prefix + name + ".weight", rows: rows, columns: columns),
                     bias: try biases.next(file, prefix + name + ".bias", rows))
@@ -63,12 +63,12 @@ public final class Weights: @unchecked Sendable {
             layers.append(
                 Layer(
                     attentionNorm: try Self.vector(file, prefix + "attn_norm.weight", e),
-                    q: try linear("attn_q", h.queryLength, e), k: try linear("attn_k", h.keyLength, e),
-                    v: try linear("attn_v", h.keyLength, e),
-                    attentionOutput: try linear("attn_output", e, h.queryLength),
+                    q: try linear("attn_q", h.queryLength, e, &biases), k: try linear("attn_k", h.keyLength, e, &biases),
+                    v: try linear("attn_v", h.keyLength, e, &biases),
+                    attentionOutput: try linear("attn_output", e, h.queryLength, &biases),
                     feedForwardNorm: try Self.vector(file, prefix + "ffn_norm.weight", e),
-                    gate: try linear("ffn_gate", f, e), up: try linear("ffn_up", f, e),
-                    down: try linear("ffn_down", e, f)))
+                    gate: try linear("ffn_gate", f, e, &biases), up: try linear("ffn_up", f, e, &biases),
+                    down: try linear("ffn_down", e, f, &biases)))
         }
         self.layers = layers
         self.biases = biases

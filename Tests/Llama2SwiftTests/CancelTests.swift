@@ -13,24 +13,24 @@ import Llama2Sampling
         var logits: [UInt32] = [], rows = 0, used = 0
 
         init(_ inference: Inference) {
-            let cache = inference.cache, layout = cache.layout, p = KVCache.pagePositions
+            let cache = inference.cache, layout = cache.layout.format, p = PageFormat.positions
             for sequence in 0..<inference.configuration.maxSequences {
                 let length = cache.length(sequence), table = cache.table(sequence)
                 lengths.append(length)
                 pages.append((0..<((length + p - 1) / p)).map { table[$0] })
                 for position in 0..<length {
-                    // (layer, K or V, head, page): keys (headStride, 64), values (64, headStride)
-                    let page = cache.base + Int(table[position / p]) * layout.pageBytes, column = position % p
-                    for part in 0..<(layout.pageBytes / layout.headBytes) {
+                    // (layer, K or V, head, part): keys (headStride, 64), values (64, headStride)
+                    let page = cache.store.base + Int(table[position / p]) * layout.bytes, column = position % p
+                    for part in 0..<(layout.bytes / layout.partBytes) {
                         for d in 0..<layout.headStride {
-                            let element = part % (2 * layout.headsKV) < layout.headsKV ? d * p + column : column * layout.headStride + d
-                            let start = page + part * layout.headBytes + element * layout.elementBytes
-                            keysAndValues += UnsafeBufferPointer(start: start, count: layout.elementBytes)
+                            let element = part % (2 * layout.heads) < layout.heads ? d * p + column : column * layout.headStride + d
+                            let start = page + part * layout.partBytes + element * layout.elementBytes
+                            keysAndValues += UnsafeRawBufferPointer(start: start, count: layout.elementBytes)
                         }
                     }
                 }
             }
-            unusedPages = Array(cache.unusedPages)
+            unusedPages = Array(cache.store.freePages)
             rows = inference.logitsRows
             for row in 0..<rows { logits += inference.logits(row)!.map(\.bitPattern) }
             used = cache.used
@@ -51,10 +51,7 @@ import Llama2Sampling
     }
 
     private func eval(_ inference: Inference, _ entries: [BatchEntry]) throws(Llama2Error) {
-        let result = entries.withUnsafeBufferPointer { entries -> Result<Void, Llama2Error> in
-            do throws(Llama2Error) { return .success(try inference.eval(entries)) } catch { return .failure(error) }
-        }
-        try result.get()
+        try inference.eval(count: entries.count) { entries[$0] }
     }
 
     @Test(arguments: [true, false], [1, 3])

@@ -115,13 +115,14 @@ typedef struct {
 static int in_child(void *argument) {
     world *w = argument;
     llama2_batch_entry entry = {1, 0, 1};
-    llama2_context_info info = {sizeof info, 0, 0, 0, 0, 0, 0, 0, 0};
+    llama2_context_info info;
     const float *logits = NULL;
     int32_t token = -5, tokens[64];
     size_t count = 0, length;
     char text[64];
     llama2_context *fresh;
     int i;
+    llama2_struct_init(&info, sizeof info);
     /* the context from before: a status from every function, and no hang */
     EXPECT(llama2_eval(w->context, prompt, 1) == LLAMA2_E_FORKED);
     EXPECT(strstr(llama2_last_error(), "before a fork") != NULL);

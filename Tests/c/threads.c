@@ -10,19 +10,22 @@
 static void expect_busy(llama2_context *context, llama2_sampler *sampler) {
     const llama2_batch_entry entry = {1, 0, LLAMA2_BATCH_LOGITS};
     const int32_t tokens[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    llama2_context_info info = {sizeof info, 0, 0, 0, 0, 0, 0, 0, 0};
+    llama2_context_info info;
     llama2_timings timings = {sizeof timings, 0, 0, 0, 0, 0};
     llama2_perplexity_result result = {sizeof result, 0, 0, 0, 0, 0};
     const float *logits = NULL;
     float probability = 7;
     int32_t token = -5;
     size_t count = 99;
+    llama2_struct_init(&info, sizeof info);
     EXPECT(llama2_eval(context, prompt, 1) == LLAMA2_E_BUSY);
     EXPECT(llama2_eval_batch(context, &entry, 1) == LLAMA2_E_BUSY);
     EXPECT(llama2_logits_rows(context, &count) == LLAMA2_E_BUSY && count == 99);
     EXPECT(llama2_logits(context, 0, &logits, &count) == LLAMA2_E_BUSY && logits == NULL);
     EXPECT(llama2_sequence_length(context, 0, &count) == LLAMA2_E_BUSY && count == 99);
     EXPECT(llama2_sequence_remove(context, 0, 0) == LLAMA2_E_BUSY);
+    EXPECT(llama2_sequence_copy(context, 0, 1, 0) == LLAMA2_E_BUSY);
+    EXPECT(llama2_sequence_adopt(context, 0, tokens, 8, &count) == LLAMA2_E_BUSY && count == 99);
     EXPECT(llama2_context_reset(context) == LLAMA2_E_BUSY);
     EXPECT(llama2_context_set_cancel(context, NULL, NULL) == LLAMA2_E_BUSY);
     EXPECT(llama2_context_get_info(context, &info) == LLAMA2_E_BUSY && info.threads == 0);

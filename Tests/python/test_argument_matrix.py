@@ -55,6 +55,8 @@ CELLS = {
     "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
     "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
+    "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
+    "llama2_sequence_adopt.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_adopt.count": (INVALID, INVALID, INVALID),
     "llama2_sampler_accept.token": (TOKEN, TOKEN, OK), "llama2_model_tensor.index": (OK, RANGE, RANGE), "llama2_importance.count": (INVALID, INVALID, INVALID),
     "llama2_importance.window": (INVALID, RANGE, RANGE), "llama2_perplexity.count": (INVALID, INVALID, INVALID), "llama2_perplexity.window": (INVALID, RANGE, RANGE),
     "llama2_score.prompt_count": (INVALID, INVALID, INVALID), "llama2_score.continuation_count": (OK, INVALID, INVALID),

@@ -7,7 +7,7 @@ import ctypes as C
 import math
 
 import pytest
-from header import functions
+from header import first_sizes, functions, values
 
 import llama2swift
 from llama2swift import _library as lib
@@ -36,11 +36,14 @@ class Options:
         return C.cast(self.buffer, C.c_void_p)
 
 
+FIRST = {S.NUMBERS[values()["LLAMA2_STRUCT_" + name[len("llama2_") :].upper()]]: size for name, size in first_sizes().items()}
+
+
 def sizes(kind):
     """The rows that every struct with struct_size has."""
     known = C.sizeof(kind)
     return [
-        (Options(kind, 0), STRUCT), (Options(kind, 3), STRUCT), (Options(kind, known - 1), STRUCT),
+        (Options(kind, 0), STRUCT), (Options(kind, 3), STRUCT), (Options(kind, FIRST[kind] - 1), STRUCT),
         (Options(kind, 2**32 - 1), STRUCT), (Options(kind, tail=bytes(64)), OK),
     ]  # fmt: skip
 
@@ -124,7 +127,7 @@ sampler_options = inputs(
     (Options(S.SamplerOptions, logit_bias=bias(-1, 0), logit_bias_count=1), RANGE),
     (Options(S.SamplerOptions, logit_bias=bias(1, math.nan), logit_bias_count=1), INVALID),
 ]  # fmt: skip
-generate_options = inputs(S.GenerateOptions, flags=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
+generate_options = inputs(S.GenerateOptions, flags=(4, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
     (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, prompt_count=HUGE), INVALID),
@@ -244,6 +247,16 @@ CALLS = {
     "llama2_sequence_length": (dict(context="context", sequence=0, length="out"), dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (2**31 - 1, RANGE)], length=new)),
     "llama2_sequence_remove": (
         dict(context="context", sequence=0, length=0), dict(context=context, sequence=[(-1, RANGE), (2, RANGE)], length=[(64, RANGE), (HUGE, RANGE)])),
+    "llama2_sequence_copy": (
+        dict(context="context", source=0, target=1, length=2),
+        dict(context=context, source=[(-1, RANGE), (2, RANGE), (1, RANGE)], target=[(-1, RANGE), (2, RANGE), (2**31 - 1, RANGE), (0, INVALID)],
+             length=[(0, OK), (5, RANGE), (HUGE, RANGE), (2**63, RANGE)]),
+    ),
+    "llama2_sequence_adopt": (
+        dict(context="context", sequence=1, tokens="tokens", count=4, found="out"),
+        dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (0, INVALID)], tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)],
+             count=[(0, INVALID), *counts], found=new),
+    ),
     "llama2_context_timings": (dict(context="context", timings=Options(S.Timings)), dict(context=context, timings=[(None, NULL), *sizes(S.Timings)])),
     "llama2_sampler_create": (dict(options=None, sampler="out", error=None, error_capacity=0), dict(options=[(None, OK), *sampler_options], sampler=new, **error)),
     "llama2_sampler_reset": (dict(sampler="sampler"), dict(sampler=sampler)),
@@ -334,8 +347,8 @@ def call(world, name, arguments):
 ROWS = [
     pytest.param(name, parameter, value, status, id=f"{name}-{parameter}-{number}")
     for name, (_, rows) in CALLS.items()
-    for parameter, values in rows.items()
-    for number, (value, status) in enumerate(values)
+    for parameter, wrong in rows.items()
+    for number, (value, status) in enumerate(wrong)
 ]
 
 

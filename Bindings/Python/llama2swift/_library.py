@@ -55,6 +55,8 @@ _status_functions = {
     "logits": [handle, size, P(P(C.c_float)), P(size)],
     "sequence_length": [handle, i32, P(size)],
     "sequence_remove": [handle, i32, size],
+    "sequence_copy": [handle, i32, i32, size],
+    "sequence_adopt": [handle, i32, P(i32), size, P(size)],
     "context_timings": [handle, P(S.Timings)],
     "sampler_create": [P(S.SamplerOptions), P(handle), *error],
     "sampler_reset": [handle],

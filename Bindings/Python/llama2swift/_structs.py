@@ -33,7 +33,7 @@ class Text(C.Structure):
 
 
 class GenerateResult(C.Structure):
-    _fields_ = [("struct_size", u32), ("reason", i32), ("prompt_tokens", u64), ("tokens", u64)]
+    _fields_ = [("struct_size", u32), ("reason", i32), ("prompt_tokens", u64), ("tokens", u64), ("adopted", u64)]
 
 
 class GenerateOptions(C.Structure):
@@ -59,7 +59,8 @@ class SpecialTokens(C.Structure):
 class ContextInfo(C.Structure):
     _fields_ = [
         ("struct_size", u32), ("context_length", u32), ("max_sequences", u32), ("batch_size", u32), ("threads", u32),
-        ("kernels", u32), ("flags", u32), ("reserved", u32), ("memory_bytes", u64),
+        ("kernels", u32), ("flags", u32), ("reserved", u32), ("memory_bytes", u64), ("pages", u64), ("pages_used", u64),
+        ("pages_shared", u64), ("pages_cached", u64), ("positions", u64),
     ]  # fmt: skip
 
 

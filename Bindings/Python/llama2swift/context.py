@@ -30,6 +30,11 @@ class ContextInfo:
     kernels: str
     kv: str
     memory_bytes: int
+    pages: int  # of 64 positions: in all, that a sequence has, that several have, kept for `adopt`
+    pages_used: int
+    pages_shared: int
+    pages_cached: int
+    positions: int  # in use, of context_length; shared ones count once
 
 
 @dataclass(frozen=True)
@@ -196,13 +201,13 @@ class Context:
 
     def generate(
         self, prompt: str | Sequence[int] = (), sampler: Sampler | None = None, *, max_tokens: int = 0,
-        stop: Sequence[str] = (),
+        stop: Sequence[str] = (), adopt: bool = True,
     ) -> Generation:  # fmt: skip
         """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters.
 
         prompt: text (with BOS if the model expects it and the sequence is empty) or tokens; empty: goes on from the
         logits. max_tokens: 0 for no limit but the context. stop: strings that end the text and are never given out,
-        not even in part. `close()` of the iterator, or letting go of it, ends the generation. Its `reason` says why
+        not even in part. adopt: an empty sequence begins with what the context has stored of the prompt, see `adopt`. `close()` of the iterator, or letting go of it, ends the generation. Its `reason` says why
         it ended. Until then other calls on the context raise BusyError.
         """
         self._check_exports()
@@ -211,7 +216,7 @@ class Context:
             tokens = self.model.tokenize_prompt(prompt) if begins else self.model.tokenize(prompt)
         else:
             tokens = list(prompt)
-        return Generation(self, tokens, sampler or Sampler(), max_tokens, [stop] if isinstance(stop, str) else stop)
+        return Generation(self, tokens, sampler or Sampler(), max_tokens, [stop] if isinstance(stop, str) else stop, 0 if adopt else 2)
 
     def set_cancel(self, callback: Callable[[], object] | None) -> None:
         """`callback` is asked between the layers of every eval; a true value cancels it (CancelledError), and the context is
@@ -233,8 +238,25 @@ class Context:
         self._check_exports()
         lib.call("sequence_remove", self._handle, sequence, length if length >= 0 else 2**63)
 
+    def copy_sequence(self, source: int, target: int, length: int | None = None) -> None:
+        """`target` becomes the first `length` positions (None: all) of `source`, which share their memory until one of them
+        goes on. The logits stay, unless `target` had positions. Raises OutOfRangeError, InvalidArgumentError."""
+        if length is None:
+            length = self.sequence_length(source)
+        if self.sequence_length(target):
+            self._check_exports()
+        lib.call("sequence_copy", self._handle, source, target, length if 0 <= length < 2**63 else 2**63)
+
+    def adopt(self, tokens: Iterable[int], sequence: int = 0) -> int:
+        """Starts `sequence`, which is empty, with the longest beginning of `tokens` that is stored anywhere in the context, in
+        other sequences or in what is left of removed ones, but for the last token. Returns its length: evaluate the tokens
+        from there on. Raises InvalidArgumentError, InvalidTokenError, OutOfRangeError."""
+        ids, found = lib.token_array(tokens), C.c_size_t()
+        lib.call("sequence_adopt", self._handle, sequence, ids, len(ids), C.byref(found))
+        return found.value
+
     def reset(self) -> None:
-        """Empties all sequences."""
+        """Empties all sequences. What they had stays known to `adopt` as long as nobody needs the room."""
         self._check_exports()
         lib.call("context_reset", self._handle)
 
@@ -246,7 +268,10 @@ class Context:
         lib.call("context_get_info", self._handle, C.byref(i))
         kernels = next(name for name, number in _KERNELS.items() if number == i.kernels)
         kv = "f32" if i.flags & 1 else "f16"
-        return ContextInfo(i.context_length, i.max_sequences, i.batch_size, i.threads, kernels, kv, i.memory_bytes)
+        return ContextInfo(
+            i.context_length, i.max_sequences, i.batch_size, i.threads, kernels, kv, i.memory_bytes, i.pages, i.pages_used,
+            i.pages_shared, i.pages_cached, i.positions,
+        )  # fmt: skip
 
     @property
     def timings(self) -> Timings:
@@ -281,20 +306,21 @@ class Generation(Iterator[str]):
     """Pieces of text from `Context.generate`.
 
     `reason` is None until the end, then "end", "max_tokens", "stop", "closed" or "context_full"; `tokens` is how many were
-    sampled. The engine works in a thread of its own, at most a few pieces ahead of the reader.
+    sampled, `adopted` how many of the prompt's were found stored. The engine works in a thread of its own, at most a few pieces ahead of the reader.
     """
 
-    def __init__(self, context: Context, prompt: list[int], sampler: Sampler, max_tokens: int, stops: Sequence[str]):
+    def __init__(self, context: Context, prompt: list[int], sampler: Sampler, max_tokens: int, stops: Sequence[str], flags: int = 0):
         self.reason: str | None = None
         self.tokens = 0
         self.prompt_tokens = 0
+        self.adopted = 0
         self._pieces: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=16)
         self._closed = threading.Event()
         self._result = S.sized(S.GenerateResult)
         self._context, self._sampler = context, sampler  # alive while the thread works
         arguments = (
             self._result, self._pieces, self._closed, context._handle, sampler._handle, prompt, max_tokens,
-            [s.encode() for s in stops],
+            [s.encode() for s in stops], flags,
         )  # fmt: skip
         # The thread does not hold the iterator: one that is let go, or the end of the interpreter, ends it.
         self._thread = threading.Thread(target=_work, args=arguments, name="llama2swift-generate", daemon=True)
@@ -318,6 +344,7 @@ class Generation(Iterator[str]):
         self._stop.detach()
         self.reason = _END.get(self._result.reason, "error")
         self.tokens, self.prompt_tokens = self._result.tokens, self._result.prompt_tokens
+        self.adopted = self._result.adopted
 
     def close(self) -> None:
         """Ends the generation; the context is free for other calls afterwards."""
@@ -332,8 +359,9 @@ class Generation(Iterator[str]):
         self.close()
 
 
-def _work(result, pieces: queue.Queue, closed: threading.Event, context, sampler, prompt, max_tokens, stops) -> None:
+def _work(result, pieces: queue.Queue, closed: threading.Event, context, sampler, prompt, max_tokens, stops, flags) -> None:
     options = S.sized(S.GenerateOptions)
+    options.flags = flags
     ids = lib.token_array(prompt)
     options.prompt, options.prompt_count = ids, len(ids)
     texts = (S.Text * max(len(stops), 1))(*(S.Text(s, len(s)) for s in stops))

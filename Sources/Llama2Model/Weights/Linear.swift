@@ -35,3 +35,15 @@ struct Linear: BitwiseCopyable {
         for t in 0..<tokens { kernels.add(out + (t &* outStride &+ first), bias + first, count) }
     }
 }
+
+extension Linear {
+    /// The 16 rows (the last panel may have fewer) of panel `index` as a product of their own, so that its output begins
+    /// where it is written.
+    @inline(__always)
+    func onePanel(_ index: Int) -> Linear {
+        Linear(
+            Matrix(
+                data: matrix.panel(index), type: matrix.type, rows: min(16, matrix.rows &- 16 &* index), columns: matrix.columns),
+            bias: bias.map { $0 + 16 &* index })
+    }
+}

@@ -17,8 +17,8 @@ struct WorkMemory: ~Copyable {
         let quants, scales, corrections: Int  // the int8 form of an input, see Activations
         let hiddenQuants, hiddenScales, hiddenCorrections: Int  // the same for the input of `down`
         let rope: Int  // (T, ropeDimension / 2, 2) F32
-        let tokens: Int  // (T) TokenState
-        let blocks: Int  // (T) TokenBlock
+        let tokens: Int  // (T) Batch.Token
+        let blocks: Int  // (T) Batch.Block
         let scratch: Int  // (threads, scratchStride) bytes
         let scratchStride: Int, kernelScratch: Int
 
@@ -50,14 +50,14 @@ struct WorkMemory: ~Copyable {
             hiddenScales = try reserve(hidden, 4)
             hiddenCorrections = try reserve(hidden, 16)
             rope = try reserve(t * h.ropeDimension, 4)
-            tokens = try reserve(t, MemoryLayout<TokenState>.stride)
-            blocks = try reserve(t, MemoryLayout<TokenBlock>.stride)
+            tokens = try reserve(t, MemoryLayout<Batch.Token>.stride)
+            blocks = try reserve(t, MemoryLayout<Batch.Block>.stride)
             // per thread: the kernels' scratch; then the padded queries and results of an attention and its page
             // pointers, or a panel of logits
-            let rows = TokenBlock.rows(h)
-            let attention = 2 * rows * cache.headStride * 4 + 2 * cache.tableLength * 8
+            let rows = Batch.Block.rows(h)
+            let attention = 2 * rows * cache.format.headStride * 4 + 2 * cache.tableLength * 8
             kernelScratch = try alignUp(
-                max(Kernels.scratchBytes, Kernels.attentionScratchBytes(rows: rows, headStride: cache.headStride)), 64,
+                max(Kernels.scratchBytes, Kernels.attentionScratchBytes(rows: rows, headStride: cache.format.headStride)), 64,
                 "scratch")
             scratchStride = try alignUp(kernelScratch + max(attention, (t + 1) * 16 * 4), 64, "scratch")
             scratch = try reserve(c.threads, scratchStride)
@@ -78,26 +78,4 @@ struct WorkMemory: ~Copyable {
     func piece<T>(_ offset: Int, as type: T.Type = T.self) -> UnsafeMutablePointer<T> {
         UnsafeMutableRawPointer(memory.pointer + offset).assumingMemoryBound(to: T.self)
     }
-}
-
-/// A token of the current pass.
-struct TokenState: BitwiseCopyable {
-    var token: Int
-    var position: Int
-    /// The page table of its sequence.
-    var pages: UnsafePointer<Int32>
-    /// Its row of logits, or -1.
-    var row: Int
-}
-
-/// Consecutive tokens of one sequence, whose attention is one job: pages of keys and values are then read once.
-struct TokenBlock: BitwiseCopyable {
-    var first: Int
-    var count: Int
-
-    /// Tokens of a block at most: about 32 query rows a key-value head.
-    static func tokens(_ h: Hyperparameters) -> Int { max(1, 32 / (h.headCount / h.headCountKV)) }
-
-    /// Query rows of a block at most.
-    static func rows(_ h: Hyperparameters) -> Int { tokens(h) * (h.headCount / h.headCountKV) }
 }

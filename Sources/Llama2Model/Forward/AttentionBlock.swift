@@ -1,0 +1,130 @@
+internal import Llama2Core
+internal import Llama2Kernels
+
+extension ForwardPass {
+    /// x += o(attention(rope(q, k), v)). Vaswani et al., 2017; grouped queries: Ainslie et al., GQA, 2023.
+    func attentionBlock(_ layer: Weights.Layer, _ index: Int, _ thread: Int, _ threads: Int) {
+        // 1. the normed input, in the form that the matrices take
+        let input = normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
+        collect(normed, shape.embeddingLength, index, 0, thread)
+        // 2. q, k, v
+        let fromK = layer.q.panels, fromV = fromK &+ layer.k.panels, panels = fromV &+ layer.v.panels
+        var pieces = Pieces(panels, threads, pool)
+        while let (share, following) = pieces.next() {
+            let next =
+                following < fromK ? layer.q.panel(following)
+                : following < fromV ? layer.k.panel(following &- fromK)
+                : following < panels ? layer.v.panel(following &- fromV) : layer.attentionOutput.data
+            multiply(layer.q, share, from: 0, input, q, shape.queryLength, next, thread)
+            multiply(layer.k, share, from: fromK, input, k, shape.keyLength, next, thread)
+            multiply(layer.v, share, from: fromV, input, v, shape.keyLength, next, thread)
+        }
+        barrier()
+        // 3. rotation; keys and values to the cache
+        storeKeysAndValues(index, thread, threads)
+        // the jobs of a single token are the same heads in both steps
+        if tokens > 1 || !jobsAreEven(threads) { barrier() }
+        // 4. attention, by token and head of the cache
+        attend(index, quantized: !layer.attentionOutput.type.isFloat, thread, threads)
+        barrier()
+        // 5. the output projection, added to this thread's rows of x
+        if !layer.attentionOutput.type.isFloat && !attentionQuantizes(threads) {
+            quantizeTokens(attended, shape.queryLength, thread, threads)
+            barrier()
+        }
+        collect(attended, shape.queryLength, index, 1, thread)
+        addProduct(layer.attentionOutput, activations(attended, tokens), before: layer.gate, thread, threads)
+        barrier()
+    }
+
+    private var group: Int { shape.headCount / shape.headCountKV }
+
+    private func jobsAreEven(_ threads: Int) -> Bool { batch.blockCount &* shape.headCountKV % threads == 0 }
+
+    /// Whether a job's output is whole blocks of 32, so that attention can quantize it itself.
+    private func attentionQuantizes(_ threads: Int) -> Bool {
+        (jobsAreEven(threads) ? group : 1) &* shape.headDimension % 32 == 0
+    }
+
+    @inline(__always) private func page(_ token: Batch.Token, _ index: Int) -> UnsafeMutableRawPointer {
+        pages + Int(token.pages[index]) &* format.bytes
+    }
+
+    private func storeKeysAndValues(_ layer: Int, _ thread: Int, _ threads: Int) {
+        let d = shape.headDimension, pairs = shape.ropeDimension / 2, heads = shape.headCountKV
+        var job = thread
+        while job < tokens &* heads {
+            let t = job / heads, head = job % heads, token = batch.tokens[t]
+            let angles = rope + t &* shape.ropeDimension
+            let queries = q + (t &* shape.queryLength &+ head &* group &* d)  // (group, d)
+            let key = k + (t &* shape.keyLength &+ head &* d), value = v + (t &* shape.keyLength &+ head &* d)
+            if shape.rotatesHalves {
+                for h in 0..<group { interleave(queries + h &* d, thread) }
+                interleave(key, thread)
+            }
+            kernels.rope(queries, heads: group, headStride: d, pairs: pairs, angles)
+            kernels.rope(key, heads: 1, headStride: d, pairs: pairs, angles)
+            format.store(
+                kernels, key: key, value: value, column: token.slot % PageFormat.positions,
+                page: page(token, token.slot / PageFormat.positions), layer: layer, head: head)
+            job &+= threads
+        }
+    }
+
+    /// Components i and i + d/2 of a head side by side. Each is the same dot product as in a file of the other
+    /// order, so that everything after this is the same to the bit.
+    private func interleave(_ head: UnsafeMutablePointer<Float>, _ thread: Int) {
+        let half = shape.headDimension / 2, copy = scratch(thread).assumingMemoryBound(to: Float.self)
+        copy.update(from: head, count: shape.headDimension)
+        for i in 0..<half {
+            head[2 &* i] = copy[i]
+            head[2 &* i &+ 1] = copy[half &+ i]
+        }
+    }
+
+    /// Jobs are (block of tokens, head of the cache); when they do not divide evenly, each head of the group is one.
+    private func attend(_ layer: Int, quantized: Bool, _ thread: Int, _ threads: Int) {
+        let d = shape.headDimension, stride = format.headStride
+        let split = jobsAreEven(threads) ? 1 : group
+        let heads = shape.headCountKV &* split, size = group / split  // of query rows a token
+        let fused = quantized && attentionQuantizes(threads)
+        // scratch: the kernel's, queries, results, page pointers
+        let base = scratch(thread), rows = Batch.Block.rows(shape)
+        let query = (base + kernelScratch).assumingMemoryBound(to: Float.self), result = query + rows &* stride
+        let keys = UnsafeMutableRawPointer(result + rows &* stride).assumingMemoryBound(to: UnsafeRawPointer.self)
+        let values = keys + tableLength
+        var job = thread
+        while job < batch.blockCount &* heads {
+            let block = batch.blocks[job / heads], head = job % heads, token = batch.tokens[block.first]
+            let last = batch.tokens[block.first &+ block.count &- 1].slot
+            for index in 0...(last / PageFormat.positions) {
+                keys[index] = UnsafeRawPointer(format.keys(page(token, index), layer, head / split))
+                values[index] = UnsafeRawPointer(format.values(page(token, index), layer, head / split))
+            }
+            // Padded to whole vectors with zeros, each time: logits were here before, and zero keys do not make zero of a NaN.
+            let offset = block.first &* shape.queryLength &+ head &* size &* d
+            for t in 0..<block.count {
+                for h in 0..<size {
+                    let row = query + (t &* size &+ h) &* stride
+                    row.update(from: q + (offset &+ t &* shape.queryLength &+ h &* d), count: d)
+                    (row + d).update(repeating: 0, count: stride &- d)
+                }
+            }
+            format.attend(
+                kernels, query, rows: block.count &* size, group: size, length: token.slot &+ 1, keys: keys, values: values,
+                out: result, scratch: base)
+            for t in 0..<block.count {
+                for h in 0..<size {
+                    (attended + (offset &+ t &* shape.queryLength &+ h &* d))
+                        .update(from: result + (t &* size &+ h) &* stride, count: d)
+                }
+                if fused {
+                    kernels.quantize(
+                        activations(attended, tokens), columns: shape.queryLength, token: block.first &+ t,
+                        first: head &* size &* d, count: size &* d)
+                }
+            }
+            job &+= threads
+        }
+    }
+}

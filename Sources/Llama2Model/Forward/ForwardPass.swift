@@ -1,0 +1,101 @@
+internal import Llama2Core
+internal import Llama2Kernels
+
+/// One pass of up to T tokens through the model, run by all threads of the pool together.
+///
+///     x = embedding[token]
+///     for each layer:  x += o(attention(rope(q, k), v));  x += down(silu(gate) * up)
+///     logits = output(rmsNorm(x))
+///
+/// where q, k, v, gate and up are products with rmsNorm(x). Touvron et al., 2023. Here is how the pass is wired; `run` is
+/// in Pass.swift, its parts in AttentionBlock, FeedForwardBlock and OutputHead, what they share in Steps.
+/// Plain pointers only: nothing here allocates or counts references.
+struct ForwardPass {
+    let kernels: Kernels
+    let pool: Unmanaged<ThreadPool>
+    let shape: Hyperparameters
+    let batchSize: Int
+    let embedding: Matrix
+    let output: Linear
+    let outputNorm: UnsafePointer<Float>
+    let layers: UnsafePointer<Weights.Layer>
+    let frequencies: UnsafePointer<Double>
+    let format: PageFormat
+    let tableLength: Int
+    let pages: UnsafeMutableRawPointer
+
+    // The pieces of WorkMemory; shapes are given there.
+    let x, normed, q, k, v, attended, gate, up, product: UnsafeMutablePointer<Float>
+    let quants: UnsafeMutablePointer<Int8>
+    let scales: UnsafeMutablePointer<Float>
+    let corrections: UnsafeMutablePointer<Int32>
+    let hiddenQuants: UnsafeMutablePointer<Int8>
+    let hiddenScales: UnsafeMutablePointer<Float>
+    let hiddenCorrections: UnsafeMutablePointer<Int32>
+    let rope: UnsafeMutablePointer<Float>
+    let scratchBase: UnsafeMutablePointer<UInt8>
+    let scratchStride: Int, kernelScratch: Int
+
+    // Of the current pass.
+    var batch: Batch
+    var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
+    /// Where the squares of what the matrices take are summed, see `ImportanceSums`; nil as a rule.
+    var squares: UnsafeMutablePointer<Float>?
+    var cancel: Inference.Cancel?
+    var cancelData: UnsafeMutableRawPointer?
+    var hostMode = FloatMode.current  // set before every pass
+    /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
+    /// takes it for unchanging.
+    let cancelled: UnsafeMutablePointer<Bool>
+
+    init(
+        kernels: Kernels, pool: ThreadPool, batchSize: Int, weights: Weights, layers: UnsafePointer<Weights.Layer>,
+        frequencies: UnsafePointer<Double>, cache: KVCache, work: borrowing WorkMemory, cancelled: UnsafeMutablePointer<Bool>
+    ) {
+        self.kernels = kernels
+        self.pool = Unmanaged.passUnretained(pool)
+        shape = weights.hyperparameters
+        self.batchSize = batchSize
+        embedding = weights.embedding
+        output = weights.output
+        outputNorm = weights.outputNorm
+        self.layers = layers
+        self.frequencies = frequencies
+        format = cache.layout.format
+        tableLength = cache.layout.tableLength
+        pages = cache.store.base
+        let l = work.layout
+        x = work.floats(l.x)
+        normed = work.floats(l.normed)
+        q = work.floats(l.q)
+        k = work.floats(l.k)
+        v = work.floats(l.v)
+        attended = work.floats(l.attended)
+        gate = work.floats(l.gate)
+        up = work.floats(l.up)
+        product = work.floats(l.product)
+        quants = work.piece(l.quants)
+        scales = work.floats(l.scales)
+        corrections = work.piece(l.corrections)
+        hiddenQuants = work.piece(l.hiddenQuants)
+        hiddenScales = work.floats(l.hiddenScales)
+        hiddenCorrections = work.piece(l.hiddenCorrections)
+        rope = work.floats(l.rope)
+        batch = Batch(tokens: work.piece(l.tokens), blocks: work.piece(l.blocks))
+        scratchBase = work.piece(l.scratch)
+        scratchStride = l.scratchStride
+        kernelScratch = l.kernelScratch
+        self.cancelled = cancelled
+        logits = x  // set before every pass
+    }
+
+    /// Tokens of the current pass.
+    var tokens: Int { batch.count }
+
+    @inline(__always) func barrier() { pool._withUnsafeGuaranteedRef { $0.barrier() } }
+
+    /// (scratchStride) bytes of a thread's own: the kernels' scratch, behind it what a step says.
+    @inline(__always) func scratch(_ thread: Int) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(scratchBase + thread &* scratchStride)
+    }
+}

@@ -1,0 +1,43 @@
+internal import Llama2Core
+internal import Llama2Kernels
+
+/// The pass itself.
+///
+/// The threads run the same code and meet at barriers. Work on matrices is handed out some panels of 16
+/// output rows at a time to whichever thread is free, so that one that is slowed down from outside does not
+/// hold up the others; work on tokens is divided by token. What can be computed from the rows just made
+/// is computed at once, which is why there are eight barriers a layer and not twelve. A single token is normed by
+/// every thread for itself, and its heads are rotated where they are used: five.
+extension ForwardPass {
+    func run(_ thread: Int, _ threads: Int) {
+        embedTokens(thread, threads)
+        for index in 0..<shape.layerCount {
+            if thread == 0, let cancel {
+                if hostMode.callback({ cancel(cancelData) }) != 0 { cancelled.pointee = true }
+                // a child of the callback's that comes back is alone: nobody would meet it at the barrier
+                if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) { return }
+            }
+            barrier()
+            if cancelled.pointee { return }
+            attentionBlock(layers[index], index, thread, threads)
+            let following = index &+ 1 < shape.layerCount ? layers[index &+ 1].q : output
+            feedForwardBlock(layers[index], index, following, thread, threads)
+        }
+        barrier()
+        if batch.rows > 0 { outputLogits(thread, threads) }
+    }
+
+    /// x = the token's row of the embedding; the rotation of its position.
+    private func embedTokens(_ thread: Int, _ threads: Int) {
+        var t = thread
+        while t < tokens {
+            let token = batch.tokens[t], e = shape.embeddingLength
+            kernels.dequantize(
+                embedding.type, embedding.data + token.token &* embedding.rowBytes, e, x + t &* e, scratch: scratch(thread))
+            Kernels.ropeTable(
+                position: token.position, pairs: shape.ropeDimension / 2, frequencies: frequencies,
+                rope + t &* shape.ropeDimension)
+            t &+= threads
+        }
+    }
+}

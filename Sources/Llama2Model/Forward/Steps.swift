@@ -1,0 +1,105 @@
+internal import Llama2Core
+internal import Llama2Kernels
+
+/// 0..<count, handed out a piece at a time to whichever thread asks; once between two barriers.
+struct Pieces {
+    private let pool: Unmanaged<ThreadPool>
+    private let count: Int, size: Int
+    private var first: Int
+
+    @inline(__always)
+    init(_ count: Int, _ threads: Int, _ pool: Unmanaged<ThreadPool>) {
+        self.pool = pool
+        self.count = count
+        size = threads == 1 ? max(1, count) : max(1, count / (12 &* threads))
+        first = 0
+        first = threads == 1 ? 0 : take()
+    }
+
+    @inline(__always) private func take() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } &* size }
+
+    /// The next piece of this thread, and where its next but one begins (beyond count when there is none), so that it can
+    /// be fetched ahead.
+    @inline(__always)
+    mutating func next() -> (share: Range<Int>, following: Int)? {
+        guard first < count else { return nil }
+        // one thread has it all, and draws no tickets
+        let following = size == count ? count : take(), share = first..<min(first &+ size, count)
+        first = following
+        return (share, following)
+    }
+}
+
+/// What the parts of a pass share.
+extension ForwardPass {
+    /// The input of a product for `count` tokens.
+    func activations(_ input: UnsafeMutablePointer<Float>, _ count: Int) -> Activations {
+        Activations(f32: input, q: quants, scale: scales, corrections: corrections, tokens: count)
+    }
+
+    /// The normed input in the form that the matrices take, ready for this thread. Tokens are divided among the threads,
+    /// which then meet; but of a single one every thread makes a copy of its own, in the room of another token.
+    func normalize(
+        _ weight: UnsafePointer<Float>, for a: Linear, _ b: Linear, _ c: Linear, _ thread: Int, _ threads: Int
+    ) -> Activations {
+        let e = shape.embeddingLength, quantized = !(a.type.isFloat && b.type.isFloat && c.type.isFloat)
+        if tokens == 1 && threads <= batchSize {
+            let o = thread &* Activations.blocks(1, columns: e)
+            let own = Activations(
+                f32: normed + thread &* e, q: quants + 32 &* o, scale: scales + o, corrections: corrections + 4 &* o, tokens: 1)
+            kernels.rmsNorm(x, weight, e, shape.rmsEpsilon, normed + thread &* e)
+            if quantized { kernels.quantize(own, columns: e, token: 0, first: 0, count: e) }
+            return own
+        }
+        let input = activations(normed, tokens)
+        var t = thread
+        while t < tokens {
+            kernels.rmsNorm(x + t &* e, weight, e, shape.rmsEpsilon, normed + t &* e)
+            if quantized { kernels.quantize(input, columns: e, token: t, first: 0, count: e) }
+            t &+= threads
+        }
+        barrier()
+        return input
+    }
+
+    func quantizeTokens(_ input: UnsafeMutablePointer<Float>, _ width: Int, _ thread: Int, _ threads: Int) {
+        var t = thread
+        while t < tokens {
+            kernels.quantize(activations(input, tokens), columns: width, token: t, first: 0, count: width)
+            t &+= threads
+        }
+    }
+
+    /// The panels of `m` inside `share`, when the panels of `m` begin at number `from`.
+    @inline(__always) func multiply(
+        _ m: Linear, _ share: Range<Int>, from: Int, _ input: Activations, _ out: UnsafeMutablePointer<Float>,
+        _ stride: Int, _ next: UnsafeRawPointer, _ thread: Int
+    ) {
+        let first = max(share.lowerBound &- from, 0), end = min(share.upperBound &- from, m.panels)
+        guard first < end else { return }
+        m.multiply(
+            kernels, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
+            scratch: scratch(thread))
+    }
+
+    /// x += m(input). other: the matrix that is multiplied after this one.
+    func addProduct(_ m: Linear, _ input: Activations, before other: Linear, _ thread: Int, _ threads: Int) {
+        let e = shape.embeddingLength
+        var pieces = Pieces(m.panels, threads, pool)
+        while let (share, following) = pieces.next() {
+            let next = following < m.panels ? m.panel(following) : other.data
+            multiply(m, share, from: 0, input, product, e, next, thread)
+            let first = 16 &* share.lowerBound, count = min(16 &* share.upperBound, e) &- first
+            for t in 0..<tokens { kernels.add(x + (t &* e &+ first), product + (t &* e &+ first), count) }
+        }
+    }
+
+    /// Adds the squares of an input (tokens, width) to its sums; by thread 0, while the others go on.
+    func collect(_ input: UnsafeMutablePointer<Float>, _ width: Int, _ layer: Int, _ kind: Int, _ thread: Int) {
+        guard let squares, thread == 0 else { return }
+        let sums = squares + ImportanceSums.offset(shape, layer, kind)
+        for t in 0..<tokens {
+            for i in 0..<width { sums[i] += input[t &* width &+ i] * input[t &* width &+ i] }
+        }
+    }
+}
