@@ -129,6 +129,10 @@ const char *llama2_status_string(int32_t status);
    Terminated; valid until the next failing call on this thread. Never fails. Threads: any. Since 0.1. */
 const char *llama2_last_error(void);
 
+/* The errno of the system call that made the last failed call on this thread fail, ENOENT for instance, for hosts whose
+   language has an exception for each; 0 if it was none. Never fails. Threads: any. Since 0.3. */
+int32_t llama2_last_system_error(void);
+
 /* Structs by number, for bindings that declare them anew. */
 #define LLAMA2_STRUCT_MODEL_OPTIONS 1
 #define LLAMA2_STRUCT_CONTEXT_OPTIONS 2
@@ -446,8 +450,14 @@ const char *llama2_context_last_error(const llama2_context *context);
 /* Empties all sequences and forgets the logits. Returns OK, BUSY. Since 0.1. */
 int32_t llama2_context_reset(llama2_context *context);
 
-/* Called between layers of an eval, on the thread that called it; non-zero cancels. */
+/* Asked whether a call is to end, on the thread that made it: between layers of an eval, and again after some milliseconds of
+   arithmetic within one; by llama2_quantize and llama2_convert after some milliseconds. Non-zero cancels. */
 typedef int32_t (*llama2_cancel_callback)(void *user_data);
+
+/* Such a callback, for hosts that do not want their own language entered in the midst of a call: user_data is an int32_t, which
+   another thread or a signal handler may set; non-zero cancels. It is read only, and must be there as long as it is set.
+   Returns 1 or 0; 0 for NULL. Never fails. Threads: any. Since 0.3. */
+int32_t llama2_cancel_flag(void *user_data);
 
 /* Sets the callback; NULL removes it. Returns OK, BUSY. Since 0.1. */
 int32_t llama2_context_set_cancel(llama2_context *context, llama2_cancel_callback callback, void *user_data);
@@ -596,6 +606,7 @@ typedef struct llama2_generate_result {
     uint64_t adopted;       /* Since 0.3: of the prompt tokens, those that were found and not evaluated */
 } llama2_generate_result;
 
+#define LLAMA2_GENERATE_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too, as llama.cpp's do. Since 0.3 */
 #define LLAMA2_GENERATE_NO_ADOPT 2u /* evaluate the whole prompt, whatever is stored of it */
 
 typedef struct llama2_generate_options {
@@ -676,6 +687,8 @@ typedef struct llama2_quantize_options {
     const char *importance; /* the file of an importance matrix, for the K types; terminated; NULL: none */
     llama2_progress_callback progress; /* may be NULL */
     void *user_data;
+    llama2_cancel_callback cancel; /* may be NULL. Since 0.3 */
+    void *cancel_data;             /* for cancel. Since 0.3 */
 } llama2_quantize_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.2. */

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "linux_system.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -17,11 +18,12 @@ int l2s_allowed_cpus(void) {
 /* A pointer and no more: the memory reserve's thread variables are of the kind for which dlopen has little room, and all
    of a library's lie together. */
 static __thread char *text __attribute__((tls_model("initial-exec")));
+#define THREAD_BYTES (L2S_THREAD_TEXT_CAPACITY + sizeof(int))
 static pthread_key_t text_key;
 static int text_key_is_there;
 
 static void end_text(void *page) {
-    munmap(page, L2S_THREAD_TEXT_CAPACITY);
+    munmap(page, THREAD_BYTES);
     text = NULL;
 }
 static void make_text_key(void) { text_key_is_there = pthread_key_create(&text_key, end_text) == 0; }
@@ -32,10 +34,22 @@ char *l2s_thread_text(int make) {
     if (text != NULL || !make) return text;
     pthread_once(&once, make_text_key);
     if (!text_key_is_there) return NULL;
-    page = mmap(NULL, L2S_THREAD_TEXT_CAPACITY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page = mmap(NULL, THREAD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return NULL;
     if (pthread_setspecific(text_key, page) != 0) { end_text(page); return NULL; }
     return text = page;
+}
+
+int l2s_thread_error(void) { return text == NULL ? 0 : *(int *)(void *)(text + L2S_THREAD_TEXT_CAPACITY); }
+void l2s_set_thread_error(int code) {
+    if (text != NULL) *(int *)(void *)(text + L2S_THREAD_TEXT_CAPACITY) = code;
+}
+
+int l2s_write_behind(int descriptor, int64_t from, int64_t until) {
+    const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    int failed = sync_file_range(descriptor, from, 0, SYNC_FILE_RANGE_WRITE);
+    if (!failed && until > 0) failed = sync_file_range(descriptor, 0, until, all);
+    return failed && (errno == EIO || errno == ENOSPC || errno == EDQUOT) ? -1 : 0;
 }
 
 uint64_t *l2s_handle_pieces(void) {

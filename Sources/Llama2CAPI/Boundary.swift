@@ -28,6 +28,7 @@ func call(
         return LLAMA2_OK
     } catch let failure {
         if let text = l2s_thread_text(1) { copy(failure.message, to: text, Int(L2S_THREAD_TEXT_CAPACITY)) }
+        l2s_set_thread_error(failure.systemError)
         if let error { copy(failure.message, to: error, capacity < 0 ? Int.max : capacity) }
         return failure.kind.status
     }

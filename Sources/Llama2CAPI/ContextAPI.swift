@@ -105,6 +105,11 @@ public func llama2_context_set_cancel(
 }
 
 @c @implementation
+public func llama2_cancel_flag(_ userData: UnsafeMutableRawPointer?) -> Int32 {
+    userData.map { SharedFlag.isSet(at: $0) ? 1 : 0 } ?? 0
+}
+
+@c @implementation
 public func llama2_eval(_ context: OpaquePointer?, _ tokens: UnsafePointer<Int32>?, _ count: Int) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         try context.eval(tokens: try elements(tokens, count, "tokens"))

@@ -29,13 +29,14 @@ public func llama2_generate(
     call(context: context) { (context) throws(Llama2Error) in
         let sampler = try Handles.sampler(sampler)
         let o = try options(given, zero: llama2_generate_options(), "llama2_generate_options")
-        try checkFlags(o.flags, UInt32(LLAMA2_GENERATE_NO_ADOPT), "llama2_generate_options")
+        let penalizesPrompt = UInt32(LLAMA2_GENERATE_PENALIZE_PROMPT), noAdopt = UInt32(LLAMA2_GENERATE_NO_ADOPT)
+        try checkFlags(o.flags, penalizesPrompt | noAdopt, "llama2_generate_options")
         let stops = try stopStrings(o), prompt = try elements(o.prompt, o.prompt_count, "prompt")
         var progress = Generation()
         if let result = o.result { try report(progress, to: result) }
         defer { if let result = o.result { try? report(progress, to: result) } }
         try context.generate(
-            sampler, prompt: prompt, adopts: o.flags & UInt32(LLAMA2_GENERATE_NO_ADOPT) == 0, stops: stops,
+            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
             maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens), progress: &progress
         ) { piece in
             guard let callback else { return true }

@@ -66,6 +66,9 @@ public func llama2_version() -> UnsafePointer<CChar>? { cString("0.3.0") }
 @c @implementation
 public func llama2_last_error() -> UnsafePointer<CChar>? { l2s_thread_text(0).map { UnsafePointer($0) } ?? cString("") }
 
+@c @implementation
+public func llama2_last_system_error() -> Int32 { l2s_thread_error() }
+
 /// String literals end with a NUL.
 func cString(_ literal: StaticString) -> UnsafePointer<CChar> {
     UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)

@@ -59,6 +59,7 @@ private func quantize(
             let userData = o.user_data
             quantizer.progress = { part in host.callback { progress(part, userData) != 0 } }
         }
+        if let cancel = o.cancel { quantizer.cancel = CancelCallback(cancel, o.cancel_data, host) }
         try quantizer.run(from: path, to: output)
     }
 }

@@ -29,6 +29,35 @@ public struct FloatMode: Equatable, Sendable {
     }
 }
 
+/// The host's answer to whether a call that it made is still wanted. Asked on the thread that called, in the host's mode.
+/// Plain memory: what the threads of a pool share may hold it.
+public struct CancelCallback {
+    public typealias Function = @convention(c) (UnsafeMutableRawPointer?) -> Int32
+    private let function: Function, data: UnsafeMutableRawPointer?, host: FloatMode
+
+    public init(_ function: @escaping Function, _ data: UnsafeMutableRawPointer?, _ host: FloatMode) {
+        self.function = function
+        self.data = data
+        self.host = host
+    }
+
+    public var isCancelled: Bool { host.callback { function(data) } != 0 }
+}
+
+/// A flag that one thread sets and others see soon, without a lock.
+public struct SharedFlag {
+    private let number: UnsafeMutablePointer<Int32>
+
+    /// number: 0, and there as long as this is used.
+    public init(_ number: UnsafeMutablePointer<Int32>) { self.number = number }
+
+    public var isSet: Bool { l2s_load(number) != 0 }
+    public func set() { l2s_store(number, 1) }
+
+    /// What a host keeps as an int32_t, wherever it lies.
+    public static func isSet(at number: UnsafeRawPointer) -> Bool { l2s_load(number) != 0 }
+}
+
 /// The process that something was made in: after a fork the child is another one, without the parent's threads.
 public struct Process: Equatable, Sendable {
     private let number: UInt64

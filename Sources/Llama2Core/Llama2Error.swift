@@ -18,9 +18,12 @@ public struct Llama2Error: Error, Sendable {
 
     public let kind: Kind
     public let message: String
+    /// errno where a system call failed, else 0.
+    public let systemError: Int32
 
-    public init(_ kind: Kind, _ message: String) {
+    public init(_ kind: Kind, _ message: String, systemError: Int32 = 0) {
         self.kind = kind
         self.message = message
+        self.systemError = systemError
     }
 }

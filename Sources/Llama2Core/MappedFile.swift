@@ -139,6 +139,7 @@ public final class MappedFile: @unchecked Sendable {
 
     private static func failure(_ action: String, _ path: String) -> Llama2Error {
         let code = errno
-        return Llama2Error(code == ENOMEM ? .noMemory : .io, "\(action) \(path): \(String(cString: strerror(code)))")
+        return Llama2Error(
+            code == ENOMEM ? .noMemory : .io, "\(action) \(path): \(String(cString: strerror(code)))", systemError: code)
     }
 }

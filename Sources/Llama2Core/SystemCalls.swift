@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxSystem
 
 /// Repeats a system call that a signal interrupted: the host's signals are none of the caller's business.
 public func uninterrupted<T: SignedInteger>(_ call: () -> T) -> T {
@@ -11,3 +12,9 @@ public func uninterrupted<T: SignedInteger>(_ call: () -> T) -> T {
 /// Closes; false when the system reports that something was not stored. Linux has closed the descriptor also then,
 /// so this is never repeated, and an interruption says nothing about the data.
 public func closeDescriptor(_ descriptor: Int32) -> Bool { close(descriptor) == 0 || errno == EINTR }
+
+/// Lets the system write what a file got from `from` on to the disk, and waits for what lies before `until`. False, and errno,
+/// when the disk refused.
+public func writeBehind(_ descriptor: Int32, from: Int, until: Int) -> Bool {
+    uninterrupted { l2s_write_behind(descriptor, Int64(from), Int64(until)) } == 0
+}

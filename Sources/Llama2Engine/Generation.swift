@@ -23,14 +23,21 @@ extension Context {
     /// evaluated too, so that a further call goes on where this one ended.
     ///
     /// adopts: an empty sequence 0 begins with what is stored of the prompt.
+    /// penalizesPrompt: the sampler's penalties count the prompt's tokens as if they had been sampled, once they are evaluated.
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
     /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
     /// was held back of the text is given out first.
     public func generate(
-        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, stops: [[UInt8]], maxTokens: Int,
+        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, penalizesPrompt: Bool = false, stops: [[UInt8]],
+        maxTokens: Int,
         progress: inout Generation, emit: (UnsafeRawBufferPointer) -> Bool
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
+        // such a count is refused, and nothing is read
+        guard prompt.count <= inference.configuration.contextLength else { return try eval(tokens: prompt) }
+        // read once: the sampler gets the tokens that were evaluated, whatever becomes of the host's
+        let copy = try copied(prompt[...]), prompt = copy.elements
+        defer { withExtendedLifetime(copy) {} }
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
             try sampler.prepare(model.weights.hyperparameters.vocabularySize)
@@ -40,6 +47,7 @@ extension Context {
             if prompt.count > 0 {
                 progress.adopted = try evalPrompt(prompt, adopts: adopts)
                 progress.promptTokens = prompt.count
+                if penalizesPrompt { for token in prompt { sampler.accept(token) } }
             }
             _ = try lastLogits()
             var wanted = true, stopped = false
@@ -80,8 +88,9 @@ extension Context {
 
             // 3. what was held back for a stop string or a character
             if !stopped {
-                stopped = matcher.push(decoder.finish(), emit: give)
-                if !stopped { matcher.flush(emit: give) }
+                stopped = matcher.push(decoder.finish(), emit: give) || matcher.flush(emit: give)
+                // only now is it certain that a stop string came: it has cut the text, whatever ended the tokens
+                if stopped && wanted && progress.end != nil { progress.end = .stop }
             }
             if let failure { throw failure }
         }

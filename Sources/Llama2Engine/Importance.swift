@@ -9,14 +9,17 @@ extension Context {
         _ tokens: UnsafeBufferPointer<Int32>, window length: Int, to path: String, _ report: (Double) -> Bool
     ) throws(Llama2Error) {
         let limit = inference.configuration.contextLength
-        guard (1...limit).contains(length) else {
+        guard length >= 1, length <= limit else {
             throw Llama2Error(.outOfRange, "a window of \(length) tokens, expected 1 to the context's \(limit)")
         }
         let windows = tokens.count / length
         guard windows > 0 else {
             throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")
         }
-        try check(UnsafeBufferPointer(rebasing: tokens[..<(windows * length)]))
+        // read once: a callback may change what the host has there
+        let copy = try copied(tokens.prefix(windows * length)), tokens = copy.elements
+        defer { withExtendedLifetime(copy) {} }
+        try check(tokens)
         let sums = try ImportanceSums(model.weights)
         inference.importance = sums
         defer {

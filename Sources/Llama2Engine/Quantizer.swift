@@ -13,6 +13,8 @@ public struct Quantizer {
     public var threads = 1
     /// After every piece, with the part that is done; true to stop.
     public var progress: ((Double) -> Bool)?
+    /// Asked after every few rows.
+    public var cancel: CancelCallback?
 
     /// Rows are quantized and written about this many bytes at a time.
     private static let pieceBytes = 8 << 20
@@ -50,12 +52,12 @@ public struct Quantizer {
         let total = jobs.reduce(0.0) { $0 + Double($1.source.data.count) }
         var done = 0.0
         for job in jobs {
-            try convert(job, importance[job.source.name], weights.hyperparameters, file.rotatesHalves, pool, writer) { (part) throws(Llama2Error) in
-                if let progress, progress((done + part * Double(job.source.data.count)) / max(total, 1)) {
-                    throw Llama2Error(.cancelled, "cancelled; \(output) is as it was")
-                }
+            try convert(job, importance[job.source.name], weights.hyperparameters, file.rotatesHalves, pool, writer) {
+                (part, isCancelled) throws(Llama2Error) in
+                let isUnwanted = isCancelled || part.map { progress?((done + $0 * Double(job.source.data.count)) / max(total, 1)) ?? false } ?? false
                 // parent and child share the place in the file
                 guard !pool.isOrphan else { throw Llama2Error(.forked, "the callback forked: \(output) is the parent's to write") }
+                guard !isUnwanted else { throw Llama2Error(.cancelled, "cancelled; \(output) is as it was") }
             }
             done += Double(job.source.data.count)
         }
@@ -84,15 +86,20 @@ public struct Quantizer {
 
     private func convert(
         _ job: Job, _ importance: [Float]?, _ h: Hyperparameters, _ rotatesHalves: Bool, _ pool: ThreadPool, _ writer: GGUFWriter,
-        _ report: (Double) throws(Llama2Error) -> Void
+        _ report: (_ part: Double?, _ isCancelled: Bool) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         let source = job.source, target = job.target
         guard let data = source.data.baseAddress else { throw Llama2Error(.corrupt, "tensor \(source.name) is empty") }
         let reorders = rotatesHalves && (source.name.hasSuffix("attn_q.weight") || source.name.hasSuffix("attn_k.weight"))
         if source.type == target.type && !reorders {
-            try writer.write(source.data)
-            try writer.pad()
-            return try report(1)
+            var first = 0
+            while first < source.data.count {
+                let count = min(Quantizer.pieceBytes, source.data.count - first)
+                try writer.write(UnsafeRawBufferPointer(rebasing: source.data[first..<(first + count)]))
+                first += count
+                try report(Double(first) / Double(source.data.count), cancel?.isCancelled ?? false)
+            }
+            return try writer.pad()
         }
         let rows = source.rows, columns = source.columns, rowBytes = target.size / rows
         let rowsAtOnce = max(1, min(rows, Quantizer.pieceBytes / max(rowBytes, columns)))
@@ -104,12 +111,14 @@ public struct Quantizer {
         let weights = try AlignedBuffer<Float>(count: importance?.count ?? 0, of: "importance")
         if let importance { for i in 0..<columns { weights.pointer[i] = importance[i] } }
         let notFinite = try AlignedBuffer<UInt8>(count: 64 * pool.threads, of: "flags")
+        let flag = try AlignedBuffer<Int32>(count: 1, of: "the flag of a cancel"), cancelled = SharedFlag(flag.pointer)
+        defer { withExtendedLifetime(flag) {} }
         var work = RowWork(
             kernels: try Kernels.table(nil), source: source.type, target: target.type, data: data,
             sourceRowBytes: source.type.rowBytes(columns) ?? 0, columns: columns, out: UnsafeMutableRawPointer(out.pointer),
             rowBytes: rowBytes, half: reorders ? h.headDimension / 2 : 0, floats: floats.pointer,
             floatStride: columns + scratchBytes / 4, pool: Unmanaged.passUnretained(pool), notFinite: notFinite.pointer,
-            importance: importance == nil ? nil : UnsafePointer(weights.pointer))
+            importance: importance == nil ? nil : UnsafePointer(weights.pointer), cancel: cancel, cancelled: cancelled)
         var first = 0
         while first < rows {
             work.first = first
@@ -119,12 +128,13 @@ public struct Quantizer {
                     context.assumingMemoryBound(to: RowWork.self).pointee.run(thread, threads)
                 }
             }
+            try report(nil, cancelled.isSet)
             guard (0..<pool.threads).allSatisfy({ notFinite.pointer[64 * $0] == 0 }) else {
                 throw Llama2Error(.corrupt, "tensor \(source.name) holds a value that is not finite, in rows \(first) to \(first + work.count - 1)")
             }
             try writer.write(UnsafeRawBufferPointer(start: out.pointer, count: work.count * rowBytes))
             first += work.count
-            try report(Double(first) / Double(rows))
+            try report(Double(first) / Double(rows), false)
         }
         try writer.pad()
     }
@@ -144,16 +154,30 @@ private struct RowWork {
     /// (threads, 64), the first of each not 0 when that thread met an infinity or NaN.
     let notFinite: UnsafeMutablePointer<UInt8>
     let importance: UnsafePointer<Float>?  // (columns)
+    let cancel: CancelCallback?
+    /// Set by thread 0, which is the host's, when that wants no more.
+    let cancelled: SharedFlag
 
     func run(_ thread: Int, _ threads: Int) {
         let x = floats + thread &* floatStride
-        while true {
-            let index = threads == 1 ? 0 : pool._withUnsafeGuaranteedRef { $0.ticket() }
-            if index >= count { return }
-            for row in threads == 1 ? 0..<count : index..<index &+ 1 where !convert(row, x) { notFinite[64 &* thread] = 1 }
-            if threads == 1 { return }
+        // weights between two questions: a few milliseconds at most
+        var unasked = 0
+        var row = threads == 1 ? 0 : ticket()
+        while row < count {
+            if thread == 0, let cancel {
+                unasked &+= columns
+                if unasked >= 1 << 16 {
+                    unasked = 0
+                    if cancel.isCancelled { cancelled.set() }
+                }
+            }
+            if cancelled.isSet { return }
+            if !convert(row, x) { notFinite[64 &* thread] = 1 }
+            row = threads == 1 ? row &+ 1 : ticket()
         }
     }
+
+    private func ticket() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } }
 
     /// False when the row holds something that integers cannot stand for.
     private func convert(_ index: Int, _ x: UnsafeMutablePointer<Float>) -> Bool {

@@ -12,15 +12,16 @@ public struct Perplexity: Sendable {
 
     public init() {}
 
-    public var value: Double { exp(mean) }
+    public var value: Double { mean.isNaN ? .nan : exp(mean) }
 
     mutating func add(_ negativeLog: Double) {
         tokens += 1
         sum += negativeLog
         squares += negativeLog * negativeLog
-        mean = sum / Double(tokens)
-        let variance = max(0, squares / Double(tokens) - mean * mean)
-        standardError = tokens > 1 ? (variance / Double(tokens - 1)).squareRoot() : 0
+        mean = (sum / Double(tokens)).oneNaN
+        let variance = squares / Double(tokens) - mean * mean
+        // rounding may leave a little less than nothing; what is no number stays none
+        standardError = tokens > 1 ? ((variance < 0 ? 0 : variance) / Double(tokens - 1)).squareRoot().oneNaN : 0
     }
 
     mutating func endWindow() { windows += 1 }
@@ -33,18 +34,27 @@ extension Context {
     /// Perplexity of `tokens` in windows of `length` that do not overlap, as llama.cpp's `perplexity` tool has it: in each
     /// window only the second half is counted, which has at least half a window before it. The first token of a
     /// window is replaced by BOS where the model expects one. Uses the whole context, which is empty afterwards.
+    ///
+    /// `tokens` are read once, before anything is checked: what `report` or another thread does to them later is nothing to us.
     public func perplexity(
         _ tokens: UnsafeBufferPointer<Int32>, window length: Int, _ report: (Perplexity, Int) -> Bool
     ) throws(Llama2Error) -> Perplexity {
         let limit = inference.configuration.contextLength
-        guard (4...limit).contains(length) else {
-            throw Llama2Error(.outOfRange, "a window of \(length) tokens, expected 4 to the context's \(limit)")
+        // no range from 4 to the limit: on a context of less than 4 positions it would end before it begins
+        guard length >= 4, length <= limit else {
+            throw Llama2Error(
+                .outOfRange,
+                limit < 4
+                    ? "a window of \(length) tokens; perplexity needs at least 4, and this context has \(limit)"
+                    : "a window of \(length) tokens, expected 4 to the context's \(limit)")
         }
         let windows = tokens.count / length
         guard windows > 0 else {
             throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")
         }
-        try check(UnsafeBufferPointer(rebasing: tokens[..<(windows * length)]))
+        let copy = try copied(tokens.prefix(windows * length)), tokens = copy.elements
+        defer { withExtendedLifetime(copy) {} }
+        try check(tokens)
         let tokenizer = try? model.tokenizer(), bos = tokenizer.flatMap { $0.addsBOS ? $0.bos : nil }
         var result = Perplexity()
         defer { reset() }
@@ -73,19 +83,26 @@ extension Context {
             throw Llama2Error(
                 .contextFull, "\(prompt.count) and \(continuation.count) tokens; this context has \(limit) positions")
         }
-        try check(prompt)
-        try check(continuation)
         var all = try GrowingBuffer<Int32>(capacity: prompt.count + continuation.count, of: "tokens to score")
         try all.append(contentsOf: prompt)
         try all.append(contentsOf: continuation)
+        let tokens = all.elements
+        try check(UnsafeBufferPointer(rebasing: tokens[..<prompt.count]))
+        try check(UnsafeBufferPointer(rebasing: tokens[prompt.count...]))
         reset()
         defer { reset() }
-        let tokens = all.elements
         try evaluate(tokens, first: nil, wanted: (prompt.count - 1)..<(tokens.count - 1)) { position, logits in
             let (value, best) = logProbability(of: tokens[position + 1], logits)
             give(position + 1 - prompt.count, value, best)
         }
         withExtendedLifetime(all) {}
+    }
+
+    /// The host's tokens, read once.
+    func copied(_ tokens: Slice<UnsafeBufferPointer<Int32>>) throws(Llama2Error) -> GrowingBuffer<Int32> {
+        var copy = try GrowingBuffer<Int32>(capacity: tokens.count, of: "a copy of tokens")
+        try copy.append(contentsOf: UnsafeBufferPointer(rebasing: tokens))
+        return copy
     }
 
     /// Refuses tokens that are not in the vocabulary, before anything has changed.
@@ -117,12 +134,25 @@ extension Context {
         }
     }
 
-    /// logits[token] - log(sum of e^logits), in double.
+    /// logits[token] - log(sum of e^logits), in double, and whether no logit is larger (of equals the first counts).
+    ///
+    /// A logit of -infinity is a token that cannot come: its logarithm is -infinity. Where one is NaN or +infinity, or all are
+    /// -infinity, there are no probabilities: NaN, and no token is the best.
     private func logProbability(of token: Int32, _ logits: UnsafeBufferPointer<Float>) -> (value: Double, best: Bool) {
-        var most = logits[0], best = 0
-        for (i, x) in logits.enumerated() where x > most { (most, best) = (x, i) }
+        var most = -Float.infinity, best = -1
+        for (i, x) in logits.enumerated() where !(x <= most) {
+            (most, best) = (x, i)
+            if !(x < .infinity) { break }
+        }
+        guard most.isFinite else { return (.nan, false) }
         var sum = 0.0
         for x in logits { sum += exponential(Double(x - most)) }
-        return (Double(logits[Int(token)] - most) - logarithm(sum), best == Int(token))
+        let own = logits[Int(token)], below = own - most  // beyond a Float where one is near its smallest number
+        return ((below.isFinite ? Double(below) : Double(own) - Double(most)) - logarithm(sum), best == Int(token))
     }
+}
+
+extension Double {
+    /// NaN with one bit pattern, whichever operation made it.
+    fileprivate var oneNaN: Double { isNaN ? .nan : self }
 }

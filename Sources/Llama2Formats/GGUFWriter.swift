@@ -27,6 +27,9 @@ public final class GGUFWriter {
     /// Written at once; and what is gathered until there are so many.
     private static let bufferBytes = 1 << 20, smallBytes = 1 << 16
     private var position = 0
+    /// Bytes that the system has; those on their way to the disk; how many may be.
+    private var written = 0, behind = 0
+    private static let behindBytes = 32 << 20
     private var finished = false
     private let process = Process.current
 
@@ -109,6 +112,13 @@ public final class GGUFWriter {
             guard count > 0 else { throw GGUFWriter.failure("cannot write", temporary) }
             done += count
         }
+        written += bytes.count
+        if written - behind >= GGUFWriter.behindBytes {
+            guard writeBehind(descriptor, from: behind, until: max(0, behind - GGUFWriter.behindBytes)) else {
+                throw GGUFWriter.failure("cannot write", temporary)
+            }
+            behind = written
+        }
     }
 
     /// To the disk, and under its name.
@@ -137,7 +147,8 @@ public final class GGUFWriter {
     }
 
     private static func failure(_ action: String, _ path: String) -> Llama2Error {
-        Llama2Error(.io, "\(action) \(path): \(String(cString: strerror(errno)))")
+        let code = errno
+        return Llama2Error(.io, "\(action) \(path): \(String(cString: strerror(code)))", systemError: code)
     }
 }
 

@@ -250,7 +250,7 @@ def test_a_sample_that_fails_leaves_the_sampler(stories, tmp_path):
 def generate(context, sampler, prompt=(), *, give=None, stops=(), **fields):
     """The text and the result, or the error and how far it came."""
     options, result, text = S.sized(S.GenerateOptions), S.sized(S.GenerateResult), []
-    ids = lib.token_array(prompt)
+    ids = (C.c_int32 * len(prompt))(*prompt)
     options.prompt, options.prompt_count, options.max_tokens = ids, len(ids), 12
     options.stops, options.stop_count = (S.Text * max(1, len(stops)))(*(S.Text(s, len(s)) for s in stops)), len(stops)
     options.result = C.pointer(result)
@@ -276,7 +276,7 @@ def test_a_generate_that_is_refused_changes_nothing(twins):
         (dict(prompt=[1, 512]), E.InvalidTokenError),
         (dict(prompt=[-1]), E.InvalidTokenError),
         (dict(prompt=[1] * (free + 1)), E.ContextFullError),
-        (dict(prompt=[1], flags=1), E.InvalidArgumentError),
+        (dict(prompt=[1], flags=1 << 31), E.InvalidArgumentError),
         (dict(prompt=[1], stops=[b"x" * 4097]), E.InvalidArgumentError),
         (dict(prompt=[1], stops=[b"\xff"]), E.InvalidArgumentError),
         (dict(prompt=[1], stop_count=65), E.InvalidArgumentError),
@@ -363,7 +363,7 @@ def test_logits_that_nothing_can_be_sampled_from_end_a_generate_where_it_is(smol
 
 
 def perplexity(context, tokens, window, result, callback=None):
-    ids = lib.token_array(tokens)
+    ids = (C.c_int32 * len(tokens))(*tokens)
     lib.call("perplexity", context._handle, ids, len(ids), window, lib.PerplexityCallback(callback or 0), None, C.byref(result))
 
 
@@ -386,7 +386,7 @@ def test_tools_that_are_called_wrongly_change_nothing(twins, tmp_path, at):
         ([], tokens, E.InvalidArgumentError),
         (tokens, [1] * 129, E.ContextFullError),
     ):
-        before, after = lib.token_array(prompt), lib.token_array(continuation)
+        before, after = (C.c_int32 * len(prompt))(*prompt), (C.c_int32 * len(continuation))(*continuation)
         twins.fails(error, lambda: lib.call("score", context._handle, before, len(before), after, len(after), values, None))
         assert [*values] == [4.0] * 128
 

@@ -64,4 +64,17 @@ uint64_t *l2s_handle_pieces(void);
    system's that goes with the thread. NULL: it was not made, or the system refused it. */
 #define L2S_THREAD_TEXT_CAPACITY 1024
 char *l2s_thread_text(int make);
+
+/* errno of the calling thread's last failed call; 0 where no system call failed. Set after l2s_thread_text(1). */
+int l2s_thread_error(void);
+void l2s_set_thread_error(int code);
+
+/* A number that several threads read and write without a lock, a host's among them. */
+static inline int32_t l2s_load(const void *number) { return __atomic_load_n((const int32_t *)number, __ATOMIC_RELAXED); }
+static inline void l2s_store(void *number, int32_t value) { __atomic_store_n((int32_t *)number, value, __ATOMIC_RELAXED); }
+
+/* Lets the kernel write what a file got from `from` on to the disk, and waits for what lies before `until`, so that the
+   fsync at the end is short however large the file is. What cannot be done is left to the fsync: 0. -1 and errno when the
+   disk has refused, which the fsync would not say again. */
+int l2s_write_behind(int descriptor, int64_t from, int64_t until);
 #endif
