@@ -1,7 +1,7 @@
 """What Include/llama2swift.h declares: functions, structs, constants.
 
 Tests/abi has a folder for each version with what it declared. Run this file to write that of the header's own version;
-those of older versions are history and never change.
+those of older versions are history and never change. It also writes the Python binding's declarations anew.
 """
 
 from __future__ import annotations
@@ -123,3 +123,4 @@ if __name__ == "__main__":
     folder.mkdir(exist_ok=True)
     (folder / "layout.txt").write_text(layout())
     (folder / "functions.txt").write_text(signatures())
+    subprocess.run([sys.executable, str(ROOT / "Tests" / "tools" / "make_python_declarations.py")], check=True)

@@ -42,7 +42,7 @@ FIRST = {S.NUMBERS[values()["LLAMA2_STRUCT_" + name[len("llama2_") :].upper()]]:
 def sizes(kind):
     """The rows that every struct with struct_size has; one of the version that brought it is right."""
     return [
- (Options(kind, FIRST[kind]), OK),
+        (Options(kind, 0), STRUCT), (Options(kind, 3), STRUCT), (Options(kind, FIRST[kind] - 1), STRUCT), (Options(kind, FIRST[kind]), OK),
         (Options(kind, 2**32 - 1), STRUCT), (Options(kind, tail=bytes(64)), OK),
     ]  # fmt: skip
 

@@ -82,9 +82,11 @@ def test_cancel_at_any_layer_changes_nothing(stories, layer, batch_size):
 def test_wrong_tokens_and_sequences_change_nothing(context):
     context.eval(TOKENS)
     before = state(context)
-    for wrong in ([-1], [1, 512], [2**31 - 1], [5, 6, 2**40]):
+    for wrong in ([-1], [1, 512], [2**31 - 1]):
         with pytest.raises(InvalidTokenError, match="vocabulary of 512"):
             context.eval(wrong)
+    with pytest.raises(OverflowError, match=r"tokens\[2\] is 1099511627776"):
+        context.eval([5, 6, 2**40])
     for sequence in (-1, 1, 2**31 - 1):
         with pytest.raises(OutOfRangeError, match="sequence"):
             context.eval_batch([(1, 0, True), (1, sequence, True)])
@@ -202,8 +204,10 @@ def test_threads_are_named_and_end_with_the_context(stories):
     with stories.context(threads=5) as context:
         context.eval([1])
         new = [name for task, name in threads_of_this_process().items() if task not in before]
-        assert sorted(new) == [f"llama2-{i}" for i in range(1, 5)]
-    assert threads_of_this_process().keys() <= before.keys()  # contexts of other tests may end meanwhile
+        # a thread of Python's that has just made the call may still be ending
+        assert sorted(n for n in new if n.startswith("llama2-")) == [f"llama2-{i}" for i in range(1, 5)] and len(new) <= 5
+    left = {n for task, n in threads_of_this_process().items() if task not in before and n.startswith("llama2-")}
+    assert left == set()  # contexts of other tests may end meanwhile
 
 
 def test_default_threads_are_the_cpus_of_this_process(stories):
@@ -303,14 +307,14 @@ print(next(pieces))
 
 
 def test_struct_sizes_are_checked_when_the_library_loads():
-    code = "from llama2swift import _structs as S\nS.Message._fields_ \nclass M(S.C.Structure): _fields_ = [('a', S.u32)]\nS.NUMBERS[11] = M\nimport llama2swift"
+    code = "from llama2swift import _structs as S\nS.Message._fields_ \nclass M(S.C.Structure): _fields_ = [('a', S.C.c_uint32)]\nS.NUMBERS[11] = M\nimport llama2swift"
     preload = "import importlib.util, sys, types, pathlib\n" "spec = importlib.util.find_spec('llama2swift')\n"
     code = (
         preload
         + "package = types.ModuleType('llama2swift'); package.__path__ = list(spec.submodule_search_locations)\n"
         + "sys.modules['llama2swift'] = package\n"
         + "from llama2swift import _structs as S\n"
-        + "class M(S.C.Structure): _fields_ = [('a', S.u32)]\n"
+        + "class M(S.C.Structure): _fields_ = [('a', S.C.c_uint32)]\n"
         + "S.NUMBERS[11] = M\n"
         + "import llama2swift._library\n"
     )

@@ -83,7 +83,7 @@ def test_letting_go_ends_the_generation(context, greedy):
     pieces = context.generate(PROMPT, greedy)
     next(pieces)
     pieces.close()
-    assert pieces.reason == "closed"
+    assert pieces.reason == "cancelled"
     context.reset()
     pieces = context.generate(PROMPT, greedy)
     next(pieces)

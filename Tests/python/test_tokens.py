@@ -136,6 +136,6 @@ def test_wrong_conversations_are_refused(model):
 
 
 def test_tokens_beyond_the_vocabulary_are_refused(model):
-    for token in (-1, model.hyperparameters.vocabulary_size, 2**31 - 1, 2**40):
+    for token in (-1, model.hyperparameters.vocabulary_size, 2**31 - 1):
         with pytest.raises(InvalidTokenError, match="vocabulary"):
             model.detokenize([token])

@@ -8,14 +8,19 @@
 
 from . import errors
 from ._library import version as __version__
-from .context import Context, ContextInfo, Generation, Perplexity, Score, Timings
+from .context import Context
 from .errors import Llama2Error
-from .model import Hyperparameters, Memory, Model, SpecialTokens, Tensor, kernels_available, preflight
+from .generation import Generation
+from .model import Model
+from .modelfile import ModelFile, printable
+from .options import kernels_available, preflight
+from .results import ContextInfo, Hyperparameters, Memory, Perplexity, Score, SpecialTokens, Tensor, Timings
 from .sampler import Sampler
 from .tools import convert, quantize
+from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Context", "ContextInfo", "Generation", "Hyperparameters", "Llama2Error", "Memory", "Model",
-    "Perplexity", "Sampler", "Score", "SpecialTokens", "Tensor", "Timings", "__version__", "convert", "errors", "kernels_available",
-    "preflight", "quantize",
+    "Context", "ContextInfo", "Decoder", "Generation", "Hyperparameters", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Perplexity", "Sampler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
+    "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

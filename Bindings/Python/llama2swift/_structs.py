@@ -1,126 +1,446 @@
-"""The header's structs, declared anew; `_library` compares their sizes with the library's."""
+"""The header's structs and callbacks, declared anew for ctypes. Made from Include/llama2swift.h by Tests/tools/make_python_declarations.py: not to be edited."""
+
+from __future__ import annotations
 
 import ctypes as C
+from typing import Any, TypeVar
 
-u32, i32, u64, f32, f64, size = C.c_uint32, C.c_int32, C.c_uint64, C.c_float, C.c_double, C.c_size_t
+from . import _constants as K
 
 
 class ModelOptions(C.Structure):
-    _fields_ = [("struct_size", u32), ("flags", u32)]
+    """llama2_model_options"""
 
+    struct_size: int
+    flags: int
 
-class ContextOptions(C.Structure):
     _fields_ = [
-        ("struct_size", u32), ("flags", u32), ("context_length", u32), ("max_sequences", u32), ("batch_size", u32),
-        ("threads", u32), ("kernels", u32), ("reserved", u32),
-    ]  # fmt: skip
-
-
-class LogitBias(C.Structure):
-    _fields_ = [("token", i32), ("bias", f32)]
-
-
-class SamplerOptions(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("flags", u32), ("seed", u64), ("temperature", f32), ("top_p", f32), ("min_p", f32),
-        ("repetition_penalty", f32), ("frequency_penalty", f32), ("presence_penalty", f32), ("top_k", i32),
-        ("penalty_last_n", i32), ("logit_bias", C.POINTER(LogitBias)), ("logit_bias_count", size),
-    ]  # fmt: skip
-
-
-class Text(C.Structure):
-    _fields_ = [("data", C.c_char_p), ("length", size)]
-
-
-class GenerateResult(C.Structure):
-    _fields_ = [("struct_size", u32), ("reason", i32), ("prompt_tokens", u64), ("tokens", u64), ("adopted", u64)]
-
-
-class GenerateOptions(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("flags", u32), ("prompt", C.POINTER(i32)), ("prompt_count", size),
-        ("stops", C.POINTER(Text)), ("stop_count", size), ("max_tokens", u64), ("result", C.POINTER(GenerateResult)),
-    ]  # fmt: skip
-
-
-class Hyperparameters(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("vocabulary_size", u32), ("embedding_length", u32), ("block_count", u32),
-        ("feed_forward_length", u32), ("head_count", u32), ("head_count_kv", u32), ("head_dimension", u32),
-        ("rope_dimension", u32), ("context_length", u32), ("rms_epsilon", f32), ("rope_scale", f32),
-        ("rope_base", f64), ("parameter_count", u64), ("file_bytes", u64),
-    ]  # fmt: skip
-
-
-class SpecialTokens(C.Structure):
-    _fields_ = [("struct_size", u32), ("bos", i32), ("eos", i32), ("eot", i32), ("unknown", i32), ("adds_bos", i32)]
-
-
-class ContextInfo(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("context_length", u32), ("max_sequences", u32), ("batch_size", u32), ("threads", u32),
-        ("kernels", u32), ("flags", u32), ("reserved", u32), ("memory_bytes", u64), ("pages", u64), ("pages_used", u64),
-        ("pages_shared", u64), ("pages_cached", u64), ("positions", u64),
-    ]  # fmt: skip
-
-
-class Timings(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("reserved", u32), ("prefill_tokens", u64), ("prefill_nanoseconds", u64),
-        ("decode_tokens", u64), ("decode_nanoseconds", u64),
-    ]  # fmt: skip
-
-
-class Memory(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("reserved", u32), ("model_bytes", u64), ("kv_bytes", u64), ("work_bytes", u64),
-        ("logits_bytes", u64),
-    ]  # fmt: skip
-
-
-class Message(C.Structure):
-    _fields_ = [("role", C.c_char_p), ("role_length", size), ("content", C.c_char_p), ("content_length", size)]
-
-
-class BatchEntry(C.Structure):
-    _fields_ = [("token", i32), ("sequence", i32), ("flags", u32)]
-
-
-class TypeOverride(C.Structure):
-    _fields_ = [("pattern", C.c_char_p), ("type", C.c_char_p)]
-
-
-class QuantizeOptions(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("flags", u32), ("threads", u32), ("reserved", u32), ("type", C.c_char_p),
-        ("overrides", C.POINTER(TypeOverride)), ("override_count", size), ("importance", C.c_char_p),
-        ("progress", C.c_void_p), ("user_data", C.c_void_p),
-    ]  # fmt: skip
-
-
-class PerplexityResult(C.Structure):
-    _fields_ = [
-        ("struct_size", u32), ("windows", u32), ("perplexity", f64), ("mean", f64), ("standard_error", f64), ("tokens", u64),
-    ]  # fmt: skip
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+    ]
 
 
 class IO(C.Structure):
-    _fields_ = [("struct_size", u32), ("reserved", u32), ("size", u64), ("read", C.c_void_p), ("user_data", C.c_void_p)]
+    """llama2_io"""
+
+    struct_size: int
+    reserved: int
+    size: int
+    read: Any
+    user_data: Any
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("size", C.c_uint64),
+        ("read", C.c_void_p),
+        ("user_data", C.c_void_p),
+    ]
+
+
+class Hyperparameters(C.Structure):
+    """llama2_hyperparameters"""
+
+    struct_size: int
+    vocabulary_size: int
+    embedding_length: int
+    block_count: int
+    feed_forward_length: int
+    head_count: int
+    head_count_kv: int
+    head_dimension: int
+    rope_dimension: int
+    context_length: int
+    rms_epsilon: float
+    rope_scale: float
+    rope_base: float
+    parameter_count: int
+    file_bytes: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("vocabulary_size", C.c_uint32),
+        ("embedding_length", C.c_uint32),
+        ("block_count", C.c_uint32),
+        ("feed_forward_length", C.c_uint32),
+        ("head_count", C.c_uint32),
+        ("head_count_kv", C.c_uint32),
+        ("head_dimension", C.c_uint32),
+        ("rope_dimension", C.c_uint32),
+        ("context_length", C.c_uint32),
+        ("rms_epsilon", C.c_float),
+        ("rope_scale", C.c_float),
+        ("rope_base", C.c_double),
+        ("parameter_count", C.c_uint64),
+        ("file_bytes", C.c_uint64),
+    ]
+
+
+class SpecialTokens(C.Structure):
+    """llama2_special_tokens"""
+
+    struct_size: int
+    bos: int
+    eos: int
+    eot: int
+    unknown: int
+    adds_bos: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("bos", C.c_int32),
+        ("eos", C.c_int32),
+        ("eot", C.c_int32),
+        ("unknown", C.c_int32),
+        ("adds_bos", C.c_int32),
+    ]
+
+
+class Message(C.Structure):
+    """llama2_message"""
+
+    role: bytes | None
+    role_length: int
+    content: bytes | None
+    content_length: int
+
+    _fields_ = [
+        ("role", C.c_char_p),
+        ("role_length", C.c_size_t),
+        ("content", C.c_char_p),
+        ("content_length", C.c_size_t),
+    ]
+
+
+class ContextOptions(C.Structure):
+    """llama2_context_options"""
+
+    struct_size: int
+    flags: int
+    context_length: int
+    max_sequences: int
+    batch_size: int
+    threads: int
+    kernels: int
+    reserved: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("context_length", C.c_uint32),
+        ("max_sequences", C.c_uint32),
+        ("batch_size", C.c_uint32),
+        ("threads", C.c_uint32),
+        ("kernels", C.c_uint32),
+        ("reserved", C.c_uint32),
+    ]
+
+
+class Memory(C.Structure):
+    """llama2_memory"""
+
+    struct_size: int
+    reserved: int
+    model_bytes: int
+    kv_bytes: int
+    work_bytes: int
+    logits_bytes: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("model_bytes", C.c_uint64),
+        ("kv_bytes", C.c_uint64),
+        ("work_bytes", C.c_uint64),
+        ("logits_bytes", C.c_uint64),
+    ]
+
+
+class ContextInfo(C.Structure):
+    """llama2_context_info"""
+
+    struct_size: int
+    context_length: int
+    max_sequences: int
+    batch_size: int
+    threads: int
+    kernels: int
+    flags: int
+    reserved: int
+    memory_bytes: int
+    pages: int
+    pages_used: int
+    pages_shared: int
+    pages_cached: int
+    positions: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("context_length", C.c_uint32),
+        ("max_sequences", C.c_uint32),
+        ("batch_size", C.c_uint32),
+        ("threads", C.c_uint32),
+        ("kernels", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("memory_bytes", C.c_uint64),
+        ("pages", C.c_uint64),
+        ("pages_used", C.c_uint64),
+        ("pages_shared", C.c_uint64),
+        ("pages_cached", C.c_uint64),
+        ("positions", C.c_uint64),
+    ]
+
+
+class BatchEntry(C.Structure):
+    """llama2_batch_entry"""
+
+    token: int
+    sequence: int
+    flags: int
+
+    _fields_ = [
+        ("token", C.c_int32),
+        ("sequence", C.c_int32),
+        ("flags", C.c_uint32),
+    ]
+
+
+class Timings(C.Structure):
+    """llama2_timings"""
+
+    struct_size: int
+    reserved: int
+    prefill_tokens: int
+    prefill_nanoseconds: int
+    decode_tokens: int
+    decode_nanoseconds: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("prefill_tokens", C.c_uint64),
+        ("prefill_nanoseconds", C.c_uint64),
+        ("decode_tokens", C.c_uint64),
+        ("decode_nanoseconds", C.c_uint64),
+    ]
+
+
+class LogitBias(C.Structure):
+    """llama2_logit_bias"""
+
+    token: int
+    bias: float
+
+    _fields_ = [
+        ("token", C.c_int32),
+        ("bias", C.c_float),
+    ]
+
+
+class SamplerOptions(C.Structure):
+    """llama2_sampler_options"""
+
+    struct_size: int
+    flags: int
+    seed: int
+    temperature: float
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    top_k: int
+    penalty_last_n: int
+    logit_bias: Any
+    logit_bias_count: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("seed", C.c_uint64),
+        ("temperature", C.c_float),
+        ("top_p", C.c_float),
+        ("min_p", C.c_float),
+        ("repetition_penalty", C.c_float),
+        ("frequency_penalty", C.c_float),
+        ("presence_penalty", C.c_float),
+        ("top_k", C.c_int32),
+        ("penalty_last_n", C.c_int32),
+        ("logit_bias", C.POINTER(LogitBias)),
+        ("logit_bias_count", C.c_size_t),
+    ]
+
+
+class Text(C.Structure):
+    """llama2_text"""
+
+    data: bytes | None
+    length: int
+
+    _fields_ = [
+        ("data", C.c_char_p),
+        ("length", C.c_size_t),
+    ]
+
+
+class GenerateResult(C.Structure):
+    """llama2_generate_result"""
+
+    struct_size: int
+    reason: int
+    prompt_tokens: int
+    tokens: int
+    adopted: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("reason", C.c_int32),
+        ("prompt_tokens", C.c_uint64),
+        ("tokens", C.c_uint64),
+        ("adopted", C.c_uint64),
+    ]
+
+
+class GenerateOptions(C.Structure):
+    """llama2_generate_options"""
+
+    struct_size: int
+    flags: int
+    prompt: Any
+    prompt_count: int
+    stops: Any
+    stop_count: int
+    max_tokens: int
+    result: Any
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("prompt", C.POINTER(C.c_int32)),
+        ("prompt_count", C.c_size_t),
+        ("stops", C.POINTER(Text)),
+        ("stop_count", C.c_size_t),
+        ("max_tokens", C.c_uint64),
+        ("result", C.POINTER(GenerateResult)),
+    ]
 
 
 class TensorInfo(C.Structure):
-    _fields_ = [("struct_size", u32), ("type", u32), ("columns", u64), ("rows", u64), ("bytes", u64)]
+    """llama2_tensor_info"""
+
+    struct_size: int
+    type: int
+    columns: int
+    rows: int
+    bytes: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("type", C.c_uint32),
+        ("columns", C.c_uint64),
+        ("rows", C.c_uint64),
+        ("bytes", C.c_uint64),
+    ]
 
 
-# The header's LLAMA2_STRUCT_ numbers.
-NUMBERS = {
-    1: ModelOptions, 2: ContextOptions, 3: SamplerOptions, 4: GenerateOptions, 5: Hyperparameters, 6: SpecialTokens,
-    7: ContextInfo, 8: Timings, 9: Memory, 10: GenerateResult, 11: Message, 12: BatchEntry, 13: Text, 14: LogitBias,
-    15: TypeOverride, 16: QuantizeOptions, 17: PerplexityResult, 18: IO, 19: TensorInfo,
-}  # fmt: skip
+class TypeOverride(C.Structure):
+    """llama2_type_override"""
+
+    pattern: bytes | None
+    type: bytes | None
+
+    _fields_ = [
+        ("pattern", C.c_char_p),
+        ("type", C.c_char_p),
+    ]
 
 
-def sized(kind):
+class QuantizeOptions(C.Structure):
+    """llama2_quantize_options"""
+
+    struct_size: int
+    flags: int
+    threads: int
+    reserved: int
+    type: bytes | None
+    overrides: Any
+    override_count: int
+    importance: bytes | None
+    progress: Any
+    user_data: Any
+    cancel: Any
+    cancel_data: Any
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("threads", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("type", C.c_char_p),
+        ("overrides", C.POINTER(TypeOverride)),
+        ("override_count", C.c_size_t),
+        ("importance", C.c_char_p),
+        ("progress", C.c_void_p),
+        ("user_data", C.c_void_p),
+        ("cancel", C.c_void_p),
+        ("cancel_data", C.c_void_p),
+    ]
+
+
+class PerplexityResult(C.Structure):
+    """llama2_perplexity_result"""
+
+    struct_size: int
+    windows: int
+    perplexity: float
+    mean: float
+    standard_error: float
+    tokens: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("windows", C.c_uint32),
+        ("perplexity", C.c_double),
+        ("mean", C.c_double),
+        ("standard_error", C.c_double),
+        ("tokens", C.c_uint64),
+    ]
+
+
+ReadCallback = C.CFUNCTYPE(C.c_int32, C.c_uint64, C.c_void_p, C.c_size_t, C.c_void_p)
+CancelCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p)
+PieceCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(C.c_char), C.c_size_t, C.c_void_p)
+ProgressCallback = C.CFUNCTYPE(C.c_int32, C.c_double, C.c_void_p)
+PerplexityCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(PerplexityResult), C.c_size_t, C.c_void_p)
+
+# The header's numbers of structs.
+NUMBERS: dict[int, type[C.Structure]] = {
+    K.STRUCT_MODEL_OPTIONS: ModelOptions,
+    K.STRUCT_IO: IO,
+    K.STRUCT_HYPERPARAMETERS: Hyperparameters,
+    K.STRUCT_SPECIAL_TOKENS: SpecialTokens,
+    K.STRUCT_MESSAGE: Message,
+    K.STRUCT_CONTEXT_OPTIONS: ContextOptions,
+    K.STRUCT_MEMORY: Memory,
+    K.STRUCT_CONTEXT_INFO: ContextInfo,
+    K.STRUCT_BATCH_ENTRY: BatchEntry,
+    K.STRUCT_TIMINGS: Timings,
+    K.STRUCT_LOGIT_BIAS: LogitBias,
+    K.STRUCT_SAMPLER_OPTIONS: SamplerOptions,
+    K.STRUCT_TEXT: Text,
+    K.STRUCT_GENERATE_RESULT: GenerateResult,
+    K.STRUCT_GENERATE_OPTIONS: GenerateOptions,
+    K.STRUCT_TENSOR_INFO: TensorInfo,
+    K.STRUCT_TYPE_OVERRIDE: TypeOverride,
+    K.STRUCT_QUANTIZE_OPTIONS: QuantizeOptions,
+    K.STRUCT_PERPLEXITY_RESULT: PerplexityResult,
+}
+
+Struct = TypeVar("Struct", bound=C.Structure)
+
+
+def sized(kind: type[Struct]) -> Struct:
     """An empty struct that states its size."""
     value = kind()
     value.struct_size = C.sizeof(kind)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from .errors import UnknownTemplateError
+from .vocabulary import Vocabulary
 
 
-def render(model, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool, unknown: Exception) -> str:
-    template = model.metadata.get("tokenizer.chat_template")
+def render(model: Vocabulary, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool, unknown: Exception) -> str:
+    """The conversation as text, in the file's own template."""
+    template = model.chat_template
     if template is None:
         raise unknown
     try:
@@ -17,7 +20,7 @@ def render(model, messages: Sequence[Mapping[str, str]], add_generation_prompt: 
     except ImportError:
         raise UnknownTemplateError(f"{unknown}; with jinja2 installed it would be rendered") from None
 
-    def refuse(message: str):
+    def refuse(message: str) -> NoReturn:
         raise TemplateError(message)
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)

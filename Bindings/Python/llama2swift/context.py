@@ -1,77 +1,32 @@
-"""Contexts: sequences of tokens, their logits, and text as it is generated."""
+"""Contexts: sequences of tokens and their logits."""
 
 from __future__ import annotations
 
 import ctypes as C
-import os
-import queue
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from . import _arguments as A
+from . import _constants as K
 from . import _library as lib
 from . import _structs as S
-from .errors import Llama2Error
-from .model import _KERNELS, Model, context_options
+from ._calls import SHORT, Calls, Progress, library_flag, run
+from .errors import BusyError
+from .generation import Generation, stop_strings
+from .modelfile import ModelFile
+from .options import KERNELS, context_options
+from .results import ContextInfo, Perplexity, Score, Timings
 from .sampler import Sampler
 
-_END = {1: "end", 2: "max_tokens", 3: "stop", 4: "closed", 5: "context_full"}
-
-
-@dataclass(frozen=True)
-class ContextInfo:
-    context_length: int
-    max_sequences: int
-    batch_size: int
-    threads: int
-    kernels: str
-    kv: str
-    memory_bytes: int
-    pages: int  # of 64 positions: in all, that a sequence has, that several have, kept for `adopt`
-    pages_used: int
-    pages_shared: int
-    pages_cached: int
-    positions: int  # in use, of context_length; shared ones count once
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Since creation or the last reset. Prefill: evals of more than one token; decode: of one."""
-
-    prefill_tokens: int
-    prefill_seconds: float
-    decode_tokens: int
-    decode_seconds: float
-
-
-@dataclass(frozen=True)
-class Perplexity:
-    """How well a model predicts a text. mean and standard_error: of a token's negative log-probability, in nats."""
-
-    value: float
-    mean: float
-    standard_error: float
-    tokens: int
-    windows: int
+Result = TypeVar("Result")
+Logits = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def _perplexity(raw: S.PerplexityResult) -> Perplexity:
     return Perplexity(raw.perplexity, raw.mean, raw.standard_error, raw.tokens, raw.windows)
-
-
-@dataclass(frozen=True)
-class Score:
-    """Of a continuation, token by token: natural logarithms of probabilities, and whether it was the most probable one."""
-
-    log_probabilities: np.ndarray
-    is_best: np.ndarray
-
-    @property
-    def total(self) -> float:
-        return float(self.log_probabilities.sum(dtype=np.float64))
 
 
 class Context:
@@ -80,12 +35,15 @@ class Context:
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
     process may run on. sequences: how many there can be. batch_size: tokens of one pass. kv: "f16" or "f32". kernels:
     "best", "reference", "avx2" or "avx512".
+
+    Ctrl-C, `cancel` and `close` end every long call some milliseconds later, with the context as before that call.
     """
 
     def __init__(
-        self, model: Model, *, length: int = 0, threads: int = 0, sequences: int = 1, batch_size: int = 0,
+        self, model: ModelFile, *, length: int = 0, threads: int = 0, sequences: int = 1, batch_size: int = 0,
         kv: str = "f16", kernels: str = "best", deterministic: bool = False,
     ):  # fmt: skip
+        A.instance("model", model, ModelFile)
         options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic)
         handle = C.c_void_p()
         lib.call("context_create", model._handle, C.byref(options), C.byref(handle), None, 0)
@@ -93,89 +51,96 @@ class Context:
         self._finalizer = weakref.finalize(self, lib.free, "context", self._handle)
         self.model = model
         self._exports: weakref.WeakSet[_LogitsMemory] = weakref.WeakSet()
-        self._cancel: object = None
+        self._calls = Calls()
+        self._cancel = library_flag(self._calls)
+        lib.call("context_set_cancel", self._handle, *self._cancel)
+        shape = model.hyperparameters
+        # a pass reads the file once, whatever its tokens, and multiplies once for each
+        self._bytes, self._weights = shape.file_bytes, shape.parameter_count
+        self._is_warm = False
 
     # Evaluation
 
-    def eval(self, tokens: Iterable[int], *, all_logits: bool = False) -> None:
+    def _run(self, call: Callable[[], Result], *, tokens: int | None = None, progress: Progress | None = None) -> Result:
+        """Makes a call that may be long. tokens: evaluated by it; None: it is long."""
+        self._check_exports()
+        # the first eval may have to read the file from the disk
+        short = tokens is not None and self._is_warm and self._weights * max(tokens, 1) < SHORT and self._bytes < SHORT
+        try:
+            result = run(self._calls, call, short=short, progress=progress)
+        except BusyError:
+            lib.call("logits_rows", self._handle, C.byref(C.c_size_t()))  # after a fork, or when it is closed, that is the reason
+            raise
+        self._is_warm = True
+        return result
+
+    def eval(self, tokens: A.TokenIds, *, all_logits: bool = False) -> None:
         """Appends `tokens` to sequence 0; logits of the last one, or of all.
 
         All or nothing: after an error cache, positions and logits are as before. Raises ContextFullError,
         InvalidTokenError, CancelledError, BusyError, BufferError (an array of `logits()` is still alive).
         """
-        self._check_exports()
-        if all_logits:
-            return self.eval_batch([(t, 0, True) for t in tokens])
-        ids = lib.token_array(tokens)
-        lib.call("eval", self._handle, ids, len(ids))
+        ids = A.tokens("tokens", tokens)
+        if A.flag("all_logits", all_logits):
+            count = max(ids.count, 1)
+            array = (S.BatchEntry * count)()
+            fields = np.ctypeslib.as_array(C.cast(array, C.POINTER(C.c_int32)), (count, 3))  # token, sequence, flags
+            if ids.count:
+                fields[:, 0] = np.ctypeslib.as_array(C.cast(ids.pointer, C.POINTER(C.c_int32)), (count,))
+            fields[:, 2] = K.BATCH_LOGITS
+            self._run(lambda: lib.call("eval_batch", self._handle, array, ids.count), tokens=ids.count)
+        else:
+            self._run(lambda: lib.call("eval", self._handle, ids.pointer, ids.count), tokens=ids.count)
 
     def eval_batch(self, entries: Iterable[tuple[int, int, bool]]) -> None:
         """Appends (token, sequence, wants_logits) each to its sequence. Rows of `logits(row)` are the entries that asked,
         in their order. Errors as `eval`, and OutOfRangeError for a sequence that is not there."""
-        self._check_exports()
-        rows = list(entries)
-        array = (S.BatchEntry * max(len(rows), 1))(*(S.BatchEntry(t, s, 1 if w else 0) for t, s, w in rows))
-        lib.call("eval_batch", self._handle, array, len(rows))
+        if isinstance(entries, (str, bytes)) or not hasattr(entries, "__iter__"):
+            raise A.refuse("entries", entries, "a list of (token, sequence, wants_logits)")
+        rows = [_entry(f"entries[{i}]", entry) for i, entry in enumerate(entries)]
+        array = (S.BatchEntry * max(len(rows), 1))(*(S.BatchEntry(*row) for row in rows))
+        self._run(lambda: lib.call("eval_batch", self._handle, array, len(rows)), tokens=len(rows))
 
     def perplexity(
-        self, tokens: Iterable[int], *, window: int = 0, progress: Callable[[Perplexity, int], bool | None] | None = None
+        self, tokens: A.TokenIds, *, window: int = 0, progress: Callable[[Perplexity, int], object] | None = None
     ) -> Perplexity:
         """Of `tokens`, in windows that do not overlap (0: the context's length), of which the second half is counted: as
-        llama.cpp's perplexity tool. progress(so far, windows in all); True stops. Empties the context."""
-        self._check_exports()
-        ids, result, problems = lib.token_array(tokens), S.sized(S.PerplexityResult), []
-
-        def callback(so_far, windows, _):
-            try:
-                return 1 if progress(_perplexity(so_far.contents), windows) else 0
-            except BaseException as problem:  # goes on in the caller, not in C
-                problems.append(problem)
-                return 1
-
-        kept = lib.PerplexityCallback(callback) if progress else lib.PerplexityCallback(0)
-        try:
-            lib.call("perplexity", self._handle, ids, len(ids), window, kept, None, C.byref(result))
-        except Llama2Error:
-            if problems:
-                raise problems[0] from None
-            raise
+        llama.cpp's perplexity tool. progress(so far, windows in all); True stops (CancelledError). Empties the context."""
+        ids, length, result = A.tokens("tokens", tokens), A.unsigned("window", window), S.sized(S.PerplexityResult)
+        asks = Progress.of(A.function("progress", progress))
+        callback = lib.PerplexityCallback(lambda so_far, windows, _: asks.ask(_perplexity(so_far.contents), windows) if asks else 0)
+        kept = callback if asks else lib.PerplexityCallback(0)
+        self._run(
+            lambda: lib.call("perplexity", self._handle, ids.pointer, ids.count, length, kept, None, C.byref(result)), progress=asks
+        )
         return _perplexity(result)
 
     def importance(
-        self, tokens: Iterable[int], output, *, window: int = 0, progress: Callable[[float], bool | None] | None = None
+        self, tokens: A.TokenIds, output: A.Path, *, window: int = 0, progress: Callable[[float], object] | None = None
     ) -> None:
         """Evaluates `tokens` in windows and writes to `output` how much each column of each matrix matters, in llama.cpp's
-        form (imatrix as GGUF), for `quantize`. progress: called with 0 to 1; True stops. Empties the context."""
-        self._check_exports()
-        ids, problems = lib.token_array(tokens), []
+        form (imatrix as GGUF), for `quantize`. progress: called with 0 to 1; True stops (CancelledError). Empties the context."""
+        ids, length, path = A.tokens("tokens", tokens), A.unsigned("window", window), A.path("output", output)
+        asks = Progress.of(A.function("progress", progress))
+        kept = lib.ProgressCallback((lambda part, _: asks.ask(part)) if asks else 0)
+        self._run(
+            lambda: lib.call_naming((path,), "importance", self._handle, ids.pointer, ids.count, length, path, kept, None),
+            progress=asks,
+        )
 
-        def callback(part, _):
-            try:
-                return 1 if progress(part) else 0
-            except BaseException as problem:  # goes on in the caller, not in C
-                problems.append(problem)
-                return 1
-
-        kept = lib.ProgressCallback(callback) if progress else lib.ProgressCallback(0)
-        try:
-            lib.call("importance", self._handle, ids, len(ids), window, os.fsencode(output), kept, None)
-        except Llama2Error:
-            if problems:
-                raise problems[0] from None
-            raise
-
-    def score(self, prompt: Iterable[int], continuation: Iterable[int]) -> Score:
+    def score(self, prompt: A.TokenIds, continuation: A.TokenIds) -> Score:
         """How probable `continuation` is after `prompt` (at least one token). Empties the context."""
-        self._check_exports()
-        before, after = lib.token_array(prompt), lib.token_array(continuation)
-        values, best = np.zeros(max(len(after), 1), np.float32), np.zeros(max(len(after), 1), np.uint8)
-        lib.call(
-            "score", self._handle, before, len(before), after, len(after), values.ctypes.data_as(C.POINTER(C.c_float)),
-            best.ctypes.data_as(C.POINTER(C.c_uint8)),
+        before, after = A.tokens("prompt", prompt), A.tokens("continuation", continuation)
+        values, best = np.zeros(max(after.count, 1), np.float32), np.zeros(max(after.count, 1), np.uint8)
+        self._run(
+            lambda: lib.call(
+                "score", self._handle, before.pointer, before.count, after.pointer, after.count,
+                values.ctypes.data_as(C.POINTER(C.c_float)), best.ctypes.data_as(C.POINTER(C.c_uint8)),
+            )
         )  # fmt: skip
-        return Score(values[: len(after)], best[: len(after)].astype(bool))
+        return Score(values[: after.count], best[: after.count].astype(np.bool_))
 
-    def logits(self) -> np.ndarray:
+    def logits(self) -> Logits:
         """The logits of the last eval: (vocabulary,) for one row, (rows, vocabulary) for several; float32, read-only.
 
         It is the context's own memory, not a copy. While such an array is alive, whatever would change that memory is
@@ -186,7 +151,7 @@ class Context:
         lib.call("logits", self._handle, 0, C.byref(pointer), C.byref(count))
         memory = _LogitsMemory(self, C.addressof(pointer.contents), rows.value, count.value)
         self._exports.add(memory)
-        array = np.asarray(memory)
+        array: Logits = np.asarray(memory)
         return array[0] if rows.value == 1 else array
 
     def _check_exports(self) -> None:
@@ -196,63 +161,87 @@ class Context:
     def sample(self, sampler: Sampler) -> int:
         """Chooses a token from the last row of logits and accepts it. Raises NoLogitsError."""
         token = C.c_int32()
-        lib.call("sample", self._handle, sampler._handle, C.byref(token))
+        lib.call("sample", self._handle, A.instance("sampler", sampler, Sampler)._handle, C.byref(token))
         return token.value
 
     def generate(
-        self, prompt: str | Sequence[int] = (), sampler: Sampler | None = None, *, max_tokens: int = 0,
-        stop: Sequence[str] = (), adopt: bool = True,
+        self, prompt: str | A.TokenIds = (), sampler: Sampler | None = None, *, max_tokens: int | None = None,
+        stop: str | Sequence[str] = (), penalize_prompt: bool = False, adopt: bool = True,
     ) -> Generation:  # fmt: skip
-        """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters.
+        """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters; also for `async for`.
 
         prompt: text (with BOS if the model expects it and the sequence is empty) or tokens; empty: goes on from the
-        logits. max_tokens: 0 for no limit but the context. stop: strings that end the text and are never given out,
-        not even in part. adopt: an empty sequence begins with what the context has stored of the prompt, see `adopt`. `close()` of the iterator, or letting go of it, ends the generation. Its `reason` says why
-        it ended. Until then other calls on the context raise BusyError.
+        logits. max_tokens: None or 0 for no limit but the context. stop: strings that end the text and are never given out,
+        not even in part. penalize_prompt: the sampler's penalties count the prompt's tokens too, as llama.cpp's do. adopt: an empty
+        sequence begins with what the context has stored of the prompt, see `adopt`. `close()` of the iterator, or letting go of it,
+        ends the generation. Its `reason` says why it ended. Until then other calls on the context raise BusyError.
         """
+        limit = 0 if max_tokens is None else A.unsigned("max_tokens", max_tokens)
+        stops = stop_strings(stop)
+        flags = K.GENERATE_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0
+        flags |= 0 if A.flag("adopt", adopt) else K.GENERATE_NO_ADOPT
+        chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
         self._check_exports()
         if isinstance(prompt, str):
-            begins = self.sequence_length() == 0
-            tokens = self.model.tokenize_prompt(prompt) if begins else self.model.tokenize(prompt)
-        else:
-            tokens = list(prompt)
-        return Generation(self, tokens, sampler or Sampler(), max_tokens, [stop] if isinstance(stop, str) else stop, 0 if adopt else 2)
+            prompt = self.model.tokenize(prompt) if self.sequence_length() else self.model.tokenize_prompt(prompt)
+        ids = A.tokens("prompt", prompt)
+        self._is_warm = True
+        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags)
+
+    def cancel(self) -> None:
+        """Ends the call under way in another thread, if there is one: that raises CancelledError, or a generation's `reason`
+        becomes "cancelled". From any thread."""
+        self._calls.cancel()
 
     def set_cancel(self, callback: Callable[[], object] | None) -> None:
-        """`callback` is asked between the layers of every eval; a true value cancels it (CancelledError), and the context is
-        as before. None removes it."""
-        function = lib.CancelCallback((lambda _: 1 if callback() else 0) if callback else 0)
-        lib.call("context_set_cancel", self._handle, function, None)
-        self._cancel = function  # ctypes frees a callback that nobody holds
+        """`callback` is asked between the layers of every eval, by the thread that works; a true value cancels it (CancelledError),
+        and the context is as before; what it raises does so, too. None removes it. Where `cancel` from another thread
+        will do, that costs nothing."""
+        A.function("callback", callback)
+        calls = self._calls
+
+        def ask(_: object) -> int:
+            if calls.flag.value:
+                return 1
+            try:
+                return 1 if callback is not None and callback() else 0
+            except BaseException as problem:  # goes on in whoever made the call
+                calls.problem = problem
+                return 1
+
+        cancel = (lib.CancelCallback(ask), None) if callback is not None else library_flag(calls)
+        lib.call("context_set_cancel", self._handle, *cancel)
+        self._cancel = cancel  # ctypes frees a callback that nobody holds
 
     # Sequences
 
     def sequence_length(self, sequence: int = 0) -> int:
-        """Positions of `sequence`."""
+        """Positions of `sequence`. Raises OutOfRangeError."""
         value = C.c_size_t()
-        lib.call("sequence_length", self._handle, sequence, C.byref(value))
+        lib.call("sequence_length", self._handle, A.signed("sequence", sequence), C.byref(value))
         return value.value
 
     def truncate(self, length: int, sequence: int = 0) -> None:
         """Removes the positions of `sequence` from `length` on, and forgets the logits. Raises OutOfRangeError."""
+        number, wanted = A.signed("sequence", sequence), A.signed("length", length, 64)
         self._check_exports()
-        lib.call("sequence_remove", self._handle, sequence, length if length >= 0 else 2**63)
+        lib.call("sequence_remove", self._handle, number, wanted if wanted >= 0 else 2**63)
 
     def copy_sequence(self, source: int, target: int, length: int | None = None) -> None:
         """`target` becomes the first `length` positions (None: all) of `source`, which share their memory until one of them
         goes on. The logits stay, unless `target` had positions. Raises OutOfRangeError, InvalidArgumentError."""
-        if length is None:
-            length = self.sequence_length(source)
-        if self.sequence_length(target):
+        first, second = A.signed("source", source), A.signed("target", target)
+        count = self.sequence_length(first) if length is None else A.signed("length", length, 64)
+        if self.sequence_length(second):
             self._check_exports()
-        lib.call("sequence_copy", self._handle, source, target, length if 0 <= length < 2**63 else 2**63)
+        lib.call("sequence_copy", self._handle, first, second, count if count >= 0 else 2**63)
 
-    def adopt(self, tokens: Iterable[int], sequence: int = 0) -> int:
+    def adopt(self, tokens: A.TokenIds, sequence: int = 0) -> int:
         """Starts `sequence`, which is empty, with the longest beginning of `tokens` that is stored anywhere in the context, in
         other sequences or in what is left of removed ones, but for the last token. Returns its length: evaluate the tokens
         from there on. Raises InvalidArgumentError, InvalidTokenError, OutOfRangeError."""
-        ids, found = lib.token_array(tokens), C.c_size_t()
-        lib.call("sequence_adopt", self._handle, sequence, ids, len(ids), C.byref(found))
+        ids, number, found = A.tokens("tokens", tokens), A.signed("sequence", sequence), C.c_size_t()
+        lib.call("sequence_adopt", self._handle, number, ids.pointer, ids.count, C.byref(found))
         return found.value
 
     def reset(self) -> None:
@@ -264,10 +253,11 @@ class Context:
 
     @property
     def info(self) -> ContextInfo:
+        """What this context is made of."""
         i = S.sized(S.ContextInfo)
         lib.call("context_get_info", self._handle, C.byref(i))
-        kernels = next(name for name, number in _KERNELS.items() if number == i.kernels)
-        kv = "f32" if i.flags & 1 else "f16"
+        kernels = next(name for name, number in KERNELS.items() if number == i.kernels)
+        kv = "f32" if i.flags & K.CONTEXT_KV_F32 else "f16"
         return ContextInfo(
             i.context_length, i.max_sequences, i.batch_size, i.threads, kernels, kv, i.memory_bytes, i.pages, i.pages_used,
             i.pages_shared, i.pages_cached, i.positions,
@@ -275,21 +265,41 @@ class Context:
 
     @property
     def timings(self) -> Timings:
+        """Tokens and seconds since creation or the last reset."""
         t = S.sized(S.Timings)
         lib.call("context_timings", self._handle, C.byref(t))
         return Timings(t.prefill_tokens, t.prefill_nanoseconds / 1e9, t.decode_tokens, t.decode_nanoseconds / 1e9)
 
     def close(self) -> None:
-        """Frees cache and threads. Raises BufferError while an array of `logits()` is alive."""
+        """Frees cache and threads; a call under way in another thread ends soon, with CancelledError. Raises BufferError while an
+        array of `logits()` is alive."""
         self._check_exports()
+        self._calls.cancel()
         self._finalizer()
 
     def __enter__(self) -> Context:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not len(self._exports):
-            self.close()  # with arrays alive it ends with the last of them
+        if len(self._exports):
+            self._calls.cancel()  # with arrays alive it ends with the last of them
+        else:
+            self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Context cannot be pickled or copied: it is threads and memory of this process; make one of its model")
+
+
+def _entry(name: str, entry: Any) -> tuple[int, int, int]:
+    if isinstance(entry, (str, bytes)) or not hasattr(entry, "__iter__"):
+        raise A.refuse(name, entry, "(token, sequence, wants_logits)")
+    values = tuple(entry)
+    if len(values) != 3:
+        raise ValueError(f"{name} is {A.shown(entry)}, expected (token, sequence, wants_logits)")
+    token, sequence, wants = values
+    return (
+        A.token(f"{name}[0]", token), A.signed(f"{name}[1]", sequence), K.BATCH_LOGITS if A.flag(f"{name}[2]", wants) else 0,
+    )  # fmt: skip
 
 
 class _LogitsMemory:
@@ -298,94 +308,5 @@ class _LogitsMemory:
     def __init__(self, context: Context, address: int, rows: int, count: int):
         self.context = context
         self.__array_interface__ = {
-            "shape": (rows, count), "typestr": "<f4", "data": (address, True), "version": 3,
+            "version": 3, "shape": (rows, count), "typestr": "<f4", "data": (address, True),
         }  # fmt: skip
-
-
-class Generation(Iterator[str]):
-    """Pieces of text from `Context.generate`.
-
-    `reason` is None until the end, then "end", "max_tokens", "stop", "closed" or "context_full"; `tokens` is how many were
-    sampled, `adopted` how many of the prompt's were found stored. The engine works in a thread of its own, at most a few pieces ahead of the reader.
-    """
-
-    def __init__(self, context: Context, prompt: list[int], sampler: Sampler, max_tokens: int, stops: Sequence[str], flags: int = 0):
-        self.reason: str | None = None
-        self.tokens = 0
-        self.prompt_tokens = 0
-        self.adopted = 0
-        self._pieces: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=16)
-        self._closed = threading.Event()
-        self._result = S.sized(S.GenerateResult)
-        self._context, self._sampler = context, sampler  # alive while the thread works
-        arguments = (
-            self._result, self._pieces, self._closed, context._handle, sampler._handle, prompt, max_tokens,
-            [s.encode() for s in stops], flags,
-        )  # fmt: skip
-        # The thread does not hold the iterator: one that is let go, or the end of the interpreter, ends it.
-        self._thread = threading.Thread(target=_work, args=arguments, name="llama2swift-generate", daemon=True)
-        self._stop = weakref.finalize(self, _stop, self._thread, self._pieces, self._closed)
-        self._thread.start()
-
-    def __next__(self) -> str:
-        if self.reason is not None:
-            raise StopIteration
-        item = self._pieces.get()
-        if isinstance(item, str):
-            return item
-        self._end()
-        if isinstance(item, BaseException):
-            self.reason = "error"
-            raise item
-        raise StopIteration
-
-    def _end(self) -> None:
-        self._thread.join()
-        self._stop.detach()
-        self.reason = _END.get(self._result.reason, "error")
-        self.tokens, self.prompt_tokens = self._result.tokens, self._result.prompt_tokens
-        self.adopted = self._result.adopted
-
-    def close(self) -> None:
-        """Ends the generation; the context is free for other calls afterwards."""
-        if self.reason is None:
-            self._stop()
-            self._end()
-
-    def __enter__(self) -> Generation:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _work(result, pieces: queue.Queue, closed: threading.Event, context, sampler, prompt, max_tokens, stops, flags) -> None:
-    options = S.sized(S.GenerateOptions)
-    options.flags = flags
-    ids = lib.token_array(prompt)
-    options.prompt, options.prompt_count = ids, len(ids)
-    texts = (S.Text * max(len(stops), 1))(*(S.Text(s, len(s)) for s in stops))
-    options.stops, options.stop_count = texts, len(stops)
-    options.max_tokens = max_tokens
-    options.result = C.pointer(result)
-
-    def receive(piece, length, _):
-        if not closed.is_set():
-            pieces.put(piece[:length].decode("utf-8", "replace"))
-        return 1 if closed.is_set() else 0
-
-    try:
-        lib.call("generate", context, sampler, C.byref(options), lib.PieceCallback(receive), None)
-        pieces.put(None)
-    except Llama2Error as problem:
-        pieces.put(problem)
-
-
-def _stop(thread: threading.Thread, pieces: queue.Queue, closed: threading.Event) -> None:
-    """Ends the thread; makes room for what it may be waiting to put."""
-    closed.set()
-    while thread.is_alive():
-        try:
-            pieces.get(timeout=0.01)
-        except queue.Empty:
-            pass

@@ -1,0 +1,322 @@
+"""Text as it is generated: an engine's thread on one side, a reader or an event loop on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import ctypes as C
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from . import _arguments as A
+from . import _constants as K
+from . import _library as lib
+from . import _structs as S
+from ._calls import Calls
+from .errors import CancelledError
+from .sampler import Sampler
+
+_REASONS = {
+    K.END_TOKEN: "end", K.END_MAX_TOKENS: "max_tokens", K.END_STOP: "stop", K.END_CALLBACK: "cancelled",
+    K.END_CONTEXT: "context_full",
+}  # fmt: skip
+# Pieces that the engine may be ahead of the reader.
+_AHEAD = 16
+_MOST_STOPS, _LONGEST_STOP = 64, 4096  # the header's, see llama2_generate_options
+
+
+def stop_strings(value: Any) -> list[bytes]:
+    """The bytes of one stop string or several, checked."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, (bytes, bytearray, memoryview)) or not hasattr(value, "__iter__"):
+        raise A.refuse("stop", value, "a str or a list of them")
+    stops = [A.string(f"stop[{i}]", s).encode() for i, s in enumerate(value)]
+    if len(stops) > _MOST_STOPS:
+        raise ValueError(f"stop has {len(stops)} strings, expected at most {_MOST_STOPS}")
+    for i, stop in enumerate(stops):
+        if len(stop) > _LONGEST_STOP:
+            raise ValueError(f"stop[{i}] has {len(stop)} bytes, expected at most {_LONGEST_STOP}")
+    return stops
+
+
+class _Stream:
+    """What the two sides share. The engine's side does not hold the iterator, so that one that is let go ends it."""
+
+    def __init__(self, calls: Calls):
+        self.calls = calls
+        self.process = os.getpid()
+        self.result = S.sized(S.GenerateResult)
+        self.problem: BaseException | None = None
+        self.was_cancelled = False
+        self.ended = False
+        self.thread: threading.Thread | None = None
+        self.text: list[str] = []
+        self.unread: collections.deque[str] = collections.deque()
+        # an RLock inside: the end of an iterator may come at any moment, also inside here
+        self.changed = threading.Condition()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    def put(self, piece: str) -> None:
+        """From the engine: waits for room."""
+        with self.changed:
+            self.text.append(piece)
+            self.unread.append(piece)
+            self._tell()
+            while len(self.unread) >= _AHEAD and not self.was_cancelled:
+                self.changed.wait()
+
+    def end(self, problem: BaseException | None) -> None:
+        """From the engine, at last."""
+        with self.changed:
+            self.problem = problem
+            self.ended = True
+            self._tell()
+
+    def cancel(self) -> None:
+        """Ends the generation soon. From anywhere."""
+        with self.changed:
+            if not self.ended:
+                self.was_cancelled = True
+                self.calls.cancel(self)
+            self.changed.notify_all()
+
+    def _tell(self) -> None:
+        self.changed.notify_all()
+        waiting, self._waiting = self._waiting, []
+        for loop, future in waiting:
+            try:
+                loop.call_soon_threadsafe(_resolve, future)
+            except RuntimeError:  # the loop was closed
+                pass
+
+    def read(self) -> str | None:
+        """The next piece, "" when there is none yet, None at the end."""
+        with self.changed:
+            if self.unread:
+                self.changed.notify_all()
+                return self.unread.popleft()
+            return None if self.ended else ""
+
+    def wait(self) -> None:
+        """Until there is a piece, or the end."""
+        with self.changed:
+            while not (self.unread or self.ended):
+                self.changed.wait()
+
+    def wait_for_end(self) -> None:
+        """Until the engine has let go of the context."""
+        with self.changed:
+            while not self.ended:
+                self.changed.wait()
+
+    async def change(self) -> None:
+        """Until something has changed, or the end."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self.changed:
+            if self.unread or self.ended:
+                return
+            self._waiting.append((loop, future))
+        await future
+
+    async def async_end(self) -> None:
+        """`wait_for_end` for an event loop."""
+        while not self.ended:
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+            with self.changed:
+                if self.ended:
+                    return
+                self._waiting.append((loop, future))
+            await future
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Generation(Iterator[str], AsyncIterator[str]):
+    """Pieces of text from `Context.generate`: for `for`, for `async for`, and best in a `with` or `async with`.
+
+    `reason` is None until the end, then "end", "max_tokens", "stop", "context_full", "cancelled" (Ctrl-C, `close`, `cancel`, the
+    end of a task) or "error". `text` is all that was generated, also what was not read before a `break`: it is what
+    the context holds. `tokens` is how many were sampled, `prompt_tokens` how many of the prompt are in the sequence, `adopted` how
+    many of these were found there. The engine works in
+    a thread of its own, at most a few pieces ahead of the reader.
+    """
+
+    def __init__(
+        self, context: object, calls: Calls, handle: int | None, sampler: Sampler, prompt: A.Tokens, max_tokens: int,
+        stops: list[bytes], flags: int,
+    ):  # fmt: skip
+        self._reason: str | None = None
+        self._stream = stream = _Stream(calls)
+        options = S.sized(S.GenerateOptions)
+        options.flags = flags
+        options.prompt, options.prompt_count = C.cast(prompt.pointer, C.POINTER(C.c_int32)), prompt.count
+        texts = (S.Text * max(len(stops), 1))(*(S.Text(s, len(s)) for s in stops))
+        options.stops, options.stop_count = texts, len(stops)
+        options.max_tokens = max_tokens
+        options.result = C.pointer(stream.result)
+        kept = (context, sampler, prompt, texts)  # alive while the thread works
+        calls.enter(stream)
+        try:
+            self._stop = weakref.finalize(self, _abandon, stream)
+            stream.thread = threading.Thread(
+                target=_work, args=(stream, handle, sampler._handle, options, kept), name="llama2swift-generate", daemon=True
+            )
+            stream.thread.start()
+        except BaseException:
+            # of a thread that has begun all the same, the end is its own
+            if stream.thread is None or stream.thread.ident is None:
+                calls.leave(stream)
+            stream.cancel()
+            raise
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ended, None before."""
+        return self._reason
+
+    @property
+    def text(self) -> str:
+        """All that was generated until now, also what was not read."""
+        with self._stream.changed:
+            return "".join(self._stream.text)
+
+    @property
+    def tokens(self) -> int:
+        """How many were sampled, the end token included; 0 before the end."""
+        return self._stream.result.tokens if self._reason is not None else 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many of the prompt are in the sequence; 0 before the end."""
+        return self._stream.result.prompt_tokens if self._reason is not None else 0
+
+    @property
+    def adopted(self) -> int:
+        """How many of these were found and not evaluated; 0 before the end."""
+        return self._stream.result.adopted if self._reason is not None else 0
+
+    def __next__(self) -> str:
+        try:
+            while True:
+                piece = self._stream.read()
+                if piece is None:
+                    break
+                if piece:
+                    return piece
+                self._stream.wait()
+        except BaseException:  # of a signal's handler
+            self._stream.cancel()
+            self._stream.wait_for_end()
+            self._finish()
+            raise
+        problem = self._finish()
+        if problem is not None:
+            raise problem
+        raise StopIteration
+
+    def __aiter__(self) -> Generation:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            while True:
+                piece = self._stream.read()
+                if piece is None:
+                    break
+                if piece:
+                    return piece
+                await self._stream.change()
+        except BaseException:  # the task was cancelled
+            self._stream.cancel()
+            await self._stream.async_end()
+            self._finish()
+            raise
+        problem = self._finish()
+        if problem is not None:
+            raise problem
+        raise StopAsyncIteration
+
+    def _finish(self) -> BaseException | None:
+        """After the end: the reason, and once what is to be raised."""
+        stream = self._stream
+        if self._reason is None:
+            self._stop.detach()
+            self._reason = _REASONS.get(stream.result.reason, "error")
+            if isinstance(stream.problem, CancelledError) or (stream.was_cancelled and stream.result.reason == K.END_CALLBACK):
+                self._reason = "cancelled"
+        problem, stream.problem = stream.problem, None
+        # whoever cancelled it knows
+        return None if stream.was_cancelled and isinstance(problem, CancelledError) else problem
+
+    def cancel(self) -> None:
+        """Ends the generation soon: what was generated can still be read, then it ends with `reason` "cancelled". From any thread."""
+        self._stream.cancel()
+
+    def close(self) -> None:
+        """Ends the generation; the context is free for other calls afterwards. What was not read is in `text`."""
+        self._stream.cancel()
+        self._stream.wait_for_end()
+        self._stream.unread.clear()
+        self._finish()
+
+    async def aclose(self) -> None:
+        """`close` for an event loop."""
+        self._stream.cancel()
+        await self._stream.async_end()
+        self._stream.unread.clear()
+        self._finish()
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Generation:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Generation cannot be pickled or copied: it is a thread at work; its text can")
+
+
+def _work(stream: _Stream, context: int | None, sampler: int | None, options: S.GenerateOptions, kept: object) -> None:
+    problems: list[BaseException] = []
+
+    def receive(piece: Any, length: int, _: object) -> int:
+        try:
+            stream.put(piece[:length].decode("utf-8", "replace"))
+            return 0
+        except BaseException as problem:  # goes on in the reader, not in C
+            problems.append(problem)
+            return 1
+
+    problem: BaseException | None = None
+    try:
+        lib.call("generate", context, sampler, C.byref(options), lib.PieceCallback(receive), None)
+    except BaseException as raised:
+        problem = raised
+    asked = stream.calls.take_problem() if isinstance(problem, CancelledError) else None
+    del kept
+    stream.calls.leave(stream)
+    stream.end(problems[0] if problems else asked or problem)
+
+
+def _abandon(stream: _Stream) -> None:
+    """The iterator was let go, or the interpreter ends."""
+    if stream.process != os.getpid():
+        return  # the thread is the parent's
+    stream.cancel()
+    if stream.thread is not None and stream.thread is not threading.current_thread():
+        stream.wait_for_end()

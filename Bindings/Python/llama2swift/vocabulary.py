@@ -1,0 +1,164 @@
+"""Text to tokens and back."""
+
+from __future__ import annotations
+
+import ctypes as C
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import _arguments as A
+from . import _constants as K
+from . import _library as lib
+from . import _structs as S
+from .errors import NotFoundError, UnknownTemplateError
+from .results import SpecialTokens
+
+
+class Vocabulary:
+    """The part of a model that text meets: for any number of threads."""
+
+    _handle: int | None
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """The ids of BOS, EOS and so on. Raises UnsupportedError for a file without a vocabulary, as all of the following."""
+        values = S.sized(S.SpecialTokens)
+        lib.call("model_special_tokens", self._handle, C.byref(values))
+        bos, eos, eot, unknown = (None if v < 0 else v for v in (values.bos, values.eos, values.eot, values.unknown))
+        return SpecialTokens(bos, eos, eot, unknown, bool(values.adds_bos))
+
+    def tokenize(self, text: A.Text, bos: bool = False, special: bool = False) -> list[int]:
+        """The tokens of `text`. bos: begin with BOS. special: names of control tokens in the text become these
+        tokens, for trusted text only."""
+        flags = (K.TOKENIZE_BOS if A.flag("bos", bos) else 0) | (K.TOKENIZE_SPECIAL if A.flag("special", special) else 0)
+        return self._tokenize(A.text("text", text), flags)
+
+    def tokenize_prompt(self, text: A.Text) -> list[int]:
+        """The tokens of a text that begins a sequence: with BOS if the model expects it."""
+        return self._tokenize(A.text("text", text), K.TOKENIZE_DEFAULT_BOS)
+
+    def _tokenize(self, raw: bytes, flags: int) -> list[int]:
+        return lib.call_tokens("tokenize", self._handle, raw, len(raw), flags, capacity=len(raw) + 2)
+
+    def detokenize(self, tokens: A.TokenIds, special: bool = False) -> str:
+        """The text of `tokens`; bytes that are not UTF-8 become U+FFFD. special: control tokens by their names."""
+        return self.detokenize_bytes(tokens, special).decode("utf-8", "replace")
+
+    def detokenize_bytes(self, tokens: A.TokenIds, special: bool = False) -> bytes:
+        """The bytes of `tokens`: detokenize_bytes(tokenize(x)) is x."""
+        ids = A.tokens("tokens", tokens)
+        return lib.call_text("detokenize", self._handle, ids.pointer, ids.count, _special(special))
+
+    def piece(self, token: int, special: bool = False) -> bytes:
+        """The bytes of one token, which may be part of a character. special: a control token by its name, else it gives nothing.
+        Raises InvalidTokenError."""
+        return lib.call_text("token_piece", self._handle, A.token("token", token), _special(special))
+
+    def decoder(self, *, special: bool = False, text_start: bool = False) -> Decoder:
+        """A streaming decoder: tokens in, whole characters out."""
+        return Decoder(self, special=special, text_start=text_start)
+
+    def is_end(self, token: int) -> bool:
+        """Whether generation ends with `token`. Raises InvalidTokenError."""
+        value = C.c_int32()
+        lib.call("token_is_end", self._handle, A.token("token", token), C.byref(value))
+        return bool(value.value)
+
+    # Conversations
+
+    @property
+    def chat_format(self) -> str:
+        """"llama2", "chatml", or "" if the chat template is unknown."""
+        return lib.call_text("chat_format", self._handle).decode()
+
+    @property
+    def chat_template(self) -> str | None:
+        """The file's chat template, None if it has none."""
+        key = b"tokenizer.chat_template"
+        try:
+            return lib.call_text("model_metadata", self._handle, key, len(key)).decode("utf-8", "replace")
+        except NotFoundError:
+            return None
+
+    def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = True) -> list[int]:
+        """A conversation in the model's own format.
+
+        messages: ``[{"role": "system" | "user" | "assistant", "content": text}, ...]``. The library knows Llama 2's
+        format and ChatML, in which no text can become a control token. A template that it does not know is rendered
+        with jinja2 if that is installed (``pip install llama2swift[chat-templates]``): there, names of control tokens
+        in the messages do become control tokens. Raises UnknownTemplateError, InvalidArgumentError.
+        """
+        raw = [_message(f"messages[{i}]", m) for i, m in enumerate(_list("messages", messages))]
+        opens = A.flag("add_generation_prompt", add_generation_prompt)
+        array = (S.Message * max(len(raw), 1))(*(S.Message(r, len(r), c, len(c)) for r, c in raw))
+        guess = sum(len(c) for _, c in raw) + 32 * len(raw) + 64
+        try:
+            return lib.call_tokens(
+                "chat_encode", self._handle, array, len(raw), 0 if opens else K.CHAT_NO_PROMPT, capacity=guess
+            )
+        except UnknownTemplateError as unknown:
+            from .chat import render
+
+            text = render(self, messages, opens, unknown)
+            tokens, bos = self.tokenize(text, special=True), self.special_tokens.bos
+            if self.special_tokens.adds_bos and bos is not None and tokens[:1] != [bos]:
+                tokens.insert(0, bos)
+            return tokens
+
+
+def _special(value: object) -> int:
+    return K.DETOKENIZE_SPECIAL if A.flag("special", value) else 0
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+        raise A.refuse(name, value, "a list of messages")
+    return list(value)
+
+
+def _message(name: str, value: object) -> tuple[bytes, bytes]:
+    if not isinstance(value, Mapping):
+        raise A.refuse(name, value, 'a dict with "role" and "content"')
+    missing = [key for key in ("role", "content") if key not in value]
+    if missing:
+        raise ValueError(f'{name} has no "{missing[0]}"')
+    role, content = (A.string(f'{name}["{key}"]', value[key]) for key in ("role", "content"))
+    return A.text("role", role), A.text("content", content)
+
+
+class Decoder:
+    """A streaming decoder: tokens in, whole characters out, U+FFFD for bytes that can become none. For one thread at a time.
+
+    special: control tokens by their names. text_start: the tokens begin a text, drop the space that tokenize added.
+    """
+
+    def __init__(self, model: Vocabulary, *, special: bool = False, text_start: bool = False):
+        A.instance("model", model, Vocabulary)
+        flags = K.DECODER_SPECIAL if A.flag("special", special) else 0
+        flags |= K.DECODER_TEXT_START if A.flag("text_start", text_start) else 0
+        handle = C.c_void_p()
+        lib.call("decoder_create", model._handle, flags, C.byref(handle), None, 0)
+        self._handle = handle.value
+        self._finalizer = weakref.finalize(self, lib.free, "decoder", self._handle)
+
+    def append(self, token: int) -> str:
+        """The characters that `token` completes, possibly none. Raises InvalidTokenError, with the decoder as before."""
+        return lib.call_text("decoder_append", self._handle, A.token("token", token)).decode()
+
+    def finish(self) -> str:
+        """What is held back: U+FFFD if a character was left unfinished. The decoder is then at a beginning."""
+        return lib.call_text("decoder_finish", self._handle).decode()
+
+    def close(self) -> None:
+        """Frees it."""
+        self._finalizer()
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Decoder cannot be pickled or copied: it stands between two characters of a text")

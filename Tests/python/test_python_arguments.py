@@ -1,0 +1,271 @@
+"""Every public call of the Python package with every kind of wrong argument: what must come of each is here.
+
+KINDS has, for each kind of parameter, values that are wrong for it and the exception of each. CALLS says of every public
+callable what it is called with when nothing is wrong, and which kind each parameter is. A callable or parameter that the package
+gains without them fails the first test. An exception comes before anything has happened, and at once: nothing hangs.
+"""
+
+import array
+import inspect
+import math
+import threading
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import llama2swift
+
+NOTHING = object()
+
+
+class Odd:
+    """What has a __str__ and a __bool__ and is nothing."""
+
+
+class Lying:
+    def __index__(self):
+        return "5"
+
+
+NO_NUMBERS = [None, "5", b"5", 5.0, math.nan, [], [5], {}, Odd(), Lying(), True, False, np.float32(5), np.array([5]), np.array(5.0), np.bool_(True), 5j, Decimal(5), Fraction(5)]
+NO_TEXTS = [None, 5, 5.0, ["x"], Odd(), np.array([1, 2])]
+TYPE, VALUE, OVER = TypeError, ValueError, OverflowError
+
+
+def every(values, problem):
+    return [(v, problem) for v in values]
+
+
+TOKENS = every([None, "12", b"12", bytearray(b"12"), 5, 5.0, Odd(), {1: 2}, {1, 2}, ["1"], [1.0], [None], [[1]], [1, True], [np.float64(1)], ("1",), np.array([1.0]), np.array([True])], TYPE) + [
+    (np.array(["1"]), TYPE), (array.array("d", [1.0]), TYPE), (np.array([[1]]), VALUE), (np.array(5), VALUE),
+    ([1, 2**31], OVER), ([-(2**31) - 1], OVER), ([2**64 + 1], OVER), (np.array([2**31]), OVER), (np.array([2**63], np.uint64), OVER), (np.array([1, 2**40], object), OVER),
+]  # fmt: skip
+
+# kind -> (value, exception)
+KINDS = {
+    "path": every([None, 5, 5.0, ["x"], Odd(), True], TYPE) + [("a\0b", VALUE), (b"a\0b", VALUE), (Path("a\0b"), VALUE)],
+    "text": every(NO_TEXTS, TYPE) + [("\ud800", VALUE)],
+    "str": every([*NO_TEXTS, b"x"], TYPE),
+    "word": every([*NO_TEXTS, b"f16"], TYPE) + [("f16\0", VALUE), ("nonsense", VALUE)],
+    "type": every([*NO_TEXTS, b"Q8_0"], TYPE) + [("Q8_0\0", VALUE), ("nonsense", VALUE)],
+    "token": every(NO_NUMBERS, TYPE) + every([2**31, 2**32 + 2, -(2**31) - 1, 2**64, 2**64 + 2, 10**30], OVER),
+    "tokens": TOKENS,
+    "count32": every(NO_NUMBERS, TYPE) + every([-1, -(2**70)], VALUE) + every([2**32, 2**64 + 1], OVER),
+    "count64": every(NO_NUMBERS, TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 2**64 + 1, 10**30], OVER),
+    "limit": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 10**30], OVER),
+    "seed": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1], VALUE) + every([2**64], OVER),
+    "int32": every(NO_NUMBERS, TYPE) + every([2**31, -(2**31) - 1, 2**64], OVER),
+    "int64": every(NO_NUMBERS, TYPE) + every([2**63, -(2**63) - 1, 2**64], OVER),
+    "place": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([2**63, -(2**63) - 1, 2**64], OVER),
+    "real": every([None, "5", b"5", [], [5], {}, Odd(), True, False, np.array([5.0]), np.bool_(True), 5j], TYPE) + every([1e39, -1e300, 10**400], OVER) + [(math.nan, VALUE)],
+    "flag": every([None, "yes", "", 2, -1, 1.0, 0.0, [], Odd(), np.array([True])], TYPE),
+    "callback": every([5, "x", [], True], TYPE),
+    "stop": every([None, 5, b"x", Odd(), [b"x"], [5], [None], ["x", 5], {"x": 1}.values, np.array([1])], TYPE) + [(["x"] * 65, VALUE), (["x" * 4097], VALUE), ("\ud800", VALUE)],
+    "prompt": [(v, e) for v, e in TOKENS if not isinstance(v, str)] + [("\ud800", VALUE)],
+    "sampler": every([5, "greedy", Odd(), llama2swift.Sampler], TYPE),
+    "model": every([None, 5, "model.gguf", Odd(), llama2swift.Model], TYPE),
+    "context": every([5, "x", Odd(), llama2swift.Context], TYPE),
+    "entries": every([None, 5, "12", b"12", [5], ["123"], [(1.0, 0, True)], [(1, "0", True)], [(1, True, False)], [(1, 0, 5)], [(1, 0, None)], [(None, 0, True)]], TYPE)
+    + every([[(1, 0)], [(1, 0, True, 5)], [()]], VALUE) + every([[(2**32 + 1, 0, True)], [(1, 2**32, True)], [(1, -(2**31) - 1, True)]], OVER),
+    "messages": every([None, 5, "hello", b"hello", {"role": "user", "content": "x"}, [5], ["x"], [None], [("user", "x")], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], [{"role": "user", "content": None}]], TYPE)
+    + every([[{"role": "user"}], [{"content": "x"}], [{}]], VALUE),
+    "bias": every([5, "x", [1], [(1, 2.0)], {"1": 1.0}, {1.0: 1.0}, {1: "1"}, {1: None}, {None: 1.0}, {True: 1.0}], TYPE) + every([{2**31: 1.0}, {1: 1e300}], OVER) + [({1: math.nan}, VALUE)],
+    "rules": every([5, "attn=Q8_0", [("a", "Q8_0")], {5: "Q8_0"}, {"a": 5}, {"a": None}, {b"a": "Q8_0"}], TYPE) + [({"a\0b": "Q8_0"}, VALUE), ({"a": "Q8_0\0"}, VALUE), ({"a": "nonsense"}, VALUE)],
+    "bytes": every([None, 5, "x", [1, 2], Odd(), True, np.array([1])], TYPE),
+    "descriptor": every(NO_NUMBERS, TYPE) + every([2**31, 2**64], OVER) + [(-1, OSError)],
+}  # fmt: skip
+
+FILES = dict(type="type", threads="count32", progress="callback")
+OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word")
+# name -> (how it is called when nothing is wrong, {parameter: kind})
+CALLS = {
+    "Model": (dict(path="path"), dict(path="path", copy="flag")),
+    "ModelFile": (dict(path="path"), dict(path="path", copy="flag")),
+    "Model.from_bytes": (dict(data="bytes"), dict(data="bytes")),
+    "Model.from_descriptor": (dict(descriptor="descriptor"), dict(descriptor="descriptor", copy="flag")),
+    "Model.tokenize": (dict(text="x"), dict(text="text", bos="flag", special="flag")),
+    "Model.tokenize_prompt": (dict(text="x"), dict(text="text")),
+    "Model.detokenize": (dict(tokens=[1]), dict(tokens="tokens", special="flag")),
+    "Model.detokenize_bytes": (dict(tokens=[1]), dict(tokens="tokens", special="flag")),
+    "Model.piece": (dict(token=1), dict(token="token", special="flag")),
+    "Model.decoder": (dict(), dict(special="flag", text_start="flag")),
+    "Model.is_end": (dict(token=1), dict(token="token")),
+    "Model.chat_tokens": (dict(messages=[{"role": "user", "content": "x"}]), dict(messages="messages", add_generation_prompt="flag")),
+    "Model.context": (dict(length=8), {**OPTIONS, "deterministic": "flag"}),
+    "Model.score": (dict(prompt="a", continuation="b"), dict(prompt="str", continuation="str", context="context")),
+    "Context": (dict(model="model", length=8), {"model": "model", **OPTIONS, "deterministic": "flag"}),
+    "Context.eval": (dict(tokens=[1]), dict(tokens="tokens", all_logits="flag")),
+    "Context.eval_batch": (dict(entries=[(1, 0, True)]), dict(entries="entries")),
+    "Context.perplexity": (dict(tokens=[1] * 8, window=8), dict(tokens="tokens", window="count64", progress="callback")),
+    "Context.importance": (dict(tokens=[1] * 8, output="out", window=8), dict(tokens="tokens", output="path", window="count64", progress="callback")),
+    "Context.score": (dict(prompt=[1], continuation=[2]), dict(prompt="tokens", continuation="tokens")),
+    "Context.sample": (dict(sampler="sampler"), dict(sampler="sampler+None")),
+    "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag")),
+    "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="place")),
+    "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
+    "Context.set_cancel": (dict(callback=None), dict(callback="callback")),
+    "Context.sequence_length": (dict(), dict(sequence="int32")),
+    "Context.truncate": (dict(length=0), dict(length="int64", sequence="int32")),
+    "Decoder": (dict(model="model"), dict(model="model", special="flag", text_start="flag")),
+    "Decoder.append": (dict(token=300), dict(token="token")),
+    "Sampler": (
+        dict(),
+        dict(temperature="real", top_k="int32", top_p="real", min_p="real", repetition_penalty="real", frequency_penalty="real", presence_penalty="real",
+             penalty_last_n="int32", logit_bias="bias", seed="seed"),
+    ),
+    "Sampler.accept": (dict(token=1), dict(token="token")),
+    "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),
+    "convert": (dict(path="path", output="out"), dict(path="path", output="path", **FILES)),
+    "preflight": (dict(path="path"), dict(path="path", **OPTIONS)),
+    "printable": (dict(text="x"), dict(text="str")),
+    "kernels_available": (dict(), dict()),
+}  # fmt: skip
+# Without parameters, or of those that only the package makes.
+PLAIN = {"close", "reset", "finish", "logits", "cancel", "aclose"}
+MADE_BY_OTHERS = {"Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
+
+
+def parameters(function):
+    return [p for p in inspect.signature(function).parameters if p not in ("self", "cls", "_")]
+
+
+def test_every_public_callable_and_parameter_has_its_rows():
+    for name in llama2swift.__all__:
+        kind = getattr(llama2swift, name)
+        if not callable(kind) or (isinstance(kind, type) and issubclass(kind, Exception)) or name in MADE_BY_OTHERS:
+            continue
+        assert list(CALLS[name][1]) and set(CALLS[name][1]) == set(parameters(kind)) or name == "kernels_available", name
+        if name == "ModelFile" or not isinstance(kind, type):
+            continue
+        for member, function in inspect.getmembers(kind, callable):
+            if member.startswith("_") or (member in PLAIN and not parameters(function)):
+                continue
+            assert set(CALLS[f"{name}.{member}"][1]) == set(parameters(function)), f"{name}.{member}"
+
+
+@pytest.fixture(scope="module")
+def world(stories_path, tmp_path_factory):
+    model = llama2swift.Model(stories_path)
+    folder = tmp_path_factory.mktemp("arguments")
+    gguf = folder / "model.gguf"
+    llama2swift.convert(stories_path, gguf, "F32")
+    file = open(gguf, "rb")
+    return dict(
+        path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=model.context(length=16, sequences=2), Model=model, Decoder=model.decoder(),
+        Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
+    )  # fmt: skip
+
+
+def resolved(world, arguments):
+    return {k: world[v] if isinstance(v, str) and v in world else v for k, v in arguments.items()}
+
+
+def target(world, name):
+    owner, _, method = name.partition(".")
+    return getattr(world[owner] if owner in ("Context", "Decoder", "Sampler") or (owner == "Model" and method and not method.startswith("from_")) else getattr(llama2swift, owner), method) if method else getattr(llama2swift, name)
+
+
+def prepare(world):
+    world["Context"].reset()
+    world["Context"].eval([1, 2, 3])
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_it_works_when_nothing_is_wrong(world, name):
+    prepare(world)
+    given = target(world, name)(**resolved(world, CALLS[name][0]))
+    if isinstance(given, llama2swift.Generation):
+        given.close()
+
+
+CELLS = [
+    pytest.param(name, parameter, value, problem, id=f"{name}-{parameter}-{number}")
+    for name, (_, kinds) in CALLS.items()
+    for parameter, kind in kinds.items()
+    for number, (value, problem) in enumerate([(v, e) for v, e in KINDS[kind.split("+")[0]] if not ("+None" in kind and v is None and "path" in kind)])
+]
+
+
+@pytest.mark.parametrize("name, parameter, value, problem", CELLS)
+def test_a_wrong_argument(world, name, parameter, value, problem):
+    prepare(world)
+    before = sorted(p.name for p in world["folder"].iterdir())
+    threads = threading.active_count()
+    with pytest.raises(problem) as raised:
+        target(world, name)(**{**resolved(world, CALLS[name][0]), parameter: value})
+    assert str(raised.value) and "\n" not in str(raised.value)
+    assert world["Context"].sequence_length() == 3 or name in ("Context.perplexity", "Context.importance", "Context.score")
+    assert sorted(p.name for p in world["folder"].iterdir()) == before and threading.active_count() == threads
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        (1, 5, 9), iter([1, 5, 9]), range(1, 10, 4), array.array("q", [1, 5, 9]), array.array("B", [1, 5, 9]), np.array([1, 5, 9]), np.array([1, 5, 9], np.uint8),
+        np.array([1, 0, 5, 0, 9])[::2], np.array([1, 5, 9], ">i8"), [np.int64(1), np.int32(5), 9], np.array([1, 5, 9], object), memoryview(array.array("i", [1, 5, 9])),
+    ],
+)  # fmt: skip
+def test_integers_of_every_kind_are_tokens(stories, tokens):
+    with stories.context(length=8) as one, stories.context(length=8) as two:
+        one.eval(tokens)
+        two.eval([1, 5, 9])
+        assert (one.logits() == two.logits()).all()
+
+
+def test_numbers_of_numpy_are_numbers(stories):
+    context = stories.context(np.int64(32), threads=np.uint8(1))
+    assert context.info.context_length == 32
+    sampler = llama2swift.Sampler(temperature=np.float32(0), top_k=np.int16(5), seed=np.uint64(2**64 - 1), top_p=Fraction(1, 2), min_p=Decimal("0.1"))
+    assert sampler.seed == 2**64 - 1
+    assert len(list(context.generate(np.array(stories.tokenize_prompt("Once")), sampler, max_tokens=np.int32(4)))) == 4
+    assert stories.is_end(np.int32(2)) and not stories.is_end(np.int64(5))
+    assert len(stories.tokenize("x", bos=np.bool_(True))) == len(stories.tokenize("x")) + 1 == len(stories.tokenize("x", 1))
+
+
+def test_what_is_too_small_for_a_float_is_not_the_default(stories):
+    """1e-50 becomes the zero that stands for the default 0.8 in C."""
+    with stories.context(length=64) as context:
+        greedy = "".join(context.generate("Once upon", llama2swift.Sampler(temperature=0), max_tokens=20))
+        for options in (dict(temperature=1e-50), dict(temperature=1, top_p=1e-50), dict(temperature=-0.0)):
+            context.reset()
+            assert "".join(context.generate("Once upon", llama2swift.Sampler(**options), max_tokens=20)) == greedy
+
+
+def test_none_is_no_limit(stories):
+    with stories.context(length=40) as context:
+        pieces = context.generate("Once", llama2swift.Sampler(temperature=0), max_tokens=None)
+        text = "".join(pieces)
+        assert pieces.reason == "context_full" and pieces.text == text and context.sequence_length() == 40
+
+
+def test_what_the_iterator_of_a_caller_raises_is_raised(stories):
+    def tokens():
+        yield 1
+        raise ZeroDivisionError("mine")
+
+    with stories.context(length=8) as context, pytest.raises(ZeroDivisionError, match="mine"):
+        context.eval(tokens())
+
+
+def test_a_wrong_value_is_shown_in_a_line(stories):
+    with pytest.raises(TypeError) as raised:
+        stories.tokenize({"x" * 1000: "\n"})
+    assert len(str(raised.value)) < 120
+
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    with pytest.raises(TypeError, match="a Broken"):
+        stories.tokenize(Broken())
+
+
+def test_names_of_metadata(stories):
+    assert "general.architecture" in stories.metadata
+    for wrong in (5, None, b"general.architecture", "\ud800", "general.architecture\0", ""):
+        assert wrong not in stories.metadata
+        with pytest.raises(KeyError):
+            stories.metadata[wrong]
