@@ -40,7 +40,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 130
     except BrokenPipeError:
         raise
-    except (Llama2Error, OSError, ValueError) as problem:
+    except (Llama2Error, OSError, ValueError, OverflowError) as problem:
         return _say(terminal.sentence(problem))
     except MemoryError:
         return _say("there is not enough memory")
