@@ -68,6 +68,14 @@ def unsigned(name: str, value: object, bits: int = 64) -> int:
     return number
 
 
+def position(name: str, value: object) -> int:
+    """Where a sequence is cut. Of what is negative no size_t can tell the library; it gets one that is in no sequence, and refuses."""
+    number = whole(name, value)
+    if number >> 64 not in (0, -1):
+        raise OverflowError(f"{name} is {shown(number)}, which is beyond 64 bits")
+    return number if number >= 0 else 1 << 63
+
+
 def real(name: str, value: object) -> float:
     """A number as the float of C that is nearest to it; infinities and NaN stay what they are."""
     # booleans, texts and what only looks like a number (an array of one element) are none

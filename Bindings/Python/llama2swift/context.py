@@ -223,18 +223,18 @@ class Context:
 
     def truncate(self, length: int, sequence: int = 0) -> None:
         """Removes the positions of `sequence` from `length` on, and forgets the logits. Raises OutOfRangeError."""
-        number, wanted = A.signed("sequence", sequence), A.signed("length", length, 64)
+        number, wanted = A.signed("sequence", sequence), A.position("length", length)
         self._check_exports()
-        lib.call("sequence_remove", self._handle, number, wanted if wanted >= 0 else 2**63)
+        lib.call("sequence_remove", self._handle, number, wanted)
 
     def copy_sequence(self, source: int, target: int, length: int | None = None) -> None:
         """`target` becomes the first `length` positions (None: all) of `source`, which share their memory until one of them
         goes on. The logits stay, unless `target` had positions. Raises OutOfRangeError, InvalidArgumentError."""
         first, second = A.signed("source", source), A.signed("target", target)
-        count = self.sequence_length(first) if length is None else A.signed("length", length, 64)
+        count = self.sequence_length(first) if length is None else A.position("length", length)
         if self.sequence_length(second):
             self._check_exports()
-        lib.call("sequence_copy", self._handle, first, second, count if count >= 0 else 2**63)
+        lib.call("sequence_copy", self._handle, first, second, count)
 
     def adopt(self, tokens: A.TokenIds, sequence: int = 0) -> int:
         """Starts `sequence`, which is empty, with the longest beginning of `tokens` that is stored anywhere in the context, in
