@@ -27,11 +27,26 @@ let isaModules: [Target.Dependency] = []
 let isaTargets: [Target] = []
 #endif
 
+// Calls by the oldest version of a function that glibc still has: LinuxSystem/old_glibc.c. Before 2.34 some of them lay in libraries of
+// their own, which are named here; later ones have those names too, empty.
+#if arch(x86_64)
+let old = ["--no-as-needed", "-l:libpthread.so.0", "-l:libdl.so.2", "--as-needed"].flatMap { ["-Xlinker", $0] }
+let oldest = [
+    "pthread_create", "pthread_join", "pthread_once", "pthread_key_create", "pthread_setspecific", "pthread_attr_setstacksize",
+    "pthread_sigmask", "pthread_setname_np", "sem_open", "dladdr", "dlopen", "dlsym", "dlerror", "exp", "exp2", "log", "log2",
+    "hypotf", "stat", "fstat", "_ZSt28__throw_bad_array_new_lengthv",
+]
+#else
+let old: [String] = []
+let oldest: [String] = []
+#endif
+
 // The library's own allocations go through LinuxSystem/memory_reserve.c, nobody else's.
-let wrapped = [
+let allocations = [
     "malloc", "calloc", "realloc", "free", "malloc_usable_size", "posix_memalign", "_Znwm", "_ZnwmSt11align_val_t", "_ZdlPvm",
     "_ZdlPvmSt11align_val_t",
-].flatMap { ["-Xlinker", "--wrap=\($0)"] }
+]
+let wrapped = (allocations + oldest).flatMap { ["-Xlinker", "--wrap=\($0)"] }
 
 let package = Package(
     name: "llama2swift",
@@ -64,7 +79,7 @@ let package = Package(
                     "-static-stdlib", "-use-ld=lld",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Llama2CAPI/exports.map",
                     "-Xlinker", "-soname=libllama2swift.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                ] + wrapped)
+                ] + wrapped + old)
             ]),
         .testTarget(
             name: "Llama2SwiftTests",

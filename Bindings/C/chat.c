@@ -38,17 +38,34 @@ static void add(llama2_message *messages, size_t *count, const char *role, char 
     message->content_length = length;
 }
 
-/* One turn: encodes the whole conversation, evaluates what the cache does not hold yet, and streams. */
+/* Leaves out the oldest question with its answer. */
+static void forget(llama2_message *messages, size_t *count) {
+    free((char *)messages[0].content);
+    free((char *)messages[1].content);
+    *count -= 2;
+    memmove(messages, messages + 2, *count * sizeof *messages);
+}
+
+/* One turn: encodes the conversation, evaluates what the cache does not hold yet, and streams. When the conversation leaves less
+ * than a quarter of the context for the answer, the oldest turns are left out. */
 static int turn(llama2_model *model, llama2_context *context, llama2_sampler *sampler, llama2_message *messages,
-                size_t count, int32_t **previous, size_t *previous_count, answer_text *answer) {
+                size_t *count, int32_t **previous, size_t *previous_count, answer_text *answer) {
     llama2_generate_options options;
+    llama2_context_info info;
     size_t needed = 0, common = 0;
     int32_t *tokens;
 
-    if (llama2_chat_encode(model, messages, count, 0, NULL, 0, &needed) != LLAMA2_E_BUFFER_TOO_SMALL)
-        return fail("chat");
+    info.struct_size = sizeof info;
+    if (llama2_context_get_info(context, &info) != LLAMA2_OK) return fail("context");
+    for (;;) {
+        if (llama2_chat_encode(model, messages, *count, 0, NULL, 0, &needed) != LLAMA2_E_BUFFER_TOO_SMALL)
+            return fail("chat");
+        if (*count < 3 || needed < info.context_length - info.context_length / 4) break;
+        forget(messages, count);
+        fputs("[the context is full: the oldest question and its answer are left out from here on]\n", stderr);
+    }
     tokens = malloc(needed * sizeof *tokens);
-    if (!tokens || llama2_chat_encode(model, messages, count, 0, tokens, needed, &needed) != LLAMA2_OK)
+    if (!tokens || llama2_chat_encode(model, messages, *count, 0, tokens, needed, &needed) != LLAMA2_OK)
         return fail("chat");
     while (common < *previous_count && common + 1 < needed && (*previous)[common] == tokens[common]) common++;
     if (llama2_sequence_remove(context, 0, common) != LLAMA2_OK) return fail("cache");
@@ -84,18 +101,20 @@ int main(int argc, char **argv) {
     if (llama2_context_create(model, NULL, &context, NULL, 0) != LLAMA2_OK) return fail("context");
     if (llama2_sampler_create(NULL, &sampler, NULL, 0) != LLAMA2_OK) return fail("sampler");
 
-    while (status == 0 && count + 2 <= MAX_MESSAGES) {
+    while (status == 0) {
         answer_text answer = {NULL, 0};
         const char *question = argc == 3 ? argv[2] : fgets(line, sizeof line, stdin);
         size_t length = question ? strcspn(question, "\n") : 0;
         char *copy = malloc(length + 1);
-        if (length == 0 || !copy) {
+        if (!question || !copy || length == 0) {
             free(copy);
+            if (question && copy && argc < 3) continue; /* an empty line does nothing */
             break;
         }
         memcpy(copy, question, length);
+        if (count + 2 > MAX_MESSAGES) forget(messages, &count);
         add(messages, &count, "user", copy, length);
-        status = turn(model, context, sampler, messages, count, &previous, &previous_count, &answer);
+        status = turn(model, context, sampler, messages, &count, &previous, &previous_count, &answer);
         add(messages, &count, "assistant", answer.text, answer.length);
         if (argc == 3) break;
     }

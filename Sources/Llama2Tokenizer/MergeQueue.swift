@@ -14,7 +14,7 @@ struct MergeQueue: ~Copyable {
         var id: Int32  // the vocabulary's number for these bytes, -1 when it has none
     }
 
-    private struct Candidate: BitwiseCopyable {
+    struct Candidate: BitwiseCopyable {
         var key: UInt64  // priority << 32 | index of the left symbol
         var right: Int32
         var length: Int32  // of both together: differs when either has changed
