@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_MESSAGES = 256, LINE = 4096 };
+enum { MAX_MESSAGES = 256, LINE = 4096, MAX_ANSWER = 512 };
 
 typedef struct {
     char *text;
@@ -72,6 +72,7 @@ static int turn(llama2_model *model, llama2_context *context, llama2_sampler *sa
     llama2_generate_options_init(&options);
     options.prompt = tokens + common;
     options.prompt_count = needed - common;
+    options.max_tokens = MAX_ANSWER; /* small models do not always find an end */
     if (llama2_generate(context, sampler, &options, receive, answer) != LLAMA2_OK) return fail("generate");
     putchar('\n');
     free(*previous);
