@@ -84,7 +84,7 @@ def test_library_exports_the_header_and_nothing_else():
 def test_library_needs_only_the_system():
     dynamic = run("readelf", "-d", str(LIBRARY))
     needed = {name.split(".so")[0] for name in re.findall(r"NEEDED.*\[(.*?)\]", dynamic)}
-    assert needed <= {"libc", "libm", "libstdc++", "libgcc_s", "libopenblas", "ld-linux-x86-64", "ld-linux-aarch64"}
+    assert needed <= {"libc", "libm", "libstdc++", "libgcc_s", "libopenblas", "libpthread", "libdl", "ld-linux-x86-64", "ld-linux-aarch64"}
     assert re.search(r"SONAME.*\[libllama2swift.so.0\]", dynamic)
     assert "NODELETE" in dynamic
 
