@@ -518,6 +518,17 @@ int32_t llama2_sequence_copy(llama2_context *context, int32_t source, int32_t ta
 int32_t llama2_sequence_adopt(llama2_context *context, int32_t sequence, const int32_t *tokens, size_t count,
                               size_t *found);
 
+/* Drops the positions keep ... keep + drop - 1 of a sequence; those behind move up, so that there is room at its end, and
+   their keys are turned back by `drop` positions (RoPE). Keep the first four: attention leans on them whatever they say
+   (Xiao et al., Efficient Streaming Language Models with Attention Sinks, 2023).
+   The logits afterwards are not those of a fresh context with the tokens that are left: their keys and values were computed
+   with the dropped ones before them, and are rounded once more. But they are the same bits for the same
+   evals and shifts, whatever the threads, splits, neighbours and kernels. From `keep` on, what the sequence holds is not found by
+   llama2_sequence_adopt any more. The logits are forgotten if drop > 0.
+   Returns OK, OUT_OF_RANGE (no such sequence, or it is shorter than keep + drop), CONTEXT_FULL (what it shares with others
+   has to become its own, and there is no room for that), BUSY. After a failure nothing has changed. Since 0.3. */
+int32_t llama2_sequence_shift(llama2_context *context, int32_t sequence, size_t keep, size_t drop);
+
 typedef struct llama2_timings {
     uint32_t struct_size;
     uint32_t reserved;
@@ -603,11 +614,14 @@ typedef struct llama2_generate_result {
     int32_t reason;         /* LLAMA2_END_; 0 when the call failed */
     uint64_t prompt_tokens; /* of the prompt that are in the sequence */
     uint64_t tokens;        /* sampled, the end token included */
-    uint64_t adopted;       /* Since 0.3: of the prompt tokens, those that were found and not evaluated */
+    /* Since 0.3 */
+    uint64_t adopted; /* of the prompt tokens, those that were found and not evaluated */
+    uint64_t dropped; /* positions that shifts dropped */
 } llama2_generate_result;
 
 #define LLAMA2_GENERATE_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too, as llama.cpp's do. Since 0.3 */
 #define LLAMA2_GENERATE_NO_ADOPT 2u /* evaluate the whole prompt, whatever is stored of it */
+#define LLAMA2_GENERATE_SHIFT 4u    /* when the context is full, go on by llama2_sequence_shift, which drops the older half */
 
 typedef struct llama2_generate_options {
     uint32_t struct_size;
@@ -618,6 +632,7 @@ typedef struct llama2_generate_options {
     size_t stop_count;           /* at most 64, each at most 4096 bytes */
     uint64_t max_tokens;         /* 0: until the context is full */
     llama2_generate_result *result; /* may be NULL */
+    uint64_t shift_keep; /* Since 0.3: with LLAMA2_GENERATE_SHIFT, first positions that are never dropped; 0: 4 */
 } llama2_generate_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
@@ -638,7 +653,8 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    stay in sequence 0, with the logits of the last of them; the sampler has chosen these and no others, so that
    a further call chooses what this one would have; *result counts them. Pieces given out stay given out, the text of the
    token whose evaluation was cancelled among them; what was held back for a stop string comes before the call
-   returns. After all other statuses nothing has changed. Since 0.1. */
+   returns. After all other statuses nothing has changed, but that room for the prompt may have been made by
+   LLAMA2_GENERATE_SHIFT. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
 

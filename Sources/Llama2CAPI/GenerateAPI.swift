@@ -1,6 +1,7 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
+internal import Llama2Model
 
 @c @implementation
 public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) { initialize(options) }
@@ -30,13 +31,16 @@ public func llama2_generate(
         let sampler = try Handles.sampler(sampler)
         let o = try options(given, zero: llama2_generate_options(), "llama2_generate_options")
         let penalizesPrompt = UInt32(LLAMA2_GENERATE_PENALIZE_PROMPT), noAdopt = UInt32(LLAMA2_GENERATE_NO_ADOPT)
-        try checkFlags(o.flags, penalizesPrompt | noAdopt, "llama2_generate_options")
+        let shift = UInt32(LLAMA2_GENERATE_SHIFT)
+        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift, "llama2_generate_options")
         let stops = try stopStrings(o), prompt = try elements(o.prompt, o.prompt_count, "prompt")
         var progress = Generation()
         if let result = o.result { try report(progress, to: result) }
         defer { if let result = o.result { try? report(progress, to: result) } }
         try context.generate(
-            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
+            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0,
+            shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Inference.keptByShift : Int(clamping: o.shift_keep),
+            penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
             maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens), progress: &progress
         ) { piece in
             guard let callback else { return true }
@@ -52,5 +56,6 @@ private func report(_ progress: Generation, to result: UnsafeMutablePointer<llam
         result,
         with: llama2_generate_result(
             struct_size: 0, reason: progress.end?.rawValue ?? 0, prompt_tokens: UInt64(progress.promptTokens),
-            tokens: UInt64(progress.tokens), adopted: UInt64(progress.adopted)), "llama2_generate_result")
+            tokens: UInt64(progress.tokens), adopted: UInt64(progress.adopted),
+            dropped: UInt64(progress.dropped)), "llama2_generate_result")
 }

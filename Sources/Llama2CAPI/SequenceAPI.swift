@@ -35,3 +35,10 @@ public func llama2_sequence_adopt(
         found.pointee = try context.inference.adopt(Int(sequence), tokens)
     }
 }
+
+@c @implementation
+public func llama2_sequence_shift(_ context: OpaquePointer?, _ sequence: Int32, _ keep: Int, _ drop: Int) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        try context.inference.shift(Int(sequence), keep: keep, drop: drop)
+    }
+}

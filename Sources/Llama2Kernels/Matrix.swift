@@ -20,6 +20,19 @@ public struct Matrix: @unchecked Sendable, BitwiseCopyable {
     /// Panels of 16 rows, the last one possibly short: the unit by which threads divide a matrix.
     public var panels: Int { rows / 16 + (rows % 16 == 0 ? 0 : 1) }
 
+    /// The rows of panel `index` as a matrix of their own.
+    public func onePanel(_ index: Int) -> Matrix {
+        Matrix(data: panel(index), type: type, rows: Swift.min(16, rows &- 16 &* index), columns: columns, rowBytes: rowBytes)
+    }
+
+    private init(data: UnsafeRawPointer, type: BlockType, rows: Int, columns: Int, rowBytes: Int) {
+        self.data = data
+        self.type = type
+        self.rows = rows
+        self.columns = columns
+        self.rowBytes = rowBytes
+    }
+
     /// Where panel `index` begins; beyond the last one, where the matrix ends.
     public func panel(_ index: Int) -> UnsafeRawPointer { data + Swift.min(16 &* index, rows) &* rowBytes }
 }

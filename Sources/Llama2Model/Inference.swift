@@ -12,7 +12,7 @@ public final class Inference {
     public let weights: Weights
     public let configuration: ContextConfiguration
     public let isa: Int32
-    private let pool: ThreadPool
+    let pool: ThreadPool
     let cache: KVCache
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
@@ -21,7 +21,7 @@ public final class Inference {
     private let entries: AlignedBuffer<BatchEntry>
     /// (maxSequences): where each sequence has come to in the eval under way.
     private let ends: AlignedBuffer<Int>
-    private let pass: UnsafeMutablePointer<ForwardPass>
+    let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
 
     /// Logits of the last successful eval, (rows, vocabulary); `back` is what the next one writes.

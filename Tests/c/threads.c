@@ -25,6 +25,7 @@ static void expect_busy(llama2_context *context, llama2_sampler *sampler) {
     EXPECT(llama2_sequence_length(context, 0, &count) == LLAMA2_E_BUSY && count == 99);
     EXPECT(llama2_sequence_remove(context, 0, 0) == LLAMA2_E_BUSY);
     EXPECT(llama2_sequence_copy(context, 0, 1, 0) == LLAMA2_E_BUSY);
+    EXPECT(llama2_sequence_shift(context, 0, 0, 0) == LLAMA2_E_BUSY);
     EXPECT(llama2_sequence_adopt(context, 0, tokens, 8, &count) == LLAMA2_E_BUSY && count == 99);
     EXPECT(llama2_context_reset(context) == LLAMA2_E_BUSY);
     EXPECT(llama2_context_set_cancel(context, NULL, NULL) == LLAMA2_E_BUSY);

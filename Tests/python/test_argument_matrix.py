@@ -56,6 +56,7 @@ CELLS = {
     "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
+    "llama2_sequence_shift.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_shift.keep": (OK, RANGE, RANGE), "llama2_sequence_shift.drop": (OK, RANGE, RANGE),
     "llama2_sequence_adopt.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_adopt.count": (INVALID, INVALID, INVALID),
     "llama2_sampler_accept.token": (TOKEN, TOKEN, OK), "llama2_model_tensor.index": (OK, RANGE, RANGE), "llama2_importance.count": (INVALID, INVALID, INVALID),
     "llama2_importance.window": (INVALID, RANGE, RANGE), "llama2_perplexity.count": (INVALID, INVALID, INVALID), "llama2_perplexity.window": (INVALID, RANGE, RANGE),
@@ -205,7 +206,7 @@ FIELD_RULES = {
     "float": [math.nan, math.inf, -math.inf, -1.0, 3.4e38], "char*": [None, b"\xff\xfe"], "void*": {LARGEST: OK}, "pointer": ["misaligned"], "callback": [None],
 }  # fmt: skip
 FIELDS = {
-    "llama2_sampler_options.seed": (OK, OK, OK), "llama2_generate_options.max_tokens": (OK, OK, OK), "llama2_io.size": (FORMAT, INVALID, INVALID),
+    "llama2_sampler_options.seed": (OK, OK, OK), "llama2_generate_options.max_tokens": (OK, OK, OK), "llama2_generate_options.shift_keep": (OK, OK, OK), "llama2_io.size": (FORMAT, INVALID, INVALID),
     "llama2_sampler_options.top_k": (OK, OK, OK), "llama2_sampler_options.penalty_last_n": (RANGE, OK, OK),
     "llama2_sampler_options.temperature": (INVALID, RANGE, RANGE, RANGE, OK), "llama2_sampler_options.top_p": (INVALID, RANGE, RANGE, RANGE, RANGE),
     "llama2_sampler_options.min_p": (INVALID, RANGE, OK, OK, RANGE), "llama2_sampler_options.repetition_penalty": (INVALID, RANGE, RANGE, RANGE, OK),

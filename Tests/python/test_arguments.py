@@ -126,7 +126,7 @@ sampler_options = inputs(
     (Options(S.SamplerOptions, logit_bias=bias(-1, 0), logit_bias_count=1), RANGE),
     (Options(S.SamplerOptions, logit_bias=bias(1, math.nan), logit_bias_count=1), INVALID),
 ]  # fmt: skip
-generate_options = inputs(S.GenerateOptions, flags=(4, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
+generate_options = inputs(S.GenerateOptions, flags=(8, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
     (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, prompt_count=HUGE), INVALID),
@@ -256,6 +256,11 @@ CALLS = {
         dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (0, INVALID)], tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)],
              count=[(0, INVALID), *counts], found=new),
     ),
+    "llama2_sequence_shift": (
+        dict(context="context", sequence=0, keep=1, drop=2),
+        dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (1, RANGE)], keep=[(0, OK), (2, OK), (3, RANGE), (HUGE, RANGE), (HUGE - 1, RANGE), (2**63, RANGE)],
+             drop=[(0, OK), (3, OK), (4, RANGE), (HUGE, RANGE), (2**63 - 1, RANGE)]),
+    ),
     "llama2_context_timings": (dict(context="context", timings=Options(S.Timings)), dict(context=context, timings=[(None, NULL), *sizes(S.Timings)])),
     "llama2_sampler_create": (dict(options=None, sampler="out", error=None, error_capacity=0), dict(options=[(None, OK), *sampler_options], sampler=new, **error)),
     "llama2_sampler_reset": (dict(sampler="sampler"), dict(sampler=sampler)),
@@ -336,7 +341,7 @@ def call(world, name, arguments):
         for key, value in arguments.items():
             value = resolve(world, value)
             if isinstance(value, int):
-                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length", "window", "prompt_count", "continuation_count", "size") or value > 2**32 or key in world["handles"]
+                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length", "window", "prompt_count", "continuation_count", "size", "keep", "drop") or value > 2**32 or key in world["handles"]
                 value = C.c_uint64(value) if wide else C.c_uint32(value & 0xFFFFFFFF)
             raw.append(value)
         return function(*raw)

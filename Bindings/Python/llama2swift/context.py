@@ -167,26 +167,30 @@ class Context:
     def generate(
         self, prompt: str | A.TokenIds = (), sampler: Sampler | None = None, *, max_tokens: int | None = None,
         stop: str | Sequence[str] = (), penalize_prompt: bool = False, adopt: bool = True,
+        shift: bool = False, shift_keep: int | None = None,
     ) -> Generation:  # fmt: skip
         """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters; also for `async for`.
 
         prompt: text (with BOS if the model expects it and the sequence is empty) or tokens; empty: goes on from the
         logits. max_tokens: None or 0 for no limit but the context. stop: strings that end the text and are never given out,
         not even in part. penalize_prompt: the sampler's penalties count the prompt's tokens too, as llama.cpp's do. adopt: an empty
-        sequence begins with what the context has stored of the prompt, see `adopt`. `close()` of the iterator, or letting go of it,
-        ends the generation. Its `reason` says why it ended. Until then other calls on the context raise BusyError.
+        sequence begins with what the context has stored of the prompt, see `adopt`. shift: when the context is full, go on by
+        `shift`, which drops the older half but for the first shift_keep positions (None or 0: 4). `close()` of the iterator, or
+        letting go of it, ends the generation. Its `reason` says why it ended. Until then other calls on the context raise BusyError.
         """
         limit = 0 if max_tokens is None else A.unsigned("max_tokens", max_tokens)
         stops = stop_strings(stop)
         flags = K.GENERATE_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0
         flags |= 0 if A.flag("adopt", adopt) else K.GENERATE_NO_ADOPT
+        flags |= K.GENERATE_SHIFT if A.flag("shift", shift) else 0
+        kept = 0 if shift_keep is None else A.unsigned("shift_keep", shift_keep)
         chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
         self._check_exports()
         if isinstance(prompt, str):
             prompt = self.model.tokenize(prompt) if self.sequence_length() else self.model.tokenize_prompt(prompt)
         ids = A.tokens("prompt", prompt)
         self._is_warm = True
-        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags)
+        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept)
 
     def cancel(self) -> None:
         """Ends the call under way in another thread, if there is one: that raises CancelledError, or a generation's `reason`
@@ -243,6 +247,14 @@ class Context:
         ids, number, found = A.tokens("tokens", tokens), A.signed("sequence", sequence), C.c_size_t()
         lib.call("sequence_adopt", self._handle, number, ids.pointer, ids.count, C.byref(found))
         return found.value
+
+    def shift(self, drop: int, sequence: int = 0, *, keep: int = 4) -> None:
+        """Drops `drop` positions behind the first `keep`; the rest moves up, and there is room at the end. The logits, which are
+        forgotten, are then not those of a fresh context, but the same bits after the same evals and shifts. Raises
+        OutOfRangeError, ContextFullError."""
+        number, head, gone = A.signed("sequence", sequence), A.position("keep", keep), A.position("drop", drop)
+        self._check_exports()
+        lib.call("sequence_shift", self._handle, number, head, gone)
 
     def reset(self) -> None:
         """Empties all sequences. What they had stays known to `adopt` as long as nobody needs the room."""

@@ -152,12 +152,12 @@ class Generation(Iterator[str], AsyncIterator[str]):
 
     def __init__(
         self, context: object, calls: Calls, handle: int | None, sampler: Sampler, prompt: A.Tokens, max_tokens: int,
-        stops: list[bytes], flags: int,
+        stops: list[bytes], flags: int, shift_keep: int,
     ):  # fmt: skip
         self._reason: str | None = None
         self._stream = stream = _Stream(calls)
         options = S.sized(S.GenerateOptions)
-        options.flags = flags
+        options.flags, options.shift_keep = flags, shift_keep
         options.prompt, options.prompt_count = C.cast(prompt.pointer, C.POINTER(C.c_int32)), prompt.count
         texts = (S.Text * max(len(stops), 1))(*(S.Text(s, len(s)) for s in stops))
         options.stops, options.stop_count = texts, len(stops)
@@ -203,6 +203,11 @@ class Generation(Iterator[str], AsyncIterator[str]):
     def adopted(self) -> int:
         """How many of these were found and not evaluated; 0 before the end."""
         return self._stream.result.adopted if self._reason is not None else 0
+
+    @property
+    def dropped(self) -> int:
+        """How many positions shifts dropped; 0 before the end."""
+        return self._stream.result.dropped if self._reason is not None else 0
 
     def __next__(self) -> str:
         try:

@@ -32,6 +32,10 @@ final class KVCache {
     private let tables: AlignedBuffer<Int32>
     /// (maxSequences): positions in use.
     private let lengths: AlignedBuffer<Int>
+    /// (maxSequences): how many positions from the first on depend on their tokens alone. The others were shifted.
+    private let pure: AlignedBuffer<Int>
+    /// (tableLength): the pages that a sequence had before it is shifted.
+    private let pagesBefore: AlignedBuffer<Int32>
     private var journal: Journal
     /// Pages that the eval under way may still take.
     private var pagesWanted = 0
@@ -43,6 +47,9 @@ final class KVCache {
         store = try PageStore(layout.format, count: layout.pageCount)
         tables = try AlignedBuffer(count: c.maxSequences * layout.tableLength, of: "page tables")
         lengths = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
+        pure = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
+        pagesBefore = try AlignedBuffer(count: layout.tableLength, of: "page tables")
+        for i in 0..<c.maxSequences { pure.pointer[i] = .max }
         journal = Journal(
             lengths: try AlignedBuffer(count: c.maxSequences, of: "journal"),
             entries: try AlignedBuffer(count: layout.pageCount, of: "journal"))
@@ -120,9 +127,9 @@ final class KVCache {
         for sequence in 0..<maxSequences where lengths.pointer[sequence] > journal.lengthBefore(sequence) {
             let table = tables.pointer + sequence * layout.tableLength, end = lengths.pointer[sequence]
             var index = journal.lengthBefore(sequence) / PageFormat.positions
-            while index * PageFormat.positions < end {
+            while index * PageFormat.positions < min(end, pure.pointer[sequence]) {
                 let page = table[index], parent = index == 0 ? PrefixIndex.root : store.index.node(table[index - 1])
-                let held = min(PageFormat.positions, end - index * PageFormat.positions)
+                let held = min(PageFormat.positions, min(end, pure.pointer[sequence]) - index * PageFormat.positions)
                 let known = store.index.register(page, after: parent, held: held)
                 if known != page {
                     store.retain(known)
@@ -158,6 +165,7 @@ final class KVCache {
         let p = PageFormat.positions, keep = (length + p - 1) / p
         var index = (lengths.pointer[sequence] + p - 1) / p
         lengths.pointer[sequence] = length
+        if length <= pure.pointer[sequence] { pure.pointer[sequence] = .max }
         while index > keep {
             index -= 1
             release(tables.pointer[sequence * layout.tableLength + index], index)
@@ -172,6 +180,45 @@ final class KVCache {
         truncate(target, to: 0)
         (tables.pointer + target * layout.tableLength).update(from: table(source), count: pages)
         lengths.pointer[target] = length
+        if length > pure.pointer[source] { pure.pointer[target] = pure.pointer[source] }
+    }
+
+    // MARK: Shift
+
+    /// Before positions keep + drop ... of `sequence` move up to keep: its pages from there on become its own. False when there
+    /// is no room for that; then nothing has changed. What the pages hold is for `ShiftJob` to move; `finishShift` ends it.
+    func beginShift(_ sequence: Int, keep: Int, drop: Int) -> Bool {
+        let p = PageFormat.positions, end = lengths.pointer[sequence], new = end - drop
+        let table = tables.pointer + sequence * layout.tableLength, own = (keep / p)..<max(keep / p, (new + p - 1) / p)
+        let shared = own.reduce((pages: 0, positions: 0)) { sum, index in
+            store.owners(table[index]) > 1 ? (sum.pages + 1, sum.positions + min(p, new - index * p)) : sum
+        }
+        guard shared.pages <= store.spare, shared.positions <= free else { return false }
+        pagesBefore.pointer.update(from: table, count: (end + p - 1) / p)
+        for index in own {
+            let known = max(0, keep - index * p)
+            if store.owners(table[index]) > 1, let page = store.take() {
+                let bytes = layout.format.bytes
+                layout.format.copy(store.base + Int(table[index]) * bytes, to: store.base + Int(page) * bytes, positions: known)
+                store.index.tokens(page).update(from: store.index.tokens(table[index]), count: known)
+                table[index] = page
+                store.setFilled(page, min(p, new - index * p))
+            } else {
+                store.index.cut(table[index], to: known)
+            }
+        }
+        return true
+    }
+
+    var shiftedPages: UnsafePointer<Int32> { UnsafePointer(pagesBefore.pointer) }
+
+    func finishShift(_ sequence: Int, keep: Int, drop: Int) {
+        let table = tables.pointer + sequence * layout.tableLength, new = lengths.pointer[sequence] - drop
+        for index in 0..<((new + PageFormat.positions - 1) / PageFormat.positions) where table[index] != pagesBefore.pointer[index] {
+            release(pagesBefore.pointer[index], index)
+        }
+        pure.pointer[sequence] = min(pure.pointer[sequence], keep)
+        truncate(sequence, to: new)
     }
 
     /// Gives `sequence`, which is empty, the longest beginning of `tokens` (limit) that is stored anywhere and fits; returns its length.

@@ -73,4 +73,33 @@ struct PageFormat: BitwiseCopyable {
             }
         }
     }
+
+    /// Moves keys and values of one head from `count` columns of a page to as many of another (or further to the front of the
+    /// same), the keys turned on by `angles`: (pairs, 2) cosine and sine. rows: (headDimension, 64) floats of scratch.
+    func move(
+        _ kernels: borrowing Kernels, _ source: UnsafeMutableRawPointer, _ from: Int, to target: UnsafeMutableRawPointer, _ into: Int,
+        count: Int, layer: Int, head: Int, angles: UnsafePointer<Float>, pairs: Int, rows: UnsafeMutablePointer<Float>
+    ) {
+        let p = PageFormat.positions, rowBytes = p &* elementBytes
+        // 1. keys, a row of columns for each component
+        let old = keys(source, layer, head) + from &* elementBytes, new = keys(target, layer, head) + into &* elementBytes
+        for d in 0..<headDimension {
+            kernels.dequantize(halfPrecision ? .f16 : .f32, old + d &* rowBytes, count, rows + d &* p, scratch: rows)
+        }
+        for i in 0..<pairs {
+            let cosine = angles[2 &* i], sine = angles[2 &* i &+ 1], even = rows + 2 &* i &* p, odd = even + p
+            for c in 0..<count {
+                let a = even[c], b = odd[c]
+                even[c] = a * cosine - b * sine
+                odd[c] = a * sine + b * cosine
+            }
+        }
+        for d in 0..<headDimension {
+            kernels.storeKV(rows + d &* p, count, new + d &* rowBytes, stride: 1, halfPrecision: halfPrecision)
+        }
+        // 2. values
+        let columnBytes = headStride &* elementBytes
+        (values(target, layer, head) + into &* columnBytes)
+            .copyMemory(from: values(source, layer, head) + from &* columnBytes, byteCount: count &* columnBytes)
+    }
 }

@@ -88,6 +88,7 @@ final class PrefixIndex {
     /// The page is about to get other tokens from position `length` on.
     func cut(_ page: Int32, to length: Int) {
         guard held(page) > length else { return }
+        guard length > 0 else { return forget(page) }
         unlink(page)
         entries.pointer[Int(page)].held = Int32(length)
     }

@@ -41,9 +41,6 @@ extension Linear {
     /// where it is written.
     @inline(__always)
     func onePanel(_ index: Int) -> Linear {
-        Linear(
-            Matrix(
-                data: matrix.panel(index), type: matrix.type, rows: min(16, matrix.rows &- 16 &* index), columns: matrix.columns),
-            bias: bias.map { $0 + 16 &* index })
+        Linear(matrix.onePanel(index), bias: bias.map { $0 + 16 &* index })
     }
 }

@@ -1,0 +1,87 @@
+internal import Glibc
+public import Llama2Core
+public import Llama2Sampling
+public import Llama2Tokenizer
+
+/// A text in the making. It is fed rows of logits and says which token comes next, what text that gives and when it ends;
+/// whoever feeds it evaluates the tokens. `Context.generate` is a loop around one of these, a scheduler would be one around many.
+///
+///     next(logits)    the token to evaluate, or nil: the end
+///     evaluated()     it was: it counts, the sampler accepts it
+///     noRoom()        it cannot be: it counts all the same, and is the last
+///     withdraw()      its evaluation failed: the next one will be chosen as it was
+///     finish()        gives out what was held back for a stop string or a character
+public final class Completion {
+    public enum End: Int32, Sendable {
+        case token = 1, maxTokens, stop, callback, context
+    }
+
+    public typealias Emit = (UnsafeRawBufferPointer) -> Bool
+
+    private let tokenizer: Tokenizer, sampler: Sampler, decoder: StreamingDecoder
+    private var matcher: StopMatcher
+    private let maxTokens: Int
+    private var token: Int32 = 0
+    private var isWanted = true, isStopped = false
+    /// Chosen, the end token included.
+    public private(set) var tokens = 0
+    public private(set) var end: End?
+
+    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int) throws(Llama2Error) {
+        self.tokenizer = tokenizer
+        self.sampler = sampler
+        self.maxTokens = maxTokens
+        try sampler.prepare(vocabularySize)
+        decoder = try StreamingDecoder(tokenizer: tokenizer)
+        try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
+        matcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
+    }
+
+    /// Chooses from `logits` (vocabulary) and gives out the text that is certain. nil at the end. After an error it is as before.
+    public func next(_ logits: UnsafeBufferPointer<Float>, _ emit: Emit) throws(Llama2Error) -> Int32? {
+        guard tokens < maxTokens else {
+            end = .maxTokens
+            return nil
+        }
+        token = try sampler.sample(logits)
+        if tokenizer.isEndOfGeneration(token) {
+            accept(.token)
+            return nil
+        }
+        do throws(Llama2Error) {
+            push(try decoder.append(token), emit)
+        } catch {
+            sampler.withdraw()
+            throw error
+        }
+        return token
+    }
+
+    public func evaluated() { accept(isStopped ? .stop : isWanted ? nil : .callback) }
+
+    public func noRoom() { accept(isStopped ? .stop : isWanted ? .context : .callback) }
+
+    public func withdraw() { sampler.withdraw() }
+
+    public func finish(_ emit: Emit) {
+        guard !isStopped else { return }
+        push(decoder.finish(), emit)
+        if !isStopped { isStopped = matcher.flush { give($0, emit) } }
+        // only now is it certain that a stop string came: it has cut the text, whatever ended the tokens
+        if isStopped && isWanted && end != nil { end = .stop }
+    }
+
+    private func accept(_ end: End?) {
+        sampler.accept(token)
+        tokens += 1
+        self.end = end
+    }
+
+    private func push(_ text: UnsafeRawBufferPointer, _ emit: Emit) {
+        if !isStopped { isStopped = matcher.push(text) { give($0, emit) } }
+    }
+
+    private func give(_ text: UnsafeRawBufferPointer, _ emit: Emit) {
+        if isWanted && text.count > 0 && !emit(text) { isWanted = false }
+    }
+}
