@@ -74,6 +74,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sequence_remove": (C.c_int32, [C.c_void_p, C.c_int32, C.c_size_t]),
     "sequence_copy": (C.c_int32, [C.c_void_p, C.c_int32, C.c_int32, C.c_size_t]),
     "sequence_adopt": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_int32), C.c_size_t, C.POINTER(C.c_size_t)]),
+    "sequence_shift": (C.c_int32, [C.c_void_p, C.c_int32, C.c_size_t, C.c_size_t]),
     "context_timings": (C.c_int32, [C.c_void_p, C.POINTER(Timings)]),
     "sampler_options_init": (None, [C.POINTER(SamplerOptions)]),
     "sampler_create": (C.c_int32, [C.POINTER(SamplerOptions), C.POINTER(C.c_void_p), C.c_char_p, C.c_size_t]),

@@ -292,6 +292,7 @@ class GenerateResult(C.Structure):
     prompt_tokens: int
     tokens: int
     adopted: int
+    dropped: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -299,6 +300,7 @@ class GenerateResult(C.Structure):
         ("prompt_tokens", C.c_uint64),
         ("tokens", C.c_uint64),
         ("adopted", C.c_uint64),
+        ("dropped", C.c_uint64),
     ]
 
 
@@ -313,6 +315,7 @@ class GenerateOptions(C.Structure):
     stop_count: int
     max_tokens: int
     result: Any
+    shift_keep: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -323,6 +326,7 @@ class GenerateOptions(C.Structure):
         ("stop_count", C.c_size_t),
         ("max_tokens", C.c_uint64),
         ("result", C.POINTER(GenerateResult)),
+        ("shift_keep", C.c_uint64),
     ]
 
 
