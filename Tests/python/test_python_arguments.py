@@ -106,7 +106,7 @@ CALLS = {
     "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit")),
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
-    "Context.shift": (dict(drop=0), dict(drop="cut", sequence="int32", keep="cut")),
+    "Context.shift": (dict(drop=0, keep=0), dict(drop="cut", sequence="int32", keep="cut")),
     "Context.set_cancel": (dict(callback=None), dict(callback="callback")),
     "Context.sequence_length": (dict(), dict(sequence="int32")),
     "Context.truncate": (dict(length=0), dict(length="cut", sequence="int32")),
