@@ -23,15 +23,15 @@ public final class Inference {
     private let ends: AlignedBuffer<Int>
     let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
+    private let watched: AlignedBuffer<Watch.Memory>
 
     /// Logits of the last successful eval, (rows, vocabulary); `back` is what the next one writes.
     private var front: AlignedBuffer<Float>
     private var back: AlignedBuffer<Float>
     public internal(set) var logitsRows = 0
 
-    /// Asked between layers, on the calling thread; non-zero cancels.
-    public typealias Cancel = @convention(c) (UnsafeMutableRawPointer?) -> Int32
-    public var cancel: Cancel?
+    /// Asked on the calling thread, between layers and some hundred times a second within; non-zero cancels.
+    public var cancel: CancelCallback.Function?
     public var cancelData: UnsafeMutableRawPointer?
     /// The floating-point mode of the host, for its callbacks.
     public var hostMode = FloatMode.current
@@ -67,11 +67,13 @@ public final class Inference {
         ends = try AlignedBuffer(count: c.maxSequences, of: "ends of sequences")
         pool = try ThreadPool(threads: c.threads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
+        watched = try AlignedBuffer(count: 1, of: "the watch of a pass")
         pass = .allocate(capacity: 1)
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
-                frequencies: frequencies.pointer, cache: cache, work: work, cancelled: cancelled.pointer))
+                frequencies: frequencies.pointer, cache: cache, work: work, watch: Watch(watched.pointer),
+                cancelled: cancelled.pointer))
     }
 
     deinit {
@@ -124,9 +126,8 @@ public final class Inference {
             place(first..<end)
             pass.pointee.logits = back.pointer + row * vocabulary
             cancelled.pointer.pointee = false
-            pass.pointee.cancel = cancel
-            pass.pointee.cancelData = cancelData
-            pass.pointee.hostMode = hostMode
+            pass.pointee.watch.cancel = cancel.map { CancelCallback($0, cancelData, hostMode) }
+            pass.pointee.watch.begin()
             pass.pointee.squares = importance?.pointer
             pool.run(pass) { pass, thread, threads in
                 pass.assumingMemoryBound(to: ForwardPass.self).pointee.run(thread, threads)

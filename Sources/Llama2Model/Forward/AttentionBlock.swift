@@ -9,8 +9,9 @@ extension ForwardPass {
         collect(normed, shape.embeddingLength, index, 0, thread)
         // 2. q, k, v
         let fromK = layer.q.panels, fromV = fromK &+ layer.k.panels, panels = fromV &+ layer.v.panels
-        var pieces = Pieces(panels, threads, pool)
+        var pieces = Pieces(panels, work: 16 &* layer.q.columns &* tokens, threads, pool)
         while let (share, following) = pieces.next() {
+            guard mayMultiply(rows: 16 &* share.count, columns: layer.q.columns, thread) else { break }
             let next =
                 following < fromK ? layer.q.panel(following)
                 : following < fromV ? layer.k.panel(following &- fromK)
@@ -97,6 +98,7 @@ extension ForwardPass {
         while job < batch.blockCount &* heads {
             let block = batch.blocks[job / heads], head = job % heads, token = batch.tokens[block.first]
             let last = batch.tokens[block.first &+ block.count &- 1].slot
+            guard watch.allows(2 &* block.count &* size &* (last &+ 1) &* d, thread, pool) else { break }
             for index in 0...(last / PageFormat.positions) {
                 keys[index] = UnsafeRawPointer(format.keys(page(token, index), layer, head / split))
                 values[index] = UnsafeRawPointer(format.values(page(token, index), layer, head / split))

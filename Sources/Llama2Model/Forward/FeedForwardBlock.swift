@@ -11,8 +11,9 @@ extension ForwardPass {
             f32: gate, q: hiddenQuants, scale: hiddenScales, corrections: hiddenCorrections, tokens: tokens)
         // Pairs of panels: whole blocks of 32 of the next input.
         let allPairs = (f &+ 31) / 32
-        var pieces = Pieces(allPairs, threads, pool)
+        var pieces = Pieces(allPairs, work: 64 &* layer.gate.columns &* tokens, threads, pool)
         while let (pairs, nextPair) = pieces.next() {
+            guard mayMultiply(rows: 64 &* pairs.count, columns: layer.gate.columns, thread) else { break }
             let share = (2 &* pairs.lowerBound)..<(2 &* pairs.upperBound)
             let next = nextPair < allPairs ? layer.gate.panel(2 &* nextPair) : layer.down.data
             multiply(layer.gate, share, from: 0, input, gate, f, layer.up.panel(share.lowerBound), thread)

@@ -41,16 +41,15 @@ struct ForwardPass {
     var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
     /// Where the squares of what the matrices take are summed, see `ImportanceSums`; nil as a rule.
     var squares: UnsafeMutablePointer<Float>?
-    var cancel: Inference.Cancel?
-    var cancelData: UnsafeMutableRawPointer?
-    var hostMode = FloatMode.current  // set before every pass
+    var watch: Watch
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
     /// takes it for unchanging.
     let cancelled: UnsafeMutablePointer<Bool>
 
     init(
         kernels: Kernels, pool: ThreadPool, batchSize: Int, weights: Weights, layers: UnsafePointer<Weights.Layer>,
-        frequencies: UnsafePointer<Double>, cache: KVCache, work: borrowing WorkMemory, cancelled: UnsafeMutablePointer<Bool>
+        frequencies: UnsafePointer<Double>, cache: KVCache, work: borrowing WorkMemory, watch: Watch,
+        cancelled: UnsafeMutablePointer<Bool>
     ) {
         self.kernels = kernels
         self.pool = Unmanaged.passUnretained(pool)
@@ -85,6 +84,7 @@ struct ForwardPass {
         scratchBase = work.piece(l.scratch)
         scratchStride = l.scratchStride
         kernelScratch = l.kernelScratch
+        self.watch = watch
         self.cancelled = cancelled
         logits = x  // set before every pass
     }
@@ -92,7 +92,15 @@ struct ForwardPass {
     /// Tokens of the current pass.
     var tokens: Int { batch.count }
 
-    @inline(__always) func barrier() { pool._withUnsafeGuaranteedRef { $0.barrier() } }
+    @inline(__always) func barrier() {
+        if watch.isAlone { return }  // nobody would come
+        pool._withUnsafeGuaranteedRef { $0.barrier() }
+    }
+
+    /// Whether a thread may begin with this piece of a product, `rows` rows of `columns` columns times the tokens.
+    @inline(__always) func mayMultiply(rows: Int, columns: Int, _ thread: Int) -> Bool {
+        watch.allows(rows &* columns &* tokens, thread, pool)
+    }
 
     /// (scratchStride) bytes of a thread's own: the kernels' scratch, behind it what a step says.
     @inline(__always) func scratch(_ thread: Int) -> UnsafeMutableRawPointer {

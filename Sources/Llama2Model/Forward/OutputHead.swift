@@ -39,8 +39,9 @@ extension ForwardPass {
     private func multiplyRows(_ first: Int, _ count: Int, _ parts: Int, _ thread: Int, _ threads: Int) {
         let input = activations(normed, parts &* count), vocabulary = shape.vocabularySize
         let panel = (scratch(thread) + kernelScratch).assumingMemoryBound(to: Float.self)  // (rows * parts, 16)
-        var pieces = Pieces(output.panels, threads, pool)
+        var pieces = Pieces(output.panels, work: 16 &* output.columns &* parts &* count, threads, pool)
         while let (share, following) = pieces.next() {
+            guard watch.allows(16 &* share.count &* output.columns &* parts &* count, thread, pool) else { break }
             for p in share {
                 output.onePanel(p).multiply(
                     kernels, panels: 0..<1, input, tokens: parts &* count, out: panel, outStride: 16,

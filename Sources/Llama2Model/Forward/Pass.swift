@@ -12,10 +12,10 @@ extension ForwardPass {
     func run(_ thread: Int, _ threads: Int) {
         embedTokens(thread, threads)
         for index in 0..<shape.layerCount {
-            if thread == 0, let cancel {
-                if hostMode.callback({ cancel(cancelData) }) != 0 { cancelled.pointee = true }
-                // a child of the callback's that comes back is alone: nobody would meet it at the barrier
-                if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) { return }
+            if thread == 0 {
+                watch.ask(pool)
+                if watch.isAlone { return }
+                if watch.isGivenUp { cancelled.pointee = true }
             }
             barrier()
             if cancelled.pointee { return }
@@ -25,6 +25,7 @@ extension ForwardPass {
         }
         barrier()
         if batch.rows > 0 { outputLogits(thread, threads) }
+        if thread == 0 && watch.isGivenUp { cancelled.pointee = true }
     }
 
     /// x = the token's row of the embedding; the rotation of its position.

@@ -5,15 +5,23 @@ internal import Llama2Kernels
 struct Pieces {
     private let pool: Unmanaged<ThreadPool>
     private let count: Int, size: Int
+    /// One thread draws no tickets.
+    private let isSingle: Bool
     private var first: Int
 
+    /// A piece is at most this many multiplications (some hundredths of a second), or one of `count`: then a host that wants no
+    /// more is heard.
+    private static let largest = 1 << 29
+
+    /// work: multiplications of one of `count`.
     @inline(__always)
-    init(_ count: Int, _ threads: Int, _ pool: Unmanaged<ThreadPool>) {
+    init(_ count: Int, work: Int, _ threads: Int, _ pool: Unmanaged<ThreadPool>) {
         self.pool = pool
         self.count = count
-        size = threads == 1 ? max(1, count) : max(1, count / (12 &* threads))
+        isSingle = threads == 1
+        size = max(1, min(isSingle ? count : count / (12 &* threads), Pieces.largest / max(work, 1)))
         first = 0
-        first = threads == 1 ? 0 : take()
+        first = isSingle ? 0 : take()
     }
 
     @inline(__always) private func take() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } &* size }
@@ -23,8 +31,7 @@ struct Pieces {
     @inline(__always)
     mutating func next() -> (share: Range<Int>, following: Int)? {
         guard first < count else { return nil }
-        // one thread has it all, and draws no tickets
-        let following = size == count ? count : take(), share = first..<min(first &+ size, count)
+        let share = first..<min(first &+ size, count), following = isSingle ? share.upperBound : take()
         first = following
         return (share, following)
     }
@@ -85,8 +92,9 @@ extension ForwardPass {
     /// x += m(input). other: the matrix that is multiplied after this one.
     func addProduct(_ m: Linear, _ input: Activations, before other: Linear, _ thread: Int, _ threads: Int) {
         let e = shape.embeddingLength
-        var pieces = Pieces(m.panels, threads, pool)
+        var pieces = Pieces(m.panels, work: 16 &* m.columns &* tokens, threads, pool)
         while let (share, following) = pieces.next() {
+            guard mayMultiply(rows: 16 &* share.count, columns: m.columns, thread) else { break }
             let next = following < m.panels ? m.panel(following) : other.data
             multiply(m, share, from: 0, input, product, e, next, thread)
             let first = 16 &* share.lowerBound, count = min(16 &* share.upperBound, e) &- first

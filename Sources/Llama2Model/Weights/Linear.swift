@@ -16,6 +16,7 @@ struct Linear: BitwiseCopyable {
     }
 
     var panels: Int { matrix.panels }
+    var columns: Int { matrix.columns }
     var type: BlockType { matrix.type }
     var data: UnsafeRawPointer { matrix.data }
 
