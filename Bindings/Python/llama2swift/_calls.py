@@ -119,10 +119,14 @@ class Progress:
 
 
 def run(
-    calls: Calls, call: Callable[[], Result], *, short: bool = False, progress: Progress | None = None
+    calls: Calls, call: Callable[[], Result], *, short: bool = False, progress: Progress | None = None,
+    late: Callable[[Result], None] | None = None,
 ) -> Result:  # fmt: skip
     """What `call` returns or raises, as the call under way of `calls`. On the main thread it is made by another one, unless it
-    is short, and what a signal's handler raises meanwhile cancels it. Raises BusyError when there is a call already."""
+    is short, and what a signal's handler raises meanwhile cancels it. Raises BusyError when there is a call already.
+
+    late: for a call that cannot be cancelled and changes nothing: it is left to itself, and `late` gets its result.
+    """
     result: Result | None = None
     failure: BaseException | None = None
     try:
@@ -133,7 +137,7 @@ def run(
             finally:
                 calls.leave(call)
         else:
-            result = _elsewhere(calls, call, progress)
+            result = _elsewhere(calls, call, progress, late)
     except Llama2Error as problem:
         failure = problem
     asked = (progress.problem if progress is not None else None) or (calls.take_problem() if failure is not None else None)
@@ -147,10 +151,12 @@ def run(
         asked = failure = None  # no circle through the traceback
 
 
-def _elsewhere(calls: Calls, call: Callable[[], Result], progress: Progress | None) -> Result:
+def _elsewhere(
+    calls: Calls, call: Callable[[], Result], progress: Progress | None, late: Callable[[Result], None] | None
+) -> Result:  # fmt: skip
     results: list[Result] = []
     problems: list[BaseException] = []
-    begun, ended = threading.Lock(), threading.Lock()
+    begun, taken, ended = threading.Lock(), threading.Lock(), threading.Lock()
     ended.acquire()
     if progress is not None:
         progress.serve_from_here()
@@ -159,7 +165,10 @@ def _elsewhere(calls: Calls, call: Callable[[], Result], progress: Progress | No
         if not begun.acquire(blocking=False):
             return  # given up before it began
         try:
-            results.append(call())
+            result = call()
+            results.append(result)
+            if late is not None and not taken.acquire(blocking=False):
+                late(result)
         except BaseException as problem:  # goes on in the caller
             problems.append(problem)
         finally:
@@ -177,6 +186,10 @@ def _elsewhere(calls: Calls, call: Callable[[], Result], progress: Progress | No
     except BaseException:
         if begun.acquire(blocking=False):
             calls.leave(call)
+            raise
+        if late is not None:
+            if not taken.acquire(blocking=False):
+                late(results[0])
             raise
         calls.cancel(call)
         if progress is not None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from .errors import UnknownTemplateError
-from .vocabulary import Vocabulary
 
 
-def render(model: Vocabulary, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool, unknown: Exception) -> str:
-    """The conversation as text, in the file's own template."""
-    template = model.chat_template
+def render(
+    template: str | None, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool, bos: str, eos: str, unknown: Exception
+) -> str:
+    """The conversation as text, in the file's own template; bos, eos: the names of these tokens."""
     if template is None:
         raise unknown
     try:
@@ -25,15 +25,10 @@ def render(model: Vocabulary, messages: Sequence[Mapping[str, str]], add_generat
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.globals["raise_exception"] = refuse
-    special = model.special_tokens
-
-    def name(token: int | None) -> str:
-        return "" if token is None else model.detokenize([token], special=True)
-
     try:
         return environment.from_string(template).render(
             messages=[dict(m) for m in messages], add_generation_prompt=add_generation_prompt,
-            bos_token=name(special.bos), eos_token=name(special.eos),
+            bos_token=bos, eos_token=eos,
         )  # fmt: skip
     except TemplateError as problem:
         raise UnknownTemplateError(f"the chat template refused the conversation: {problem}") from problem

@@ -57,7 +57,7 @@ class Context:
         shape = model.hyperparameters
         # a pass reads the file once, whatever its tokens, and multiplies once for each
         self._bytes, self._weights = shape.file_bytes, shape.parameter_count
-        self._is_warm = False
+        self._is_warm, self._is_slow = False, self.info.kernels == "reference"
 
     # Evaluation
 
@@ -65,7 +65,7 @@ class Context:
         """Makes a call that may be long. tokens: evaluated by it; None: it is long."""
         self._check_exports()
         # the first eval may have to read the file from the disk
-        short = tokens is not None and self._is_warm and self._weights * max(tokens, 1) < SHORT and self._bytes < SHORT
+        short = tokens is not None and self._is_warm and not self._is_slow and self._weights * max(tokens, 1) < SHORT and self._bytes < SHORT
         try:
             result = run(self._calls, call, short=short, progress=progress)
         except BusyError:

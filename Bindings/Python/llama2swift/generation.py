@@ -20,8 +20,7 @@ from .errors import CancelledError
 from .sampler import Sampler
 
 _REASONS = {
-    K.END_TOKEN: "end", K.END_MAX_TOKENS: "max_tokens", K.END_STOP: "stop", K.END_CALLBACK: "cancelled",
-    K.END_CONTEXT: "context_full",
+    K.END_TOKEN: "end", K.END_MAX_TOKENS: "max_tokens", K.END_STOP: "stop", K.END_CONTEXT: "context_full",
 }  # fmt: skip
 # Pieces that the engine may be ahead of the reader.
 _AHEAD = 16
@@ -256,8 +255,8 @@ class Generation(Iterator[str], AsyncIterator[str]):
         if self._reason is None:
             self._stop.detach()
             self._reason = _REASONS.get(stream.result.reason, "error")
-            if isinstance(stream.problem, CancelledError) or (stream.was_cancelled and stream.result.reason == K.END_CALLBACK):
-                self._reason = "cancelled"
+            if stream.problem is not None:
+                self._reason = "cancelled" if isinstance(stream.problem, CancelledError) else "error"
         problem, stream.problem = stream.problem, None
         # whoever cancelled it knows
         return None if stream.was_cancelled and isinstance(problem, CancelledError) else problem

@@ -13,6 +13,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from ._calls import Calls, run
 from .errors import NotFoundError
 from .results import Hyperparameters, Tensor
 from .vocabulary import Vocabulary
@@ -27,12 +28,19 @@ class ModelFile(Vocabulary):
         """path: a file or folder; copy: read it into memory of its own."""
         raw = A.path("path", path)
         self._pickled: tuple[str, bool] | None = os.path.abspath(os.fsdecode(raw)), A.flag("copy", copy)
-        options, handle = _model_options(copy), C.c_void_p()
-        lib.call_files("model_load", (raw,), C.byref(options), C.byref(handle), None, 0)
-        self._keep(handle)
+        self._load((raw,), "model_load", raw, options=_model_options(copy))
 
-    def _keep(self, handle: C.c_void_p) -> None:
-        self._handle = handle.value
+    def _load(self, paths: tuple[bytes, ...], function: str, *arguments: Any, options: S.ModelOptions) -> None:
+        def load() -> int | None:
+            handle = C.c_void_p()
+            if paths:
+                lib.call_naming(paths, function, *arguments, C.byref(options), C.byref(handle), None, 0)
+            else:
+                lib.call(function, *arguments, C.byref(options), C.byref(handle), None, 0)
+            return handle.value
+
+        # a disk may be slow: Ctrl-C does not wait for it
+        self._handle = run(Calls(), load, late=lambda handle: lib.free("model", handle))
         self._finalizer = weakref.finalize(self, lib.free, "model", self._handle)
 
     @classmethod
@@ -51,10 +59,9 @@ class ModelFile(Vocabulary):
     @classmethod
     def _loaded(cls: type[Self], function: str, *arguments: Any) -> Self:
         *first, options = arguments
-        handle, model = C.c_void_p(), cls.__new__(cls)
+        model = cls.__new__(cls)
         model._pickled = None
-        lib.call(function, *first, C.byref(options), C.byref(handle), None, 0)
-        model._keep(handle)
+        model._load((), function, *first, options=options)
         return model
 
     # Facts

@@ -8,6 +8,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from ._calls import Calls, run
 from .results import Memory
 
 KERNELS = {
@@ -36,8 +37,12 @@ def preflight(
 ) -> Memory:  # fmt: skip
     """The bytes that a model and a context would take, before anything of it is allocated. Raises as `Model` and `Context` do."""
     options = context_options(length, threads, sequences, batch_size, kv, kernels, False)
-    memory = S.sized(S.Memory)
-    lib.call_files("preflight", (A.path("path", path),), None, C.byref(options), C.byref(memory), None, 0)
+    raw, memory = A.path("path", path), S.sized(S.Memory)
+
+    def call() -> None:
+        lib.call_files("preflight", (raw,), None, C.byref(options), C.byref(memory), None, 0)
+
+    run(Calls(), call, late=lambda _: None)
     return Memory(memory.model_bytes, memory.kv_bytes, memory.work_bytes, memory.logits_bytes)
 
 

@@ -11,8 +11,13 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from ._calls import Calls, run
 from .errors import NotFoundError, UnknownTemplateError
 from .results import SpecialTokens
+
+
+# Bytes that are tokenized in some hundredths of a second.
+_SHORT_TEXT = 1 << 17
 
 
 class Vocabulary:
@@ -39,7 +44,10 @@ class Vocabulary:
         return self._tokenize(A.text("text", text), K.TOKENIZE_DEFAULT_BOS)
 
     def _tokenize(self, raw: bytes, flags: int) -> list[int]:
-        return lib.call_tokens("tokenize", self._handle, raw, len(raw), flags, capacity=len(raw) + 2)
+        def call() -> list[int]:
+            return lib.call_tokens("tokenize", self._handle, raw, len(raw), flags, capacity=len(raw) + 2)
+
+        return call() if len(raw) < _SHORT_TEXT else run(Calls(), call, late=lambda _: None)
 
     def detokenize(self, tokens: A.TokenIds, special: bool = False) -> str:
         """The text of `tokens`; bytes that are not UTF-8 become U+FFFD. special: control tokens by their names."""
@@ -100,10 +108,12 @@ class Vocabulary:
         except UnknownTemplateError as unknown:
             from .chat import render
 
-            text = render(self, messages, opens, unknown)
-            tokens, bos = self.tokenize(text, special=True), self.special_tokens.bos
-            if self.special_tokens.adds_bos and bos is not None and tokens[:1] != [bos]:
-                tokens.insert(0, bos)
+            special = self.special_tokens
+            names = ("" if t is None else self.detokenize([t], special=True) for t in (special.bos, special.eos))
+            text = render(self.chat_template, messages, opens, *names, unknown)
+            tokens = self.tokenize(text, special=True)
+            if special.adds_bos and special.bos is not None and tokens[:1] != [special.bos]:
+                tokens.insert(0, special.bos)
             return tokens
 
 

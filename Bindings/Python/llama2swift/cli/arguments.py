@@ -19,11 +19,11 @@ class Parser(argparse.ArgumentParser):
 
 
 class Version(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from .. import __version__, _library
 
         print(f"llama2swift {__version__} ({_library._cdll._name})")
-        parser.exit(0)
+        raise SystemExit(0)
 
 
 def whole(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
@@ -69,10 +69,10 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action=Version, nargs=0, help="the version, and which library is used")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function, example: str, *, context: bool = True) -> argparse.ArgumentParser:
+    def command(function: Callable[[argparse.Namespace], int | None], example: str, *, context: bool = True) -> argparse.ArgumentParser:
         name = function.__name__
         p = commands.add_parser(
-            name, help=function.__doc__.splitlines()[0], description=function.__doc__, epilog=f"example:\n  llama2swift {name} {example}",
+            name, help=(function.__doc__ or "").splitlines()[0], description=function.__doc__, epilog=f"example:\n  llama2swift {name} {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         p.set_defaults(function=function)

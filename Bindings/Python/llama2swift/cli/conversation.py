@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
-from .. import Context, Model, Sampler
+from .. import Context, Generation, Model, Sampler
 from ..errors import ContextFullError
 
 Message = dict[str, str]
@@ -49,7 +49,7 @@ class Conversation:
                 return question
         return None
 
-    def answer(self, question: Message, sampler: Sampler, max_tokens: int = 0) -> Iterator[str]:
+    def answer(self, question: Message, sampler: Sampler, max_tokens: int = 0) -> Generator[str, None, None]:
         """The pieces of an answer. An error leaves the conversation as it was; closing the iterator or Ctrl-C keeps the part that
         was given. When the context is full in the middle of an answer the oldest turns are left out and it goes on."""
         self.messages.append(question)
@@ -114,7 +114,7 @@ class Conversation:
                 return True
         return False
 
-    def _generate(self, tokens: list[int], sampler: Sampler, max_tokens: int):
+    def _generate(self, tokens: list[int], sampler: Sampler, max_tokens: int) -> Generation:
         common, known = 0, min(len(self._cached), self.context.sequence_length(), len(tokens) - 1)
         while common < known and self._cached[common] == tokens[common]:
             common += 1  # at least one token is evaluated, so that there are logits

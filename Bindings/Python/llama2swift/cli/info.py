@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from .. import Model, preflight
+from .. import Model, Tensor, preflight
 from .terminal import line
 
 _TOKENIZERS = {"llama": "SentencePiece BPE", "gpt2": "byte-level BPE"}
@@ -17,7 +17,7 @@ def info(a: argparse.Namespace) -> int:
     memory = preflight(a.model, a.context, a.threads)
     tokenizer = _TOKENIZERS.get(model.metadata.get("tokenizer.ggml.model", ""), "none")
     special = {} if tokenizer == "none" else vars(model.special_tokens)
-    by_type: dict[str, list] = {}
+    by_type: dict[str, list[Tensor]] = {}
     for tensor in model.tensors:
         by_type.setdefault(tensor.type, []).append(tensor)
     tensors = {

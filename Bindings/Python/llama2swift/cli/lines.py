@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 MAX_HISTORY = 1000
 _FENCE = '"""'
 
 
-def messages(read: Callable[[str], str | None]):
+def messages(read: Callable[[str], str | None]) -> Iterator[str]:
     '''Messages from lines: a line that ends in "\\" goes on in the next one; lines between two """ are one message.'''
     while True:
         line = read("> ")
@@ -72,17 +74,17 @@ def _private(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _prompt_toolkit(history: Path | None):
-    try:
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.history import FileHistory, InMemoryHistory
+def _prompt_toolkit(history: Path | None) -> Callable[[str], str] | None:
+    try:  # by name: whoever checks types need not have it
+        toolkit, kinds = import_module("prompt_toolkit"), import_module("prompt_toolkit.history")
     except ImportError:
         return None
-    session: PromptSession = PromptSession(history=FileHistory(str(history)) if history else InMemoryHistory())
-    return session.prompt
+    session = toolkit.PromptSession(history=kinds.FileHistory(str(history)) if history else kinds.InMemoryHistory())
+    ask: Callable[[str], str] = session.prompt
+    return ask
 
 
-def _readline(history: Path | None):
+def _readline(history: Path | None) -> Callable[[str], str]:
     try:
         import atexit
         import readline
@@ -98,7 +100,7 @@ def _readline(history: Path | None):
     return input
 
 
-def _write_history(readline, history: Path) -> None:
+def _write_history(readline: Any, history: Path) -> None:
     try:
         readline.write_history_file(history)
     except OSError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import sys
 import time
 import unicodedata
-
+from importlib import import_module
+from typing import Protocol
 
 _DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
@@ -53,7 +55,7 @@ def prepare() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "llama2swift"), (sys.stderr, "llama2swift")):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
 
 
@@ -115,7 +117,7 @@ class Progress:
         self.what = what
         self._begin = time.monotonic()
         self._next = self._begin + self.patience
-        self._bar = None
+        self._bar: Bar | None = None
 
     def __call__(self, part: float, note: str = "") -> None:
         now = time.monotonic()
@@ -125,7 +127,7 @@ class Progress:
             self._bar = _rich(self.what) or _tqdm(self.what) or _plain(self.what)
         elif self._bar is None:
             self._bar = _plain(self.what)
-        self._next = now + (self.pause if self._bar is not None and self._bar.slow else 0.1)
+        self._next = now + (self.pause if self._bar.slow else 0.1)
         self._bar.show(part, note)
 
     def __enter__(self) -> Progress:
@@ -134,6 +136,16 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class Bar(Protocol):
+    """What shows how far something is; slow: not more often than some seconds."""
+
+    slow: bool
+
+    def show(self, part: float, note: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class _plain:
@@ -149,10 +161,9 @@ class _plain:
         pass
 
 
-def _rich(what: str):
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress as Bar, TaskProgressColumn, TextColumn, TimeRemainingColumn
+def _rich(what: str) -> Bar | None:
+    try:  # by name: whoever checks types need not have it
+        console, progress = import_module("rich.console"), import_module("rich.progress")
     except ImportError:
         return None
 
@@ -160,8 +171,9 @@ def _rich(what: str):
         slow = False
 
         def __init__(self) -> None:
-            columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}")
-            self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            text = progress.TextColumn
+            columns = text("{task.description}"), progress.BarColumn(), progress.TaskProgressColumn(), progress.TimeRemainingColumn(), text("{task.fields[note]}")
+            self.bar = progress.Progress(*columns, console=console.Console(stderr=True), transient=True)
             self.bar.start()
             self.task = self.bar.add_task(what, total=1.0, note="")
 
@@ -174,9 +186,9 @@ def _rich(what: str):
     return Rich()
 
 
-def _tqdm(what: str):
+def _tqdm(what: str) -> Bar | None:
     try:
-        from tqdm import tqdm
+        tqdm = import_module("tqdm").tqdm
     except ImportError:
         return None
 
