@@ -109,8 +109,8 @@ class Vocabulary:
             from .chat import render
 
             special = self.special_tokens
-            names = ("" if t is None else self.detokenize([t], special=True) for t in (special.bos, special.eos))
-            text = render(self.chat_template, messages, opens, *names, unknown)
+            bos, eos = ("" if t is None else self.detokenize([t], special=True) for t in (special.bos, special.eos))
+            text = render(self.chat_template, messages, opens, bos, eos, unknown)
             tokens = self.tokenize(text, special=True)
             if special.adds_bos and special.bos is not None and tokens[:1] != [special.bos]:
                 tokens.insert(0, special.bos)
