@@ -54,7 +54,7 @@ extension ForwardPass {
     private func storeKeysAndValues(_ layer: Int, _ thread: Int, _ threads: Int) {
         let d = shape.headDimension, pairs = shape.ropeDimension / 2, heads = shape.headCountKV
         var job = thread
-        while job < tokens &* heads {
+        while job < tokens &* heads, watch.allows(8 &* (group &+ 2) &* d, thread, pool) {
             let t = job / heads, head = job % heads, token = batch.tokens[t]
             let angles = rope + t &* shape.ropeDimension
             let queries = q + (t &* shape.queryLength &+ head &* group &* d)  // (group, d)

@@ -13,10 +13,11 @@ extension ForwardPass {
         let allPairs = (f &+ 31) / 32
         var pieces = Pieces(allPairs, work: 64 &* layer.gate.columns &* tokens, threads, pool)
         while let (pairs, nextPair) = pieces.next() {
-            guard mayMultiply(rows: 64 &* pairs.count, columns: layer.gate.columns, thread) else { break }
+            guard mayMultiply(rows: 32 &* pairs.count, columns: layer.gate.columns, thread) else { break }
             let share = (2 &* pairs.lowerBound)..<(2 &* pairs.upperBound)
             let next = nextPair < allPairs ? layer.gate.panel(2 &* nextPair) : layer.down.data
             multiply(layer.gate, share, from: 0, input, gate, f, layer.up.panel(share.lowerBound), thread)
+            guard mayMultiply(rows: 32 &* pairs.count, columns: layer.up.columns, thread) else { break }
             multiply(layer.up, share, from: 0, input, up, f, next, thread)
             let first = 32 &* pairs.lowerBound, count = min(32 &* pairs.upperBound, f) &- first
             for t in 0..<tokens {

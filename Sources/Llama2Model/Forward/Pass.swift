@@ -31,7 +31,7 @@ extension ForwardPass {
     /// x = the token's row of the embedding; the rotation of its position.
     private func embedTokens(_ thread: Int, _ threads: Int) {
         var t = thread
-        while t < tokens {
+        while t < tokens, watch.allows(8 &* shape.embeddingLength, thread, pool) {
             let token = batch.tokens[t], e = shape.embeddingLength
             kernels.dequantize(
                 embedding.type, embedding.data + token.token &* embedding.rowBytes, e, x + t &* e, scratch: scratch(thread))

@@ -60,7 +60,7 @@ extension ForwardPass {
         }
         let input = activations(normed, tokens)
         var t = thread
-        while t < tokens {
+        while t < tokens, watch.allows(8 &* e, thread, pool) {
             kernels.rmsNorm(x + t &* e, weight, e, shape.rmsEpsilon, normed + t &* e)
             if quantized { kernels.quantize(input, columns: e, token: t, first: 0, count: e) }
             t &+= threads
@@ -71,7 +71,7 @@ extension ForwardPass {
 
     func quantizeTokens(_ input: UnsafeMutablePointer<Float>, _ width: Int, _ thread: Int, _ threads: Int) {
         var t = thread
-        while t < tokens {
+        while t < tokens, watch.allows(8 &* width, thread, pool) {
             kernels.quantize(activations(input, tokens), columns: width, token: t, first: 0, count: width)
             t &+= threads
         }
