@@ -36,9 +36,10 @@ trust: $(READY) lib
 ## make lib                     .build/release/libllama2swift.so
 lib:
 	@bash Tests/setup swift cc
+	@mkdir -p .build && touch .build/began
 	@swift build -c release --product llama2swift
+	@mv .build/began .build/built
 	@ln -sf libllama2swift.so .build/release/libllama2swift.so.0
-	@touch .build/release/built
 
 ## make examples                the C examples, in .build/examples
 examples: lib

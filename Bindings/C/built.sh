@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 library=.build/release/libllama2swift.so
-stamp=.build/release/built
+stamp=.build/built # the time when its build began
 [ -e "$stamp" ] || stamp=$library
 if [ -e "$library" ] && [ -z "$(find Package.swift Include Sources -newer "$stamp" -type f | head -1)" ]; then
   exit 0

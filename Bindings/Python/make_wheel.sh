@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# dist/llama2swift-*.whl with the library inside, and the sdist: make_wheel.sh [PYTHON]
+# dist/llama2swift-*.whl with the library inside, and the sdist: make_wheel.sh [PYTHON [FOLDER]]; prints both paths
 # From a copy of the sources in a folder of its own, so that nothing an earlier build left can get in.
 set -eu
 cd "$(dirname "$0")/../.."
+output=${2:-dist}
 tools=.build/wheel/venv
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 if ! [ -x "$tools/bin/auditwheel" ]; then
@@ -20,7 +21,9 @@ mkdir -p "$work/raw" "$work/done"
 export LLAMA2SWIFT_ENGINE=$PWD LLAMA2SWIFT_BUNDLES=$PWD/.build/release/libllama2swift.so
 "$python" -m build --no-isolation --sdist --wheel --outdir "$work/raw" "$work/source" >"$work/log" 2>&1 || { tail -30 "$work/log" >&2; exit 1; }
 PATH="$PWD/$tools/bin:$PATH" "$python" -m auditwheel repair -w "$work/done" "$work"/raw/*.whl >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-mkdir -p dist
-rm -f dist/llama2swift-*.whl
-mv "$work"/done/*.whl "$work"/raw/*.tar.gz dist/
-ls -1 dist/llama2swift-*.whl dist/llama2swift-*.tar.gz | grep -v -- '-linux-[^-]*\.tar\.gz$'
+mkdir -p "$output"
+rm -f "$output"/llama2swift-*.whl
+for made in "$work"/done/*.whl "$work"/raw/*.tar.gz; do
+  mv "$made" "$output/"
+  echo "$output/${made##*/}"
+done

@@ -29,9 +29,9 @@ def engine():
 
 
 def fresh(root, library):
-    """Whether `library` was built after the last change of the sources."""
-    stamp = library.with_name("built")
-    built = max(p.stat().st_mtime for p in (library, stamp) if p.exists())
+    """Whether `library` was built after the last change of the sources; the stamp has the time when its build began."""
+    stamp = root / ".build/built"
+    built = (stamp if stamp.exists() else library).stat().st_mtime
     sources = [root / "Package.swift", *(root / "Include").rglob("*"), *(root / "Sources").rglob("*")]
     return all(p.stat().st_mtime <= built for p in sources if p.is_file())
 

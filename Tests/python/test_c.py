@@ -1,6 +1,7 @@
 """C programs: the examples in the checkout and against an installed library, and a host that misbehaves."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ def installed(tmp_path_factory):
     subprocess.run([ROOT / "Bindings/C/install.sh", prefix], check=True)
     environment = os.environ | {"PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(prefix / "lib")}
     found = subprocess.run(["pkg-config", "--cflags", "--libs", "llama2swift"], env=environment, check=True, capture_output=True, text=True)
-    return prefix, environment, found.stdout.split()
+    return prefix, environment, shlex.split(found.stdout)
 
 
 def test_install_makes_library_links_header_and_pkg_config(installed):

@@ -127,6 +127,13 @@ def test_the_speed_is_what_was_measured_on_either_kind_of_machine():
     assert sum(row["share"] >= 0.9 for row in decode) > len(decode) / 2
 
 
+def test_the_speed_of_quantizing_is_what_was_measured():
+    table = (ROOT / "Tests/compare/QUANTIZATION.md").read_text()
+    kind, told = re.search(r"\(Tests/compare/QUANTIZATION.md\): (\w+) of SmolLM2 ([\d.]+) times as fast", README).groups()
+    cells = re.search(rf"^\| {kind} \|(.*)\|$", table, re.MULTILINE)[1].split("|")
+    assert float(told) == round(float(cells[7]) / float(cells[3]), 1)
+
+
 def test_small_facts(smollm2_path):
     size = int(re.search(r"a (\d+) MB model", README)[1])
     assert abs(os.path.getsize(smollm2_path) / 1e6 - size) < 1
