@@ -194,6 +194,8 @@ typedef struct llama2_decoder llama2_decoder;
 typedef struct llama2_model_options {
     uint32_t struct_size;
     uint32_t flags; /* LLAMA2_MODEL_ */
+    uint32_t context_length; /* positions the model was trained on, where that is known better than the file says it; 0: as
+                                the file says. Since 0.3 */
 } llama2_model_options;
 
 /* Sets struct_size and all defaults. NULL: does nothing. Threads: any. Since 0.1. */
@@ -202,12 +204,17 @@ void llama2_model_options_init(llama2_model_options *options);
 
 /* Loads a model, its format told by the content:
    - GGUF, versions 1 to 3 (of several files, the path of the first);
-   - a folder of Hugging Face's (config.json of a LlamaForCausalLM, safetensors, tokenizer files), or a file in it;
-   - a folder of Meta's (params.json, consolidated.00.pth ..., tokenizer.model in it or above);
+   - a folder of Hugging Face's (config.json of a LlamaForCausalLM, tokenizer files, and the first of model.safetensors,
+     model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json), or a file of its weights;
+   - a folder of Meta's (params.json, consolidated.00.pth ..., tokenizer.model in it or above). Its params.json do not say
+     on how many positions the model was trained: where what they say is that of no published model but of
+     several, the least of these counts, llama2_model_description says so, and options->context_length decides;
    - a checkpoint of llama2.c, versions 0 to 2 (version 2 is expanded to F32), its tokenizer file beside it.
-   path: terminated, as open(2) takes it. *model: receives a handle, to be freed by the caller;
+   What a file says is followed or refused by name (UNSUPPORTED): every tensor, every key under `llama.`, of config.json and
+   of params.json. A GGUF file with a vocabulary and no weights loads for tokenizing alone: what needs weights gives UNSUPPORTED.
+   Only regular files and folders are read. path: terminated, as open(2) takes it. *model: receives a handle, to be freed by the caller;
    NULL on failure.
-   Returns OK, INVALID_ARGUMENT (unknown flag), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
+   Returns OK, INVALID_ARGUMENT (unknown flag, context_length beyond 2^30), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
    UNSUPPORTED. Time: the directory and the vocabulary are read, the weights are not touched.
    Threads: any. Since 0.1. */
 int32_t llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model,
@@ -265,7 +272,8 @@ typedef struct llama2_hyperparameters {
     uint64_t file_bytes;      /* of all its files */
 } llama2_hyperparameters;
 
-/* Fills *values as far as its struct_size reaches. Returns OK, STRUCT_SIZE. Threads: any. Since 0.1. */
+/* Fills *values as far as its struct_size reaches; of a file without weights vocabulary_size and file_bytes, the rest is
+   0. Returns OK, STRUCT_SIZE. Threads: any. Since 0.1. */
 int32_t llama2_model_hyperparameters(const llama2_model *model, llama2_hyperparameters *values);
 
 /* A line for people, e.g. "llama 134.5M, Q4_1, 30 layers, GGUF v3".
@@ -668,7 +676,7 @@ typedef struct llama2_tensor_info {
     uint64_t bytes;
 } llama2_tensor_info;
 
-/* The number of tensors. Returns OK. Threads: any. Since 0.2. */
+/* The number of tensors; those that nobody needs, of a type that is not computed with, are left out. Returns OK. Threads: any. Since 0.2. */
 int32_t llama2_model_tensor_count(const llama2_model *model, size_t *count);
 
 /* Tensor `index` in the file's order, under GGUF's name. Returns OK, OUT_OF_RANGE, BUFFER_TOO_SMALL (*info is
@@ -690,9 +698,13 @@ typedef struct llama2_type_override {
     const char *type; /* F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K */
 } llama2_type_override;
 
+/* A matrix with a weight that would be infinite in its type is kept in a wider one, BF16 or F32, and not refused. Every weight
+   is read twice. Since 0.3 */
+#define LLAMA2_QUANTIZE_KEEP_WIDER 1u
+
 typedef struct llama2_quantize_options {
     uint32_t struct_size;
-    uint32_t flags;   /* 0 */
+    uint32_t flags;   /* LLAMA2_QUANTIZE_ */
     uint32_t threads; /* 0: as many as the process may use */
     uint32_t reserved; /* 0 */
     /* What the file is made of: a type (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q6_K) or one of llama.cpp's mixes
@@ -700,11 +712,14 @@ typedef struct llama2_quantize_options {
     const char *type;
     const llama2_type_override *overrides; /* (override_count), the first that fits counts */
     size_t override_count;                 /* at most 1024 */
-    const char *importance; /* the file of an importance matrix, for the K types; terminated; NULL: none */
+    const char *importance; /* the file of an importance matrix, for the K types, in either form of llama.cpp's (GGUF, or the
+                               older imatrix.dat); terminated; NULL: none */
     llama2_progress_callback progress; /* may be NULL */
     void *user_data;
     llama2_cancel_callback cancel; /* may be NULL. Since 0.3 */
     void *cancel_data;             /* for cancel. Since 0.3 */
+    uint32_t context_length; /* see llama2_model_options. Since 0.3 */
+    uint32_t reserved_2;     /* 0 */
 } llama2_quantize_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.2. */
@@ -716,11 +731,13 @@ void llama2_quantize_options_init(llama2_quantize_options *options);
    more bits to attn_v and ffn_down in some layers: llama.cpp's rules. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are byte by
    byte those of the `gguf` package. A row that is no whole number of blocks gets a type of smaller blocks.
    Written beside `output` under another name, synced and renamed: after a failure `output` is as it was and nothing
-   is left beside it. A process that is killed meanwhile leaves `output`.PROCESS.part, which may be deleted: it is never
-   taken for `output`, and as long as it is incomplete it does not load. Memory: the
-   mapped input and some rows.
+   is left beside it. A regular file keeps its mode, a link is followed to what it leads to; a device, FIFO, socket or folder
+   is not replaced (IO). A process that is killed meanwhile leaves `output`.PROCESS.part (.llama2swift.PROCESS.part where that name would be
+   too long), which may be deleted: it is never taken for `output`, and as long as it is incomplete it does not load. A file
+   beyond the process's limit (RLIMIT_FSIZE) is IO; no signal reaches the host. Memory: the mapped input and some rows.
    Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides), UNSUPPORTED (a type that
-   is read but not written), IO, CORRUPT (also: a weight that is not finite), FORMAT, CANCELLED, NO_MEMORY, THREAD,
+   is read but not written), IO, CORRUPT (also: a weight that is not finite, or would not be in its type: tensor, row, column and value
+   are in the sentence), FORMAT, CANCELLED, NO_MEMORY, THREAD,
    STRUCT_SIZE. Threads: any. Since 0.2. */
 int32_t llama2_quantize(const char *path, const char *output, const llama2_quantize_options *options, char *error,
                         size_t error_capacity);

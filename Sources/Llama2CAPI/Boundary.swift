@@ -51,13 +51,13 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
 }
 
 /// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal, whatever names from a
-/// file are in it: control characters, and what `FilePath` keeps that is no text, become U+FFFD.
+/// file are in it: control characters become U+FFFD.
 private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
     let capacity = min(capacity, Int(L2S_THREAD_TEXT_CAPACITY))  // a name of 10 MB is no sentence
     var count = 0
     for scalar in message.unicodeScalars {
-        let isShown = scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value) && scalar.value < FilePath.first
+        let isShown = scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value)
         let bytes = (isShown ? scalar : "\u{fffd}").utf8
         guard bytes.count < capacity - count else { break }
         for byte in bytes {

@@ -37,15 +37,17 @@ public func llama2_preflight(
 ) -> Int32 {
     call(error, capacity) { () throws(Llama2Error) in
         let arguments = try modelArguments(path, modelOptions)
-        let model = try Model(path: arguments.path, copy: false)
-        let h = model.weights.hyperparameters
+        var loading = arguments.options
+        loading.copy = false
+        let model = try Model(path: arguments.path, loading)
+        let h = try model.weights.hyperparameters
         let c = try configuration(contextOptions, h)
         _ = try Kernels.table(c.isa)
         let m = try Inference.memory(h, c)
         try fill(
             memory,
             with: llama2_memory(
-                struct_size: 0, reserved: 0, model_bytes: UInt64(model.weights.file.byteCount), kv_bytes: UInt64(m.cache),
+                struct_size: 0, reserved: 0, model_bytes: UInt64(model.file.byteCount), kv_bytes: UInt64(m.cache),
                 work_bytes: UInt64(m.work), logits_bytes: UInt64(m.logits)), "llama2_memory")
     }
 }
@@ -59,7 +61,7 @@ public func llama2_context_create(
         let context = try required(context, "context")
         context.pointee = nil
         let model = try Handles.model(model)
-        let c = try configuration(options, model.weights.hyperparameters)
+        let c = try configuration(options, try model.weights.hyperparameters)
         context.pointee = try Handles.make(try Context(model: model, configuration: c), .context)
     }
 }

@@ -7,17 +7,22 @@ internal import Llama2Model
 @c @implementation
 public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) { initialize(options) }
 
-/// The path and whether the file is copied.
 func modelArguments(
     _ path: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_model_options>?
-) throws(Llama2Error) -> (path: String, copy: Bool) {
-    (FilePath.text(try required(path, "path")), try isCopied(given))
+) throws(Llama2Error) -> (path: FilePath, options: LoadOptions) {
+    (FilePath(try required(path, "path")), try loadOptions(given))
 }
 
-private func isCopied(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> Bool {
+private func loadOptions(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> LoadOptions {
     let o = try options(given, zero: llama2_model_options(), "llama2_model_options")
     try checkFlags(o.flags, UInt32(LLAMA2_MODEL_COPY), "llama2_model_options")
-    return o.flags & UInt32(LLAMA2_MODEL_COPY) != 0
+    return LoadOptions(copy: o.flags & UInt32(LLAMA2_MODEL_COPY) != 0, contextLength: try trainedLength(o.context_length))
+}
+
+/// nil for 0.
+func trainedLength(_ given: UInt32) throws(Llama2Error) -> Int? {
+    guard given <= 1 << 30 else { throw Llama2Error(.invalidArgument, "context_length is \(given); the limit is \(1 << 30)") }
+    return given == 0 ? nil : Int(given)
 }
 
 @c @implementation
@@ -29,7 +34,7 @@ public func llama2_model_load(
         let model = try required(model, "model")
         model.pointee = nil
         let arguments = try modelArguments(path, options)
-        model.pointee = try Handles.make(try Model(path: arguments.path, copy: arguments.copy), .model)
+        model.pointee = try Handles.make(try Model(path: arguments.path, arguments.options), .model)
     }
 }
 
@@ -41,7 +46,8 @@ private func load(
     call(error, capacity) { (host: FloatMode) throws(Llama2Error) in
         let model = try required(model, "model")
         model.pointee = nil
-        model.pointee = try Handles.make(try Model(file: try open(try isCopied(options), host)), .model)
+        let loading = try loadOptions(options)
+        model.pointee = try Handles.make(try Model(file: try open(loading.copy, host), loading), .model)
     }
 }
 
@@ -90,17 +96,26 @@ public func llama2_model_hyperparameters(
     _ model: OpaquePointer?, _ values: UnsafeMutablePointer<llama2_hyperparameters>?
 ) -> Int32 {
     call { () throws(Llama2Error) in
-        let weights = try Handles.model(model).weights, h = weights.hyperparameters
-        try fill(
-            values,
-            with: llama2_hyperparameters(
-                struct_size: 0, vocabulary_size: UInt32(h.vocabularySize), embedding_length: UInt32(h.embeddingLength),
-                block_count: UInt32(h.layerCount), feed_forward_length: UInt32(h.feedForwardLength),
-                head_count: UInt32(h.headCount), head_count_kv: UInt32(h.headCountKV),
-                head_dimension: UInt32(h.headDimension), rope_dimension: UInt32(h.ropeDimension),
-                context_length: UInt32(h.contextLength), rms_epsilon: h.rmsEpsilon, rope_scale: Float(h.ropeScale),
-                rope_base: h.ropeBase, parameter_count: UInt64(weights.parameterCount),
-                file_bytes: UInt64(weights.file.byteCount)), "llama2_hyperparameters")
+        let model = try Handles.model(model)
+        var known = llama2_hyperparameters()
+        known.vocabulary_size = UInt32(model.vocabularySize)
+        known.file_bytes = UInt64(model.file.byteCount)
+        if model.hasWeights {
+            let weights = try model.weights, h = weights.hyperparameters
+            known.embedding_length = UInt32(h.embeddingLength)
+            known.block_count = UInt32(h.layerCount)
+            known.feed_forward_length = UInt32(h.feedForwardLength)
+            known.head_count = UInt32(h.headCount)
+            known.head_count_kv = UInt32(h.headCountKV)
+            known.head_dimension = UInt32(h.headDimension)
+            known.rope_dimension = UInt32(h.ropeDimension)
+            known.context_length = UInt32(h.contextLength)
+            known.rms_epsilon = h.rmsEpsilon
+            known.rope_scale = Float(h.ropeScale)
+            known.rope_base = h.ropeBase
+            known.parameter_count = UInt64(weights.parameterCount)
+        }
+        try fill(values, with: known, "llama2_hyperparameters")
     }
 }
 
@@ -131,7 +146,7 @@ public func llama2_model_metadata_key(
         guard keys.indices.contains(index) else {
             throw Llama2Error(.outOfRange, "metadata entry \(UInt(bitPattern: index)); this file has \(keys.count)")
         }
-        try give(Array(keys[index].utf8), to: text, capacity, needed)
+        try give(keys[index].bytes, to: text, capacity, needed)
     }
 }
 
@@ -144,7 +159,7 @@ public func llama2_model_metadata(
         let metadata = try Handles.model(model).metadata
         let name = try text(key, keyLength, "key")
         try MemoryReserve.cover(name.count, each: 4, for: "the key")
-        let key = String(decoding: name, as: UTF8.self)
+        let key = ByteText(name)
         try MemoryReserve.cover(metadata.byteCount(key), each: 6, for: "the value")
         guard let value = metadata.text(key) else { throw Llama2Error(.notFound, "the file has no metadata \"\(key)\"") }
         try give(Array(value.utf8), to: out, capacity, needed)

@@ -7,7 +7,7 @@ internal import Llama2Formats
 public func llama2_model_tensor_count(_ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?) -> Int32 {
     call { () throws(Llama2Error) in
         let model = try Handles.model(model)
-        try required(count, "count").pointee = model.weights.file.tensors.count
+        try required(count, "count").pointee = model.file.tensors.count
     }
 }
 
@@ -17,7 +17,7 @@ public func llama2_model_tensor(
     _ name: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     call { () throws(Llama2Error) in
-        let tensors = try Handles.model(model).weights.file.tensors
+        let tensors = try Handles.model(model).file.tensors
         guard tensors.indices.contains(index) else {
             throw Llama2Error(.outOfRange, "tensor \(UInt(bitPattern: index)); this model has \(tensors.count)")
         }
@@ -27,7 +27,7 @@ public func llama2_model_tensor(
             with: llama2_tensor_info(
                 struct_size: 0, type: t.type.rawValue, columns: UInt64(t.columns), rows: UInt64(t.rows),
                 bytes: UInt64(t.data.count)), "llama2_tensor_info")
-        try give(Array(t.name.utf8), to: name, capacity, needed)
+        try give(t.name.bytes, to: name, capacity, needed)
     }
 }
 

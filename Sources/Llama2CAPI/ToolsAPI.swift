@@ -26,9 +26,10 @@ private func quantize(
     _ known: [FileType], default usual: FileType, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
     call(error, capacity) { (host: FloatMode) throws(Llama2Error) in
-        let path = FilePath.text(try required(path, "path")), output = FilePath.text(try required(output, "output"))
+        let path = FilePath(try required(path, "path")), output = FilePath(try required(output, "output"))
         let o = try options(given, zero: llama2_quantize_options(), "llama2_quantize_options")
-        try checkFlags(o.flags, 0, "llama2_quantize_options")
+        try checkFlags(o.flags, UInt32(LLAMA2_QUANTIZE_KEEP_WIDER), "llama2_quantize_options")
+        guard o.reserved_2 == 0 else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.reserved_2 is \(o.reserved_2), expected 0") }
         guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.reserved is \(o.reserved), expected 0") }
         guard o.threads <= 1024 else { throw Llama2Error(.invalidArgument, "\(o.threads) threads, expected at most 1024") }
         guard (0...1024).contains(o.override_count) else {
@@ -36,25 +37,27 @@ private func quantize(
         }
         var quantizer = Quantizer(usual)
         if let type = o.type {
-            let name = String(cString: type)
-            guard let type = known.first(where: { $0.name == name }) else {
+            let name = ByteText(FilePath(type).bytes)
+            guard let type = known.first(where: { ByteText($0.name) == name }) else {
                 throw Llama2Error(
-                    .invalidArgument, "type \"\(name.prefix(100))\", expected one of \(known.map(\.name).joined(separator: ", "))")
+                    .invalidArgument, "type \"\(ByteText(name.bytes.prefix(100)))\", expected one of \(known.map(\.name).joined(separator: ", "))")
             }
             quantizer.fileType = type
         }
+        quantizer.keepsWider = o.flags & UInt32(LLAMA2_QUANTIZE_KEEP_WIDER) != 0
+        quantizer.contextLength = try trainedLength(o.context_length)
         quantizer.threads = o.threads == 0 ? ThreadPool.allowedCPUs : Int(o.threads)
         for override in try elements(o.overrides, o.override_count, "overrides") {
-            let name = String(cString: try required(override.type, "the type of an override"))
-            guard let type = BlockType.allCases.first(where: { $0.name == name }) else {
-                throw Llama2Error(.invalidArgument, "the type of an override is \"\(name.prefix(100))\", which is none")
+            let name = ByteText(FilePath(try required(override.type, "the type of an override")).bytes)
+            guard let type = BlockType.allCases.first(where: { ByteText($0.name) == name }) else {
+                throw Llama2Error(.invalidArgument, "the type of an override is \"\(ByteText(name.bytes.prefix(100)))\", which is none")
             }
             guard let pattern = String(validatingCString: try required(override.pattern, "the pattern of an override")) else {
                 throw Llama2Error(.invalidArgument, "the pattern of override \(quantizer.overrides.count) is not UTF-8")
             }
-            quantizer.overrides.append((pattern, type))
+            quantizer.overrides.append((ByteText(pattern), type))
         }
-        quantizer.importancePath = o.importance.map { FilePath.text($0) }
+        quantizer.importancePath = o.importance.map { FilePath($0) }
         if let progress = o.progress {
             let userData = o.user_data
             quantizer.progress = { part in host.callback { progress(part, userData) != 0 } }
@@ -70,7 +73,7 @@ public func llama2_importance(
     _ output: UnsafePointer<CChar>?, _ progress: llama2_progress_callback?, _ userData: UnsafeMutableRawPointer?
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let output = FilePath.text(try required(output, "output"))
+        let output = FilePath(try required(output, "output"))
         let length = window == 0 ? context.inference.configuration.contextLength : window
         try context.importance(try elements(tokens, count, "tokens"), window: length, to: output) { part in
             guard let progress else { return false }

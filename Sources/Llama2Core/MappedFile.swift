@@ -6,15 +6,18 @@ internal import Glibc
 /// SIGBUS in this process: the operating system gives no other answer for a mapping. Hosts that
 /// cannot rule that out ask for a copy, which is read in full into memory of its own.
 public final class MappedFile: @unchecked Sendable {
-    /// As `FilePath` writes it.
-    public let path: String
+    /// What it is called in sentences, and where it lies if it came by a name.
+    public let path: FilePath
     public let bytes: UnsafeRawBufferPointer
     /// False when it came without a name, so that nothing lies beside it.
     public let isNamed: Bool
     private let isOwned: Bool
 
-    public convenience init(path: String, copy: Bool = false) throws(Llama2Error) {
-        let descriptor = FilePath.withBytes(path) { path in uninterrupted { open(path, O_RDONLY | O_CLOEXEC) } }
+    /// Only a regular file is opened: a FIFO would wait for its writer, and to open a device can do something. Should
+    /// the name be given to one between the two looks, opening does not wait.
+    public convenience init(path: FilePath, copy: Bool = false) throws(Llama2Error) {
+        if let kind = try MappedFile.kind(path), kind != S_IFREG { throw MappedFile.notRegular(path, kind) }
+        let descriptor = path.withBytes { path in uninterrupted { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) } }
         guard descriptor >= 0 else { throw MappedFile.failure("cannot open", path) }
         defer { close(descriptor) }
         try self.init(descriptor: descriptor, path: path, isNamed: true, copy: copy)
@@ -22,16 +25,16 @@ public final class MappedFile: @unchecked Sendable {
 
     /// A descriptor that is open for reading; it stays the caller's.
     public convenience init(descriptor: Int32, copy: Bool = false) throws(Llama2Error) {
-        try self.init(descriptor: descriptor, path: "descriptor \(descriptor)", isNamed: false, copy: copy)
+        try self.init(descriptor: descriptor, path: FilePath("descriptor \(descriptor)"), isNamed: false, copy: copy)
     }
 
     /// Memory of the caller's, which stays as it is while this object lives; copied when that is asked for.
     public init(memory: UnsafeRawBufferPointer, copy: Bool) throws(Llama2Error) {
-        path = "memory"
+        path = FilePath("memory")
         isNamed = false
         isOwned = copy
         if copy, memory.count > 0 {
-            let base = try MappedFile.anonymous(memory.count, "memory")
+            let base = try MappedFile.anonymous(memory.count, path)
             base.copyMemory(from: memory.baseAddress!, byteCount: memory.count)
             bytes = UnsafeRawBufferPointer(start: base, count: memory.count)
         } else {
@@ -41,7 +44,7 @@ public final class MappedFile: @unchecked Sendable {
 
     /// `size` bytes that `read` gives: (offset, where to, how many), 0 for success.
     public init(size: Int, read: (Int, UnsafeMutableRawPointer, Int) -> Int32) throws(Llama2Error) {
-        path = "the host's file"
+        path = FilePath("the host's file")
         isNamed = false
         isOwned = true
         guard size > 0 else {
@@ -59,21 +62,19 @@ public final class MappedFile: @unchecked Sendable {
         bytes = UnsafeRawBufferPointer(start: base, count: size)
     }
 
-    private static func anonymous(_ size: Int, _ path: String) throws(Llama2Error) -> UnsafeMutableRawPointer {
+    private static func anonymous(_ size: Int, _ path: FilePath) throws(Llama2Error) -> UnsafeMutableRawPointer {
         guard let base = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), base != MAP_FAILED else {
             throw failure("cannot map \(size) bytes for", path)
         }
         return base
     }
 
-    private init(descriptor: Int32, path: String, isNamed: Bool, copy: Bool) throws(Llama2Error) {
+    private init(descriptor: Int32, path: FilePath, isNamed: Bool, copy: Bool) throws(Llama2Error) {
         self.isNamed = isNamed
         isOwned = true
         var status = stat()
         guard uninterrupted({ fstat(descriptor, &status) }) == 0 else { throw MappedFile.failure("cannot stat", path) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Llama2Error(.io, "\(path) is not a regular file")
-        }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw MappedFile.notRegular(path, status.st_mode & S_IFMT) }
         let size = Int(status.st_size)
         self.path = path
         guard size > 0 else {
@@ -112,18 +113,34 @@ public final class MappedFile: @unchecked Sendable {
 
     /// Whether something is there under this name. That the system cannot say is an error: a file that decides what a
     /// model is must not be passed over.
-    public static func exists(_ path: String) throws(Llama2Error) -> Bool { try kind(path) != nil }
+    public static func exists(_ path: FilePath) throws(Llama2Error) -> Bool { try kind(path) != nil }
 
-    public static func isFolder(_ path: String) throws(Llama2Error) -> Bool { try kind(path) == S_IFDIR }
+    public static func isFolder(_ path: FilePath) throws(Llama2Error) -> Bool { try kind(path) == S_IFDIR }
 
-    private static func kind(_ path: String) throws(Llama2Error) -> mode_t? {
+    private static func notRegular(_ path: FilePath, _ kind: mode_t) -> Llama2Error {
+        Llama2Error(.io, "\(path) is \(MappedFile.name(kind)), not a regular file")
+    }
+
+    /// Of a kind of file (S_IFMT), for people.
+    public static func name(_ kind: UInt32) -> String {
+        switch mode_t(kind) {
+        case S_IFDIR: "a folder"
+        case S_IFIFO: "a FIFO"
+        case S_IFSOCK: "a socket"
+        case S_IFCHR, S_IFBLK: "a device"
+        default: "something else"
+        }
+    }
+
+    /// S_IFMT of what is there, links followed; nil when there is nothing.
+    private static func kind(_ path: FilePath) throws(Llama2Error) -> mode_t? {
         var status = stat()
-        if FilePath.withBytes(path, { path in uninterrupted { stat(path, &status) } }) == 0 { return status.st_mode & S_IFMT }
+        if path.withBytes({ path in uninterrupted { stat(path, &status) } }) == 0 { return status.st_mode & S_IFMT }
         guard errno == ENOENT || errno == ENOTDIR else { throw failure("cannot look at", path) }
         return nil
     }
 
-    private static func read(_ descriptor: Int32, _ base: UnsafeMutableRawPointer, _ size: Int, _ path: String)
+    private static func read(_ descriptor: Int32, _ base: UnsafeMutableRawPointer, _ size: Int, _ path: FilePath)
         throws(Llama2Error)
     {
         var done = 0
@@ -137,7 +154,7 @@ public final class MappedFile: @unchecked Sendable {
         }
     }
 
-    private static func failure(_ action: String, _ path: String) -> Llama2Error {
+    private static func failure(_ action: String, _ path: FilePath) -> Llama2Error {
         let code = errno
         return Llama2Error(
             code == ENOMEM ? .noMemory : .io, "\(action) \(path): \(String(cString: strerror(code)))", systemError: code)

@@ -18,3 +18,24 @@ public func closeDescriptor(_ descriptor: Int32) -> Bool { close(descriptor) == 
 public func writeBehind(_ descriptor: Int32, from: Int, until: Int) -> Bool {
     uninterrupted { l2s_write_behind(descriptor, Int64(from), Int64(until)) } == 0
 }
+
+/// Runs a write, which beyond the process's limit for files (RLIMIT_FSIZE) fails with EFBIG, and does so alone: the signal
+/// that would end the process is held back and taken away, unless it was the host's before.
+public func withoutFileSizeSignal<T>(_ body: () -> T) -> T {
+    var signal = sigset_t(), before = sigset_t(), pending = sigset_t()
+    sigemptyset(&signal)
+    sigaddset(&signal, SIGXFSZ)
+    sigemptyset(&pending)
+    sigpending(&pending)
+    let wasPending = sigismember(&pending, SIGXFSZ) == 1
+    guard pthread_sigmask(SIG_BLOCK, &signal, &before) == 0 else { return body() }
+    let result = body(), code = errno
+    if !wasPending {
+        // the signal of a write goes to its thread, and this one takes it
+        var now = timespec()
+        while sigtimedwait(&signal, nil, &now) < 0, errno == EINTR {}
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    errno = code
+    return result
+}

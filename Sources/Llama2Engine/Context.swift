@@ -20,7 +20,7 @@ public final class Context {
 
     public init(model: Model, configuration: ContextConfiguration) throws(Llama2Error) {
         self.model = model
-        inference = try Inference(weights: model.weights, configuration: configuration)
+        inference = try Inference(weights: try model.weights, configuration: configuration)
         errorText = .allocate(capacity: Context.errorCapacity)
         errorText.initialize(repeating: 0, count: Context.errorCapacity)
     }

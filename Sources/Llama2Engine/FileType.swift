@@ -1,4 +1,5 @@
 internal import Llama2Core
+internal import Llama2Formats
 
 /// What a quantized file holds: one type, or one of the mixes that people know. Numbers as in GGUF's
 /// `general.file_type` (llama.cpp's llama_ftype).
@@ -41,10 +42,10 @@ public enum FileType: UInt32, Sendable, CaseIterable {
 
     /// The type of the matrix `name` (GGUF's) with rows of `columns`, in a model of `layers` layers whose heads share
     /// keys and values `group` to one. isOutput: it makes the logits. Rules: llama.cpp's quantizer, for Llama.
-    func type(of name: String, columns: Int, layers: Int, group: Int, isOutput: Bool) -> BlockType {
+    func type(of name: ByteText, columns: Int, layers: Int, group: Int, isOutput: Bool) -> BlockType {
         if base.isFloat { return base }
         var type = base
-        let parts = name.split(separator: "."), layer = parts.count > 2 ? Int(parts[1]) ?? 0 : 0
+        let layer = TensorNames.inLayer(name)?.layer ?? 0
         /// The first and last eighth of the layers, and every third between.
         let isSensitive = layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2
         if isOutput {

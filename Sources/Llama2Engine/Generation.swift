@@ -39,7 +39,7 @@ extension Context {
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
             let completion = try Completion(
-                tokenizer, sampler, vocabularySize: model.weights.hyperparameters.vocabularySize, stops: stops, maxTokens: maxTokens)
+                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens)
             if prompt.count > 0 {
                 if prompt.count > inference.freePositions {
                     progress.dropped += makeRoom(shiftKeep, prompt.count - inference.freePositions)

@@ -6,7 +6,7 @@ extension Context {
     /// Evaluates `tokens` in windows of `length` and writes how much each column of each matrix matters, for the quantizer.
     /// Uses the whole context, which is empty afterwards.
     public func importance(
-        _ tokens: UnsafeBufferPointer<Int32>, window length: Int, to path: String, _ report: (Double) -> Bool
+        _ tokens: UnsafeBufferPointer<Int32>, window length: Int, to path: FilePath, _ report: (Double) -> Bool
     ) throws(Llama2Error) {
         let limit = inference.configuration.contextLength
         guard length >= 1, length <= limit else {
@@ -20,7 +20,7 @@ extension Context {
         let copy = try copied(tokens.prefix(windows * length)), tokens = copy.elements
         defer { withExtendedLifetime(copy) {} }
         try check(tokens)
-        let sums = try ImportanceSums(model.weights)
+        let sums = try ImportanceSums(try model.weights)
         inference.importance = sums
         defer {
             inference.importance = nil
@@ -33,9 +33,9 @@ extension Context {
                 throw Llama2Error(.cancelled, "cancelled after \(index + 1) of \(windows) windows; \(path) is as it was")
             }
         }
-        try MemoryReserve.cover(model.weights.hyperparameters.layerCount, each: 4096, for: "importance")
-        var list: [(name: String, values: UnsafeBufferPointer<Float>)] = []
-        try sums.forEach { (name, values) throws(Llama2Error) in list.append((name, values)) }
+        try MemoryReserve.cover(try model.weights.hyperparameters.layerCount, each: 4096, for: "importance")
+        var list: [(name: ByteText, values: UnsafeBufferPointer<Float>)] = []
+        try sums.forEach { (name, values) throws(Llama2Error) in list.append((ByteText(name), values)) }
         try ImportanceFile.write(path, tokens: sums.tokens, windows: windows, window: length, list)
         withExtendedLifetime(sums) {}
     }

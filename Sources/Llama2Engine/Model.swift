@@ -5,25 +5,51 @@ public import Llama2Tokenizer
 
 /// A loaded model: weights and vocabulary. Immutable; any number of contexts and threads share it.
 public final class Model: Sendable {
-    public let weights: Weights
+    public let file: ModelFile
+    /// nil when the file has a vocabulary and no weights.
+    private let weights_: Weights?
     /// nil when the file has no vocabulary.
     private let tokenizer_: Tokenizer?
 
-    public convenience init(path: String, copy: Bool) throws(Llama2Error) {
-        try self.init(try ModelFile.open(path: path, copy: copy))
+    public convenience init(path: FilePath, _ options: LoadOptions) throws(Llama2Error) {
+        try self.init(try ModelFile.open(path: path, options))
     }
 
     /// One file without a name: memory, a descriptor, what a host reads.
-    public convenience init(file: MappedFile) throws(Llama2Error) {
-        try self.init(try ModelFile.open(file, copy: true))
+    public convenience init(file: MappedFile, _ options: LoadOptions) throws(Llama2Error) {
+        try self.init(try ModelFile.open(file, options))
     }
 
     private init(_ file: ModelFile) throws(Llama2Error) {
-        weights = try Weights(file: file)
-        tokenizer_ = try Model.tokenizer(weights.file.metadata, count: weights.hyperparameters.vocabularySize)
+        self.file = file
+        if file.isVocabularyOnly {
+            weights_ = nil
+            let count = try file.metadata.byteStrings("tokenizer.ggml.tokens")?.count ?? 0
+            guard count <= 1 << 26 else { throw Llama2Error(.unsupported, "a vocabulary of \(count); the limit is \(1 << 26)") }
+            guard let tokenizer = try Model.tokenizer(file.metadata, count: count) else {
+                throw Llama2Error(.unsupported, "this file holds neither weights nor a vocabulary that says how it is used")
+            }
+            tokenizer_ = tokenizer
+            vocabularySize = count
+            return
+        }
+        let weights = try Weights(file: file)
+        weights_ = weights
+        vocabularySize = weights.hyperparameters.vocabularySize
+        tokenizer_ = try Model.tokenizer(file.metadata, count: vocabularySize)
     }
 
-    public var metadata: Metadata { weights.file.metadata }
+    /// Refused for a file with a vocabulary and no weights.
+    public var weights: Weights {
+        get throws(Llama2Error) {
+            guard let weights_ else { throw Llama2Error(.unsupported, "this file holds a vocabulary and no weights: it can only tokenize") }
+            return weights_
+        }
+    }
+    public var hasWeights: Bool { weights_ != nil }
+    public let vocabularySize: Int
+
+    public var metadata: Metadata { file.metadata }
 
     public func tokenizer() throws(Llama2Error) -> Tokenizer {
         guard let tokenizer_ else { throw Llama2Error(.unsupported, "this model file has no vocabulary") }
@@ -32,13 +58,14 @@ public final class Model: Sendable {
 
     /// For people: "llama 134.5M, Q4_1, 30 layers, GGUF v3".
     public var description: String {
+        guard let weights = weights_ else { return "vocabulary of \(vocabularySize) tokens without weights, \(file.formatDescription)" }
         let count = weights.parameterCount
         let size =
             count >= 1_000_000_000
             ? Model.oneDecimal(count / 100_000_000) + "B"
             : count >= 1_000_000 ? Model.oneDecimal(count / 100_000) + "M" : Model.oneDecimal(count / 100) + "K"
         return
-            "llama \(size), \(weights.mainType.name), \(weights.hyperparameters.layerCount) layers, \(weights.file.formatDescription)"
+            "llama \(size), \(weights.mainType.name), \(weights.hyperparameters.layerCount) layers, \(file.formatDescription)"
     }
 
     private static func oneDecimal(_ tenths: Int) -> String { "\(tenths / 10).\(tenths % 10)" }

@@ -7,10 +7,14 @@ internal import Llama2Model
 public struct Quantizer {
     public var fileType: FileType
     /// (pattern, type): the first pattern that a tensor's name contains decides.
-    public var overrides: [(pattern: String, type: BlockType)] = []
+    public var overrides: [(pattern: ByteText, type: BlockType)] = []
     /// The file of an importance matrix: columns that matter more get smaller errors, in the K types.
-    public var importancePath: String?
+    public var importancePath: FilePath?
     public var threads = 1
+    /// Positions that the model was trained on, see `LoadOptions`.
+    public var contextLength: Int?
+    /// A matrix with a weight that would be infinite in its type gets a wider one, and is not refused.
+    public var keepsWider = false
     /// After every piece, with the part that is done; true to stop.
     public var progress: ((Double) -> Bool)?
     /// Asked after every few rows.
@@ -25,30 +29,32 @@ public struct Quantizer {
         let source: TensorInfo, target: GGUFWriter.Tensor
     }
 
-    public func run(from path: String, to output: String) throws(Llama2Error) {
-        let weights = try Weights(file: try ModelFile.open(path: path)), file = weights.file
+    public func run(from path: FilePath, to output: FilePath) throws(Llama2Error) {
+        let weights = try Weights(file: try ModelFile.open(path: path, LoadOptions(contextLength: contextLength))), file = weights.file
         try MemoryReserve.cover(file.tensors.count, each: 1024, for: "\(file.tensors.count) tensors")
         try MemoryReserve.cover(file.metadata.keys.count, each: 512, for: "metadata")
-        let jobs = try plan(weights)
-        var importance: [String: [Float]] = [:]
+        var jobs = try plan(weights)
+        var importance: [ByteText: [Float]] = [:]
         if let importancePath { importance = try ImportanceFile.read(importancePath) }
         if let stranger = importance.keys.filter({ file.tensor($0) == nil }).min() {
-            throw Llama2Error(.corrupt, "\(importancePath ?? ""): \(stranger) is no tensor of \(path): the importance matrix of another model")
+            throw Llama2Error(.corrupt, "\(importancePath?.description ?? ""): \(stranger) is no tensor of \(path): the importance matrix of another model")
         }
         for job in jobs {
             guard let list = importance[job.source.name], list.count != job.source.columns else { continue }
             throw Llama2Error(
-                .corrupt, "\(importancePath ?? ""): \(job.source.name) has \(list.count) columns, the model's has \(job.source.columns)")
+                .corrupt, "\(importancePath?.description ?? ""): \(job.source.name) has \(list.count) columns, the model's has \(job.source.columns)")
         }
         var metadata = file.metadata
-        for key in ["split.no", "split.count", "split.tensors.count"] { metadata.remove(key) }
+        // what is written is one file, with the tensors where the writer's own alignment puts them
+        for key in ["split.no", "split.count", "split.tensors.count", "general.alignment"] as [ByteText] { metadata.remove(key) }
         // GGUF has no such kind; within the trained length it is no scaling
-        if weights.hyperparameters.endsAtTrainedLength { metadata.remove("llama.rope.scaling.type") }
+        if weights.hyperparameters.endsAtTrainedLength { ["llama.rope.scaling.type", "llama.rope.scaling.original_context_length"].forEach { metadata.remove($0) } }
         metadata.set("general.file_type", fileType.rawValue)
         metadata.set("general.quantization_version", 2)
-        let writer = try GGUFWriter(path: output, metadata: metadata, tensors: jobs.map(\.target))
         let pool = try ThreadPool(threads: threads)
         defer { pool.shutdown() }
+        if keepsWider { try widen(&jobs, pool) }
+        let writer = try GGUFWriter(path: output, metadata: metadata, tensors: jobs.map(\.target))
         let total = jobs.reduce(0.0) { $0 + Double($1.source.data.count) }
         var done = 0.0
         for job in jobs {
@@ -91,10 +97,15 @@ public struct Quantizer {
         let source = job.source, target = job.target
         guard let data = source.data.baseAddress else { throw Llama2Error(.corrupt, "tensor \(source.name) is empty") }
         let reorders = rotatesHalves && (source.name.hasSuffix("attn_q.weight") || source.name.hasSuffix("attn_k.weight"))
+        if rotatesHalves && (source.name.hasSuffix("attn_q.bias") || source.name.hasSuffix("attn_k.bias")) {
+            try writePairs(source, h.headDimension / 2, writer)
+            return try report(1, false)
+        }
         if source.type == target.type && !reorders {
             var first = 0
             while first < source.data.count {
                 let count = min(Quantizer.pieceBytes, source.data.count - first)
+                try WrittenValues.check(source, from: first, count: count)
                 try writer.write(UnsafeRawBufferPointer(rebasing: source.data[first..<(first + count)]))
                 first += count
                 try report(Double(first) / Double(source.data.count), cancel?.isCancelled ?? false)
@@ -106,18 +117,22 @@ public struct Quantizer {
         let out = try AlignedBuffer<UInt8>(count: try checkedMultiply(rowsAtOnce, rowBytes, "rows of \(source.name)"), of: "quantized rows")
         let scratchBytes = max(8192, Kernels.dequantizeScratchBytes)
         let floats = try AlignedBuffer<Float>(
-            count: try checkedMultiply(pool.threads, columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")
+            count: try checkedMultiply(pool.threads, 2 * columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")
         // an owned copy: plain memory is all that the threads see
         let weights = try AlignedBuffer<Float>(count: importance?.count ?? 0, of: "importance")
-        if let importance { for i in 0..<columns { weights.pointer[i] = importance[i] } }
-        let notFinite = try AlignedBuffer<UInt8>(count: 64 * pool.threads, of: "flags")
+        if let importance {
+            let scale = WrittenValues.scale(importance)
+            for i in 0..<columns { weights.pointer[i] = importance[i] * scale }
+        }
+        let lost = try AlignedBuffer<LostValue>(count: pool.threads, of: "flags")
+        for thread in 0..<pool.threads { lost.pointer[thread] = LostValue() }
         let flag = try AlignedBuffer<Int32>(count: 1, of: "the flag of a cancel"), cancelled = SharedFlag(flag.pointer)
         defer { withExtendedLifetime(flag) {} }
         var work = RowWork(
             kernels: try Kernels.table(nil), source: source.type, target: target.type, data: data,
             sourceRowBytes: source.type.rowBytes(columns) ?? 0, columns: columns, out: UnsafeMutableRawPointer(out.pointer),
             rowBytes: rowBytes, half: reorders ? h.headDimension / 2 : 0, floats: floats.pointer,
-            floatStride: columns + scratchBytes / 4, pool: Unmanaged.passUnretained(pool), notFinite: notFinite.pointer,
+            floatStride: 2 * columns + scratchBytes / 4, pool: Unmanaged.passUnretained(pool), lost: lost.pointer,
             importance: importance == nil ? nil : UnsafePointer(weights.pointer), cancel: cancel, cancelled: cancelled)
         var first = 0
         while first < rows {
@@ -129,14 +144,67 @@ public struct Quantizer {
                 }
             }
             try report(nil, cancelled.isSet)
-            guard (0..<pool.threads).allSatisfy({ notFinite.pointer[64 * $0] == 0 }) else {
-                throw Llama2Error(.corrupt, "tensor \(source.name) holds a value that is not finite, in rows \(first) to \(first + work.count - 1)")
-            }
+            if let problem = firstLost(lost.pointer, pool.threads) { throw problem.error(source.name, target.type) }
             try writer.write(UnsafeRawBufferPointer(start: out.pointer, count: work.count * rowBytes))
             first += work.count
             try report(Double(first) / Double(rows), false)
         }
         try writer.pad()
+    }
+}
+
+extension Quantizer {
+    private func firstLost(_ list: UnsafePointer<LostValue>, _ threads: Int) -> LostValue? {
+        (0..<threads).map { list[$0] }.filter { $0.kind != .none }.min { $0.row < $1.row }
+    }
+
+    /// A bias of q or k in GGUF's order: element 2 i + part of a head is Hugging Face's part * half + i.
+    private func writePairs(_ source: TensorInfo, _ half: Int, _ writer: GGUFWriter) throws(Llama2Error) {
+        try WrittenValues.check(source, from: 0, count: source.data.count)
+        let count = source.columns
+        guard source.type == .f32, half > 0, count % (2 * half) == 0, let base = source.data.baseAddress else {
+            throw Llama2Error(.corrupt, "tensor \(source.name) has \(count) values, not a whole number of heads of \(2 * half)")
+        }
+        let turned = try AlignedBuffer<Float>(count: count, of: "a bias")
+        for i in 0..<count {
+            let inHead = i % (2 * half)
+            turned.pointer[i] = base.loadUnaligned(fromByteOffset: 4 * (i - inHead + inHead % 2 * half + inHead / 2), as: Float.self)
+        }
+        try writer.write(UnsafeRawBufferPointer(start: turned.pointer, count: 4 * count))
+        try writer.pad()
+    }
+
+    /// Other types for the matrices that theirs cannot hold: every weight is looked at before the first is written.
+    private func widen(_ jobs: inout [Job], _ pool: ThreadPool) throws(Llama2Error) {
+        for (index, job) in jobs.enumerated() where job.source.type != job.target.type && job.target.type != .f32 {
+            let source = job.source, rows = source.rows, columns = source.columns
+            guard let data = source.data.baseAddress else { throw Llama2Error(.corrupt, "tensor \(source.name) is empty") }
+            let rowBytes = job.target.size / rows, scratchBytes = max(8192, Kernels.dequantizeScratchBytes)
+            let out = try AlignedBuffer<UInt8>(count: try checkedMultiply(pool.threads, rowBytes, "a row of \(source.name)"), of: "quantized rows")
+            let floats = try AlignedBuffer<Float>(
+                count: try checkedMultiply(pool.threads, 2 * columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")
+            let lost = try AlignedBuffer<LostValue>(count: pool.threads, of: "flags")
+            for thread in 0..<pool.threads { lost.pointer[thread] = LostValue() }
+            let flag = try AlignedBuffer<Int32>(count: 1, of: "the flag of a cancel"), cancelled = SharedFlag(flag.pointer)
+            defer { withExtendedLifetime(flag) {} }
+            var work = RowWork(
+                kernels: try Kernels.table(nil), source: source.type, target: job.target.type, data: data,
+                sourceRowBytes: source.type.rowBytes(columns) ?? 0, columns: columns, out: UnsafeMutableRawPointer(out.pointer),
+                rowBytes: rowBytes, half: 0, floats: floats.pointer, floatStride: 2 * columns + scratchBytes / 4,
+                pool: Unmanaged.passUnretained(pool), lost: lost.pointer, importance: nil, cancel: cancel, cancelled: cancelled)
+            work.isProbe = true
+            work.count = rows
+            withUnsafeMutablePointer(to: &work) { work in
+                pool.run(work) { context, thread, threads in
+                    context.assumingMemoryBound(to: RowWork.self).pointee.run(thread, threads)
+                }
+            }
+            guard !cancelled.isSet else { throw Llama2Error(.cancelled, "cancelled; nothing was written") }
+            guard let problem = firstLost(lost.pointer, pool.threads) else { continue }
+            guard problem.kind == .beyondType else { throw problem.error(source.name, job.target.type) }
+            let type = WrittenValues.wider(than: job.target.type, source: source.type)
+            jobs[index] = Job(source: source, target: try GGUFWriter.Tensor(name: source.name, type: type, shape: source.shape))
+        }
     }
 }
 
@@ -151,12 +219,14 @@ private struct RowWork {
     let floats: UnsafeMutablePointer<Float>, floatStride: Int
     let pool: Unmanaged<ThreadPool>
     var first = 0, count = 0
-    /// (threads, 64), the first of each not 0 when that thread met an infinity or NaN.
-    let notFinite: UnsafeMutablePointer<UInt8>
+    /// (threads): what each met first that cannot be written.
+    let lost: UnsafeMutablePointer<LostValue>
     let importance: UnsafePointer<Float>?  // (columns)
     let cancel: CancelCallback?
     /// Set by thread 0, which is the host's, when that wants no more.
     let cancelled: SharedFlag
+    /// Nothing is kept: `out` has a row for each thread. Only rows that may be lost are made.
+    var isProbe = false
 
     func run(_ thread: Int, _ threads: Int) {
         let x = floats + thread &* floatStride
@@ -172,27 +242,35 @@ private struct RowWork {
                 }
             }
             if cancelled.isSet { return }
-            if !convert(row, x) { notFinite[64 &* thread] = 1 }
+            convert(row, x, thread)
             row = threads == 1 ? row &+ 1 : ticket()
         }
     }
 
     private func ticket() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } }
 
-    /// False when the row holds something that integers cannot stand for.
-    private func convert(_ index: Int, _ x: UnsafeMutablePointer<Float>) -> Bool {
+    private func convert(_ index: Int, _ x: UnsafeMutablePointer<Float>, _ thread: Int) {
         var row = first &+ index
         if half > 0 {
             // row 2 i + part of a head comes from row part * half + i
             let inHead = row % (2 &* half)
             row = row &- inHead &+ (inHead & 1) &* half &+ inHead / 2
         }
-        kernels.dequantize(source, data + row &* sourceRowBytes, columns, x, scratch: x + columns)
-        if !target.isFloat {
-            for i in 0..<columns where !x[i].isFinite { return false }
-        }
-        kernels.quantize(
-            target, x, importance: importance, count: columns, out + index &* rowBytes, scratch: x + columns)
-        return true
+        let y = x + columns, scratch = UnsafeMutableRawPointer(y + columns)
+        kernels.dequantize(source, data + row &* sourceRowBytes, columns, x, scratch: scratch)
+        var bad = 0
+        guard let largest = WrittenValues.largest(x, columns, bad: &bad) else { return report(.notFinite, row, bad, x[bad], thread) }
+        if isProbe && largest <= WrittenValues.largestHalf { return }
+        let written = out + (isProbe ? thread : index) &* rowBytes
+        kernels.quantize(target, x, importance: importance, count: columns, written, scratch: scratch)
+        guard largest > WrittenValues.largestHalf, target != .f32,
+            let column = WrittenValues.firstLost(kernels, target, written, columns, y, scratch: scratch)
+        else { return }
+        report(.beyondType, row, column, x[column], thread)
+    }
+
+    /// The first row of a thread counts.
+    private func report(_ kind: LostValue.Kind, _ row: Int, _ column: Int, _ value: Float, _ thread: Int) {
+        if lost[thread].kind == .none || row < lost[thread].row { lost[thread] = LostValue(kind: kind, row: row, column: column, value: value) }
     }
 }

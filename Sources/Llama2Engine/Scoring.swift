@@ -107,7 +107,7 @@ extension Context {
 
     /// Refuses tokens that are not in the vocabulary, before anything has changed.
     func check(_ tokens: UnsafeBufferPointer<Int32>) throws(Llama2Error) {
-        let vocabulary = model.weights.hyperparameters.vocabularySize
+        let vocabulary = try model.weights.hyperparameters.vocabularySize
         for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= vocabulary {
             throw Llama2Error(.invalidToken, "token \(token) at index \(index) is not in the vocabulary of \(vocabulary)")
         }

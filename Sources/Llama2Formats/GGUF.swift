@@ -11,6 +11,8 @@ struct GGUFFile {
     let version: Int
     let metadata: Metadata
     let tensors: [TensorInfo]
+    /// Those included that nobody needs and that are left out.
+    let announcedTensors: Int
 
     /// Dimensions of a tensor, as GGML_MAX_DIMS.
     private static let maximumDimensions = 4
@@ -51,22 +53,26 @@ struct GGUFFile {
                 throw Llama2Error(.corrupt, "metadata \(key) appears twice, again before offset \(reader.offset)")
             }
         }
-        let alignment = try metadata.integer("general.alignment", in: 8...GGUFFile.maximumAlignment) ?? 32
+        let alignment = try metadata.integer("general.alignment", in: 1...GGUFFile.maximumAlignment) ?? 32
         guard alignment & (alignment - 1) == 0 else {
             throw Llama2Error(.corrupt, "metadata general.alignment is \(alignment), expected a power of two")
         }
 
         // 3. tensor descriptions; the data starts at the next aligned offset
         var descriptions: [Description] = []
-        for index in 0..<tensorCount { descriptions.append(try Description(&reader, index, alignment)) }
+        for index in 0..<tensorCount {
+            let description = try Description(&reader, index, alignment)
+            if description.type != nil { descriptions.append(description) }
+        }
         let dataStart = try alignUp(reader.offset, alignment, "start of the tensor data")
         tensors = try GGUFFile.place(descriptions, dataStart, bytes)
         self.version = Int(version)
+        announcedTensors = tensorCount
         self.metadata = metadata
     }
 
     /// A name or key: UTF-8 without NUL.
-    private static func name(_ reader: inout ByteReader, _ what: @autoclosure () -> String) throws(Llama2Error) -> String {
+    private static func name(_ reader: inout ByteReader, _ what: @autoclosure () -> String) throws(Llama2Error) -> ByteText {
         let start = reader.offset
         let bytes = try reader.string("name of \(what())")
         guard bytes.count > 0, bytes.count < maximumNameLength else {
@@ -74,13 +80,13 @@ struct GGUFFile {
         }
         try MemoryReserve.cover(bytes.count, each: 4, for: "name of \(what())")
         guard !bytes.contains(0) else { throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) contains NUL") }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
+        guard String(validating: bytes, as: UTF8.self) != nil else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) is not UTF-8")
         }
-        return text
+        return ByteText(bytes)
     }
 
-    private static func elementType(_ reader: inout ByteReader, _ key: String) throws(Llama2Error) -> Metadata.ElementType {
+    private static func elementType(_ reader: inout ByteReader, _ key: ByteText) throws(Llama2Error) -> Metadata.ElementType {
         let start = reader.offset
         let number = try reader.number(UInt32.self, "type of metadata \(key)")
         guard let type = Metadata.ElementType(rawValue: number) else {
@@ -89,7 +95,7 @@ struct GGUFFile {
         return type
     }
 
-    private static func value(_ reader: inout ByteReader, _ key: String) throws(Llama2Error) -> Metadata.Value {
+    private static func value(_ reader: inout ByteReader, _ key: ByteText) throws(Llama2Error) -> Metadata.Value {
         let type = try elementType(&reader, key)
         if let size = type.size {
             let start = reader.offset
@@ -112,9 +118,10 @@ struct GGUFFile {
         return .strings(strings)
     }
 
-    /// A tensor as the directory describes it, before its bytes are looked for.
+    /// A tensor as the directory describes it, before its bytes are looked for. type: nil for one that nobody needs, of
+    /// a type that this version does not compute with.
     private struct Description {
-        let name: String, type: BlockType, shape: [Int], offset: Int, size: Int
+        let name: ByteText, type: BlockType?, shape: [Int], offset: Int, size: Int
 
         init(_ reader: inout ByteReader, _ index: Int, _ alignment: Int) throws(Llama2Error) {
             let name = try GGUFFile.name(&reader, "tensor \(index)")
@@ -132,7 +139,14 @@ struct GGUFFile {
             }
             let number = try reader.number(UInt32.self, "type of tensor \(name)")
             guard let type = BlockType(rawValue: number) else {
-                throw Llama2Error(.unsupported, "tensor \(name) has type number \(number) before offset \(reader.offset), which this version does not know")
+                guard TensorNames.isHarmless(name) else {
+                    let words = nameOfOtherType(number).map { " (\($0))" } ?? ""
+                    throw Llama2Error(
+                        .unsupported, "tensor \(name) has type number \(number)\(words) before offset \(reader.offset), which this version does not know")
+                }
+                _ = try reader.number(UInt64.self, "offset of tensor \(name)")
+                (self.name, self.type, self.shape, offset, size) = (name, nil, shape, 0, 0)
+                return
             }
             guard shape[0] % type.elements == 0 else {
                 throw Llama2Error(.corrupt, "tensor \(name) has rows of \(shape[0]) weights, not a whole number of \(type.name) blocks of \(type.elements)")
@@ -151,8 +165,9 @@ struct GGUFFile {
     }
 
     private static func place(_ list: [Description], _ dataStart: Int, _ bytes: UnsafeRawBufferPointer) throws(Llama2Error) -> [TensorInfo] {
-        var tensors: [TensorInfo] = [], names: Set<String> = []
+        var tensors: [TensorInfo] = [], names: Set<ByteText> = []
         for tensor in list {
+            guard let type = tensor.type else { continue }
             guard names.insert(tensor.name).inserted else { throw Llama2Error(.corrupt, "tensor \(tensor.name) appears twice") }
             let start = try checkedAdd(dataStart, tensor.offset, "offset of tensor \(tensor.name)")
             let end = try checkedAdd(start, tensor.size, "end of tensor \(tensor.name)")
@@ -161,7 +176,7 @@ struct GGUFFile {
             }
             tensors.append(
                 TensorInfo(
-                    name: tensor.name, type: tensor.type, shape: tensor.shape,
+                    name: tensor.name, type: type, shape: tensor.shape,
                     data: UnsafeRawBufferPointer(rebasing: bytes[start..<end])))
         }
         let byOffset = list.sorted { $0.offset < $1.offset }

@@ -7,9 +7,9 @@ public import Llama2Core
 /// the disk: whatever fails, the old file or the complete new one is there, and nothing else.
 public final class GGUFWriter {
     public struct Tensor: Sendable {
-        public let name: String, type: BlockType, shape: [Int], size: Int
+        public let name: ByteText, type: BlockType, shape: [Int], size: Int
 
-        public init(name: String, type: BlockType, shape: [Int]) throws(Llama2Error) {
+        public init(name: ByteText, type: BlockType, shape: [Int]) throws(Llama2Error) {
             self.name = name
             self.type = type
             self.shape = shape
@@ -21,7 +21,7 @@ public final class GGUFWriter {
     }
 
     private static let alignment = 32
-    private let path: String, temporary: String
+    private let path: FilePath, temporary: FilePath
     private var descriptor: Int32
     private var buffer: GrowingBuffer<UInt8>
     /// Written at once; and what is gathered until there are so many.
@@ -33,10 +33,11 @@ public final class GGUFWriter {
     private var finished = false
     private let process = Process.current
 
-    public init(path: String, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
-        self.path = path
+    public init(path given: FilePath, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
+        let output = try OutputPath(given)
+        path = output.path
         buffer = try GrowingBuffer(capacity: GGUFWriter.bufferBytes + GGUFWriter.smallBytes, of: "buffer of a file")
-        (temporary, descriptor) = try GGUFWriter.create(beside: path)
+        (temporary, descriptor) = try output.create()
         try MemoryReserve.cover(metadata.byteCount, each: 4, for: "metadata of \(path)")
         var head: [UInt8] = Array("GGUF".utf8)
         head.append(number: UInt32(3))
@@ -49,7 +50,7 @@ public final class GGUFWriter {
         }
         var offset = 0
         for tensor in tensors {
-            head.append(text: tensor.name)
+            head.append(text: tensor.name.bytes)
             head.append(number: UInt32(tensor.shape.count))
             for length in tensor.shape { head.append(number: UInt64(length)) }
             head.append(number: tensor.type.rawValue)
@@ -60,20 +61,6 @@ public final class GGUFWriter {
         }
         try write(head)
         try pad()
-    }
-
-    /// A new file `path.PROCESS.part`, with a number added when that is there: another thread's, or what a process that was
-    /// killed has left.
-    private static func create(beside path: String) throws(Llama2Error) -> (String, Int32) {
-        for number in 0..<1000 {
-            let temporary = path + ".\(getpid())\(number == 0 ? "" : "-\(number)").part"
-            let descriptor = FilePath.withBytes(temporary) { path in
-                uninterrupted { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644) }
-            }
-            if descriptor >= 0 { return (temporary, descriptor) }
-            guard errno == EEXIST else { throw failure("cannot create", temporary) }
-        }
-        throw failure("cannot create a file beside", path)
     }
 
     /// The next bytes of the current tensor.
@@ -108,7 +95,7 @@ public final class GGUFWriter {
     private func put(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         var done = 0
         while done < bytes.count {
-            let count = uninterrupted { Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done) }
+            let count = withoutFileSizeSignal { uninterrupted { Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done) } }
             guard count > 0 else { throw GGUFWriter.failure("cannot write", temporary) }
             done += count
         }
@@ -128,12 +115,11 @@ public final class GGUFWriter {
         let closed = closeDescriptor(descriptor)
         descriptor = -1
         guard closed else { throw GGUFWriter.failure("cannot write", temporary) }
-        let renamed = FilePath.withBytes(temporary) { old in FilePath.withBytes(path) { new in uninterrupted { rename(old, new) } } }
+        let renamed = temporary.withBytes { old in path.withBytes { new in uninterrupted { rename(old, new) } } }
         guard renamed == 0 else { throw GGUFWriter.failure("cannot rename to", path) }
         finished = true
         // the new name itself to the disk; a file system that cannot do that loses nothing
-        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
-        let directory = FilePath.withBytes(folder) { folder in uninterrupted { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) } }
+        let directory = path.folder.withBytes { folder in uninterrupted { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) } }
         if directory >= 0 {
             _ = uninterrupted { fsync(directory) }
             _ = closeDescriptor(directory)
@@ -143,10 +129,10 @@ public final class GGUFWriter {
     deinit {
         if descriptor >= 0 { close(descriptor) }
         // a child must not take away what its parent is writing
-        if !finished && process == Process.current { _ = FilePath.withBytes(temporary) { unlink($0) } }
+        if !finished && process == Process.current { _ = temporary.withBytes { unlink($0) } }
     }
 
-    private static func failure(_ action: String, _ path: String) -> Llama2Error {
+    private static func failure(_ action: String, _ path: FilePath) -> Llama2Error {
         let code = errno
         return Llama2Error(.io, "\(action) \(path): \(String(cString: strerror(code)))", systemError: code)
     }
@@ -158,11 +144,10 @@ extension [UInt8] {
         Swift.withUnsafeBytes(of: &value) { self += $0 }
     }
 
-    mutating func append(text: String) {
-        append(number: UInt64(text.utf8.count))
-        self += text.utf8
+    mutating func append(text: [UInt8]) {
+        append(number: UInt64(text.count))
+        self += text
     }
-
 }
 
 extension Array where Element: BitwiseCopyable {

@@ -5,7 +5,7 @@ internal import Llama2Core
 /// tokenizer.json when it holds byte-level BPE; otherwise tokenizer.model (SentencePiece), whose scores are the
 /// original; otherwise tokenizer.json's BPE with byte fallback, whose order of merges serves as scores.
 struct HuggingFaceTokenizer {
-    let folder: String
+    let folder: FilePath
     let count: Int  // rows of the embedding
     let owned: OwnedBytes
     private var tokens: [[UInt8]] = []
@@ -13,7 +13,7 @@ struct HuggingFaceTokenizer {
     private var types: [Int32] = []
     private var merges: [[UInt8]] = []
 
-    init(folder: String, count: Int, owned: OwnedBytes) {
+    init(folder: FilePath, count: Int, owned: OwnedBytes) {
         self.folder = folder
         self.count = count
         self.owned = owned
@@ -196,7 +196,7 @@ struct HuggingFaceTokenizer {
         let path = folder + "/chat_template.jinja"
         if try MappedFile.exists(path) {
             let file = try MappedFile(path: path, copy: true)
-            try MemoryReserve.cover(file.bytes.count, each: 3, for: path)
+            try MemoryReserve.cover(file.bytes.count, each: 3, for: path.description)
             return try file.withBytes { Array($0) }
         }
         let value = settings["chat_template"]

@@ -101,7 +101,7 @@ struct Llama2CFile {
         hasMagic(bytes) || (try? Header(bytes))?.byteCount == bytes.count
     }
 
-    init(_ bytes: UnsafeRawBufferPointer, path: String?) throws(Llama2Error) {
+    init(_ bytes: UnsafeRawBufferPointer, path: FilePath?) throws(Llama2Error) {
         let header: Header
         do throws(Llama2Error) {
             header = try Header(bytes)
@@ -109,7 +109,7 @@ struct Llama2CFile {
                 throw Llama2Error(.corrupt, "the header of this llama2.c checkpoint asks for \(header.byteCount) bytes, but there are \(bytes.count)")
             }
         } catch {
-            throw Llama2Error(error.kind, "\(path ?? "memory"): \(error.message)")
+            throw Llama2Error(error.kind, "\(path?.description ?? "memory"): \(error.message)")
         }
         let texts = OwnedBytes()
         try MemoryReserve.cover(9 * header.layers + 16, each: 1024, for: "the tensors")
@@ -124,7 +124,7 @@ struct Llama2CFile {
                 let count = part.rows * part.columns
                 tensors.append(
                     TensorInfo(
-                        name: (part.layers > 0 ? "blk.\(layer)." : "") + part.name + ".weight", type: .f32,
+                        name: ByteText((part.layers > 0 ? "blk.\(layer)." : "") + part.name + ".weight"), type: .f32,
                         shape: part.rows == 1 ? [part.columns] : [part.columns, part.rows],
                         data: header.isQuantized(part)
                             ? try texts.make(count) { expand(stored, count, group: header.group, to: $0) } : stored))
@@ -154,10 +154,10 @@ struct Llama2CFile {
 
     /// `tok<count>.bin` or `tokenizer.bin`: int32 longest | (F32 score, int32 length, bytes) for each token.
     /// Absent: a model without a vocabulary.
-    private static func addVocabulary(beside path: String, count: Int, to metadata: inout Metadata, _ texts: OwnedBytes)
+    private static func addVocabulary(beside path: FilePath, count: Int, to metadata: inout Metadata, _ texts: OwnedBytes)
         throws(Llama2Error)
     {
-        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
+        let folder = path.folder + "/"
         var found: MappedFile?
         for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
             if try MappedFile.exists(folder + name) { found = try MappedFile(path: folder + name, copy: true) }

@@ -46,35 +46,37 @@ public struct Metadata: Sendable {
     static let mostKeys = 1 << 16
 
     /// In file order.
-    public private(set) var keys: [String] = []
-    private var values: [String: Value] = [:]
+    public private(set) var keys: [ByteText] = []
+    private var values: [ByteText: Value] = [:]
 
     init() {}
 
     /// False when the key is there already.
-    mutating func insert(_ key: String, _ value: Value) -> Bool {
+    mutating func insert(_ key: ByteText, _ value: Value) -> Bool {
         guard values[key] == nil else { return false }
         values[key] = value
         keys.append(key)
         return true
     }
 
-    /// Replaces the value of `key`, or adds it.
-    public mutating func set(_ key: String, _ value: UInt32) { put(key, .unsigned(UInt64(value))) }
+    mutating func insert(_ key: String, _ value: Value) -> Bool { insert(ByteText(key), value) }
 
-    private mutating func put(_ key: String, _ value: Value) {
+    /// Replaces the value of `key`, or adds it.
+    public mutating func set(_ key: ByteText, _ value: UInt32) { put(key, .unsigned(UInt64(value))) }
+
+    private mutating func put(_ key: ByteText, _ value: Value) {
         if values.updateValue(value, forKey: key) == nil { keys.append(key) }
     }
 
-    public mutating func remove(_ key: String) {
+    public mutating func remove(_ key: ByteText) {
         if values.removeValue(forKey: key) != nil { keys.removeAll { $0 == key } }
     }
 
     /// Key and value as GGUF has them; integers and floats as 32 bits where they fit, which is what readers expect.
-    func encode(_ key: String, to out: inout [UInt8]) {
+    func encode(_ key: ByteText, to out: inout [UInt8]) {
         guard let value = values[key] else { return }
         func type(_ t: ElementType) { out.append(number: t.rawValue) }
-        out.append(text: key)
+        out.append(text: key.bytes)
         switch value {
         case .unsigned(let n):
             if let small = UInt32(exactly: n) {
@@ -131,7 +133,7 @@ public struct Metadata: Sendable {
     }
 
     /// Bytes of one value's text, at least; 0 when there is none.
-    public func byteCount(_ key: String) -> Int {
+    public func byteCount(_ key: ByteText) -> Int {
         switch values[key] {
         case .string(let bytes): bytes.count
         case .strings(let list): (0..<min(list.count, 6)).reduce(0) { $0 &+ list[$1].count }
@@ -139,22 +141,57 @@ public struct Metadata: Sendable {
         }
     }
 
+    private subscript(_ key: String) -> Value? { values[ByteText(key)] }
+
     private func mismatch(_ key: String, _ expected: String) -> Llama2Error {
-        Llama2Error(.corrupt, "metadata \(key) is \(text(key) ?? "absent"), expected \(expected)")
+        Llama2Error(.corrupt, "metadata \(key) is \(text(ByteText(key)) ?? "absent"), expected \(expected)")
     }
 
     /// nil when absent. Bytes that are not UTF-8 are repaired.
     public func string(_ key: String) throws(Llama2Error) -> String? {
-        guard let value = values[key] else { return nil }
+        guard let value = self[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
         try MemoryReserve.cover(bytes.count, each: 6, for: "metadata \(key)")
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The same as it is, for comparing.
+    public func byteText(_ key: String) throws(Llama2Error) -> ByteText? {
+        guard let value = self[key] else { return nil }
+        guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
+        try MemoryReserve.cover(bytes.count, each: 2, for: "metadata \(key)")
+        return ByteText(bytes)
+    }
+
+    /// The number, or each of an array; not a number is NaN.
+    public func everyNumber(_ key: String) throws(Llama2Error) -> [Double] {
+        try everyValue(key) { (value) throws(Llama2Error) in
+            switch value {
+            case .unsigned(let n): Double(n)
+            case .signed(let n): Double(n)
+            case .float(let x): x
+            case .bool, .string, .strings, .array: throw mismatch(key, "a number")
+            }
+        }
+    }
+
+    public func everyBool(_ key: String) throws(Llama2Error) -> [Bool] {
+        try everyValue(key) { (value) throws(Llama2Error) in
+            guard case .bool(let flag) = value else { throw mismatch(key, "true or false") }
+            return flag
+        }
+    }
+
+    private func everyValue<T>(_ key: String, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T] {
+        guard let value = self[key] else { return [] }
+        guard case .array = value else { return [try convert(value)] }
+        return try numbers(key, convert) ?? []
+    }
+
     /// An integer of any width inside `range`.
     public func integer(_ key: String, in range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
         let number: Int?
-        switch values[key] {
+        switch self[key] {
         case nil: return nil
         case .unsigned(let n): number = Int(exactly: n)
         case .signed(let n): number = Int(exactly: n)
@@ -163,14 +200,30 @@ public struct Metadata: Sendable {
         guard let number, range.contains(number) else {
             throw Llama2Error(
                 .corrupt,
-                "metadata \(key) is \(text(key) ?? ""), expected \(range.lowerBound) to \(range.upperBound)")
+                "metadata \(key) is \(text(ByteText(key)) ?? ""), expected \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }
 
+    /// The same where a file may say it for each of `count` layers: an array of so many, all equal.
+    public func integer(_ key: String, in range: ClosedRange<Int>, layers count: Int) throws(Llama2Error) -> Int? {
+        guard case .array = self[key] else { return try integer(key, in: range) }
+        let list = try integers(key) ?? []
+        guard list.count == count, let first = list.first else {
+            throw Llama2Error(.corrupt, "metadata \(key) has \(list.count) values, expected one for each of \(count) layers")
+        }
+        guard list.allSatisfy({ $0 == first }) else {
+            throw Llama2Error(.unsupported, "metadata \(key) differs from layer to layer: \(text(ByteText(key)) ?? ""); one for all is supported")
+        }
+        guard range.contains(first) else {
+            throw Llama2Error(.corrupt, "metadata \(key) is \(first), expected \(range.lowerBound) to \(range.upperBound)")
+        }
+        return first
+    }
+
     /// A finite number.
     public func float(_ key: String) throws(Llama2Error) -> Double? {
-        switch values[key] {
+        switch self[key] {
         case nil: return nil
         case .float(let x) where x.isFinite: return x
         case .unsigned(let n): return Double(n)
@@ -180,13 +233,13 @@ public struct Metadata: Sendable {
     }
 
     public func bool(_ key: String) throws(Llama2Error) -> Bool? {
-        guard let value = values[key] else { return nil }
+        guard let value = self[key] else { return nil }
         guard case .bool(let b) = value else { throw mismatch(key, "true or false") }
         return b
     }
 
     public func byteStrings(_ key: String) throws(Llama2Error) -> ByteStrings? {
-        guard let value = values[key] else { return nil }
+        guard let value = self[key] else { return nil }
         guard case .strings(let list) = value else { throw mismatch(key, "an array of strings") }
         return list
     }
@@ -215,7 +268,7 @@ public struct Metadata: Sendable {
     }
 
     private func numbers<T>(_ key: String, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T]? {
-        guard let value = values[key] else { return nil }
+        guard let value = self[key] else { return nil }
         guard case .array(let type, let count, let bytes) = value, let size = type.size, let base = bytes.baseAddress
         else {
             if case .array(_, 0, _) = value { return [] }
@@ -229,10 +282,7 @@ public struct Metadata: Sendable {
     }
 
     /// Any value for a person to read; arrays by their length and first elements.
-    public func text(_ key: String) -> String? {
-        guard let value = values[key] else { return nil }
-        return Metadata.text(value)
-    }
+    public func text(_ key: ByteText) -> String? { values[key].map { Metadata.text($0) } }
 
     private static func text(_ value: Value) -> String {
         switch value {

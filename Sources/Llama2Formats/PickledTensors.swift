@@ -4,13 +4,13 @@ internal import Llama2Core
 /// Nothing is ever executed; whatever else the pickle asks for is refused by name.
 /// Source: Python's Lib/pickletools.py (instructions), torch/_utils.py (what a tensor is made of).
 struct PickledTensors {
-    struct Storage { let key: String, type: BlockType, count: Int }
+    struct Storage { let key: ByteText, type: StoredType, count: Int }
     struct Tensor { let storage: Storage, offset: Int, shape: [Int], strides: [Int] }
 
     /// Tuples and dictionaries are numbers of those that the machine holds: so that one inside itself is no cycle that
     /// is never freed, and a million inside each other are freed without recursion.
     private enum Value {
-        case none, mark, bool(Bool), integer(Int), text(String), global(String), tuple(Int), dictionary(Int)
+        case none, mark, bool(Bool), integer(Int), text(ByteText), global(ByteText), tuple(Int), dictionary(Int)
         case storage(Storage), tensor(Tensor)
     }
 
@@ -26,7 +26,7 @@ struct PickledTensors {
     private static let mostInstructions = 1 << 18
 
     /// Tensors by name, in the order of the pickle.
-    static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) -> [(name: String, tensor: Tensor)] {
+    static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) -> [(name: ByteText, tensor: Tensor)] {
         do throws(Llama2Error) {
             guard bytes.count <= longest else { throw Llama2Error(.unsupported, "data.pkl has \(bytes.count) bytes; the limit is \(longest)") }
             // an instruction of one byte makes a value of up to 64, in lists that double: of the stack, the memo, the tuples
@@ -34,17 +34,45 @@ struct PickledTensors {
             try MemoryReserve.cover(bytes.count, each: 4, for: "the names")
             var machine = PickledTensors(reader: ByteReader(bytes))
             guard case .dictionary(let result) = try machine.run() else { throw Llama2Error(.corrupt, "the pickle is no dictionary of tensors") }
-            var tensors: [(String, Tensor)] = []
-            for (key, value) in machine.dictionaries[result] {
-                guard case .text(let name) = key, case .tensor(let tensor) = value else {
-                    throw Llama2Error(.corrupt, "the dictionary holds something that is no tensor under a name")
-                }
-                tensors.append((name, tensor))
-            }
-            return tensors
+            return try machine.tensors(of: try machine.unwrapped(result))
         } catch {
             throw Llama2Error(error.kind, "\(path): \(error.message)")
         }
+    }
+
+    /// Checkpoints of training: {"model": the state dict, "step": 3}. The dictionary of tensors in one that holds none of its own;
+    /// what lies beside it must be plain values, which say nothing about weights.
+    private func unwrapped(_ outer: Int) throws(Llama2Error) -> Int {
+        var inner: Int?
+        for (key, value) in dictionaries[outer] {
+            guard case .text(let name) = key else { continue }
+            if case .dictionary(let number) = value, name == "model" || name == "state_dict" || name == "module" {
+                guard inner == nil else { throw Llama2Error(.corrupt, "the pickle holds two state dicts") }
+                inner = number
+            }
+        }
+        guard let inner else { return outer }
+        for (key, value) in dictionaries[outer] {
+            switch value {
+            case .none, .bool, .integer, .text: continue
+            case .dictionary(let number) where number == inner: continue
+            case .mark, .global, .tuple, .dictionary, .storage, .tensor:
+                guard case .text(let name) = key else { throw Llama2Error(.corrupt, "the pickle holds something beside the state dict without a name") }
+                throw Llama2Error(.unsupported, "the pickle holds \"\(ByteText(name.bytes.prefix(100)))\" beside the state dict, which this version does not know")
+            }
+        }
+        return inner
+    }
+
+    private func tensors(of dictionary: Int) throws(Llama2Error) -> [(name: ByteText, tensor: Tensor)] {
+        var tensors: [(name: ByteText, tensor: Tensor)] = []
+        for (key, value) in dictionaries[dictionary] {
+            guard case .text(let name) = key, case .tensor(let tensor) = value else {
+                throw Llama2Error(.corrupt, "the dictionary holds something that is no tensor under a name")
+            }
+            tensors.append((name, tensor))
+        }
+        return tensors
     }
 
     private init(reader: ByteReader) { self.reader = reader }
@@ -79,6 +107,9 @@ struct PickledTensors {
             case UInt8(ascii: "M"): stack.append(.integer(Int(try reader.number(UInt16.self, "pickled integer"))))
             case UInt8(ascii: "J"): stack.append(.integer(Int(try reader.number(Int32.self, "pickled integer"))))
             case 0x8a: stack.append(.integer(try longInteger()))
+            case UInt8(ascii: "G"):
+                _ = try reader.take(8, "pickled float")
+                stack.append(.none)  // of training: no weight is stored so
             case UInt8(ascii: "X"): stack.append(.text(try text(Int(try reader.number(UInt32.self, "pickled text")))))
             case 0x8c: stack.append(.text(try text(Int(try reader.number(UInt8.self, "pickled text")))))
             case UInt8(ascii: "c"): stack.append(try global(try line(), try line()))
@@ -138,18 +169,18 @@ struct PickledTensors {
         stack.append(value)
     }
 
-    private mutating func text(_ length: Int) throws(Llama2Error) -> String {
-        guard length <= 65_536, let text = String(validating: try reader.take(length, "pickled text"), as: UTF8.self) else {
+    private mutating func text(_ length: Int) throws(Llama2Error) -> ByteText {
+        guard length <= 65_536, case let bytes = try reader.take(length, "pickled text"), String(validating: bytes, as: UTF8.self) != nil else {
             throw failure("a text that is too long or not UTF-8")
         }
-        return text
+        return ByteText(bytes)
     }
 
-    private mutating func line() throws(Llama2Error) -> String {
+    private mutating func line() throws(Llama2Error) -> ByteText {
         var bytes: [UInt8] = []
         while true {
             let byte = try reader.number(UInt8.self, "name of a global")
-            if byte == 10 { return String(decoding: bytes, as: UTF8.self) }
+            if byte == 10 { return ByteText(bytes) }
             guard bytes.count < 256 else { throw failure("the name of a global is longer than 256 bytes") }
             bytes.append(byte)
         }
@@ -166,17 +197,20 @@ struct PickledTensors {
         return length == 0 ? 0 : Int(Int64(bitPattern: value << unused) >> Int64(unused))
     }
 
-    private static let storages: [String: BlockType] = [
-        "torch.FloatStorage": .f32, "torch.HalfStorage": .f16, "torch.BFloat16Storage": .bf16,
+    private static let storages: [ByteText: StoredType] = [
+        "torch.FloatStorage": .f32, "torch.HalfStorage": .f16, "torch.BFloat16Storage": .bf16, "torch.DoubleStorage": .f64,
+        "torch.LongStorage": .other(name: "I64", bytes: 8), "torch.IntStorage": .other(name: "I32", bytes: 4),
+        "torch.ShortStorage": .other(name: "I16", bytes: 2), "torch.CharStorage": .other(name: "I8", bytes: 1),
+        "torch.ByteStorage": .other(name: "U8", bytes: 1), "torch.BoolStorage": .other(name: "BOOL", bytes: 1),
     ]
-    private static let known: Set<String> = [
+    private static let known: Set<ByteText> = [
         "collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter",
     ]
 
-    private func global(_ module: String, _ name: String) throws(Llama2Error) -> Value {
+    private func global(_ module: ByteText, _ name: ByteText) throws(Llama2Error) -> Value {
         let whole = module + "." + name
         guard PickledTensors.known.contains(whole) || PickledTensors.storages[whole] != nil else {
-            throw Llama2Error(.unsupported, "pickle: it asks for \(whole.prefix(200)), which a state dict does not need; refused")
+            throw Llama2Error(.unsupported, "pickle: it asks for \(ByteText(whole.bytes.prefix(200))), which a state dict does not need; refused")
         }
         return .global(whole)
     }

@@ -2,7 +2,7 @@ public import Llama2Core
 
 /// A named tensor, as a view of the mapped file.
 public struct TensorInfo: @unchecked Sendable {
-    public let name: String
+    public let name: ByteText
     public let type: BlockType
     /// Row length first, as in GGUF: `[columns, rows, ...]`.
     public let shape: [Int]

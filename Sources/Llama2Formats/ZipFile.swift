@@ -3,11 +3,11 @@ internal import Llama2Core
 /// The entries of a zip archive whose data is stored, not compressed, as PyTorch writes them.
 /// Source: PKWARE's APPNOTE.TXT, with zip64. Entries must lie inside the file and must not overlap.
 struct ZipFile {
-    private(set) var entries: [String: UnsafeRawBufferPointer] = [:]
+    private(set) var entries: [ByteText: UnsafeRawBufferPointer] = [:]
 
     static func recognises(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.starts(with: [0x50, 0x4b, 3, 4]) }
 
-    init(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) {
+    init(_ bytes: UnsafeRawBufferPointer, _ path: FilePath) throws(Llama2Error) {
         do throws(Llama2Error) {
             try read(bytes)
         } catch {
@@ -19,7 +19,7 @@ struct ZipFile {
         let directory = try ZipFile.directory(bytes)
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[directory.offset..<(directory.offset + directory.size)]))
         try MemoryReserve.cover(directory.size, each: 12, for: "the zip directory")
-        var ranges: [(start: Int, end: Int, name: String)] = []
+        var ranges: [(start: Int, end: Int, name: ByteText)] = []
         for index in 0..<directory.count {
             let entry = try Entry(&reader, index)
             let start = try entry.dataStart(bytes), end = try checkedAdd(start, entry.size, "end of entry \(entry.name)")
@@ -64,7 +64,7 @@ struct ZipFile {
     }
 
     private struct Entry {
-        let name: String, nameBytes: UnsafeRawBufferPointer, size: Int, header: Int
+        let name: ByteText, nameBytes: UnsafeRawBufferPointer, size: Int, header: Int
 
         init(_ reader: inout ByteReader, _ index: Int) throws(Llama2Error) {
             let what = "zip entry \(index)"
@@ -78,9 +78,11 @@ struct ZipFile {
             _ = try reader.take(8, what)
             var header = UInt64(try reader.number(UInt32.self, what))
             nameBytes = try reader.take(nameLength, what)
-            guard !nameBytes.contains(0), let name = String(validating: nameBytes, as: UTF8.self) else {
+            guard !nameBytes.contains(0), String(validating: nameBytes, as: UTF8.self) != nil else {
                 throw Llama2Error(.corrupt, "the name of \(what) contains NUL or is not UTF-8")
             }
+            let name = ByteText(nameBytes)
+            func shown() -> ByteText { ByteText(name.bytes.prefix(200)) }
             var extra = ByteReader(try reader.take(extraLength, what))
             _ = try reader.take(commentLength, what)
             while extra.remaining >= 4 {
@@ -93,11 +95,11 @@ struct ZipFile {
                 if header == 0xffff_ffff { header = try field.number(UInt64.self, what) }
             }
             guard method == 0, flags & 1 == 0, stored == size else {
-                throw Llama2Error(.unsupported, "zip entry \(name.prefix(200)) is compressed or encrypted; PyTorch stores")
+                throw Llama2Error(.unsupported, "zip entry \(shown()) is compressed or encrypted; PyTorch stores")
             }
             self.name = name
-            self.size = try checkedInt(size, "size of zip entry \(name.prefix(200))")
-            self.header = try checkedInt(header, "offset of zip entry \(name.prefix(200))")
+            self.size = try checkedInt(size, "size of zip entry \(shown())")
+            self.header = try checkedInt(header, "offset of zip entry \(shown())")
         }
 
         /// After the local header, whose own lengths count.

@@ -61,24 +61,33 @@ public struct Hyperparameters: Sendable, Equatable {
 
     /// Reads and checks the `llama.*` keys. Every limit keeps later products far inside 63 bits.
     public init(metadata: Metadata, embedding: TensorInfo) throws(Llama2Error) {
-        guard let architecture = try metadata.string("general.architecture") else {
+        guard let architecture = try metadata.byteText("general.architecture") else {
             throw Llama2Error(.corrupt, "metadata general.architecture is missing")
         }
         guard architecture == "llama" else {
-            throw Llama2Error(.unsupported, "metadata general.architecture is \"\(architecture)\"; this version runs \"llama\"")
+            throw Llama2Error(
+                .unsupported, "metadata general.architecture is \"\(ByteText(architecture.bytes.prefix(100)))\"; this version runs \"llama\"")
+        }
+        if let type = try metadata.byteText("general.type"), type != "model" {
+            throw Llama2Error(.unsupported, "metadata general.type is \"\(ByteText(type.bytes.prefix(100)))\": this file is no model")
         }
         func required(_ key: String, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int {
-            guard let value = try metadata.integer("llama." + key, in: range) else {
+            guard let value = try optional(key, range) else {
                 throw Llama2Error(.corrupt, "metadata llama.\(key) is missing")
             }
             return value
         }
+        var layers = 1
+        func optional(_ key: String, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
+            try metadata.integer("llama." + key, in: range, layers: layers)
+        }
         embeddingLength = try required("embedding_length", 1...1 << 20)
         layerCount = try required("block_count", 1...4096)
+        layers = layerCount  // what follows may be said of each
         feedForwardLength = try required("feed_forward_length", 1...1 << 22)
         contextLength = try required("context_length", 1...1 << 30)
         headCount = try required("attention.head_count", 1...65_536)
-        headCountKV = try metadata.integer("llama.attention.head_count_kv", in: 1...65_536) ?? headCount
+        headCountKV = try optional("attention.head_count_kv", 1...65_536) ?? headCount
         guard headCount % headCountKV == 0 else {
             throw Llama2Error(.corrupt, "llama.attention.head_count is \(headCount), not a multiple of head_count_kv, \(headCountKV)")
         }
@@ -97,7 +106,9 @@ public struct Hyperparameters: Sendable, Equatable {
         guard ropeDimension % 2 == 0 else {
             throw Llama2Error(.corrupt, "llama.rope.dimension_count is \(ropeDimension), expected an even number")
         }
-        let epsilon = try metadata.float("llama.attention.layer_norm_rms_epsilon") ?? 1e-5
+        guard let epsilon = try metadata.float("llama.attention.layer_norm_rms_epsilon") else {
+            throw Llama2Error(.corrupt, "metadata llama.attention.layer_norm_rms_epsilon is missing")
+        }
         guard epsilon >= 0, epsilon <= 1 else {
             throw Llama2Error(.corrupt, "llama.attention.layer_norm_rms_epsilon is \(epsilon), expected 0 to 1")
         }
@@ -106,21 +117,27 @@ public struct Hyperparameters: Sendable, Equatable {
         guard ropeBase >= 1, ropeBase <= 1e12 else {
             throw Llama2Error(.corrupt, "llama.rope.freq_base is \(ropeBase), expected 1 to 1e12")
         }
-        switch try metadata.string("llama.rope.scaling.type") {
-        case nil, "none": ropeScale = try metadata.float("llama.rope.scale_linear") ?? 1
+        // as llama.cpp reads it: a factor without a type is linear, and the older key counts when the newer is absent
+        let scaling = try metadata.byteText("llama.rope.scaling.type") ?? "linear"
+        switch scaling {
+        case "none": ropeScale = 1
+        case "linear":
+            let factor = try metadata.float("llama.rope.scaling.factor"), older = try metadata.float("llama.rope.scale_linear")
+            ropeScale = factor ?? older ?? 1
         case "dynamic":
             ropeScale = 1
             endsAtTrainedLength = true
-        case "linear": ropeScale = try metadata.float("llama.rope.scaling.factor") ?? 1
-        case let other?:
-            throw Llama2Error(.unsupported, "llama.rope.scaling.type is \"\(other)\"; none, linear and dynamic are supported")
+            if let trained = try optional("rope.scaling.original_context_length", 1...1 << 30), trained < contextLength {
+                throw Llama2Error(
+                    .unsupported, "llama.context_length is \(contextLength), but beyond \(trained) positions RoPE's frequencies depend on the length (dynamic scaling)")
+            }
+        default:
+            throw Llama2Error(
+                .unsupported, "llama.rope.scaling.type is \"\(ByteText(scaling.bytes.prefix(100)))\"; none, linear and dynamic are supported")
         }
         if ropeScale == 0 { ropeScale = 1 }
         guard ropeScale >= 1e-3, ropeScale <= 1e6 else {
             throw Llama2Error(.corrupt, "the RoPE scaling factor is \(ropeScale), expected 0.001 to 1000000")
-        }
-        if let experts = try metadata.integer("llama.expert_count", in: 0...65_536), experts > 0 {
-            throw Llama2Error(.unsupported, "llama.expert_count is \(experts): mixtures of experts are not supported")
         }
         vocabularySize = embedding.rows
         guard vocabularySize <= 1 << 26 else {
@@ -129,5 +146,6 @@ public struct Hyperparameters: Sendable, Equatable {
         if let stated = try metadata.integer("llama.vocab_size", in: 1...1 << 26), stated != vocabularySize {
             throw Llama2Error(.corrupt, "llama.vocab_size is \(stated), but token_embd.weight has \(vocabularySize) rows")
         }
+        try MetadataKeys.check(metadata, self)
     }
 }

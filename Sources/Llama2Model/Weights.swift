@@ -37,6 +37,9 @@ public final class Weights: @unchecked Sendable {
 
     public init(file: ModelFile) throws(Llama2Error) {
         self.file = file
+        guard !file.isVocabularyOnly else {
+            throw Llama2Error(.unsupported, "this file holds a vocabulary and no weights: it can only tokenize")
+        }
         guard let embeddingInfo = file.tensor("token_embd.weight") else {
             throw Llama2Error(.corrupt, "tensor token_embd.weight is missing")
         }
@@ -84,6 +87,15 @@ public final class Weights: @unchecked Sendable {
             }
         }
         ropeFrequencies = frequencies
+        try Self.refuseLeftOver(file, layers: h.layerCount)
+    }
+
+    /// What a file holds is used or known to be of no use; anything else would be passed over.
+    private static func refuseLeftOver(_ file: ModelFile, layers: Int) throws(Llama2Error) {
+        for tensor in file.tensors where !TensorNames.isUsed(tensor.name, layers: layers) && !TensorNames.isHarmless(tensor.name) {
+            throw Llama2Error(
+                .unsupported, "tensor \(tensor.name) is none that a Llama of \(layers) layers has: the model would not be what the file says")
+        }
     }
 
     private static func matrix(_ file: ModelFile, _ name: String, rows: Int, columns: Int) throws(Llama2Error) -> Matrix {

@@ -111,7 +111,7 @@ stop = C.pointer(S.Text(b"\xff", 1))
 long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 
 model, context, sampler, decoder = (handle(k) for k in ("model", "context", "sampler", "decoder"))
-model_options = inputs(S.ModelOptions, flags=(2, INVALID))
+model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID))
 context_options = inputs(
     S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
     batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID),
@@ -135,7 +135,7 @@ override = C.pointer(S.TypeOverride(b"attn_q", b"Q7_7"))
 half_override = C.pointer(S.TypeOverride(None, b"Q8_0"))
 typeless_override = C.pointer(S.TypeOverride(b"attn_q", None))
 quantize_options = inputs(
-    S.QuantizeOptions, flags=(1, INVALID), threads=(1025, INVALID), reserved=(1, INVALID), type=(b"q4", INVALID), override_count=(HUGE, INVALID),
+    S.QuantizeOptions, flags=(2, INVALID), threads=(1025, INVALID), reserved=(1, INVALID), reserved_2=(1, INVALID), context_length=(2**30 + 1, INVALID), type=(b"q4", INVALID), override_count=(HUGE, INVALID),
 ) + [
     (Options(S.QuantizeOptions, override_count=1), NULL), (Options(S.QuantizeOptions, override_count=1025), INVALID),
     (Options(S.QuantizeOptions, importance=b"/nowhere/imatrix.gguf"), IO),

@@ -94,7 +94,7 @@ STRUCTURE = {
     "array of strings cut off": (one_key(key("a", 9, struct.pack("<IQ", 8, 8)), u64(1000) + bytes(60)), CORRUPT, r"a\[0\]"),
     "key repeated": (header(0, 2) + key("k", 4, b"\1\0\0\0") * 2 + bytes(64), CORRUPT, "k appears twice"),
     "alignment 0": (one_tensor("t", 4, **alignment(0)), CORRUPT, "general.alignment is 0"),
-    "alignment 4": (one_tensor("t", 4, **alignment(4)), CORRUPT, "general.alignment is 4"),
+    "alignment 3": (one_tensor("t", 4, **alignment(3)), CORRUPT, "power of two"),
     "alignment 24": (one_tensor("t", 4, **alignment(24)), CORRUPT, "power of two"),
     "alignment 2^31": (one_tensor("t", 4, **alignment(2**31)), CORRUPT, "general.alignment"),
     "alignment is a string": (one_tensor("t", 4, keys=key("general.alignment", 8, _string("32")), count=1), CORRUPT, "integer"),

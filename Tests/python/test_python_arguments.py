@@ -78,12 +78,12 @@ KINDS = {
     "descriptor": every(NO_NUMBERS, TYPE) + every([2**31, 2**64], OVER) + [(-1, OSError)],
 }  # fmt: skip
 
-FILES = dict(type="type", threads="count32", progress="callback")
+FILES = dict(type="type", threads="count32", progress="callback", keep_wider="flag", context_length="count32")
 OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word")
 # name -> (how it is called when nothing is wrong, {parameter: kind})
 CALLS = {
-    "Model": (dict(path="path"), dict(path="path", copy="flag")),
-    "ModelFile": (dict(path="path"), dict(path="path", copy="flag")),
+    "Model": (dict(path="path"), dict(path="path", copy="flag", context_length="count32")),
+    "ModelFile": (dict(path="path"), dict(path="path", copy="flag", context_length="count32")),
     "Model.from_bytes": (dict(data="bytes"), dict(data="bytes")),
     "Model.from_descriptor": (dict(descriptor="descriptor"), dict(descriptor="descriptor", copy="flag")),
     "Model.tokenize": (dict(text="x"), dict(text="text", bos="flag", special="flag")),

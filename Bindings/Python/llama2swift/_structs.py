@@ -13,10 +13,12 @@ class ModelOptions(C.Structure):
 
     struct_size: int
     flags: int
+    context_length: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
         ("flags", C.c_uint32),
+        ("context_length", C.c_uint32),
     ]
 
 
@@ -375,6 +377,8 @@ class QuantizeOptions(C.Structure):
     user_data: Any
     cancel: Any
     cancel_data: Any
+    context_length: int
+    reserved_2: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -389,6 +393,8 @@ class QuantizeOptions(C.Structure):
         ("user_data", C.c_void_p),
         ("cancel", C.c_void_p),
         ("cancel_data", C.c_void_p),
+        ("context_length", C.c_uint32),
+        ("reserved_2", C.c_uint32),
     ]
 
 

@@ -24,11 +24,12 @@ Self = TypeVar("Self", bound="ModelFile")
 class ModelFile(Vocabulary):
     """What `Model` is without contexts: a loaded file, its facts, text to tokens and back."""
 
-    def __init__(self, path: A.Path, *, copy: bool = False):
-        """path: a file or folder; copy: read it into memory of its own."""
+    def __init__(self, path: A.Path, *, copy: bool = False, context_length: int = 0):
+        """path: a file or folder; copy: read it into memory of its own; context_length: positions it was trained on."""
         raw = A.path("path", path)
-        self._pickled: tuple[str, bool] | None = os.path.abspath(os.fsdecode(raw)), A.flag("copy", copy)
-        self._load((raw,), "model_load", raw, options=_model_options(copy))
+        options = _model_options(copy, context_length)
+        self._pickled: tuple[str, bool, int] | None = os.path.abspath(os.fsdecode(raw)), A.flag("copy", copy), options.context_length
+        self._load((raw,), "model_load", raw, options=options)
 
     def _load(self, paths: tuple[bytes, ...], function: str, *arguments: Any, options: S.ModelOptions) -> None:
         def load() -> int | None:
@@ -110,19 +111,19 @@ class ModelFile(Vocabulary):
             raise TypeError("this Model was closed: it cannot be pickled or copied")
         if self._pickled is None:
             raise TypeError("a Model that was not loaded from a path cannot be pickled or copied: there is nothing to load it from")
-        path, copy = self._pickled
-        return _load_again, (type(self), path, copy)
+        return _load_again, (type(self), *self._pickled)
 
     def __repr__(self) -> str:
         return f"<llama2swift.Model {self.description}>" if self._finalizer.alive else "<llama2swift.Model, closed>"
 
 
-def _load_again(kind: type[ModelFile], path: str, copy: bool) -> ModelFile:
-    return kind(path, copy=copy)
+def _load_again(kind: type[ModelFile], path: str, copy: bool, context_length: int = 0) -> ModelFile:
+    return kind(path, copy=copy, context_length=context_length)
 
 
-def _model_options(copy: object) -> S.ModelOptions:
+def _model_options(copy: object, context_length: object = 0) -> S.ModelOptions:
     options = S.sized(S.ModelOptions)
+    options.context_length = A.unsigned("context_length", context_length, 32)
     options.flags = K.MODEL_COPY if A.flag("copy", copy) else 0
     return options
 

@@ -6,6 +6,7 @@ import ctypes as C
 from collections.abc import Callable, Mapping
 
 from . import _arguments as A
+from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls, Progress, library_flag, run
@@ -13,32 +14,36 @@ from ._calls import Calls, Progress, library_flag, run
 
 def quantize(
     path: A.Path, output: A.Path, type: str = "Q4_K_M", *, overrides: Mapping[str, str] | None = None, importance: A.Path | None = None,
-    threads: int = 0, progress: Callable[[float], object] | None = None,
+    threads: int = 0, progress: Callable[[float], object] | None = None, keep_wider: bool = False, context_length: int = 0,
 ) -> None:  # fmt: skip
     """Writes the model at `path`, of any format, to `output` as GGUF with smaller weights.
 
     type: F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q6_K, or llama.cpp's mixes Q3_K_S/M/L Q4_K_S/M Q5_K_S/M. overrides:
     {part of a tensor's name: type}, the first that fits counts. importance: a file of `Context.importance`. progress: called
-    with 0 to 1; True stops (CancelledError). Ctrl-C does so within some milliseconds.
+    with 0 to 1; True stops (CancelledError). Ctrl-C does so within some milliseconds. keep_wider: a matrix with a weight that
+    would be infinite in its type is kept in BF16 or F32, instead of a CorruptFileError that names it. context_length: see `Model`.
     `output` is replaced when all is written and on the disk, and stays as it was after an error.
     """
-    _run("quantize", path, output, type, overrides, importance, threads, progress)
+    _run("quantize", path, output, type, overrides, importance, threads, progress, keep_wider, context_length)
 
 
 def convert(
-    path: A.Path, output: A.Path, type: str = "F16", *, threads: int = 0, progress: Callable[[float], object] | None = None
-) -> None:
+    path: A.Path, output: A.Path, type: str = "F16", *, threads: int = 0, progress: Callable[[float], object] | None = None,
+    keep_wider: bool = False, context_length: int = 0,
+) -> None:  # fmt: skip
     """Writes the model at `path`, of any format, to `output` as GGUF in F32, F16, BF16 or Q8_0. See `quantize`."""
-    _run("convert", path, output, type, None, None, threads, progress)
+    _run("convert", path, output, type, None, None, threads, progress, keep_wider, context_length)
 
 
 def _run(
     name: str, path: object, output: object, type_: object, overrides: object, importance: object, threads: object,
-    progress: Callable[[float], object] | None,
+    progress: Callable[[float], object] | None, keep_wider: object, context_length: object,
 ) -> None:  # fmt: skip
     paths = A.path("path", path), A.path("output", output)
     options = S.sized(S.QuantizeOptions)
     options.type = A.terminated("type", type_)
+    options.flags = K.QUANTIZE_KEEP_WIDER if A.flag("keep_wider", keep_wider) else 0
+    options.context_length = A.unsigned("context_length", context_length, 32)
     options.threads = A.unsigned("threads", threads, 32)
     options.importance = A.path("importance", importance) if importance is not None else None
     if overrides is not None and not isinstance(overrides, Mapping):

@@ -36,6 +36,6 @@ struct Biases: ~Copyable {
     }
 
     private static func room(_ tensor: TensorInfo) throws(Llama2Error) -> Int {
-        try alignUp(try checkedMultiply(tensor.columns, tensor.rows, tensor.name), 16, tensor.name)
+        try alignUp(try checkedMultiply(tensor.columns, tensor.rows, tensor.name.description), 16, tensor.name.description)
     }
 }

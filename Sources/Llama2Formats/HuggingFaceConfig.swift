@@ -1,0 +1,303 @@
+internal import Llama2Core
+
+/// config.json of a LlamaForCausalLM. Each key is read, known to change no logit, followed only with the value that
+/// changes nothing, or refused by name.
+///
+/// Source: transformers' models/llama/configuration_llama.py (keys and their defaults), modeling_rope_utils.py (RoPE).
+struct HuggingFaceConfig {
+    private let json: JSON
+    private let path: FilePath
+    let tied: Bool
+    private let attentionBias: Bool, mlpBias: Bool
+    private let heads: Int, dimension: Int, layers: Int
+    private let rope: Rope
+
+    /// What becomes of RoPE's frequencies.
+    private enum Scaling {
+        case none, dynamic, linear(Double)
+        case llama3(factor: Double, low: Double, high: Double, trained: Double)
+    }
+    private struct Rope { let base: Double, scaling: Scaling }
+
+    /// Read here or by the tokenizer.
+    private static let read: Set<ByteText> = [
+        "architectures", "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+        "num_key_value_heads", "head_dim", "hidden_act", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters",
+        "partial_rotary_factor", "original_max_position_embeddings", "tie_word_embeddings", "attention_bias", "mlp_bias", "bos_token_id", "eos_token_id",
+        "pad_token_id",
+    ]
+
+    /// What says nothing about logits: how a model was made, how its code runs, defaults of generation. Keys that begin with
+    /// "_" or "unsloth_" are notes of the program that wrote the file.
+    private static let harmless: Set<ByteText> = [
+        "transformers_version", "torch_dtype", "dtype", "use_cache", "initializer_range", "attention_dropout", "hidden_dropout", "dropout",
+        "pretraining_tp", "return_dict", "output_attentions", "output_hidden_states", "output_scores", "return_dict_in_generate", "torchscript",
+        "use_bfloat16", "tf_legacy_loss", "chunk_size_feed_forward", "id2label", "label2id", "num_labels", "problem_type", "finetuning_task",
+        "task_specific_params", "tokenizer_class", "prefix", "bad_words_ids", "sep_token_id", "unk_token_id", "decoder_start_token_id",
+        "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens", "max_length", "min_length", "do_sample",
+        "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
+        "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "num_return_sequences", "exponential_decay_length_penalty",
+        "remove_invalid_values", "max_sequence_length", "model_max_length", "attn_implementation", "use_flash_attention", "use_flash_attention_2",
+        "gradient_checkpointing", "neftune_noise_alpha", "is_decoder", "seed", "license", "name", "description",
+    ]
+
+    /// (key, the value that changes nothing): read by other models' code. null, 0, 1 and so on as JSON has them.
+    private static let neutral: [(key: ByteText, value: Neutral)] = [
+        ("sliding_window", .none), ("use_sliding_window", .flag(false)), ("max_window_layers", .any("use_sliding_window")),
+        ("sliding_window_pattern", .none), ("attention_window", .none), ("window_size", .none), ("layer_types", .each("full_attention")),
+        ("logit_scale", .one), ("logits_scaling", .one), ("logits_scale", .one), ("embedding_multiplier", .one), ("residual_multiplier", .one),
+        ("attention_multiplier", .none), ("lm_head_multiplier", .one), ("scale_emb", .one), ("scale_depth", .none), ("query_pre_attn_scalar", .none),
+        ("attn_logit_softcapping", .none), ("final_logit_softcapping", .none), ("logit_soft_cap", .none), ("attn_scale", .none),
+        ("num_experts", .none), ("num_local_experts", .none), ("num_experts_per_tok", .none), ("n_routed_experts", .none),
+        ("clip_qkv", .none), ("alibi", .flag(false)), ("use_alibi", .flag(false)), ("qk_norm", .flag(false)), ("use_qk_norm", .flag(false)),
+        ("qk_layernorm", .flag(false)), ("parallel_attn", .flag(false)), ("use_parallel_residual", .flag(false)), ("lm_head_bias", .flag(false)),
+        ("qkv_bias", .flag(false)), ("bias", .flag(false)), ("use_bias", .flag(false)), ("is_causal", .flag(true)), ("causal", .flag(true)),
+        ("use_bidirectional_attention", .flag(false)), ("is_encoder_decoder", .flag(false)), ("add_cross_attention", .flag(false)),
+        ("tie_encoder_decoder", .flag(false)), ("cross_attention_hidden_size", .none), ("pruned_heads", .none), ("quantization_config", .none),
+        ("compression_config", .none), ("num_nextn_predict_layers", .none), ("no_rope_layers", .none), ("rope_interleaved", .flag(false)),
+        ("rotary_pct", .one), ("rotary_percent", .one), ("position_embedding_type", .text("rope")), ("auto_map", .noModel),
+    ]
+    private enum Neutral {
+        case none, one
+        case flag(Bool)
+        case text(ByteText), each(ByteText)
+        /// Of no meaning when the other key is absent or false, which is checked with that one.
+        case any(StaticString)
+        /// Code of its own for the tokenizer or the settings, but not for the model.
+        case noModel
+    }
+
+    init(_ json: JSON, _ path: FilePath) throws(Llama2Error) {
+        self.json = json
+        self.path = path
+        let values = Values(object: json, path: path)
+        guard let members = json.members else { throw Llama2Error(.corrupt, "\(path): not a JSON object") }
+        // 1. the kind of model, told in any capitals
+        let kinds = (json["architectures"]?.array ?? []).compactMap { $0.bytes.map { ByteText($0) } }
+        let type = try values.text("model_type")
+        guard kinds.isEmpty ? type?.lowercased == "llama" : kinds.contains(where: { $0.lowercased == "llamaforcausallm" }) else {
+            throw Llama2Error(
+                .unsupported, "\(path): architectures is \(kinds.prefix(4)), model_type \(type?.description ?? "absent"); LlamaForCausalLM is read")
+        }
+        if let type, type.lowercased != "llama" {
+            throw Llama2Error(.unsupported, "\(path): model_type is \"\(ByteText(type.bytes.prefix(100)))\"; LlamaForCausalLM is read")
+        }
+        // 2. what this version does not know or do
+        for (key, value) in members {
+            guard let bytes = key.bytes, case let key = ByteText(bytes), !HuggingFaceConfig.saysNothing(value) else { continue }
+            if HuggingFaceConfig.read.contains(key) || HuggingFaceConfig.harmless.contains(key) { continue }
+            if key.hasPrefix("_") || key.hasPrefix("unsloth_") { continue }
+            guard let known = HuggingFaceConfig.neutral.first(where: { $0.key == key }) else {
+                throw Llama2Error(
+                    .unsupported, "\(path): \(ByteText(key.bytes.prefix(100))) is a key that this version does not know, which could change what the model computes")
+            }
+            guard HuggingFaceConfig.changesNothing(value, known.value) else {
+                throw Llama2Error(.unsupported, "\(path): \(key) is \(Values.shown(value)), which is not supported for a Llama")
+            }
+        }
+        if let act = try values.text("hidden_act"), act != "silu", act != "swish" {
+            throw Llama2Error(.unsupported, "\(path): hidden_act is \"\(ByteText(act.bytes.prefix(40)))\"; Llama's silu is supported")
+        }
+        // 3. numbers that more than one place needs
+        tied = try values.flag("tie_word_embeddings", default: false)
+        attentionBias = try values.flag("attention_bias", default: false)
+        mlpBias = try values.flag("mlp_bias", default: false)
+        heads = try values.needed("num_attention_heads")
+        layers = try values.needed("num_hidden_layers")
+        let e = try values.needed("hidden_size")
+        let stated = try values.integer("head_dim")
+        guard stated != nil || e % heads == 0 else {
+            throw Llama2Error(.corrupt, "\(path): hidden_size is \(e), not a multiple of num_attention_heads, \(heads)")
+        }
+        dimension = stated ?? e / heads
+        rope = try HuggingFaceConfig.rope(values)
+    }
+
+    /// null, and lists and objects without anything in them.
+    private static func saysNothing(_ value: JSON) -> Bool {
+        var open = [value]
+        while let next = open.popLast() {
+            if let elements = next.array {
+                open += elements
+            } else if let members = next.members {
+                for (_, member) in members { open.append(member) }
+            } else if !next.isNull {
+                return false
+            }
+        }
+        return true
+    }
+
+    private static func changesNothing(_ value: JSON, _ neutral: Neutral) -> Bool {
+        switch neutral {
+        case .none: return value.double == 0 || value.bool == false
+        case .one: return value.double == 1
+        case .flag(let flag): return value.bool == flag
+        case .text(let text): return value.bytes.map { ByteText($0) == text } ?? false
+        case .each(let text): return value.array?.allSatisfy { $0.bytes.map { ByteText($0) == text } ?? false } ?? false
+        case .any: return true
+        case .noModel: return value.members?.allSatisfy { key, _ in key.bytes.map { !ByteText($0).hasPrefix("AutoModel") } ?? false } ?? false
+        }
+    }
+
+    // MARK: RoPE
+
+    private static let ropeTypes: Set<ByteText> = ["default", "none", "dynamic", "linear", "llama3"]
+    private static let ropeKeys: Set<ByteText> = [
+        "rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "partial_rotary_factor",
+        "finetuned",
+    ]
+
+    private static func rope(_ config: Values) throws(Llama2Error) -> Rope {
+        // transformers 5 keeps all of RoPE in rope_parameters; rope_scaling, where it says something, goes first
+        var object: JSON?, name = ""
+        for key in ["rope_scaling", "rope_parameters"] where object == nil {
+            guard let given = config.object[key], !given.isNull else { continue }
+            guard let members = given.members else { throw Llama2Error(.corrupt, "\(config.path): \(key) is no object") }
+            guard members.contains(where: { _ in true }) else { continue }
+            (object, name) = (given, key)
+        }
+        let values = Values(object: object ?? .null, path: config.path, within: name)
+        let own = try values.number("rope_theta"), outer = try config.number("rope_theta"), base = own ?? outer ?? 10_000
+        for part in [try values.number("partial_rotary_factor"), try config.number("partial_rotary_factor")] {
+            guard part ?? 1 == 1 else {
+                throw Llama2Error(.unsupported, "\(config.path): partial_rotary_factor is \(part ?? 1); whole heads are rotated")
+            }
+        }
+        let newer = try values.text("rope_type"), older = try values.text("type"), type = newer ?? older ?? "default"
+        guard ropeTypes.contains(type) else {
+            throw Llama2Error(
+                .unsupported, "\(config.path): rope type \"\(ByteText(type.bytes.prefix(40)))\"; linear, dynamic and llama3 are read")
+        }
+        if let members = object?.members {
+            for (member, value) in members {
+                guard let bytes = member.bytes, !value.isNull, !ropeKeys.contains(ByteText(bytes)) else { continue }
+                throw Llama2Error(
+                    .unsupported, "\(config.path): \(name) has \(ByteText(bytes.prefix(100))), which this version does not know and which could change what the model computes")
+            }
+        }
+        switch type {
+        // its frequencies change only beyond the trained length, where a context of this model may not go
+        case "dynamic": return Rope(base: base, scaling: .dynamic)
+        case "linear": return Rope(base: base, scaling: .linear(try values.neededNumber("factor")))
+        case "llama3":
+            let key = "original_max_position_embeddings", length = try config.integer("max_position_embeddings") ?? 2048
+            let first = try config.number(key), second = try values.number(key)
+            return Rope(
+                base: base,
+                scaling: .llama3(
+                    factor: try values.neededNumber("factor"), low: try values.neededNumber("low_freq_factor"),
+                    high: try values.neededNumber("high_freq_factor"),
+                    trained: first ?? second ?? Double(length)))
+        default: return Rope(base: base, scaling: .none)  // default, none
+        }
+    }
+
+    /// Factors of llama3's scaling, as a tensor; nil for the other kinds.
+    func ropeFactors(_ owned: OwnedBytes) throws(Llama2Error) -> TensorInfo? {
+        guard case .llama3(let factor, let low, let high, let trained) = rope.scaling else { return nil }
+        return try llama3Factors(rope.base, dimension, factor: factor, low: low, high: high, trained: trained, owned, path)
+    }
+
+    // MARK: What becomes of it
+
+    /// Biases are there when config.json says so, and only then: what it does not say, transformers passes over.
+    func checkBiases(_ names: Set<ByteText>) throws(Llama2Error) {
+        for (key, isTrue, matrices) in [
+            ("attention_bias", attentionBias, ["attn_q", "attn_k", "attn_v", "attn_output"]), ("mlp_bias", mlpBias, ["ffn_gate", "ffn_up", "ffn_down"]),
+        ] {
+            let suffixes = matrices.map { ByteText(".\($0).bias") }
+            if !isTrue, let bias = names.filter({ name in suffixes.contains { name.hasSuffix($0) } }).min() {
+                throw Llama2Error(.unsupported, "\(path): \(key) is not true, but \(bias) is there")
+            }
+            for layer in 0..<(isTrue ? min(layers, TensorInfo.most) : 0) {
+                if let missing = suffixes.map({ "blk.\(layer)" + $0 }).first(where: { !names.contains($0) }) {
+                    throw Llama2Error(.corrupt, "\(path): \(key) is true, but \(missing) is missing")
+                }
+            }
+        }
+    }
+
+    func add(to metadata: inout Metadata, _ owned: OwnedBytes) throws(Llama2Error) {
+        let values = Values(object: json, path: path)
+        func set(_ key: String, _ value: Int) { _ = metadata.insert("llama." + key, .unsigned(UInt64(value))) }
+        func set(_ key: String, _ value: Double) { _ = metadata.insert("llama." + key, .float(value)) }
+        func set(_ key: String, _ value: String) { _ = metadata.insert(key, .string(owned.keep(Array(value.utf8)))) }
+        let length = try values.integer("max_position_embeddings") ?? 2048
+        set("general.architecture", "llama")
+        set("embedding_length", try values.needed("hidden_size"))
+        set("block_count", layers)
+        set("feed_forward_length", try values.needed("intermediate_size"))
+        set("context_length", length)
+        set("attention.head_count", heads)
+        set("attention.head_count_kv", try values.integer("num_key_value_heads") ?? heads)
+        set("attention.key_length", dimension)
+        set("attention.value_length", dimension)
+        set("rope.dimension_count", dimension)
+        if let size = try values.integer("vocab_size") { set("vocab_size", size) }
+        set("attention.layer_norm_rms_epsilon", try values.number("rms_norm_eps") ?? 1e-6)
+        set("rope.freq_base", rope.base)
+        switch rope.scaling {
+        case .none, .llama3: break
+        case .linear(let factor):
+            set("llama.rope.scaling.type", "linear")
+            set("rope.scaling.factor", factor)
+        case .dynamic:
+            set("llama.rope.scaling.type", "dynamic")
+            set("rope.scaling.original_context_length", length)
+        }
+    }
+}
+
+/// Members of an object of config.json, by type; null is absent.
+private struct Values {
+    let object: JSON, path: FilePath
+    /// The name of the object itself, for sentences.
+    var within = ""
+
+    private func present(_ key: String) -> JSON? { object[key].flatMap { $0.isNull ? nil : $0 } }
+    private func named(_ key: String) -> String { within.isEmpty ? key : "\(within).\(key)" }
+
+    func integer(_ key: String, most limit: Int = 1 << 30) throws(Llama2Error) -> Int? {
+        guard let value = present(key) else { return nil }
+        guard let n = value.integer, n > 0, n <= limit else {
+            throw Llama2Error(.corrupt, "\(path): \(named(key)) is not an integer from 1 to \(limit)")
+        }
+        return n
+    }
+
+    func needed(_ key: String) throws(Llama2Error) -> Int {
+        guard let n = try integer(key) else { throw Llama2Error(.corrupt, "\(path): \(named(key)) is missing") }
+        return n
+    }
+
+    func number(_ key: String) throws(Llama2Error) -> Double? {
+        guard let value = present(key) else { return nil }
+        guard let x = value.double else { throw Llama2Error(.corrupt, "\(path): \(named(key)) is not a number") }
+        return x
+    }
+
+    func neededNumber(_ key: String) throws(Llama2Error) -> Double {
+        guard let x = try number(key) else { throw Llama2Error(.corrupt, "\(path): \(named(key)) is missing") }
+        return x
+    }
+
+    func flag(_ key: String, default usual: Bool) throws(Llama2Error) -> Bool {
+        guard let value = present(key) else { return usual }
+        guard let flag = value.bool else { throw Llama2Error(.corrupt, "\(path): \(named(key)) is not true or false") }
+        return flag
+    }
+
+    func text(_ key: String) throws(Llama2Error) -> ByteText? {
+        guard let value = present(key) else { return nil }
+        guard let bytes = value.bytes else { throw Llama2Error(.corrupt, "\(path): \(named(key)) is not a string") }
+        return ByteText(bytes)
+    }
+
+    static func shown(_ value: JSON) -> String {
+        if let number = value.double { return String(number) }
+        if let flag = value.bool { return String(flag) }
+        if let bytes = value.bytes { return "\"\(ByteText(bytes.prefix(40)))\"" }
+        return value.isObject ? "an object" : "a list"
+    }
+}
