@@ -2,6 +2,7 @@ import Testing
 
 import Llama2Core
 import Llama2Engine
+import Llama2Formats
 @testable import Llama2Model
 import Llama2Sampling
 
@@ -42,7 +43,7 @@ import Llama2Sampling
 
     private func made(_ c: ContextConfiguration) throws -> Inference {
         let fixtures = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/fixtures"
-        return try Inference(weights: Model(path: fixtures + "/stories260K.bin", copy: false).weights, configuration: c)
+        return try Inference(weights: Model(path: FilePath(fixtures + "/stories260K.bin"), LoadOptions()).weights, configuration: c)
     }
 
     /// Runs of three sequences, about a third of which want logits.

@@ -163,7 +163,7 @@ func productsAgreeWithDequantizedWeightsInDouble(type: BlockType) throws {
 /// `Tests/fixtures/block-types.gguf`, by the `gguf` package's numpy: for each type random blocks, and their values.
 @Test func dequantizedWeightsEqualThoseOfGgufsNumpy() throws {
     let tests = #filePath.dropLast("Llama2SwiftTests/KernelTests.swift".count)
-    let file = try ModelFile.open(path: tests + "fixtures/block-types.gguf")
+    let file = try ModelFile.open(path: FilePath(tests + "fixtures/block-types.gguf"))
     var seen = 0
     for type in kernelTypes where type != .f32 {
         let blocks = try #require(file.tensor(type.name)), values = try #require(file.tensor("\(type.name).values"))
@@ -186,7 +186,7 @@ func productsAgreeWithDequantizedWeightsInDouble(type: BlockType) throws {
 @Test(arguments: [BlockType.f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0])
 func quantizedBytesEqualThoseOfGgufsNumpy(type: BlockType) throws {
     let tests = #filePath.dropLast("Llama2SwiftTests/KernelTests.swift".count)
-    let file = try ModelFile.open(path: tests + "fixtures/block-types.gguf")
+    let file = try ModelFile.open(path: FilePath(tests + "fixtures/block-types.gguf"))
     let floats = try #require(file.tensor("floats")), expected = try #require(file.tensor("\(type.name).quantized"))
     var out = [UInt8](repeating: 0xaa, count: expected.data.count), scratch = [Float](repeating: 0, count: 2048)
     let x = floats.data.bindMemory(to: Float.self)

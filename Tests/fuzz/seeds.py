@@ -228,6 +228,9 @@ def hugging_face_seeds() -> dict[str, bytes]:
         "linear": model({}, rope_scaling={"type": "linear", "factor": 2}, head_dim=4, vocab_size=16), "dynamic": model({}, rope_scaling={"type": "dynamic"}),
         "yarn": model({}, rope_scaling={"type": "yarn"}), "json": packed({0: tricky}), "two": packed({0: json.dumps(config), 2: index, 3: halves[0], 4: halves[1]}),
         "scalar": model({}, F.safetensors(tensors | {"model.norm.weight": np.float32(1).reshape(())})), "inv": model({}, F.safetensors(tensors | {"a.rotary_emb.inv_freq": W["output_norm"]})),
+        "space": model({}, (lambda raw: raw[:8] + b" " * 8 + raw[8:])(F.safetensors(tensors)), unknown=None), "torch": packed({0: json.dumps(config), 10: F.pth(tensors)}),
+        "torch-index": packed({0: json.dumps(config), 10: F.pth(tensors), 11: json.dumps({"weight_map": {n: "pytorch_model.bin" for n in names}})}),
+        "bias": model({}, F.safetensors(tensors | {f"model.layers.0.self_attn.{n}_proj.bias": np.zeros(k, "f4") for n, k in (("q", 8), ("k", 4), ("v", 4), ("o", 8))}), attention_bias=True),
     }  # fmt: skip
     return seeds | known_lies(lambda index, data: packed({0: json.dumps(config), 1: F.safetensors(tensors)} | {index: data}))
 
@@ -320,7 +323,8 @@ def importance_seeds(tmp: Path) -> dict[str, bytes]:
     empty = tmp / "e.gguf"
     write_gguf(empty, {"general.type": "imatrix"}, {})
     return {"good": matrix(256), "other-columns": matrix(32), "zero": matrix(256, 0.0), "infinite": matrix(256, float("inf")), "model": gguf_bytes(), "kind": matrix(256, kind="x"),
-            "tokens": bytes([4, 1, 2, 3, 4, 5, 6, 7, 8]), "too-few": bytes([8, 1]), "several": other.read_bytes(), "empty": empty.read_bytes()}  # fmt: skip
+            "tokens": bytes([4, 1, 2, 3, 4, 5, 6, 7, 8]), "too-few": bytes([8, 1]), "several": other.read_bytes(), "empty": empty.read_bytes(),
+            "older": struct.pack("<ii", 1, 21) + b"blk.0.ffn_down.weight" + struct.pack("<ii", 2, 256) + bytes(1024) + struct.pack("<ii", 1, 1) + b"x"}  # fmt: skip
 
 
 TEXTS = [

@@ -50,7 +50,7 @@ static size_t mutate_split(uint8_t *data, size_t size, size_t room, unsigned see
 static const char *const hugging_face_files[] = {
     "config.json",      "model.safetensors", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-    "generation_config.json", "chat_template.jinja"};
+    "generation_config.json", "chat_template.jinja", "pytorch_model.bin", "pytorch_model.bin.index.json"};
 static void run_safetensors(const uint8_t *data, size_t size) {
     load_folder(data, size, hugging_face_files, COUNT(hugging_face_files), size % 4 ? "" : hugging_face_files[1]);
 }
@@ -131,7 +131,9 @@ static void run_importance(const uint8_t *data, size_t size) {
     snprintf(importance, sizeof importance, "%s/%s", folder, importance_files[0]);
     snprintf(output, sizeof output, "%s/%s", folder, importance_files[1]);
     snprintf(model, sizeof model, "%s", model_path("quantize.gguf"));
-    if (size < 4 || memcmp(data, "GGUF", 4) != 0) collect_importance(data, size, importance);
+    /* the older form begins with a small number of 32 bits */
+    int older = size >= 16 && data[0] != 0 && data[1] == 0 && data[2] == 0 && data[3] == 0;
+    if (!older && (size < 4 || memcmp(data, "GGUF", 4) != 0)) collect_importance(data, size, importance);
     llama2_quantize_options options;
     llama2_quantize_options_init(&options);
     options.type = "Q2_K";
