@@ -36,12 +36,13 @@ def test_a_talk_longer_than_the_context_goes_on_and_says_so(stories_path, extra,
     assert all(m["content"] for m in messages)
 
 
-def test_an_answer_that_fills_the_context_goes_on_without_the_oldest_turns(smollm2_path):
-    text = "Hello, who are you?\nWhat do you like?\nWrite a long story about a brave ship with many chapters.\n"
-    done = chat(smollm2_path, text, "-c", "256", "-n", "250", "--temperature", "0")
-    assert done.returncode == 0 and "left out" in done.stderr
-    story = done.stdout.strip()
-    assert len(story.split()) > 150
+def test_an_answer_that_fills_the_context_goes_on_without_the_oldest_turns(stories_path, tmp_path):
+    saved = tmp_path / "talk.json"
+    text = f"Once upon a time\nThere was a dog\nOne day, a cat\n/save {saved}\n"
+    done = chat(stories_path, text, "-c", "160", "-n", "100", "--temperature", "0")
+    assert done.returncode == 0 and "left out" in done.stderr and "answer ends here" not in done.stderr
+    answers = [m["content"] for m in json.loads(saved.read_text())["messages"] if m["role"] == "assistant"]
+    assert len(answers) == 3 and min(len(a) for a in answers) > 100
 
 
 def test_a_message_that_does_not_fit_is_refused_and_the_talk_goes_on(stories_path):

@@ -86,19 +86,15 @@ def test_where_it_cannot_go_it_says_so(arguments):
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
 
 
-CMAKE = """cmake_minimum_required(VERSION 3.10)
-project(host C)
-find_package(llama2swift {} REQUIRED)
-find_package(llama2swift {} REQUIRED)  # twice does no harm
-add_executable(program program.c)
-target_link_libraries(program llama2swift::llama2swift)
-"""
+# as Bindings/C/README.md says; to look for it twice does no harm
+SNIPPET = re.search(r"^```cmake\n(.*?)^```$", (ROOT / "Bindings/C/README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+CMAKE = "cmake_minimum_required(VERSION 3.10)\nproject(host C)\nfind_package(llama2swift)\n" + SNIPPET
 
 
 def cmake(folder: Path, prefix: Path, program: Path, wanted: str):
     folder.mkdir()
     shutil.copy(program, folder)
-    (folder / "CMakeLists.txt").write_text(CMAKE.format(wanted, wanted))
+    (folder / "CMakeLists.txt").write_text(CMAKE.replace("llama2swift 0.3 ", f"llama2swift {wanted} "))
     return subprocess.run(
         ["cmake", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release"], capture_output=True, text=True
     )  # fmt: skip
