@@ -1,47 +1,46 @@
-/// How the numbers of a tensor are stored: ggml's types, by ggml's numbers.
-///
-/// This table is the one place that knows names and sizes. A tensor row is a whole number of
-/// blocks; a block holds `elements` weights in `bytes` bytes.
-/// Source: the GGUF specification and ggml's block structures.
-public enum BlockType: UInt32, Sendable, CaseIterable, BitwiseCopyable {
-    case f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8
-    case q2_K = 10, q3_K = 11, q4_K = 12, q5_K = 13, q6_K = 14
-    case iq2_xxs = 16, iq2_xs = 17, iq3_xxs = 18, iq1_s = 19, iq4_nl = 20, iq3_s = 21, iq2_s = 22, iq4_xs = 23, iq1_m = 29
-    case bf16 = 30, tq1_0 = 34, tq2_0 = 35
+/// How the numbers of a tensor are stored: ggml's types. A tensor row is a whole number of blocks; a block holds `elements`
+/// weights in `bytes` bytes. What is known of a type is in its format (Formats/); this is the list of them.
+public enum BlockType: Sendable, CaseIterable, BitwiseCopyable {
+    case f32, f16, bf16
+    case q4_0, q4_1, q5_0, q5_1, q8_0
+    case q2_K, q3_K, q4_K, q5_K, q6_K
+    case iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq1_s, iq1_m, iq4_nl, iq4_xs
+    case tq1_0, tq2_0
 
-    /// (name, elements of a block, bytes of a block)
-    private var description_: (name: String, elements: Int, bytes: Int) {
+    private var format: any NumberFormat.Type {
         switch self {
-        case .f32: ("F32", 1, 4)
-        case .f16: ("F16", 1, 2)
-        case .bf16: ("BF16", 1, 2)
-        case .q4_0: ("Q4_0", 32, 2 + 16)
-        case .q4_1: ("Q4_1", 32, 2 + 2 + 16)
-        case .q5_0: ("Q5_0", 32, 2 + 4 + 16)
-        case .q5_1: ("Q5_1", 32, 2 + 2 + 4 + 16)
-        case .q8_0: ("Q8_0", 32, 2 + 32)
-        case .q2_K: ("Q2_K", 256, 16 + 64 + 2 + 2)
-        case .q3_K: ("Q3_K", 256, 32 + 64 + 12 + 2)
-        case .q4_K: ("Q4_K", 256, 2 + 2 + 12 + 128)
-        case .q5_K: ("Q5_K", 256, 2 + 2 + 12 + 32 + 128)
-        case .q6_K: ("Q6_K", 256, 128 + 64 + 16 + 2)
-        case .iq2_xxs: ("IQ2_XXS", 256, 2 + 64)
-        case .iq2_xs: ("IQ2_XS", 256, 2 + 64 + 8)
-        case .iq2_s: ("IQ2_S", 256, 2 + 32 + 32 + 8 + 8)
-        case .iq3_xxs: ("IQ3_XXS", 256, 2 + 64 + 32)
-        case .iq3_s: ("IQ3_S", 256, 2 + 64 + 8 + 32 + 4)
-        case .iq1_s: ("IQ1_S", 256, 2 + 32 + 16)
-        case .iq1_m: ("IQ1_M", 256, 32 + 16 + 8)
-        case .iq4_nl: ("IQ4_NL", 32, 2 + 16)
-        case .iq4_xs: ("IQ4_XS", 256, 2 + 2 + 4 + 128)
-        case .tq1_0: ("TQ1_0", 256, 48 + 4 + 2)
-        case .tq2_0: ("TQ2_0", 256, 64 + 2)
+        case .f32: F32.self
+        case .f16: F16.self
+        case .bf16: BF16.self
+        case .q4_0: Q4_0.self
+        case .q4_1: Q4_1.self
+        case .q5_0: Q5_0.self
+        case .q5_1: Q5_1.self
+        case .q8_0: Q8_0.self
+        case .q2_K: Q2_K.self
+        case .q3_K: Q3_K.self
+        case .q4_K: Q4_K.self
+        case .q5_K: Q5_K.self
+        case .q6_K: Q6_K.self
+        case .iq2_xxs: IQ2_XXS.self
+        case .iq2_xs: IQ2_XS.self
+        case .iq2_s: IQ2_S.self
+        case .iq3_xxs: IQ3_XXS.self
+        case .iq3_s: IQ3_S.self
+        case .iq1_s: IQ1_S.self
+        case .iq1_m: IQ1_M.self
+        case .iq4_nl: IQ4_NL.self
+        case .iq4_xs: IQ4_XS.self
+        case .tq1_0: TQ1_0.self
+        case .tq2_0: TQ2_0.self
         }
     }
 
-    public var name: String { description_.name }
-    public var elements: Int { description_.elements }
-    public var bytes: Int { description_.bytes }
+    /// ggml's name; its text lives as long as the program.
+    public var staticName: StaticString { format.name }
+    public var name: String { "\(format.name)" }
+    public var elements: Int { format.elements }
+    public var bytes: Int { format.bytes }
 
     /// Floating-point storage, multiplied as such; all others are multiplied as integers.
     public var isFloat: Bool { elements == 1 }
@@ -54,3 +53,16 @@ public enum BlockType: UInt32, Sendable, CaseIterable, BitwiseCopyable {
         return overflow ? nil : total
     }
 }
+
+/// ggml's numbers, as GGUF files have them.
+extension BlockType: RawRepresentable {
+    public var rawValue: UInt32 { format.number }
+
+    public init?(rawValue: UInt32) {
+        guard let type = BlockType.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
+        self = type
+    }
+}
+
+/// What is exclusive-ored onto signed weight bytes of lane blocks: nothing here.
+var signedFlip: UInt8 { 0 }

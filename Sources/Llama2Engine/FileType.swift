@@ -89,7 +89,9 @@ public enum FileType: UInt32, Sendable, CaseIterable {
         case .q4_K: .q5_0
         case .q5_K: .q5_1
         case .q6_K: .q8_0
-        default: .q4_0
+        case .f32, .f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s,
+            .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0:
+            .q4_0
         }
     }
 }

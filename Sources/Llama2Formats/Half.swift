@@ -1,1 +1,1 @@
-../Llama2Kernels/Body/Half.swift
+../Llama2Core/Formats/Half.swift

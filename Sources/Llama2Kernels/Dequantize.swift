@@ -18,7 +18,9 @@ extension Kernels {
                 let bits = row.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
                 out[i] = Float(bitPattern: UInt32(bits) << 16)
             }
-        default: dequantizeBlocks(type, row, count, out, scratch)
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s,
+            .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0:
+            dequantizeBlocks(type, row, count, out, scratch)
         }
     }
 
@@ -29,7 +31,7 @@ extension Kernels {
         _ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>,
         _ lanes: UnsafeMutableRawPointer
     ) {
-        let form = laneForm(type.rawValue)
+        guard let form = laneForm(type.rawValue) else { return }
         for first in stride(from: 0, to: count / 32, by: 8) {
             let blocks = Swift.min(8, count / 32 &- first)
             unpack(type.rawValue, row, 0, 1, first, blocks, row, lanes)
@@ -44,7 +46,7 @@ extension Kernels {
         func scale(_ index: Int) -> Float { block.load(fromByteOffset: 512 &+ 64 &* index, as: Float.self) }
         for i in 0..<32 {
             let w = block.load(fromByteOffset: (i >> 2) &* 64 &+ (i & 3), as: UInt8.self), half = i >> 4
-            let signed = Float(Int8(bitPattern: w ^ I32x16.signedFlip))
+            let signed = Float(Int8(bitPattern: w ^ signedFlip))
             out[i] =
                 switch form {
                 case .symmetric4: scale(0) * Float(Int(w) &- 8)

@@ -1,8 +1,11 @@
-public import Llama2Core
+internal import KernelOperands
+internal import Llama2Core
 
 extension Kernels {
-    /// Bytes of 64-byte aligned scratch that `multiply` needs, one a thread.
-    public static var scratchBytes: Int { 24576 }
+    /// Bytes of 64-byte aligned scratch that `multiply` needs with any instruction set, one a thread.
+    public static var scratchBytes: Int { alignedUp(available.map { of($0).table.product_scratch_bytes }.max() ?? 0) }
+
+    private static func alignedUp(_ n: Int) -> Int { (n + 63) & ~63 }
 
     /// The same for `attention`: scores, a state for each row, a page of keys and one of values as floats.
     public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int {
@@ -17,20 +20,29 @@ extension Kernels {
     ) {
         let first = panels.lowerBound, end = panels.upperBound, ahead = next ?? w.panel(end)
         if w.type.isFloat {
-            multiplyFloat_(
-                w.type.rawValue, w.data, w.columns, first &* 16, Swift.min(end &* 16, w.rows), a.f32, tokens, out,
-                outStride, ahead)
-        } else {
-            multiplyQuantized_(
-                w.type.rawValue, w.data, w.rowBytes, w.rows, w.columns, first, end, a.q, a.scale, a.corrections, tokens,
-                a.width, out, outStride, ahead, scratch)
+            let o = FloatProductOperands(
+                data: w.data, next: ahead, columns: w.columns, first_row: first &* 16,
+                end_row: Swift.min(end &* 16, w.rows), x: a.f32, tokens: tokens, out: out, out_stride: outStride,
+                scratch: scratch, type: w.type.rawValue)
+            withUnsafePointer(to: o) { if !table.multiply_floats($0) { _ = self.next.multiply_floats($0) } }
+            return
+        }
+        let o = ProductOperands(
+            data: w.data, next: ahead, row_bytes: w.rowBytes, rows: w.rows, columns: w.columns, first_panel: first,
+            end_panel: end, q: a.q, s: a.scale, c: a.corrections, tokens: tokens, width: a.width, out: out,
+            out_stride: outStride, scratch: scratch, type: w.type.rawValue)
+        withUnsafePointer(to: o) {
+            if !table.multiply($0) && !self.next.multiply($0) { _ = Kernels.reference.table.multiply($0) }
         }
     }
 
     /// Columns `first ..< first + count` of token t of `a.f32`, (tokens, columns), to int8; both multiples of 32.
     public func quantize(_ a: Activations, columns: Int, token t: Int, first: Int, count: Int) {
         let w = a.width, o = ((t / w) &* (columns / 32) &+ first / 32) &* w &+ t % w
-        quantize_(a.f32 + (t &* columns &+ first), count, w, a.q + 32 &* o, a.scale + o, a.corrections + 4 &* o)
+        let operands = QuantizeOperands(
+            x: a.f32 + (t &* columns &+ first), count: count, width: w, q: a.q + 32 &* o, s: a.scale + o,
+            c: a.corrections + 4 &* o)
+        withUnsafePointer(to: operands) { table.quantize($0) }
     }
 
     /// out = x - what the int8 form of token t stands for; x, out: (columns).
@@ -47,27 +59,32 @@ extension Kernels {
     public func rmsNorm(
         _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ count: Int, _ epsilon: Float,
         _ out: UnsafeMutablePointer<Float>
-    ) { rmsNorm_(x, weight, count, epsilon, out) }
+    ) { table.rms_norm(x, weight, count, epsilon, out) }
 
     public func swiGLU(
         _ gate: UnsafePointer<Float>, _ up: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>
-    ) { swiGLU_(gate, up, count, out) }
+    ) { table.swiglu(gate, up, count, out) }
 
-    public func add(_ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) { add_(x, y, count) }
+    public func add(_ x: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) { table.add(x, y, count) }
 
     public func rope(
         _ x: UnsafeMutablePointer<Float>, heads: Int, headStride: Int, pairs: Int, _ cosSin: UnsafePointer<Float>
-    ) { rope_(x, heads, headStride, pairs, cosSin) }
+    ) { table.rotate_pairs(x, heads, headStride, pairs, cosSin) }
 
     /// See `attention` in Body.
     public func attention(
         _ q: UnsafePointer<Float>, rows: Int, group: Int, headStride: Int, scale: Float,
         kPages: UnsafePointer<UnsafeRawPointer>, vPages: UnsafePointer<UnsafeRawPointer>, length: Int,
         halfPrecision: Bool, out: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
-    ) { attention_(q, rows, group, headStride, scale, kPages, vPages, length, halfPrecision, out, scratch) }
+    ) {
+        let o = AttentionOperands(
+            q: q, rows: rows, group: group, head_stride: headStride, scale: scale, k_pages: kPages, v_pages: vPages,
+            length: length, half: halfPrecision, out: out, scratch: scratch)
+        withUnsafePointer(to: o) { table.attention($0) }
+    }
 
     /// x (count) to every `stride`-th element of `out`.
     public func storeKV(
         _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, stride: Int, halfPrecision: Bool
-    ) { storeCache_(x, count, out, stride, halfPrecision) }
+    ) { table.store_cache(x, count, out, stride, halfPrecision) }
 }

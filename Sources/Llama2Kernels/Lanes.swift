@@ -102,14 +102,13 @@ struct I32x16 {
                 &+ Int32(b[2]) &* Int32(q[2]) &+ Int32(b[3]) &* Int32(q[3])
         }
     }
-    /// What is exclusive-ored onto signed weight bytes before `addSignedDot` sees them,
-    /// and the bias that this leaves in them.
-    @inline(__always) static var signedFlip: UInt8 { 0 }
     /// Where a sum over `addSignedDot` starts; c as `quantizeRow` writes it.
     @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
     /// The same for a sum over 16 columns; c is -32 times their sum.
     @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
     /// Tokens that `multiplyQuantized` takes at once, 4 or 8.
+    /// The reference multiplies every format.
+    @inline(__always) static var multipliesEveryFormat: Bool { true }
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
 
@@ -125,3 +124,6 @@ struct I32x16 {
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
     _ outStride: Int, _ next: UnsafeRawPointer
 ) -> Bool { false }
+
+/// What is exclusive-ored onto signed weight bytes of lane blocks before `addSignedDot` sees them: nothing here.
+var signedFlip: UInt8 { @inline(__always) get { 0 } }

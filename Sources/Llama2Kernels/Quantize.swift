@@ -1,3 +1,4 @@
+internal import KernelOperands
 public import Llama2Core
 
 extension Kernels {
@@ -27,13 +28,17 @@ extension Kernels {
                 out.storeBytes(of: UInt16(truncatingIfNeeded: rounded), toByteOffset: 2 &* i, as: UInt16.self)
             }
         case .q8_0:
-            for b in 0..<count / 32 { Kernels.quantizeQ8_0(x + 32 &* b, out + 34 &* b) }
+            for b in 0..<count / 32 { Kernels.quantizeQ8_0(x + 32 &* b, out + type.bytes &* b) }
         case .q4_0, .q5_0:
             for b in 0..<count / 32 { Kernels.quantizeSymmetric(type, x + 32 &* b, out + type.bytes &* b) }
         case .q4_1, .q5_1:
             for b in 0..<count / 32 { Kernels.quantizeAffine(type, x + 32 &* b, out + type.bytes &* b) }
-        default:
-            quantizeSuperblocks_(type.rawValue, x, importance, count / 256, out, scratch)
+        case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K:
+            let o = SuperblockOperands(
+                x: x, importance: importance, count: count / 256, out: out, scratch: scratch, type: type.rawValue)
+            withUnsafePointer(to: o) { _ = table.quantize_superblocks($0) }
+        case .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0:
+            break  // nothing makes these: see canQuantize
         }
     }
 

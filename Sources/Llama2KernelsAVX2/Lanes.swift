@@ -85,36 +85,9 @@ struct F32x16 {
 }
 
 struct I32x16 {
-    var a: __m256i
-    var b: __m256i
-
-    @inline(__always) init(splat x: Int32) {
-        a = _mm256_set1_epi32(x)
-        b = a
-    }
-    @inline(__always) var asFloat: F32x16 { F32x16(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)) }
-    @inline(__always) mutating func add(_ other: I32x16) {
-        a = _mm256_add_epi32(a, other.a)
-        b = _mm256_add_epi32(b, other.b)
-    }
-    /// Weights are at most 63 here: pairs are at most 2 * 63 * 127, inside 16 bits, nothing saturates.
-    @inline(__always) mutating func addDot(_ w: UnsafeRawPointer, _ x: UnsafeRawPointer) {
-        let q = _mm256_set1_epi32(x.loadUnaligned(as: Int32.self)), ones = _mm256_set1_epi16(1)
-        a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(l2s_m256i_load(w), q), ones))
-        b = _mm256_add_epi32(b, _mm256_madd_epi16(_mm256_maddubs_epi16(l2s_m256i_load(w + 32), q), ones))
-    }
-    /// |w| * (q with w's sign): pairs are at most 2 * 128 * 127 = 32512, inside 16 bits.
-    @inline(__always) mutating func addSignedDot(_ w: UnsafeRawPointer, _ x: UnsafeRawPointer) {
-        let q = _mm256_set1_epi32(x.loadUnaligned(as: Int32.self)), ones = _mm256_set1_epi16(1)
-        let wa = l2s_m256i_load(w), wb = l2s_m256i_load(w + 32)
-        let pa = _mm256_maddubs_epi16(_mm256_abs_epi8(wa), _mm256_sign_epi8(q, wa))
-        let pb = _mm256_maddubs_epi16(_mm256_abs_epi8(wb), _mm256_sign_epi8(q, wb))
-        a = _mm256_add_epi32(a, _mm256_madd_epi16(pa, ones))
-        b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones))
-    }
-    @inline(__always) static var signedFlip: UInt8 { 0 }
-    @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
-    /// The same for a sum over 16 columns; c is -32 times their sum.
-    @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
+    /// Rows or tokens that kernels in Body take at once, 4 or 8: sixteen registers hold 4.
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
+
+/// What is exclusive-ored onto signed weight bytes of lane blocks: nothing here.
+var signedFlip: UInt8 { @inline(__always) get { 0 } }

@@ -13,19 +13,19 @@ internal import X86Intrinsics
     let few = Few(
         base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next)
     switch (type, tokens) {
-    case (2, 1): oneQ4_0(few)
-    case (3, 1): oneQ4_1(few)
-    case (8, 1): oneQ8_0(few)
-    case (12, 1): oneQ4_K(few)
-    case (13, 1): oneQ5_K(few)
-    case (14, 1): oneQ6_K(few)
-    case (2, 2...7), (3, 2...7), (8, 2...7), (12, 2...7), (13, 2...7), (14, 2...7): several(type, few, tokens)
-    case (2, 8): eightQ4_0(few)
-    case (3, 8): eightQ4_1(few)
-    case (8, 8): eightQ8_0(few)
-    case (2, 16): sixteenQ4_0(few)
-    case (3, 16): sixteenQ4_1(few)
-    case (8, 16): sixteenQ8_0(few)
+    case (Q4_0.number, 1): oneQ4_0(few)
+    case (Q4_1.number, 1): oneQ4_1(few)
+    case (Q8_0.number, 1): oneQ8_0(few)
+    case (Q4_K.number, 1): oneQ4_K(few)
+    case (Q5_K.number, 1): oneQ5_K(few)
+    case (Q6_K.number, 1): oneQ6_K(few)
+    case (Q4_0.number, 2...7), (Q4_1.number, 2...7), (Q8_0.number, 2...7), (Q4_K.number, 2...7), (Q5_K.number, 2...7), (Q6_K.number, 2...7): several(type, few, tokens)
+    case (Q4_0.number, 8): eightQ4_0(few)
+    case (Q4_1.number, 8): eightQ4_1(few)
+    case (Q8_0.number, 8): eightQ8_0(few)
+    case (Q4_0.number, 16): sixteenQ4_0(few)
+    case (Q4_1.number, 16): sixteenQ4_1(few)
+    case (Q8_0.number, 16): sixteenQ8_0(few)
     default: return false
     }
     return true
@@ -51,32 +51,32 @@ private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
     while t < tokens {
         let left = tokens &- t, rest = few.from(t)
         switch (type, left) {
-        case (2, 4...):
+        case (Q4_0.number, 4...):
             fourQ4_0(rest)
             t &+= 4
-        case (3, 4...):
+        case (Q4_1.number, 4...):
             fourQ4_1(rest)
             t &+= 4
-        case (8, 4...):
+        case (Q8_0.number, 4...):
             fourQ8_0(rest)
             t &+= 4
         case (_, 2...):
             switch type {
-            case 2: twoQ4_0(rest)
-            case 3: twoQ4_1(rest)
-            case 8: twoQ8_0(rest)
-            case 12: twoQ4_K(rest)
-            case 13: twoQ5_K(rest)
+            case Q4_0.number: twoQ4_0(rest)
+            case Q4_1.number: twoQ4_1(rest)
+            case Q8_0.number: twoQ8_0(rest)
+            case Q4_K.number: twoQ4_K(rest)
+            case Q5_K.number: twoQ5_K(rest)
             default: twoQ6_K(rest)
             }
             t &+= 2
         default:
             switch type {
-            case 2: oneQ4_0(rest)
-            case 3: oneQ4_1(rest)
-            case 8: oneQ8_0(rest)
-            case 12: oneQ4_K(rest)
-            case 13: oneQ5_K(rest)
+            case Q4_0.number: oneQ4_0(rest)
+            case Q4_1.number: oneQ4_1(rest)
+            case Q8_0.number: oneQ8_0(rest)
+            case Q4_K.number: oneQ4_K(rest)
+            case Q5_K.number: oneQ5_K(rest)
             default: oneQ6_K(rest)
             }
             t &+= 1
@@ -84,24 +84,24 @@ private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
     }
 }
 
-@inline(never) private func oneQ4_0(_ few: Few) { multiplyOne(2, 18, few) }
-@inline(never) private func oneQ4_1(_ few: Few) { multiplyOne(3, 20, few) }
-@inline(never) private func oneQ8_0(_ few: Few) { multiplyOne(8, 34, few) }
-@inline(never) private func twoQ4_0(_ few: Few) { multiplyFew(2, 18, 2, few) }
-@inline(never) private func twoQ4_1(_ few: Few) { multiplyFew(3, 20, 2, few) }
-@inline(never) private func twoQ8_0(_ few: Few) { multiplyFew(8, 34, 2, few) }
-@inline(never) private func fourQ4_0(_ few: Few) { multiplyFew(2, 18, 4, few) }
-@inline(never) private func fourQ4_1(_ few: Few) { multiplyFew(3, 20, 4, few) }
-@inline(never) private func fourQ8_0(_ few: Few) { multiplyFew(8, 34, 4, few) }
-@inline(never) private func eightQ4_0(_ few: Few) { multiplyTiles(2, 18, 1, few) }
-@inline(never) private func eightQ4_1(_ few: Few) { multiplyTiles(3, 20, 1, few) }
-@inline(never) private func eightQ8_0(_ few: Few) { multiplyTiles(8, 34, 1, few) }
-@inline(never) private func sixteenQ4_0(_ few: Few) { multiplyTiles(2, 18, 2, few) }
-@inline(never) private func sixteenQ4_1(_ few: Few) { multiplyTiles(3, 20, 2, few) }
-@inline(never) private func sixteenQ8_0(_ few: Few) { multiplyTiles(8, 34, 2, few) }
+@inline(never) private func oneQ4_0(_ few: Few) { multiplyOne(Q4_0.number, Q4_0.bytes, few) }
+@inline(never) private func oneQ4_1(_ few: Few) { multiplyOne(Q4_1.number, Q4_1.bytes, few) }
+@inline(never) private func oneQ8_0(_ few: Few) { multiplyOne(Q8_0.number, Q8_0.bytes, few) }
+@inline(never) private func twoQ4_0(_ few: Few) { multiplyFew(Q4_0.number, Q4_0.bytes, 2, few) }
+@inline(never) private func twoQ4_1(_ few: Few) { multiplyFew(Q4_1.number, Q4_1.bytes, 2, few) }
+@inline(never) private func twoQ8_0(_ few: Few) { multiplyFew(Q8_0.number, Q8_0.bytes, 2, few) }
+@inline(never) private func fourQ4_0(_ few: Few) { multiplyFew(Q4_0.number, Q4_0.bytes, 4, few) }
+@inline(never) private func fourQ4_1(_ few: Few) { multiplyFew(Q4_1.number, Q4_1.bytes, 4, few) }
+@inline(never) private func fourQ8_0(_ few: Few) { multiplyFew(Q8_0.number, Q8_0.bytes, 4, few) }
+@inline(never) private func eightQ4_0(_ few: Few) { multiplyTiles(Q4_0.number, Q4_0.bytes, 1, few) }
+@inline(never) private func eightQ4_1(_ few: Few) { multiplyTiles(Q4_1.number, Q4_1.bytes, 1, few) }
+@inline(never) private func eightQ8_0(_ few: Few) { multiplyTiles(Q8_0.number, Q8_0.bytes, 1, few) }
+@inline(never) private func sixteenQ4_0(_ few: Few) { multiplyTiles(Q4_0.number, Q4_0.bytes, 2, few) }
+@inline(never) private func sixteenQ4_1(_ few: Few) { multiplyTiles(Q4_1.number, Q4_1.bytes, 2, few) }
+@inline(never) private func sixteenQ8_0(_ few: Few) { multiplyTiles(Q8_0.number, Q8_0.bytes, 2, few) }
 
 @inline(__always) private func laneBlock(_ type: UInt32, _ p: UnsafeRawPointer, _ size: Int, _ stride: Int) -> LaneBlock {
-    type == 8 ? LaneBlock(q8: p, stride) : LaneBlock(q4: p, size, stride)
+    type == Q8_0.number ? LaneBlock(q8: p, stride) : LaneBlock(q4: p, size, stride)
 }
 
 @inline(__always) func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
@@ -114,8 +114,8 @@ private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
 ) -> __m512 {
     var a: __m512i, b = _mm512_setzero_si512()
     switch type {
-    case 2: a = _mm512_set1_epi32(c[0])
-    case 8: a = I32x16(signedStart: c).v
+    case Q4_0.number: a = _mm512_set1_epi32(c[0])
+    case Q8_0.number: a = I32x16(signedStart: c).v
     default: a = b
     }
     let x = UnsafeRawPointer(q)
@@ -129,7 +129,7 @@ private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
     b = dot(b, w.w7, x, 7)
     let sum = _mm512_cvtepi32_ps(_mm512_add_epi32(a, b))
     let first = _mm512_fmadd_ps(w.d, _mm512_mul_ps(_mm512_set1_ps(s), sum), acc)
-    return type == 3 ? _mm512_fmadd_ps(w.m, _mm512_set1_ps(Float(bitPattern: UInt32(bitPattern: c[1]))), first) : first
+    return type == Q4_1.number ? _mm512_fmadd_ps(w.m, _mm512_set1_ps(Float(bitPattern: UInt32(bitPattern: c[1]))), first) : first
 }
 
 @inline(__always) private func multiplyOne(_ type: UInt32, _ size: Int, _ few: Few) {

@@ -4,11 +4,11 @@ internal import X86Intrinsics
 /// unpacked and never stored. The same operations in the same order as by way of the scratch, whose stores
 /// were the limit: Q6_K, 1.1B, from memory that gives 50 GB/s, 1.4 times as fast (Zen 4).
 
-@inline(never) func oneQ4_K(_ few: Few) { multiplyK(12, 1, few) }
-@inline(never) func oneQ5_K(_ few: Few) { multiplyK(13, 1, few) }
+@inline(never) func oneQ4_K(_ few: Few) { multiplyK(Q4_K.number, 1, few) }
+@inline(never) func oneQ5_K(_ few: Few) { multiplyK(Q5_K.number, 1, few) }
 @inline(never) func oneQ6_K(_ few: Few) { multiplyQ6_K(1, few) }
-@inline(never) func twoQ4_K(_ few: Few) { multiplyK(12, 2, few) }
-@inline(never) func twoQ5_K(_ few: Few) { multiplyK(13, 2, few) }
+@inline(never) func twoQ4_K(_ few: Few) { multiplyK(Q4_K.number, 2, few) }
+@inline(never) func twoQ5_K(_ few: Few) { multiplyK(Q5_K.number, 2, few) }
 @inline(never) func twoQ6_K(_ few: Few) { multiplyQ6_K(2, few) }
 
 /// Four groups of 4 columns.
@@ -37,13 +37,13 @@ private struct Two {
 }
 
 @inline(__always) private func multiplyK(_ type: UInt32, _ tokens: Int, _ few: Few) {
-    let size = type == 13 ? 176 : 144, nibbles = type == 13 ? 48 : 16, stride = few.stride, blocks = few.blocks
+    let size = type == Q5_K.number ? Q5_K.bytes : Q4_K.bytes, nibbles = type == Q5_K.number ? 48 : 16, stride = few.stride, blocks = few.blocks
     let zero = _mm512_setzero_si512()
     var acc = _mm512_setzero_ps(), second = acc
     var b = 0
     while b < blocks {
         let p = few.base + (b >> 3) &* size, header = HeaderK(p, stride)
-        let h0 = type == 13 ? Columns(p + 16, stride) : nil, h1 = type == 13 ? Columns(p + 32, stride) : nil
+        let h0 = type == Q5_K.number ? Columns(p + 16, stride) : nil, h1 = type == Q5_K.number ? Columns(p + 32, stride) : nil
         @inline(__always) func weights(_ c: Columns, _ h: Columns?, _ block: Int) -> Sixteen {
             @inline(__always) func low(_ c: __m512i, _ h: __m512i?) -> __m512i {
                 let n = block & 1 == 0 ? c : shiftRight(c, 4)
@@ -112,7 +112,7 @@ private struct SixBits {
     var acc = _mm512_setzero_ps(), other = acc
     var b = 0
     while b < blocks {
-        let p = few.base + (b >> 3) &* 210, next = few.next + (b >> 3) &* 3360
+        let p = few.base + (b >> 3) &* Q6_K.bytes, next = few.next + (b >> 3) &* (16 &* Q6_K.bytes)
         let scales = Columns(p + 192, stride), d = halves(p + 208, stride)
         /// Signed byte i of each lane, times d.
         @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {

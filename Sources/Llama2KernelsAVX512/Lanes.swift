@@ -62,7 +62,6 @@ struct I32x16 {
     }
     /// The instruction takes unsigned weights: the sign bit is flipped, which adds 128.
     @inline(__always) mutating func addSignedDot(_ w: UnsafeRawPointer, _ a: UnsafeRawPointer) { addDot(w, a) }
-    @inline(__always) static var signedFlip: UInt8 { 0x80 }
     /// What undoes `addSignedDot`'s 128: -128 sum, c[0] being -8 sum.
     @inline(__always) init(signedStart c: UnsafePointer<Int32>) {
         v = _mm512_sllv_epi32(_mm512_set1_epi32(c[0]), _mm512_set1_epi32(4))
@@ -70,5 +69,10 @@ struct I32x16 {
     /// The same for a sum over 16 columns; c is -32 times their sum.
     @inline(__always) init(signedHalfStart c: Int32) { v = _mm512_set1_epi32(c &* 4) }
     /// Tokens whose sums and accumulators the 32 registers hold.
+    /// Formats without a kernel of their own are left to AVX2, whose bits are the same.
+    @inline(__always) static var multipliesEveryFormat: Bool { false }
     @inline(__always) static var tokensInRegisters: Int { 8 }
 }
+
+/// What is exclusive-ored onto signed weight bytes of lane blocks before `addSignedDot` sees them, and the bias that this leaves in them.
+var signedFlip: UInt8 { @inline(__always) get { 0x80 } }

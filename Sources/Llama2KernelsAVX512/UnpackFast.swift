@@ -98,10 +98,10 @@ struct LaneBlock {
     _ out: UnsafeMutableRawPointer
 ) -> Bool {
     switch type {
-    case 2, 3: unpackQ4(type == 2 ? 18 : 20, base, stride, first, count, next, out)
-    case 8: unpackQ8_0(base, stride, first, count, next, out)
-    case 12, 13: unpackK(type, base, stride, first >> 3, count, next, out)
-    case 14: unpackQ6_K(base, stride, first >> 3, count, next, out)
+    case Q4_0.number, Q4_1.number: unpackQ4(type == Q4_0.number ? Q4_0.bytes : Q4_1.bytes, base, stride, first, count, next, out)
+    case Q8_0.number: unpackQ8_0(base, stride, first, count, next, out)
+    case Q4_K.number, Q5_K.number: unpackK(type, base, stride, first >> 3, count, next, out)
+    case Q6_K.number: unpackQ6_K(base, stride, first >> 3, count, next, out)
     default: return false
     }
     return true
@@ -137,8 +137,8 @@ struct LaneBlock {
 ) {
     var b = 0
     while b < count {
-        LaneBlock(q8: base + (first &+ b) &* 34, stride).store(out + b &* laneBlockBytes)
-        prefetchShare(next, first &+ b, 34)
+        LaneBlock(q8: base + (first &+ b) &* Q8_0.bytes, stride).store(out + b &* laneBlockBytes)
+        prefetchShare(next, first &+ b, Q8_0.bytes)
         b &+= 1
     }
 }
@@ -191,7 +191,7 @@ struct HeaderK {
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int,
     _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
 ) {
-    let size = type == 13 ? 176 : 144, p = base + superblock &* size, nibbles = type == 13 ? 48 : 16
+    let size = type == Q5_K.number ? Q5_K.bytes : Q4_K.bytes, p = base + superblock &* size, nibbles = type == Q5_K.number ? 48 : 16
     let header = HeaderK(p, stride)
     var b = 0
     while b < count {
@@ -202,7 +202,7 @@ struct HeaderK {
     }
     var side = 0
     while side < 2 {
-        let high = type == 13 ? Columns(p + (16 &+ 16 &* side), stride) : nil
+        let high = type == Q5_K.number ? Columns(p + (16 &+ 16 &* side), stride) : nil
         var pair = 0
         while pair &* 2 < count {
             prefetchShare(next, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
@@ -231,7 +231,7 @@ struct HeaderK {
     _ base: UnsafeRawPointer, _ stride: Int, _ superblock: Int, _ count: Int, _ next: UnsafeRawPointer,
     _ out: UnsafeMutableRawPointer
 ) {
-    let p = base + superblock &* 210
+    let p = base + superblock &* Q6_K.bytes
     // 1. sixteen signed 8-bit scales: byte i of a lane, sign-extended
     let scales = Columns(p + 192, stride), d = halves(p + 208, stride)
     @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {

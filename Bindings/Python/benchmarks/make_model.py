@@ -1,6 +1,7 @@
 """Writes a Llama-shaped GGUF file with random weights: make_model.py SHAPE TYPE PATH
 
-Shapes: 15m and 110m (llama2.c's), 1.1b (TinyLlama's), 7b (Llama 2's). Types: F32 F16 BF16, Q4_0 Q4_1 Q5_0 Q5_1 Q8_0, Q2_K ... Q6_K.
+Shapes: 15m and 110m (llama2.c's), 1.1b (TinyLlama's), 7b (Llama 2's). Types: F32 F16 BF16, Q4_0 Q4_1 Q5_0 Q5_1 Q8_0, Q2_K ... Q6_K,
+IQ and TQ types (all but IQ1_M).
 The numbers mean nothing, but they are finite and of a usual size, so that the arithmetic takes its usual time.
 """
 
@@ -24,8 +25,13 @@ TYPES = {
     "F32": (0, 1, 4, ()), "F16": (1, 1, 2, ()), "BF16": (30, 1, 2, ()), "Q4_0": (2, 32, 18, (0,)), "Q4_1": (3, 32, 20, (0, 2)),
     "Q8_0": (8, 32, 34, (0,)), "Q4_K": (12, 256, 144, (0, 2)), "Q5_K": (13, 256, 176, (0, 2)), "Q6_K": (14, 256, 210, (208,)),
     "Q2_K": (10, 256, 84, (80, 82)), "Q3_K": (11, 256, 110, (108,)), "Q5_0": (6, 32, 22, (0,)), "Q5_1": (7, 32, 24, (0, 2)),
+    "IQ4_NL": (20, 32, 18, (0,)), "IQ4_XS": (23, 256, 136, (0,)), "IQ3_S": (21, 256, 110, (0,)), "IQ3_XXS": (18, 256, 98, (0,)),
+    "IQ2_S": (22, 256, 82, (0,)), "IQ2_XS": (17, 256, 74, (0,)), "IQ2_XXS": (16, 256, 66, (0,)), "IQ1_S": (19, 256, 50, (0,)),
+    "TQ1_0": (34, 256, 54, (52,)), "TQ2_0": (35, 256, 66, (64,)),
 }  # fmt: skip
-SCALE = {"Q4_0": 4e-3, "Q4_1": 4e-3, "Q8_0": 3e-4, "Q4_K": 1e-4, "Q5_K": 5e-5, "Q6_K": 2e-5, "Q2_K": 1e-3, "Q3_K": 2e-4, "Q5_0": 2e-3, "Q5_1": 2e-3}
+SCALE = {"Q4_0": 4e-3, "Q4_1": 4e-3, "Q8_0": 3e-4, "Q4_K": 1e-4, "Q5_K": 5e-5, "Q6_K": 2e-5, "Q2_K": 1e-3, "Q3_K": 2e-4, "Q5_0": 2e-3, "Q5_1": 2e-3,
+         "IQ4_NL": 3e-4, "IQ4_XS": 2e-5, "IQ3_S": 2e-4, "IQ3_XXS": 2e-4, "IQ2_S": 3e-4, "IQ2_XS": 3e-4, "IQ2_XXS": 3e-4, "IQ1_S": 1e-2,
+         "TQ1_0": 2e-2, "TQ2_0": 2e-2}  # fmt: skip
 
 
 def _string(text: str) -> bytes:

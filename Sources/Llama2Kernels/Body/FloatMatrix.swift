@@ -1,3 +1,5 @@
+internal import KernelOperands
+
 /// Matrices stored as F32, F16 or BF16: out[t][r] = sum_k w[r][k] x[t][k].
 ///
 /// One (row, token) is 16 partial sums over k, fused multiply-add in order of k, and one fixed
@@ -6,21 +8,21 @@
 ///
 /// Tiles of 4 rows and 4, 2 or 1 tokens (1 where there are only 16 registers); some tokens at a time, so that their x stays in the second-level
 /// cache while the weights stream by, the next rows fetched ahead in file order.
-public func multiplyFloat(
-    _ type: UInt32, _ w: UnsafeRawPointer, _ columns: Int, _ firstRow: Int, _ endRow: Int, _ x: UnsafePointer<Float>,
-    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ next: UnsafeRawPointer
-) {
+/// false: no type of floats.
+func multiplyFloats(_ o: FloatProductOperands) -> Bool {
     let job = FloatJob(
-        w: w, columns: columns, firstRow: firstRow, endRow: endRow, x: x, tokens: tokens, out: out,
-        outStride: outStride, next: next)
-    switch type {
-    case 0: multiplyF32(job)
-    case 1: multiplyF16(job)
-    default: multiplyBF16(job)
+        w: o.data, columns: o.columns, firstRow: o.first_row, endRow: o.end_row, x: o.x, tokens: o.tokens, out: o.out,
+        outStride: o.out_stride, next: o.next)
+    switch o.type {
+    case F32.number: multiplyF32(job)
+    case F16.number: multiplyF16(job)
+    case BF16.number: multiplyBF16(job)
+    default: return false
     }
+    return true
 }
 
-/// The operands of `multiplyFloat`.
+/// The operands of `multiplyFloats`.
 private struct FloatJob {
     let w: UnsafeRawPointer, columns: Int, firstRow: Int, endRow: Int
     let x: UnsafePointer<Float>, tokens: Int
@@ -28,9 +30,9 @@ private struct FloatJob {
     let next: UnsafeRawPointer  // what is read after the last row
 }
 
-@inline(never) private func multiplyF32(_ job: FloatJob) { multiplyRows(0, 4, job) }
-@inline(never) private func multiplyF16(_ job: FloatJob) { multiplyRows(1, 2, job) }
-@inline(never) private func multiplyBF16(_ job: FloatJob) { multiplyRows(30, 2, job) }
+@inline(never) private func multiplyF32(_ job: FloatJob) { multiplyRows(F32.number, F32.bytes, job) }
+@inline(never) private func multiplyF16(_ job: FloatJob) { multiplyRows(F16.number, F16.bytes, job) }
+@inline(never) private func multiplyBF16(_ job: FloatJob) { multiplyRows(BF16.number, BF16.bytes, job) }
 
 @inline(__always) private func multiplyRows(_ type: UInt32, _ size: Int, _ job: FloatJob) {
     let columns = job.columns, rowBytes = columns &* size, last = job.endRow &- 1
@@ -147,8 +149,8 @@ private struct RowSums {
 
 @inline(__always) private func loadWeights(_ type: UInt32, _ p: UnsafeRawPointer) -> F32x16 {
     switch type {
-    case 0: F32x16(load: p.assumingMemoryBound(to: Float.self))
-    case 1: F32x16(loadHalf: p)
+    case F32.number: F32x16(load: p.assumingMemoryBound(to: Float.self))
+    case F16.number: F32x16(loadHalf: p)
     default: F32x16(loadBF16: p)
     }
 }
@@ -156,7 +158,7 @@ private struct RowSums {
 /// The last, partial vector of a row, without reading past its end.
 @inline(__always) private func loadWeightsTail(_ type: UInt32, _ p: UnsafeRawPointer, _ count: Int) -> F32x16 {
     var bytes = SIMD64<UInt8>(repeating: 0)
-    let size = type == 0 ? count &* 4 : count &* 2
+    let size = type == F32.number ? count &* 4 : count &* 2
     for i in 0..<size { bytes[i] = p.load(fromByteOffset: i, as: UInt8.self) }
     return withUnsafePointer(to: &bytes) { loadWeights(type, UnsafeRawPointer($0)) }
 }

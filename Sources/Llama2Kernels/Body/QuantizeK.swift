@@ -1,26 +1,35 @@
+internal import KernelOperands
+
 /// Floats to the K types. A lane is a block: sixteen blocks are fitted side by side, so that no sum crosses lanes.
 ///
 /// For each block the scale (and offset) with the least weighted squared error is sought: the integers that a
 /// first scale gives, then the best scale for those integers (least squares), for some first scales around the
 /// obvious one. The scales are then rounded to the bits that the type has for them; of the neighbours of that
-/// level the best is taken, and the integers are chosen once more. Formats: Unpack.swift.
+/// level the best is taken, and the integers are chosen once more. Formats: Formats/K.swift.
 ///
 /// x: (256 superblocks); importance: (256 superblocks) weights of the squared errors, or nil; scratch: 8 KiB.
-public func quantizeSuperblocks(
-    _ type: UInt32, _ x: UnsafePointer<Float>, _ importance: UnsafePointer<Float>?, _ superblocks: Int,
-    _ out: UnsafeMutableRawPointer, _ scratch: UnsafeMutableRawPointer
+/// false: a type that is not made here.
+func quantizeSuperblocks(_ o: SuperblockOperands) -> Bool {
+    switch o.type {
+    case Q2_K.number: eachSuperblock(Q2_K.bytes, o, quantizeQ2_K)
+    case Q3_K.number: eachSuperblock(Q3_K.bytes, o, quantizeQ3_K)
+    case Q4_K.number: eachSuperblock(Q4_K.bytes, o, quantizeQ4_K)
+    case Q5_K.number: eachSuperblock(Q5_K.bytes, o, quantizeQ5_K)
+    case Q6_K.number: eachSuperblock(Q6_K.bytes, o, quantizeQ6_K)
+    default: return false
+    }
+    return true
+}
+
+@inline(__always) private func eachSuperblock(
+    _ bytes: Int, _ o: SuperblockOperands,
+    _ quantize: (UnsafePointer<Float>, UnsafePointer<Float>?, UnsafeMutableRawPointer, UnsafeMutablePointer<Float>) -> Void
 ) {
-    let lanes = scratch.assumingMemoryBound(to: Float.self)
+    let lanes = o.scratch.assumingMemoryBound(to: Float.self)
     var s = 0
-    while s < superblocks {
-        let values = x + 256 &* s, weights = importance.map { $0 + 256 &* s }
-        switch type {
-        case 10: quantizeQ2_K(values, weights, out + 84 &* s, lanes)
-        case 11: quantizeQ3_K(values, weights, out + 110 &* s, lanes)
-        case 12: quantizeQ4_K(values, weights, out + 144 &* s, lanes)
-        case 13: quantizeQ5_K(values, weights, out + 176 &* s, lanes)
-        default: quantizeQ6_K(values, weights, out + 210 &* s, lanes)
-        }
+    while s < o.count {
+        let importance: UnsafePointer<Float>? = if let i = o.importance { i + 256 &* s } else { nil }
+        quantize(o.x + 256 &* s, importance, o.out + bytes &* s, lanes)
         s &+= 1
     }
 }

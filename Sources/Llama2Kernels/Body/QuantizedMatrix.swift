@@ -1,3 +1,5 @@
+internal import KernelOperands
+
 /// Matrices of quantized blocks: out[t][r] = sum over blocks b of
 ///
 ///     symmetric, signed:  acc = fma(d[r][b], s[t][b] * float(sum_i w q), acc)
@@ -8,8 +10,8 @@
 /// row; every (row, token) is this sequence of scalar operations in order of b, whatever the tile,
 /// the panel split or the vector width. Integer sums are exact, so their order is free.
 ///
-/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: 24 KiB, 64-byte aligned. next: what
-/// this thread will read after the last panel, to be fetched ahead.
+/// data: (rows, columns) blocks of `type`; out: (tokens, outStride). scratch: `productScratchBytes`, 64-byte aligned. next: what
+/// this thread will read after the last panel, to be fetched ahead. false: a format that is left to another module.
 /// q, s and c come in tiles of `width` tokens, 1 or 8, so that a tile's tokens lie side by side:
 /// q: (tokens/width, columns/32, width, 32), s: (tokens/width, columns/32, width),
 /// c: (tokens/width, columns/32, width, 4) as `quantizeRow` writes them.
@@ -17,25 +19,25 @@
 /// Measured on Zen 4 at 8 tokens: 8 multiply-accumulates of integers, a multiplication and a fused
 /// multiply-add a block and token keep the two pipes that can do them busy; what else is needed comes
 /// ready-made from memory (c) or stays in registers for eight tokens.
-public func multiplyQuantized(
-    _ type: UInt32, _ data: UnsafeRawPointer, _ rowBytes: Int, _ rows: Int, _ columns: Int, _ firstPanel: Int,
-    _ endPanel: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ width: Int,
-    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
-) {
+func multiplyQuantized(_ o: ProductOperands) -> Bool {
     let job = Job(
-        data: data, rowBytes: rowBytes, rows: rows, blocks: columns >> 5, firstPanel: firstPanel, endPanel: endPanel, q: q,
-        s: s, c: c, tokens: tokens, width: width, out: out, outStride: outStride, next: next,
-        scratch: scratch)
-    switch type {
-    case 2: multiplyQ4_0(job)
-    case 3: multiplyQ4_1(job)
-    case 8: multiplyQ8_0(job)
-    case 12: multiplyQ4_K(job)
-    case 13: multiplyQ5_K(job)
-    case 14: multiplyQ6_K(job)
-    default: multiplyOther(type, job)
+        data: o.data, rowBytes: o.row_bytes, rows: o.rows, blocks: o.columns >> 5, firstPanel: o.first_panel,
+        endPanel: o.end_panel, q: o.q, s: o.s, c: o.c, tokens: o.tokens, width: o.width, out: o.out, outStride: o.out_stride,
+        next: o.next, scratch: o.scratch)
+    switch o.type {
+    case Q4_0.number: multiplyQ4_0(job)
+    case Q4_1.number: multiplyQ4_1(job)
+    case Q8_0.number: multiplyQ8_0(job)
+    case Q4_K.number: multiplyQ4_K(job)
+    case Q5_K.number: multiplyQ5_K(job)
+    case Q6_K.number: multiplyQ6_K(job)
+    default: return multiplyOther(o.type, job)
     }
+    return true
 }
+
+/// Bytes of scratch: eight lane blocks, the running sums of `tokensAtOnce` tokens with 16 rows.
+var productScratchBytes: Int { 8 &* laneBlockBytes &+ 4 &* 16 &* tokensAtOnce }
 
 /// The operands of `multiplyQuantized`.
 private struct Job {
@@ -45,13 +47,17 @@ private struct Job {
 }
 
 // A function a type, so that each is small enough for everything below to be inlined into it.
-@inline(never) private func multiplyQ4_0(_ job: Job) { multiplyPanels(2, job) }
-@inline(never) private func multiplyQ4_1(_ job: Job) { multiplyPanels(3, job) }
-@inline(never) private func multiplyQ8_0(_ job: Job) { multiplyPanels(8, job) }
-@inline(never) private func multiplyQ4_K(_ job: Job) { multiplyPanels(12, job) }
-@inline(never) private func multiplyQ5_K(_ job: Job) { multiplyPanels(13, job) }
-@inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(14, job) }
-@inline(never) private func multiplyOther(_ type: UInt32, _ job: Job) { multiplyPanels(type, job) }
+@inline(never) private func multiplyQ4_0(_ job: Job) { multiplyPanels(Q4_0.number, Q4_0.form, job) }
+@inline(never) private func multiplyQ4_1(_ job: Job) { multiplyPanels(Q4_1.number, Q4_1.form, job) }
+@inline(never) private func multiplyQ8_0(_ job: Job) { multiplyPanels(Q8_0.number, Q8_0.form, job) }
+@inline(never) private func multiplyQ4_K(_ job: Job) { multiplyPanels(Q4_K.number, Q4_K.form, job) }
+@inline(never) private func multiplyQ5_K(_ job: Job) { multiplyPanels(Q5_K.number, Q5_K.form, job) }
+@inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(Q6_K.number, Q6_K.form, job) }
+@inline(never) private func multiplyOther(_ type: UInt32, _ job: Job) -> Bool {
+    guard let form = I32x16.multipliesEveryFormat ? laneForm(type) : nil else { return false }
+    multiplyPanels(type, form, job)
+    return true
+}
 
 /// Tokens whose accumulators fit the scratch beside eight lane blocks; a multiple of the tile.
 private var tokensAtOnce: Int { @inline(__always) get { 256 } }
@@ -66,8 +72,8 @@ private struct Tile {
     @inline(__always) func c(_ t: Int, _ b: Int) -> UnsafePointer<Int32> { c + 4 &* (t &* tokenStride &+ b &* blockStride) }
 }
 
-@inline(__always) private func multiplyPanels(_ type: UInt32, _ job: Job) {
-    let rowBytes = job.rowBytes, blocks = job.blocks, form = laneForm(type), scratch = job.scratch
+@inline(__always) private func multiplyPanels(_ type: UInt32, _ form: LaneForm, _ job: Job) {
+    let rowBytes = job.rowBytes, blocks = job.blocks, scratch = job.scratch
     let q = job.q, s = job.s, c = job.c, tokens = job.tokens
     let accumulators = (scratch + 8 &* laneBlockBytes).assumingMemoryBound(to: Float.self)
     var panel = job.firstPanel

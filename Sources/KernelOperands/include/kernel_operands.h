@@ -1,0 +1,86 @@
+/* What the kernels take: one struct an operation, with names. Plain data only, so that the modules of instruction sets share
+   it with their callers and no code. Layouts of the operands: Llama2Kernels/Body, at the kernel of each name. */
+#ifndef KERNEL_OPERANDS_H
+#define KERNEL_OPERANDS_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/* out[t][row] = sum_k w[row][k] x[t][k], rows of panels first_panel ..< end_panel (16 each); blocks of `type`, ggml's number */
+typedef struct {
+    const void *data;    /* (rows, columns) blocks, rows row_bytes apart */
+    const void *next;    /* what this thread reads after the last panel, to be fetched ahead */
+    long row_bytes, rows, columns, first_panel, end_panel;
+    const int8_t *q;     /* (tokens / width, columns / 32, width, 32) */
+    const float *s;      /* (tokens / width, columns / 32, width) */
+    const int32_t *c;    /* (tokens / width, columns / 32, width, 4) */
+    long tokens, width;
+    float *out;          /* (tokens, out_stride) */
+    long out_stride;
+    void *scratch;       /* product_scratch_bytes, 64-byte aligned */
+    uint32_t type;
+} __attribute__((swift_name("ProductOperands"))) l2s_product_operands;
+
+/* The same for a matrix of floats, rows first_row ..< end_row. */
+typedef struct {
+    const void *data;    /* (rows, columns) of `type` */
+    const void *next;
+    long columns, first_row, end_row;
+    const float *x;      /* (tokens, columns) */
+    long tokens;
+    float *out;          /* (tokens, out_stride) */
+    long out_stride;
+    void *scratch;       /* product_scratch_bytes, 64-byte aligned */
+    uint32_t type;
+} __attribute__((swift_name("FloatProductOperands"))) l2s_float_product_operands;
+
+/* Query rows over the pages of one key-value head: Body/Attention.swift. */
+typedef struct {
+    const float *q;      /* (rows, head_stride) */
+    long rows, group, head_stride;
+    float scale;
+    const void *_Nonnull const *_Nonnull k_pages;
+    const void *_Nonnull const *_Nonnull v_pages;
+    long length;
+    bool half;           /* pages are F16, not F32 */
+    float *out;          /* (rows, head_stride) */
+    void *scratch;
+} __attribute__((swift_name("AttentionOperands"))) l2s_attention_operands;
+
+/* Floats to int8, by blocks of 32: quantizeRow in Body/Vectors.swift. */
+typedef struct {
+    const float *x;      /* (count) */
+    long count, width;
+    int8_t *q;
+    float *s;
+    int32_t *c;
+} __attribute__((swift_name("QuantizeOperands"))) l2s_quantize_operands;
+
+/* Floats to superblocks of `type`: Body/QuantizeK.swift. */
+typedef struct {
+    const float *x;      /* (256 count) */
+    const float *_Nullable importance;
+    long count;
+    void *out, *scratch; /* scratch: 8 KiB */
+    uint32_t type;
+} __attribute__((swift_name("SuperblockOperands"))) l2s_superblock_operands;
+
+/* The kernels of one module. What answers whether it did its work leaves the rest to the next module (Kernels.swift). */
+typedef struct {
+    bool (*multiply)(const l2s_product_operands *);
+    bool (*multiply_floats)(const l2s_float_product_operands *);
+    void (*quantize)(const l2s_quantize_operands *);
+    bool (*quantize_superblocks)(const l2s_superblock_operands *);
+    void (*attention)(const l2s_attention_operands *);
+    void (*rms_norm)(const float *x, const float *weight, long count, float epsilon, float *out);
+    void (*swiglu)(const float *gate, const float *up, long count, float *out);
+    void (*add)(float *x, const float *y, long count);
+    void (*rotate_pairs)(float *x, long heads, long head_stride, long pairs, const float *cos_sin);
+    void (*store_cache)(const float *x, long count, void *out, long stride, bool half);
+    long product_scratch_bytes;
+} __attribute__((swift_name("KernelTable"))) l2s_kernel_table;
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,22 @@
+public import KernelOperands
+
+/// The kernels of this module, its one export. Each is written once in Body for the lanes that the module has, or is the
+/// module's own.
+public func kernelTable() -> KernelTable {
+    KernelTable(
+        multiply: { multiplyQuantized($0.pointee) },
+        multiply_floats: { multiplyFloats($0.pointee) },
+        quantize: { quantizeRow($0.pointee.x, $0.pointee.count, $0.pointee.width, $0.pointee.q, $0.pointee.s, $0.pointee.c) },
+        quantize_superblocks: { quantizeSuperblocks($0.pointee) },
+        attention: {
+            let o = $0.pointee
+            attention(
+                o.q, o.rows, o.group, o.head_stride, o.scale, o.k_pages, o.v_pages, o.length, o.half, o.out, o.scratch)
+        },
+        rms_norm: { rmsNorm($0, $1, $2, $3, $4) },
+        swiglu: { swiGLU($0, $1, $2, $3) },
+        add: { addVector($0, $1, $2) },
+        rotate_pairs: { rotatePairs($0, $1, $2, $3, $4) },
+        store_cache: { storeCache($0, $1, $2, $3, $4) },
+        product_scratch_bytes: productScratchBytes)
+}

@@ -1,0 +1,266 @@
+internal import KernelOperands
+internal import X86Intrinsics
+
+/// Matrices of floats: out[t][r] = sum_k w[r][k] x[t][k]. A (row, token) is sixteen partial sums over k, fused multiply-adds
+/// in order of k, and one fixed tree (Llama2Kernels/Body/FloatMatrix.swift); the bits are the same.
+///
+/// Several tokens are blocked as matrix products are (Goto & van de Geijn, Anatomy of High-Performance Matrix
+/// Multiplication, 2008): of four rows, `chunk` columns are converted to floats once (8 KiB) and stay in L1 while three
+/// tokens after the other pass by from L2, and the partial sums of all wait in the scratch. The sums
+/// are done eight lanes at a time, first those of even half vectors, then the others: 4 rows x 3 tokens
+/// in 12 registers, 7 loads for 12 fused multiply-adds. Lanes are independent, so that this changes no order.
+///
+/// false: no type of floats.
+func multiplyFloats(_ o: FloatProductOperands) -> Bool {
+    switch o.type {
+    case F32.number: multiply(F32.self, o)
+    case F16.number: multiply(F16.self, o)
+    case BF16.number: multiply(BF16.self, o)
+    default: return false
+    }
+    return true
+}
+
+/// How floats of a type become lanes.
+protocol FloatFormat: NumberFormat {
+    static func load(_ p: UnsafeRawPointer) -> F32x16
+}
+
+extension F32: FloatFormat {
+    @inline(__always) static func load(_ p: UnsafeRawPointer) -> F32x16 { F32x16(load: p.assumingMemoryBound(to: Float.self)) }
+}
+
+extension F16: FloatFormat {
+    @inline(__always) static func load(_ p: UnsafeRawPointer) -> F32x16 { F32x16(loadHalf: p) }
+}
+
+extension BF16: FloatFormat {
+    @inline(__always) static func load(_ p: UnsafeRawPointer) -> F32x16 { F32x16(loadBF16: p) }
+}
+
+extension FloatFormat {
+    /// The first `count` (0...15), zero beyond, without reading past them.
+    @inline(__always) static func load(_ p: UnsafeRawPointer, _ count: Int) -> F32x16 {
+        var lanes = SIMD64<UInt8>(repeating: 0)
+        for i in 0..<count &* bytes { lanes[i] = byte(p, i) }
+        return withUnsafePointer(to: &lanes) { load(UnsafeRawPointer($0)) }
+    }
+}
+
+/// What a panel needs beside its operands, for `tokens` tokens at once.
+enum FloatScratch {
+    static var chunk: Int { 512 }  // columns, a multiple of 16
+    static var tokens: Int { 96 }
+    /// (2 halves, chunk / 16, 4 rows, 8) weights
+    static var weights: Int { 0 }
+    /// (4 row groups, tokens, 4 rows, 16) partial sums
+    static var sums: Int { 4 &* 4 &* chunk }
+    /// (tokens, 16) the last columns of each token, zeros beyond
+    static var tails: Int { sums &+ 4 &* 16 &* 16 &* tokens }
+    static var end: Int { tails &+ 4 &* 16 &* tokens }
+}
+
+@inline(__always) private func multiply<F: FloatFormat>(_: F.Type, _ o: FloatProductOperands) {
+    if o.tokens == 1 { return multiplyFloats_4x1(F.self, o) }
+    var first = 0
+    while first < o.tokens {
+        let left = o.tokens &- first, count = left < FloatScratch.tokens ? left : FloatScratch.tokens
+        let rest = o.columns & 15, tails = (o.scratch + FloatScratch.tails).assumingMemoryBound(to: Float.self)
+        var t = 0
+        while t < count && rest != 0 {
+            loadTail(o.x + ((first &+ t &+ 1) &* o.columns &- rest), rest).store(tails + 16 &* t)
+            t &+= 1
+        }
+        var row = o.first_row
+        while row < o.end_row {
+            multiplyPanel(F.self, o, row, first, count)
+            row &+= 16
+        }
+        first &+= count
+    }
+}
+
+/// Rows row ..< row + 16 (or to the last) with tokens first ..< first + count.
+@inline(never) private func multiplyPanel<F: FloatFormat>(_: F.Type, _ o: FloatProductOperands, _ row: Int, _ first: Int, _ count: Int) {
+    let left = o.end_row &- row, valid = left < 16 ? left : 16, groups = (valid &+ 3) >> 2
+    let sums = (o.scratch + FloatScratch.sums).assumingMemoryBound(to: Float.self)
+    let tails = (o.scratch + FloatScratch.tails).assumingMemoryBound(to: Float.self)
+    let weights = (o.scratch + FloatScratch.weights).assumingMemoryBound(to: Float.self)
+    let groupSums = 64 &* FloatScratch.tokens
+    var i = 0
+    while i < groups &* groupSums {
+        F32x16(splat: 0).store(sums + i)
+        i &+= 16
+    }
+    // 1. by chunks of columns
+    var k = 0
+    while k < o.columns {
+        let width = o.columns &- k < FloatScratch.chunk ? o.columns &- k : FloatScratch.chunk
+        let whole = width >> 4
+        var g = 0
+        while g < groups {
+            convert(F.self, o, row &+ 4 &* g, k, width, weights)
+            var t = 0
+            while t < count {
+                let tile = count &- t < 3 ? count &- t : 3
+                let x = o.x + ((first &+ t) &* o.columns &+ k)
+                let s = sums + (g &* groupSums &+ 64 &* t)
+                multiplyTile(tile, weights, FloatScratch.chunk >> 4, x, o.columns, whole, s)
+                if width & 15 != 0 {
+                    multiplyTile(tile, weights + 32 &* whole, FloatScratch.chunk >> 4, tails + 16 &* t, 16, 1, s)
+                }
+                t &+= tile
+            }
+            g &+= 1
+        }
+        k &+= width
+    }
+    // 2. the sixteen partial sums of each to one
+    var t = 0
+    while t < count {
+        let out = o.out + ((first &+ t) &* o.out_stride &+ row)
+        var r = 0
+        while r < valid {
+            out[r] = F32x16(load: sums + ((r >> 2) &* groupSums &+ 64 &* t &+ 16 &* (r & 3))).sum
+            r &+= 1
+        }
+        t &+= 1
+    }
+}
+
+/// Columns k ..< k + width of four rows from `row` on, as floats in the order in which tiles read them; zeros fill the last
+/// vector, and rows beyond the last repeat it.
+@inline(__always) private func convert<F: FloatFormat>(
+    _: F.Type, _ o: FloatProductOperands, _ row: Int, _ k: Int, _ width: Int, _ weights: UnsafeMutablePointer<Float>
+) {
+    let rowBytes = o.columns &* F.bytes, chunk = FloatScratch.chunk
+    // what is read next of these rows: their following columns, or the first ones of the next panel's
+    let isLast = k &+ width >= o.columns, ahead = isLast ? 16 &* rowBytes &- k &* F.bytes : width &* F.bytes
+    var r = 0
+    while r < 4 {
+        let p = o.data + ((row &+ r < o.end_row ? row &+ r : o.end_row &- 1) &* rowBytes &+ k &* F.bytes)
+        let out = weights + 8 &* r
+        @inline(__always) func store(_ x: F32x16, _ step: Int) {
+            _mm256_storeu_ps(out + 32 &* step, x.a)
+            _mm256_storeu_ps(out + (32 &* step &+ 2 &* chunk), x.b)
+        }
+        let whole = width >> 4
+        var i = 0
+        while i < whole {
+            let q = p + 16 &* F.bytes &* i
+            store(F.load(q), i)
+            if F.bytes == 4 || i & 1 == 0 { prefetch(q + ahead, 64) }
+            i &+= 1
+        }
+        if width & 15 != 0 { store(F.load(p + 16 &* F.bytes &* whole, width & 15), whole) }
+        r &+= 1
+    }
+}
+
+/// Four rows with `tokens` (1...3) tokens, `steps` vectors of sixteen columns; `all`: those that the weights have room for.
+@inline(__always) private func multiplyTile(
+    _ tokens: Int, _ w: UnsafePointer<Float>, _ all: Int, _ x: UnsafePointer<Float>, _ stride: Int, _ steps: Int,
+    _ sums: UnsafeMutablePointer<Float>
+) {
+    var half = 0
+    while half < 2 {
+        let w = w + 32 &* all &* half, x = x + 8 &* half, s = sums + 8 &* half
+        switch tokens {
+        case 3: floats_4x3(w, x, stride, steps, s)
+        case 2: floats_4x2(w, x, stride, steps, s)
+        default: floats_4x1(w, x, stride, steps, s)
+        }
+        half &+= 1
+    }
+}
+
+/// Eight lanes of four rows with one token.
+private struct FourRows {
+    var a0: __m256, a1: __m256, a2: __m256, a3: __m256
+
+    /// sums: (4 rows, 16)
+    @inline(__always) init(_ sums: UnsafePointer<Float>) {
+        a0 = _mm256_loadu_ps(sums)
+        a1 = _mm256_loadu_ps(sums + 16)
+        a2 = _mm256_loadu_ps(sums + 32)
+        a3 = _mm256_loadu_ps(sums + 48)
+    }
+
+    @inline(__always) func store(_ sums: UnsafeMutablePointer<Float>) {
+        _mm256_storeu_ps(sums, a0)
+        _mm256_storeu_ps(sums + 16, a1)
+        _mm256_storeu_ps(sums + 32, a2)
+        _mm256_storeu_ps(sums + 48, a3)
+    }
+}
+
+/// w: (steps, 4, 8); x: tokens `stride` apart, every other eight of their floats; sums: (tokens, 4, 16), every other eight.
+@inline(never) private func floats_4x3(
+    _ w: UnsafePointer<Float>, _ x: UnsafePointer<Float>, _ stride: Int, _ steps: Int, _ sums: UnsafeMutablePointer<Float>
+) {
+    var s = FourRows(sums), t = FourRows(sums + 64), u = FourRows(sums + 128)
+    let y = x + stride, z = x + 2 &* stride
+    var i = 0
+    while i < steps {
+        let x = _mm256_loadu_ps(x + 16 &* i), y = _mm256_loadu_ps(y + 16 &* i), z = _mm256_loadu_ps(z + 16 &* i)
+        let w0 = _mm256_loadu_ps(w + 32 &* i)
+        s.a0 = _mm256_fmadd_ps(w0, x, s.a0)
+        t.a0 = _mm256_fmadd_ps(w0, y, t.a0)
+        u.a0 = _mm256_fmadd_ps(w0, z, u.a0)
+        let w1 = _mm256_loadu_ps(w + (32 &* i &+ 8))
+        s.a1 = _mm256_fmadd_ps(w1, x, s.a1)
+        t.a1 = _mm256_fmadd_ps(w1, y, t.a1)
+        u.a1 = _mm256_fmadd_ps(w1, z, u.a1)
+        let w2 = _mm256_loadu_ps(w + (32 &* i &+ 16))
+        s.a2 = _mm256_fmadd_ps(w2, x, s.a2)
+        t.a2 = _mm256_fmadd_ps(w2, y, t.a2)
+        u.a2 = _mm256_fmadd_ps(w2, z, u.a2)
+        let w3 = _mm256_loadu_ps(w + (32 &* i &+ 24))
+        s.a3 = _mm256_fmadd_ps(w3, x, s.a3)
+        t.a3 = _mm256_fmadd_ps(w3, y, t.a3)
+        u.a3 = _mm256_fmadd_ps(w3, z, u.a3)
+        i &+= 1
+    }
+    s.store(sums)
+    t.store(sums + 64)
+    u.store(sums + 128)
+}
+
+@inline(never) private func floats_4x2(
+    _ w: UnsafePointer<Float>, _ x: UnsafePointer<Float>, _ stride: Int, _ steps: Int, _ sums: UnsafeMutablePointer<Float>
+) {
+    var s = FourRows(sums), t = FourRows(sums + 64)
+    let y = x + stride
+    var i = 0
+    while i < steps {
+        let x = _mm256_loadu_ps(x + 16 &* i), y = _mm256_loadu_ps(y + 16 &* i), w = w + 32 &* i
+        let w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps(w + 8), w2 = _mm256_loadu_ps(w + 16), w3 = _mm256_loadu_ps(w + 24)
+        s.a0 = _mm256_fmadd_ps(w0, x, s.a0)
+        t.a0 = _mm256_fmadd_ps(w0, y, t.a0)
+        s.a1 = _mm256_fmadd_ps(w1, x, s.a1)
+        t.a1 = _mm256_fmadd_ps(w1, y, t.a1)
+        s.a2 = _mm256_fmadd_ps(w2, x, s.a2)
+        t.a2 = _mm256_fmadd_ps(w2, y, t.a2)
+        s.a3 = _mm256_fmadd_ps(w3, x, s.a3)
+        t.a3 = _mm256_fmadd_ps(w3, y, t.a3)
+        i &+= 1
+    }
+    s.store(sums)
+    t.store(sums + 64)
+}
+
+@inline(never) private func floats_4x1(
+    _ w: UnsafePointer<Float>, _ x: UnsafePointer<Float>, _ stride: Int, _ steps: Int, _ sums: UnsafeMutablePointer<Float>
+) {
+    var s = FourRows(sums)
+    var i = 0
+    while i < steps {
+        let x = _mm256_loadu_ps(x + 16 &* i), w = w + 32 &* i
+        s.a0 = _mm256_fmadd_ps(_mm256_loadu_ps(w), x, s.a0)
+        s.a1 = _mm256_fmadd_ps(_mm256_loadu_ps(w + 8), x, s.a1)
+        s.a2 = _mm256_fmadd_ps(_mm256_loadu_ps(w + 16), x, s.a2)
+        s.a3 = _mm256_fmadd_ps(_mm256_loadu_ps(w + 24), x, s.a3)
+        i &+= 1
+    }
+    s.store(sums)
+}

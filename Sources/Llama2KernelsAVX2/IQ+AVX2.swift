@@ -1,0 +1,224 @@
+internal import BlockTables
+internal import X86Intrinsics
+
+/// Four grid entries of eight weights.
+@inline(__always) private func eights(_ a: UInt64, _ b: UInt64, _ c: UInt64, _ d: UInt64) -> __m256i {
+    _mm256_set_epi64x(Int64(bitPattern: d), Int64(bitPattern: c), Int64(bitPattern: b), Int64(bitPattern: a))
+}
+
+/// Magnitudes with the sign of bit i of `signs`, and 64 added.
+@inline(__always) private func signed(_ magnitudes: __m256i, _ signs: UInt32) -> __m256i {
+    biased(magnitudes, expandBits(signs), 64)
+}
+
+@inline(__always) private func biased(_ magnitudes: __m256i, _ negative: __m256i, _ bias: Int8) -> __m256i {
+    let w = _mm256_sub_epi8(_mm256_xor_si256(magnitudes, negative), negative)
+    return _mm256_add_epi8(w, _mm256_set1_epi8(bias))
+}
+
+/// Four times seven signs as four times eight: the eighth makes the number of negative ones even.
+@inline(__always) private func evenSigns(_ sevens: UInt32) -> UInt32 {
+    let spread = sevens & 0x7f | (sevens & 0x3f80) << 1 | (sevens & 0x1f_c000) << 2 | (sevens & 0xfe0_0000) << 3
+    var parity = spread ^ spread >> 4
+    parity ^= parity >> 2
+    parity ^= parity >> 1
+    return spread | (parity & 0x0101_0101) << 7
+}
+
+/// (d (1/2 + n)) / 4
+@inline(__always) private func quarter(_ d: __m256, _ n: __m256i) -> __m256 {
+    _mm256_mul_ps(_mm256_mul_ps(d, _mm256_add_ps(splat(0.5), floats(n))), splat(0.25))
+}
+
+extension IQ2_XXS: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .two }
+    static var bias: Int { 64 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p, stride)) }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let x = Columns(p + (2 &+ 16 &* (b >> 1)), stride)
+        return Scales(quarter(h.d, bits(b & 1 == 0 ? x.c1 : x.c3, 28, 4)))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let p = p + (2 &+ 8 &* b)
+        @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xxs_grid(UInt32(byte(p, i))) }
+        let signs = evenSigns(p.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        return signed(eights(grid(0), grid(1), grid(2), grid(3)), signs)
+    }
+}
+
+extension IQ2_XS: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .two }
+    static var bias: Int { 64 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        Header(halves(p, stride), Columns(p + 58, stride))
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
+        return Scales(quarter(h.d, bits(x, first, 4)), quarter(h.d, bits(x, first &+ 4, 4)))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let p = p + (2 &+ 8 &* b)
+        @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xs_grid(word(p, 2 &* i) & 511) }
+        @inline(__always) func seven(_ i: Int) -> UInt32 { (word(p, 2 &* i) >> 9) << UInt32(truncatingIfNeeded: 7 &* i) }
+        let signs = evenSigns(seven(0) | seven(1) | seven(2) | seven(3))
+        return signed(eights(grid(0), grid(1), grid(2), grid(3)), signs)
+    }
+}
+
+extension IQ2_S: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .two }
+    static var bias: Int { 64 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        Header(halves(p, stride), Columns(p + 66, stride))
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
+        return Scales(quarter(h.d, bits(x, first, 4)), quarter(h.d, bits(x, first &+ 4, 4)))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let high = UInt32(byte(p, 66 &+ b)), low = p.loadUnaligned(fromByteOffset: 2 &+ 4 &* b, as: UInt32.self)
+        @inline(__always) func grid(_ i: Int) -> UInt64 {
+            let shift = UInt32(truncatingIfNeeded: 8 &* i), two = UInt32(truncatingIfNeeded: 8 &- 2 &* i)
+            return l2s_iq2_s_grid(low >> shift & 255 | high << two & 0x300)
+        }
+        return signed(
+            eights(grid(0), grid(1), grid(2), grid(3)), p.loadUnaligned(fromByteOffset: 34 &+ 4 &* b, as: UInt32.self))
+    }
+}
+
+/// Eight grid entries of four weights.
+@inline(__always) private func fours(_ four: (Int) -> UInt32) -> __m256i {
+    @inline(__always) func f(_ i: Int) -> Int32 { Int32(bitPattern: four(i)) }
+    return _mm256_set_epi32(f(7), f(6), f(5), f(4), f(3), f(2), f(1), f(0))
+}
+
+extension IQ3_XXS: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .two }
+    static var bias: Int { 64 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        Header(halves(p, stride), Columns(p + 66, stride), halves(p, stride), Columns(p + 82, stride))
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let n = bits(b < 4 ? h.x[b] : h.y[b], 28, 4)
+        return Scales(_mm256_mul_ps(_mm256_mul_ps(h.d, _mm256_add_ps(splat(0.5), floats(n))), splat(0.5)))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let grid = p + (2 &+ 8 &* b)
+        let signs = evenSigns(p.loadUnaligned(fromByteOffset: 66 &+ 4 &* b, as: UInt32.self))
+        return signed(fours { l2s_iq3_xxs_grid(UInt32(byte(grid, $0))) }, signs)
+    }
+}
+
+extension IQ3_S: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .eight }
+    static var bias: Int { 16 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        Header(halves(p, stride), Columns(p + 94, stride))
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let n = bits(h.x.c3, 4 &* b, 4), one = _mm256_set1_epi32(1)
+        return Scales(_mm256_mul_ps(h.d, floats(_mm256_add_epi32(one, _mm256_add_epi32(n, n)))))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let grid = p + (2 &+ 8 &* b), high = UInt32(byte(p, 66 &+ b))
+        let magnitudes = fours {
+            l2s_iq3_s_grid(UInt32(byte(grid, $0)) | high << UInt32(truncatingIfNeeded: 8 &- $0) & 256)
+        }
+        let signs = p.loadUnaligned(fromByteOffset: 74 &+ 4 &* b, as: UInt32.self)
+        return biased(magnitudes, expandBits(signs), 16)
+    }
+}
+
+/// (d (2 n + 1)) / 8
+@inline(__always) private func eighth(_ d: __m256, _ n: __m256i) -> __m256 {
+    let odd = _mm256_add_epi32(_mm256_add_epi32(n, n), _mm256_set1_epi32(1))
+    return _mm256_mul_ps(_mm256_mul_ps(d, floats(odd)), splat(0.125))
+}
+
+/// 0, 1 or 2 to 8 (w - 1) + delta + 16, delta a byte of 1 or -1.
+@inline(__always) private func ternary(_ grid: __m256i, _ delta: __m256i) -> __m256i {
+    _mm256_add_epi8(shiftLeft(grid, 3), _mm256_add_epi8(delta, _mm256_set1_epi8(8)))
+}
+
+extension IQ1_S: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .eight }
+    static var bias: Int { 16 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        Header(halves(p, stride), Columns(p + 34, stride))
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        Scales(eighth(h.d, bits(h.x[b >> 1], 16 &* (b & 1) &+ 12, 3)))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let high = word(p, 34 &+ 2 &* b)
+        @inline(__always) func grid(_ i: Int) -> UInt64 {
+            l2s_iq1_s_grid(UInt32(byte(p, 2 &+ 4 &* b &+ i)) | (high >> UInt32(truncatingIfNeeded: 3 &* i) & 7) << 8)
+        }
+        let delta = 1 &- Int8(truncatingIfNeeded: (high >> 15) << 1)
+        return ternary(eights(grid(0), grid(1), grid(2), grid(3)), _mm256_set1_epi8(delta))
+    }
+}
+
+extension IQ1_M: KernelFormat {
+    @inline(__always) static var usesTables: Bool { true }
+    static var capacity: Capacity { .eight }
+    static var bias: Int { 16 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        let x = Columns(p + 40, stride)
+        @inline(__always) func part(_ x: __m256i, _ by: Int, _ bits: Int32) -> __m256i {
+            _mm256_and_si256(shift(x, by), _mm256_set1_epi32(bits))
+        }
+        let low = _mm256_or_si256(part(x.c2, -12, 0xf), part(x.c2, -24, 0xf0))
+        let high = _mm256_or_si256(part(x.c3, -4, 0xf00), part(x.c3, -16, 0xf000))
+        return Header(lowHalves(_mm256_or_si256(low, high)), x)
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let x = b < 4 ? h.x.c2 : h.x.c3, first = 16 &* (b >> 1 & 1) &+ 6 &* (b & 1)
+        return Scales(eighth(h.d, bits(x, first, 3)), eighth(h.d, bits(x, first &+ 3, 3)))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+        let high = word(p, 32 &+ 2 &* b)
+        @inline(__always) func grid(_ i: Int) -> UInt64 {
+            l2s_iq1_s_grid(UInt32(byte(p, 4 &* b &+ i)) | (high >> UInt32(truncatingIfNeeded: 4 &* i) & 7) << 8)
+        }
+        /// Eight bytes of 1 or -1.
+        @inline(__always) func signs(_ i: Int) -> UInt64 {
+            high >> UInt32(truncatingIfNeeded: 4 &* i &+ 3) & 1 == 0 ? 0x0101_0101_0101_0101 : 0xffff_ffff_ffff_ffff
+        }
+        return ternary(eights(grid(0), grid(1), grid(2), grid(3)), eights(signs(0), signs(1), signs(2), signs(3)))
+    }
+}
+
+/// The sixteen values of IQ4, in order: see `nonlinear` in Formats/IQ.swift.
+@inline(__always) private func nonlinearWeights(_ p: UnsafeRawPointer) -> __m256i {
+    let low = Int64(bitPattern: 0xf6ea_ddcf_bfad_9881), high = Int64(bitPattern: 0x7159_4535_2619_0d01)
+    return _mm256_shuffle_epi8(_mm256_set_epi64x(high, low, high, low), nibbles(p))
+}
+
+extension IQ4_NL: KernelFormat {
+    static var capacity: Capacity { .signed }
+    static var bias: Int { 0 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
+    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { nonlinearWeights(p + 2) }
+}
+
+extension IQ4_XS: KernelFormat {
+    static var capacity: Capacity { .signed }
+    static var bias: Int { 0 }
+    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
+        Header(halves(p, stride), Columns(p, stride))
+    }
+    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
+        let low = bits(h.x.c1, 4 &* b, 4), high = bits(h.x.c0, 16 &+ 2 &* b, 2)
+        let n = _mm256_or_si256(low, shiftLeft(high, 4))
+        return Scales(_mm256_mul_ps(h.d, floats(_mm256_sub_epi32(n, _mm256_set1_epi32(32)))))
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { nonlinearWeights(p + (8 &+ 16 &* b)) }
+}

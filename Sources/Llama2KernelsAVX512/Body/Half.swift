@@ -1,1 +1,0 @@
-../../Llama2Kernels/Body/Half.swift

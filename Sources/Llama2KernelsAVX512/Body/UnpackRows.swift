@@ -1,1 +1,0 @@
-../../Llama2Kernels/Body/UnpackRows.swift

@@ -1,0 +1,63 @@
+"""The modules of instruction sets hold their own code only, and a block format is one place."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "Sources"
+MODULES = ["Llama2KernelsAVX2", "Llama2KernelsAVX512"]
+
+
+def code_symbols(module):
+    """(name) of every function that the module's objects define, local ones too."""
+    objects = sorted((ROOT / f".build/release/{module}.build").glob("*.o"))
+    if not objects:
+        pytest.skip(f"{module} is not built here")
+    # an object whose source is gone stays behind in the folder
+    objects = [o for o in objects if any((SOURCES / module).rglob(o.name.removesuffix(".o")))]
+    lines = subprocess.run(["nm", "--defined-only", *map(str, objects)], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line.split()[2] for line in lines if re.match(r"[0-9a-f]+ [tTwWuU] ", line)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_of_an_instruction_set_defines_no_function_of_another_module(module):
+    """One such copy (of Array, say) could be the one that the linker keeps for everybody: a machine without the instructions would die in it."""
+    symbols = code_symbols(module)
+    assert len(symbols) > 20
+    foreign = [s for s in symbols if f"{len(module)}{module}" not in s]
+    assert foreign == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_of_an_instruction_set_exports_its_table_only(module):
+    objects = sorted((ROOT / f".build/release/{module}.build").glob("*.o"))
+    objects = [o for o in objects if any((SOURCES / module).rglob(o.name.removesuffix(".o")))]
+    if not objects:
+        pytest.skip(f"{module} is not built here")
+    tables = [line for line in subprocess.run(["nm", "--defined-only", *map(str, objects)], capture_output=True, text=True, check=True).stdout.splitlines() if re.search(r" T .*11kernelTable", line)]
+    assert len(tables) == 1
+
+
+def own_sources():
+    """Swift and C sources, links left out: a link is another place to be compiled, not another place to be edited."""
+    return [p for p in SOURCES.rglob("*") if p.suffix in (".swift", ".h", ".c") and not p.is_symlink()]
+
+
+@pytest.mark.parametrize("name", ["TQ1_0", "TQ2_0", "IQ1_M", "IQ2_XXS", "IQ3_S", "IQ4_XS"])
+def test_a_format_on_plain_kernels_is_two_files(name):
+    """Its family's file and the list of types; a kernel of its own in an instruction set's module comes on top."""
+    named = {p.relative_to(SOURCES).as_posix() for p in own_sources() if re.search(rf"\b{name}\b", p.read_text())}
+    plain = {p for p in named if not p.startswith(tuple(MODULES))}
+    family = {p for p in plain if p.startswith("Llama2Core/Formats/")}
+    assert plain == family | {"Llama2Core/BlockType.swift"} and len(family) == 1
+
+
+def test_no_switch_over_types_has_a_default():
+    """A type that somebody forgets must not compile."""
+    for path in own_sources():
+        for switch in re.finditer(r"switch (?:\w+\.)?type \{(.*?)\n(\s*)\}", path.read_text(), re.S):
+            if re.search(r"case \.(f32|q4_0|q4_K|q8_0)\b", switch[1]):
+                assert "default:" not in switch[1], path
