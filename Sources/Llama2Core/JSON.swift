@@ -55,6 +55,15 @@ public struct JSON {
         if end < document.bytes.count, document.bytes[end] == UInt8(ascii: ".") || document.bytes[end] | 0x20 == UInt8(ascii: "e") { return nil }
         return UnsafeRawBufferPointer(rebasing: document.bytes[start..<end])
     }
+    /// The text of a number as it is written.
+    public var numberText: UnsafeRawBufferPointer? {
+        guard first == UInt8(ascii: "-") || (0x30...0x39).contains(first) else { return nil }
+        var text = JSONText(bytes: document.bytes, at: start)
+        _ = try? text.number()  // checked before
+        return UnsafeRawBufferPointer(rebasing: document.bytes[start..<text.at])
+    }
+    /// The first byte of the value in its text: no two values of a text have the same.
+    public var position: Int { start }
     /// An integer that a double holds exactly.
     public var integer: Int? { double.flatMap { abs($0) <= 9_007_199_254_740_992 ? Int(exactly: $0) : nil } }
 

@@ -1,0 +1,355 @@
+internal import Llama2Core
+
+/// A grammar's program being run, with all that was found out on the way: which sets of stacks there were (states), where
+/// each byte led, which tokens each allowed. What was seen before costs a look into a table. One thread at a time.
+///
+///     frames      (kind, a, b, frame below), each once
+///     states      (may end, leaves ascending), each once: the stacks by their topmost frames
+///     rows        (states, 256): the state behind a byte, `dead`, or `unknown`
+final class Automaton {
+    static let dead: Int32 = -1
+    private static let unknown: Int32 = -2
+    /// Beyond it everything is forgotten but the state that is in use: some 40 MiB of rows.
+    private static let mostStates = 40_000
+    /// Stacks side by side.
+    private static let mostLeaves = 20_000
+
+    private let program: Program
+    private var frames: TupleTable
+    private var states: TupleTable
+    private var strings: TupleTable
+    private var tuples: TupleTable  // states of objects and arrays, sets of tags
+    private var rows: GrowingBuffer<Int32>
+
+    // work of one step
+    private var pending: [(frame: Int32, tag: Int32)] = []
+    private var leaves: [Int32] = []
+    private var visited: [Int32] = []  // (frames) the step in which each was last met
+    private var step: Int32 = 0
+    private var mayEnd = false
+
+    private(set) var start: Int32 = Automaton.dead
+
+    init(_ program: Program) throws(Llama2Error) {
+        self.program = program
+        frames = try TupleTable(1024)
+        states = try TupleTable(1024)
+        strings = try TupleTable(256)
+        tuples = try TupleTable(64)
+        rows = try GrowingBuffer(capacity: 64 * 256, of: "states of a grammar")
+        var frame = try frames.number(Program.Frame.end, 0, 0, -1)
+        for (kind, a) in program.start.dropLast() { frame = try frames.number(kind, a, 0, frame) }
+        guard let top = program.start.last else { throw Llama2Error(.invalidArgument, "the grammar is empty") }
+        begin()
+        try push(top.0, top.1, 0, frame)
+        start = try settle()
+    }
+
+    var stateCount: Int { states.count }
+
+    /// Whether so much is known that starting anew is better.
+    var isFull: Bool { states.count > Automaton.mostStates }
+
+    func canEnd(_ state: Int32) -> Bool { states[state][0] != 0 }
+    /// Whether nothing but the end can come.
+    func mustEnd(_ state: Int32) -> Bool { states[state].count == 1 }
+
+    // MARK: Steps
+
+    /// The state behind `byte`.
+    @inline(__always)
+    func next(_ state: Int32, _ byte: UInt8) throws(Llama2Error) -> Int32 {
+        let known = rows.elements[Int(state) &* 256 &+ Int(byte)]  // a row for every state, 256 numbers each
+        return known != Automaton.unknown ? known : try explore(state, byte)
+    }
+
+    /// (states, 256); valid until a state is added.
+    var rowsSoFar: UnsafePointer<Int32>? { rows.elements.baseAddress }
+
+    @inline(never)
+    func explore(_ state: Int32, _ byte: UInt8) throws(Llama2Error) -> Int32 {
+        begin()
+        for index in 1..<max(1, states[state].count) {
+            let leaf = states[state][index]
+            let (kind, a, b, below) = frame(leaf)
+            switch kind {
+            case Program.Frame.automaton:
+                let target = program.automata[Int(a)].next(b, byte)
+                if target >= 0 { try push(kind, a, target, below) }
+            case Program.Frame.string:
+                switch stepper(a, b).next(string(b), byte) {
+                case .dead: break
+                case .inside(let s): try push(kind, a, try number(s), below)
+                case .complete(let tag): pending.append((below, tag))
+                }
+            default: break  // a token, taken whole
+            }
+        }
+        let target = try settle()
+        rows[Int(state) * 256 + Int(byte)] = target
+        return target
+    }
+
+    /// The state behind a token that the grammar names.
+    func next(_ state: Int32, token: Int32) throws(Llama2Error) -> Int32 {
+        begin()
+        for index in 1..<max(1, states[state].count) {
+            let (kind, a, _, below) = frame(states[state][index])
+            if kind == Program.Frame.token, contains(a, token) { pending.append((below, 0)) }
+        }
+        return try settle()
+    }
+
+    func contains(_ set: Int32, _ token: Int32) -> Bool {
+        let list = program.tokenSets[Int(set)]
+        return list.first == -1 ? !list.contains(token) : list.contains(token)
+    }
+
+    /// The sets of tokens that may come whole.
+    func tokenSets(_ state: Int32) -> [Int32] {
+        states[state].dropFirst().compactMap { leaf in
+            let (kind, a, _, _) = frame(leaf)
+            return kind == Program.Frame.token ? a : nil
+        }
+    }
+
+    /// What both states are together.
+    func union(_ first: Int32, _ second: Int32) throws(Llama2Error) -> Int32 {
+        guard first >= 0, second >= 0 else { return max(first, second) }
+        begin()
+        mayEnd = canEnd(first) || canEnd(second)
+        leaves += states[first].dropFirst()
+        leaves += states[second].dropFirst()
+        return try settle()
+    }
+
+    /// Inside a JSON string where any characters may come: how many, Int.max for no limit; 0 elsewhere, and where something
+    /// else could take more of them.
+    func plainRoom(_ state: Int32) -> Int {
+        var room = 0
+        for leaf in states[state].dropFirst() {
+            let (kind, a, b, _) = frame(leaf)
+            guard kind == Program.Frame.string else { continue }
+            let form = program.strings[Int(a)], s = string(b)
+            guard form.isAny, s.phase == StringState.Phase.body, s.dfa == program.automata[Int(form.dfa)].start else { continue }
+            room = max(room, form.most < 0 ? Int.max : Int(form.most - s.count))
+        }
+        return room == Int.max || states[state].count == 2 ? room : 0
+    }
+
+    /// The stacks of a state, for another automaton of the same program.
+    func copy(_ state: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
+        var known: [Int32: Int32] = [-1: -1]
+        func moved(_ frame: Int32) throws(Llama2Error) -> Int32 {
+            var path: [Int32] = [], at = frame
+            while known[at] == nil {
+                path.append(at)
+                at = self.frame(at).3
+            }
+            for frame in path.reversed() {
+                let (kind, a, b, below) = self.frame(frame)
+                known[frame] = try other.frames.number(kind, a, try payload(kind, b, to: other), known[below] ?? -1)
+            }
+            return known[frame] ?? -1
+        }
+        other.begin()
+        other.mayEnd = canEnd(state)
+        for leaf in states[state].dropFirst() { other.leaves.append(try moved(leaf)) }
+        return try other.settle()
+    }
+
+    /// Operand b as the other automaton numbers it.
+    private func payload(_ kind: Int32, _ b: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
+        switch kind {
+        case Program.Frame.string:
+            var s = string(b)
+            if s.allowed >= 0 { s.allowed = try copyTuple(s.allowed, to: other) }
+            return try other.number(s)
+        case Program.Frame.objectKey, Program.Frame.objectKeyed, Program.Frame.objectNext, Program.Frame.arrayItem, Program.Frame.arrayNext:
+            return try copyTuple(b, to: other)
+        default: return b
+        }
+    }
+
+    private func copyTuple(_ tuple: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
+        let list = Array(tuples[tuple])
+        return try other.numbered(list)
+    }
+
+    // MARK: Frames
+
+    private func frame(_ index: Int32) -> (Int32, Int32, Int32, Int32) {
+        let list = frames[index]
+        return (list[0], list[1], list[2], list[3])
+    }
+
+    private func string(_ index: Int32) -> StringState {
+        let list = strings[index]
+        return StringState(dfa: list[0], count: list[1], phase: list[2], partial: list[3], allowed: list[4])
+    }
+
+    private func number(_ s: StringState) throws(Llama2Error) -> Int32 {
+        try strings.number(s.dfa, s.count, s.phase, s.partial, s.allowed)
+    }
+
+    private func stepper(_ form: Int32, _ state: Int32) -> StringStepper {
+        let f = program.strings[Int(form)], allowed = strings[state][4]
+        return StringStepper(
+            form: f, dfa: program.automata[Int(f.dfa)], tagSets: program.tagSets,
+            allowed: allowed >= 0 ? tuples[allowed] : UnsafeBufferPointer(start: nil, count: 0))
+    }
+
+    private func numbered(_ list: [Int32]) throws(Llama2Error) -> Int32 {
+        var result: Result<Int32, Llama2Error> = .success(0)
+        list.withUnsafeBufferPointer { buffer in
+            do throws(Llama2Error) { result = .success(try tuples.number(buffer)) } catch { result = .failure(error) }
+        }
+        return try result.get()
+    }
+
+    private func push(_ kind: Int32, _ a: Int32, _ b: Int32, _ below: Int32, tag: Int32 = 0) throws(Llama2Error) {
+        pending.append((try frames.number(kind, a, b, below), tag))
+    }
+
+    private func begin() {
+        step += 1
+        pending.removeAll(keepingCapacity: true)
+        leaves.removeAll(keepingCapacity: true)
+        mayEnd = false
+    }
+
+    /// Follows what takes no byte until leaves are on top of every stack; the state that they are.
+    private func settle() throws(Llama2Error) -> Int32 {
+        while let (frame, tag) = pending.popLast() {
+            let (kind, a, b, below) = self.frame(frame)
+            if kind != Program.Frame.objectKeyed {
+                while visited.count <= Int(frame) { visited.append(0) }
+                if visited[Int(frame)] == step { continue }
+                visited[Int(frame)] = step
+            }
+            switch kind {
+            case Program.Frame.end: mayEnd = true
+            case Program.Frame.automaton:
+                let dfa = program.automata[Int(a)]
+                if dfa.offsets[Int(b)] < dfa.offsets[Int(b) + 1] { leaves.append(frame) }
+                if dfa.tags[Int(b)] >= 0 { pending.append((below, dfa.tags[Int(b)])) }
+            case Program.Frame.string, Program.Frame.token: leaves.append(frame)
+            case Program.Frame.code: try run(a, b, below)
+            case Program.Frame.value: try enter(a, below)
+            case Program.Frame.objectKey: try enterKey(a, b, below)
+            case Program.Frame.objectKeyed: try keyed(a, b, tag, below)
+            case Program.Frame.objectNext: try member(a, b, below)
+            case Program.Frame.arrayItem: try enterItem(a, b, below)
+            default: try item(a, b, below)
+            }
+        }
+        guard !leaves.isEmpty || mayEnd else { return Automaton.dead }
+        guard leaves.count <= Automaton.mostLeaves else {
+            throw Llama2Error(.unsupported, "the grammar can be read in more than \(Automaton.mostLeaves) ways at once")
+        }
+        leaves.sort()
+        var unique = 0
+        for (i, leaf) in leaves.enumerated() where i == 0 || leaf != leaves[unique - 1] {
+            leaves[unique] = leaf
+            unique += 1
+        }
+        leaves.removeLast(leaves.count - unique)
+        leaves.insert(mayEnd ? 1 : 0, at: 0)
+        var result: Result<Int32, Llama2Error> = .success(0)
+        leaves.withUnsafeBufferPointer { buffer in
+            do throws(Llama2Error) { result = .success(try states.number(buffer)) } catch { result = .failure(error) }
+        }
+        let state = try result.get()
+        while rows.count < states.count * 256 { try rows.append(Automaton.unknown) }
+        return state
+    }
+
+    // MARK: Rules
+
+    private func run(_ at: Int32, _ counter: Int32, _ below: Int32) throws(Llama2Error) {
+        let i = program.code[Int(at)]
+        /// What goes on behind this instruction: nothing more than what is below when the rule ends with it.
+        func following() throws(Llama2Error) -> Int32 {
+            i.next < 0 ? below : try frames.number(Program.Frame.code, i.next, 0, below)
+        }
+        switch i.kind {
+        case .leaf: try push(Program.Frame.automaton, i.target, program.automata[Int(i.target)].start, try following())
+        case .tokens: try push(Program.Frame.token, i.target, 0, try following())
+        case .call: try push(Program.Frame.code, i.target, 0, try following())
+        case .choice:
+            for branch in Int(i.target)..<Int(i.target + i.least) { try push(Program.Frame.code, program.branches[branch], 0, try following()) }
+        case .loop:
+            if counter >= i.least { pending.append((try following(), 0)) }
+            if i.most < 0 || counter < i.most {
+                let rounds = counter < max(i.most, i.least) ? counter + 1 : counter
+                try push(Program.Frame.code, i.target, 0, try frames.number(Program.Frame.code, at, rounds, below))
+            }
+        case .finish: pending.append((below, 0))
+        }
+    }
+
+    // MARK: JSON
+
+    private func enter(_ value: Int32, _ below: Int32) throws(Llama2Error) {
+        for leaf in program.values[Int(value)].leaves {
+            switch leaf {
+            case .automaton(let a): try push(Program.Frame.automaton, a, program.automata[Int(a)].start, below)
+            case .string(let a): try push(Program.Frame.string, a, try openString(a, allowed: -1), below)
+            case .object(let a):
+                let state = try numbered([0, 0] + (program.anyOrder ? [Int32](repeating: 0, count: (program.objects[Int(a)].members.count + 31) / 32) : []))
+                try push(Program.Frame.automaton, program.punctuation.openObject, 0, try frames.number(Program.Frame.objectKey, a, state, below))
+            case .array(let a):
+                let state = try numbered([0, 0] + [Int32](repeating: 0, count: Int(program.arrays[Int(a)].distinct + 31) / 32))
+                try push(Program.Frame.automaton, program.punctuation.openArray, 0, try frames.number(Program.Frame.arrayItem, a, state, below))
+            }
+        }
+    }
+
+    private func openString(_ form: Int32, allowed: Int32) throws(Llama2Error) -> Int32 {
+        let dfa = program.automata[Int(program.strings[Int(form)].dfa)]
+        return try number(StringState(dfa: dfa.start, count: 0, phase: StringState.Phase.quote, partial: 0, allowed: allowed))
+    }
+
+    /// Objects: state is (members so far, first member of the schema that may still come, which have come (any order)).
+    private func enterKey(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
+        let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
+        if state.count == 0, state.mayClose {
+            try push(Program.Frame.automaton, program.punctuation.closeEmptyObject, 0, below)
+        }
+        guard let allowed = state.allowedKeys else { return }
+        let key = try openString(state.form.keys, allowed: try numbered(allowed))
+        try push(Program.Frame.string, state.form.keys, key, try frames.number(Program.Frame.objectKeyed, a, b, below))
+    }
+
+    private func keyed(_ a: Int32, _ b: Int32, _ tag: Int32, _ below: Int32) throws(Llama2Error) {
+        let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
+        let (value, next) = state.after(tag)
+        let rest = try frames.number(Program.Frame.objectNext, a, try numbered(next), below)
+        try push(Program.Frame.automaton, program.punctuation.colon, 0, try frames.number(Program.Frame.value, value, 0, rest))
+    }
+
+    private func member(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
+        let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
+        if state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeObject, 0, below) }
+        if state.allowedKeys != nil {
+            try push(Program.Frame.automaton, program.punctuation.comma, 0, try frames.number(Program.Frame.objectKey, a, b, below))
+        }
+    }
+
+    private func enterItem(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
+        let state = ArrayState(program.arrays[Int(a)], Array(tuples[b]))
+        if state.index == 0, state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeEmptyArray, 0, below) }
+        for (choice, next) in state.choices {
+            let rest = try frames.number(Program.Frame.arrayNext, a, try numbered(next), below)
+            try push(Program.Frame.value, choice.value, 0, rest)
+        }
+    }
+
+    private func item(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
+        let state = ArrayState(program.arrays[Int(a)], Array(tuples[b]))
+        if state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeArray, 0, below) }
+        if !state.choices.isEmpty {
+            try push(Program.Frame.automaton, program.punctuation.comma, 0, try frames.number(Program.Frame.arrayItem, a, b, below))
+        }
+    }
+}

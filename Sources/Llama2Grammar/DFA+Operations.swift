@@ -1,0 +1,186 @@
+internal import Llama2Core
+
+extension DFA {
+    static let none = DFA(start: 0, offsets: [0], edges: [], tags: [])
+
+    /// Every text of Unicode scalars, in UTF-8.
+    static let anyText: DFA = {
+        var nfa = NFA()
+        let loop = nfa.add()
+        nfa.add(.all, from: loop, to: loop)
+        return (try? nfa.determinized(start: loop, accept: loop, GrammarBudget("any text"))) ?? .none
+    }()
+
+    /// Exactly these texts; the tag is the number of the text.
+    static func texts(_ list: [[UInt8]], tag: (Int) -> Int32 = { _ in 0 }, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        let order = list.indices.sorted { list[$0].lexicographicallyPrecedes(list[$1]) }
+        var builder = DFABuilder()
+        var path = [builder.add()], text: [UInt8] = []  // path[i]: the state after i bytes of text
+        for index in order {
+            let shared = zip(text, list[index]).prefix { $0 == $1 }.count
+            path.removeLast(path.count - 1 - shared)
+            text = list[index]
+            try budget.take(text.count - shared)
+            for byte in text[shared...] {
+                let next = builder.add()
+                builder.connect(path[path.count - 1], byte, byte, next)
+                path.append(next)
+            }
+            if builder.tag(path[path.count - 1]) < 0 { builder.setTag(path[path.count - 1], tag(index)) }
+        }
+        return builder.finished(start: 0)
+    }
+
+    /// The automaton of a rule: the states that `next` reaches from `start` over the bytes of `alphabet`.
+    static func exploring<State: Hashable>(
+        _ start: State, alphabet: [UInt8], _ budget: GrammarBudget, tag: (State) -> Int32, next: (State, UInt8) -> State?
+    ) throws(Llama2Error) -> DFA {
+        var builder = DFABuilder(), numbers = [start: builder.add(tag: tag(start))], states = [start], at = 0
+        while at < states.count {
+            for byte in alphabet {
+                guard let target = next(states[at], byte) else { continue }
+                if numbers[target] == nil {
+                    try budget.take()
+                    numbers[target] = builder.add(tag: tag(target))
+                    states.append(target)
+                }
+                builder.connect(Int32(truncatingIfNeeded: at), byte, byte, numbers[target] ?? 0)
+            }
+            at += 1
+        }
+        return builder.finished(start: 0)
+    }
+
+    /// Both at once; `tag` is given what each says of a text, -1 where it is not of that language.
+    /// needsFirst, needsSecond: a text that left that language is of no interest any more.
+    func product(
+        _ other: DFA, needsFirst: Bool, needsSecond: Bool, _ budget: GrammarBudget, tag: (Int32, Int32) -> Int32
+    ) throws(Llama2Error) -> DFA {
+        let first: Int32 = isEmpty ? DFA.dead : start, second: Int32 = other.isEmpty ? DFA.dead : other.start
+        if needsFirst && first < 0 || needsSecond && second < 0 || first < 0 && second < 0 { return .none }
+        func key(_ a: Int32, _ b: Int32) -> UInt64 { UInt64(UInt32(bitPattern: a)) << 32 | UInt64(UInt32(bitPattern: b)) }
+        func label(_ a: Int32, _ b: Int32) -> Int32 { tag(a < 0 ? -1 : tags[Int(a)], b < 0 ? -1 : other.tags[Int(b)]) }
+        var builder = DFABuilder(), pairs = [(first, second)]
+        var numbers = [key(first, second): builder.add(tag: label(first, second))], at = 0
+        while at < pairs.count {
+            let (a, b) = pairs[at], from = Int32(truncatingIfNeeded: at)
+            var i = a < 0 ? 0 : Int(offsets[Int(a)]), j = b < 0 ? 0 : Int(other.offsets[Int(b)])
+            let iEnd = a < 0 ? 0 : Int(offsets[Int(a) + 1]), jEnd = b < 0 ? 0 : Int(other.offsets[Int(b) + 1])
+            var byte = 0
+            // the pieces between the ends of edges of either row
+            while byte < 256 {
+                while i < iEnd, edges[i].high < byte { i += 1 }
+                while j < jEnd, other.edges[j].high < byte { j += 1 }
+                if i >= iEnd && j >= jEnd || needsFirst && i >= iEnd || needsSecond && j >= jEnd { break }
+                let inFirst = i < iEnd && edges[i].low <= byte, inSecond = j < jEnd && other.edges[j].low <= byte
+                var last = 255
+                if i < iEnd { last = min(last, inFirst ? Int(edges[i].high) : Int(edges[i].low) - 1) }
+                if j < jEnd { last = min(last, inSecond ? Int(other.edges[j].high) : Int(other.edges[j].low) - 1) }
+                let ta = inFirst ? edges[i].to : DFA.dead, tb = inSecond ? other.edges[j].to : DFA.dead
+                if !(needsFirst && ta < 0 || needsSecond && tb < 0 || ta < 0 && tb < 0) {
+                    let target = key(ta, tb)
+                    if numbers[target] == nil {
+                        try budget.take()
+                        numbers[target] = builder.add(tag: label(ta, tb))
+                        pairs.append((ta, tb))
+                    }
+                    builder.connect(from, UInt8(byte), UInt8(last), numbers[target] ?? 0)
+                }
+                byte = last + 1
+            }
+            at += 1
+        }
+        return builder.finished(start: 0)
+    }
+
+    func intersection(_ other: DFA, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        try product(other, needsFirst: true, needsSecond: true, budget) { $0 >= 0 && $1 >= 0 ? $0 : -1 }
+    }
+
+    func subtracting(_ other: DFA, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        if other.isEmpty { return self }
+        return try product(other, needsFirst: true, needsSecond: false, budget) { $1 < 0 ? $0 : -1 }
+    }
+
+    func union(_ other: DFA, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        if other.isEmpty { return self }
+        if isEmpty { return other }
+        return try product(other, needsFirst: false, needsSecond: false, budget) { max($0, $1) }
+    }
+
+    /// All texts of Unicode that are not of this language.
+    func complement(_ budget: GrammarBudget) throws(Llama2Error) -> DFA { try DFA.anyText.subtracting(self, budget) }
+
+    /// The same language with the fewest states (Moore, 1956): states are told apart by tag, then by where their edges lead.
+    func minimized() -> DFA {
+        guard count > 1 else { return self }
+        var groups = tags, groupCount = 0
+        while true {
+            var seen: [[Int32]: Int32] = [:], next = [Int32](repeating: 0, count: count)
+            for state in 0..<count {
+                var signature = [groups[state]]
+                var last: (high: UInt8, group: Int32)?
+                for edge in edges(of: Int32(truncatingIfNeeded: state)) {
+                    let group = groups[Int(edge.to)]
+                    // neighbouring edges to one group are one edge
+                    if let l = last, l.group == group, l.high < 255, l.high + 1 == edge.low {
+                        signature[signature.count - 2] = Int32(edge.high)
+                    } else {
+                        signature += [Int32(edge.low), Int32(edge.high), group]
+                    }
+                    last = (edge.high, group)
+                }
+                let number = seen[signature] ?? Int32(truncatingIfNeeded: seen.count)
+                seen[signature] = number
+                next[state] = number
+            }
+            groups = next
+            if seen.count == groupCount { break }
+            groupCount = seen.count
+        }
+        guard groupCount < count else { return self }
+        var builder = DFABuilder(), isMade = [Bool](repeating: false, count: groupCount)
+        for _ in 0..<groupCount { _ = builder.add() }
+        for state in 0..<count where !isMade[Int(groups[state])] {
+            isMade[Int(groups[state])] = true
+            builder.setTag(groups[state], tags[state])
+            for edge in edges(of: Int32(truncatingIfNeeded: state)) {
+                builder.connect(groups[state], edge.low, edge.high, groups[Int(edge.to)])
+            }
+        }
+        return builder.finished(start: groups[Int(start)])
+    }
+
+    /// `low ... high` characters of this language's texts (which are UTF-8): the text's length is bounded.
+    func ofLength(_ low: Int, _ high: Int?, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        guard !isEmpty, low > 0 || high != nil else { return self }
+        let most = high ?? low
+        struct Place: Hashable { let state, count: Int32 }
+        guard most < 1_000_000 else { throw Llama2Error(.unsupported, "a length of \(most) beside another condition is too large") }
+        var builder = DFABuilder(), places: [Place] = [], numbers: [Place: Int32] = [:], at = 0
+        func tag(_ p: Place) -> Int32 { Int(p.count) >= low && (high == nil || Int(p.count) <= most) ? tags[Int(p.state)] : -1 }
+        let first = Place(state: start, count: 0)
+        numbers[first] = builder.add(tag: tag(first))
+        places.append(first)
+        while at < places.count {
+            let place = places[at]
+            for edge in edges(of: place.state) {
+                // the two parts of an edge: bytes that continue a character, bytes that begin one
+                for (bottom, top, begins) in [(UInt8(0), UInt8(0x7F), true), (0x80, 0xBF, false), (0xC0, 0xFF, true)] {
+                    let from = max(edge.low, bottom), to = min(edge.high, top)
+                    guard from <= to else { continue }
+                    if begins, high != nil, Int(place.count) >= most { continue }
+                    let target = Place(state: edge.to, count: begins ? min(place.count + 1, Int32(most)) : place.count)
+                    if numbers[target] == nil {
+                        try budget.take()
+                        numbers[target] = builder.add(tag: tag(target))
+                        places.append(target)
+                    }
+                    builder.connect(Int32(truncatingIfNeeded: at), from, to, numbers[target] ?? 0)
+                }
+            }
+            at += 1
+        }
+        return builder.finished(start: 0)
+    }
+}

@@ -1,0 +1,147 @@
+internal import Llama2Core
+
+/// A deterministic automaton over bytes. Every state lies on a way to acceptance, so that whoever follows its edges
+/// never meets a dead end; the empty language has no states.
+///
+/// Rows are sparse: edges of state s are edges[offsets[s] ..< offsets[s + 1]], ascending and disjoint.
+struct DFA: Sendable {
+    struct Edge: Sendable {
+        var low, high: UInt8
+        var to: Int32
+    }
+
+    /// No state: the text is not of the language.
+    static let dead: Int32 = -1
+
+    let start: Int32
+    let offsets: [Int32]  // (states + 1)
+    let edges: [Edge]
+    /// What an accepting state stands for, from 0 on; -1 in the others.
+    let tags: [Int32]  // (states)
+
+    var count: Int { tags.count }
+    var isEmpty: Bool { tags.isEmpty }
+
+    func next(_ state: Int32, _ byte: UInt8) -> Int32 {
+        var i = Int(offsets[Int(state)])
+        let end = Int(offsets[Int(state) + 1])
+        while i < end {
+            let edge = edges[i]
+            if byte <= edge.high { return byte >= edge.low ? edge.to : DFA.dead }
+            i += 1
+        }
+        return DFA.dead
+    }
+
+    func edges(of state: Int32) -> ArraySlice<Edge> { edges[Int(offsets[Int(state)])..<Int(offsets[Int(state) + 1])] }
+
+    func accepts(_ state: Int32) -> Bool { state >= 0 && tags[Int(state)] >= 0 }
+
+    /// The tag of a whole text, nil when it is not of the language.
+    func tag(_ text: some Sequence<UInt8>) -> Int32? {
+        guard !isEmpty else { return nil }
+        var state = start
+        for byte in text {
+            state = next(state, byte)
+            if state < 0 { return nil }
+        }
+        return tags[Int(state)] >= 0 ? tags[Int(state)] : nil
+    }
+
+    func contains(_ text: some Sequence<UInt8>) -> Bool { tag(text) != nil }
+}
+
+/// What building automata may take: a grammar is refused before it takes the machine.
+final class GrammarBudget {
+    private var states: Int
+    private let what: String
+
+    init(states: Int = 400_000, _ what: String) {
+        self.states = states
+        self.what = what
+    }
+
+    func take(_ count: Int = 1) throws(Llama2Error) {
+        states -= count
+        guard states >= 0 else { throw Llama2Error(.unsupported, "\(what) needs an automaton that is too large") }
+    }
+}
+
+/// Collects the rows of an automaton in any order; `finished` leaves out what leads nowhere.
+struct DFABuilder {
+    private(set) var rows: [[DFA.Edge]] = []
+    private var tags: [Int32] = []
+
+    /// A further state, without edges.
+    mutating func add(tag: Int32 = -1) -> Int32 {
+        rows.append([])
+        tags.append(tag)
+        return Int32(truncatingIfNeeded: rows.count - 1)
+    }
+
+    mutating func setTag(_ state: Int32, _ tag: Int32) { tags[Int(state)] = tag }
+    func tag(_ state: Int32) -> Int32 { tags[Int(state)] }
+
+    /// Edges are appended in the order of their bytes; what continues the one before is joined to it.
+    mutating func connect(_ from: Int32, _ low: UInt8, _ high: UInt8, _ to: Int32) {
+        let row = rows[Int(from)].count - 1
+        if row >= 0, rows[Int(from)][row].to == to, rows[Int(from)][row].high &+ 1 == low, low > 0 {
+            rows[Int(from)][row].high = high
+        } else {
+            rows[Int(from)].append(DFA.Edge(low: low, high: high, to: to))
+        }
+    }
+
+    /// The automaton from `start`; tags are as given.
+    func finished(start: Int32) -> DFA {
+        let count = rows.count
+        // 1. who reaches acceptance: backwards over the edges
+        var heads = [Int32](repeating: -1, count: count), nextOf: [Int32] = [], froms: [Int32] = []
+        for (from, row) in rows.enumerated() {
+            for edge in row {
+                nextOf.append(heads[Int(edge.to)])
+                froms.append(Int32(truncatingIfNeeded: from))
+                heads[Int(edge.to)] = Int32(truncatingIfNeeded: froms.count - 1)
+            }
+        }
+        var isLive = tags.map { $0 >= 0 }, pending = isLive.indices.filter { isLive[$0] }
+        while let state = pending.popLast() {
+            var link = heads[state]
+            while link >= 0 {
+                let from = Int(froms[Int(link)])
+                if !isLive[from] {
+                    isLive[from] = true
+                    pending.append(from)
+                }
+                link = nextOf[Int(link)]
+            }
+        }
+        guard count > 0, isLive[Int(start)] else { return DFA(start: 0, offsets: [0], edges: [], tags: []) }
+        // 2. number the living that the start reaches
+        var number = [Int32](repeating: -1, count: count), order = [Int(start)]
+        number[Int(start)] = 0
+        var at = 0
+        while at < order.count {
+            for edge in rows[order[at]] where isLive[Int(edge.to)] && number[Int(edge.to)] < 0 {
+                number[Int(edge.to)] = Int32(truncatingIfNeeded: order.count)
+                order.append(Int(edge.to))
+            }
+            at += 1
+        }
+        // 3. their rows
+        var offsets: [Int32] = [0], edges: [DFA.Edge] = [], newTags: [Int32] = []
+        for state in order {
+            for edge in rows[state] where number[Int(edge.to)] >= 0 {
+                let to = number[Int(edge.to)]
+                if let last = edges.last, edges.count > Int(offsets[offsets.count - 1]), last.to == to, last.high < 255, last.high + 1 == edge.low {
+                    edges[edges.count - 1].high = edge.high
+                } else {
+                    edges.append(DFA.Edge(low: edge.low, high: edge.high, to: to))
+                }
+            }
+            offsets.append(Int32(truncatingIfNeeded: edges.count))
+            newTags.append(tags[state])
+        }
+        return DFA(start: 0, offsets: offsets, edges: edges, tags: newTags)
+    }
+}

@@ -1,0 +1,108 @@
+public import Llama2Core
+internal import Synchronization
+
+/// A language of texts that a model is held to, made ready for one vocabulary. Immutable; any number of matchers and threads
+/// share it.
+public final class Grammar: Sendable {
+    public enum Kind: UInt32, Sendable, CaseIterable { case gbnf = 1, jsonSchema, regex, choices }
+
+    public struct Options: Sendable {
+        /// JSON without any white space; otherwise as much as anybody likes.
+        public var isCompact = false
+        /// Members of objects in any order, not the schema's.
+        public var anyOrder = false
+        /// Keywords of a schema that cannot be followed are left out and listed, instead of being refused.
+        public var ignoresUnsupported = false
+        public init() {}
+    }
+
+    let program: Program
+    public let vocabulary: GrammarVocabulary
+    /// What was left out of a schema, one line each: path and keyword.
+    public let ignored: [[UInt8]]
+    /// What matchers found out and left behind for the next ones, as unmanaged references; 0: an unused place.
+    private let left0 = Atomic<UInt>(0), left1 = Atomic<UInt>(0), left2 = Atomic<UInt>(0), left3 = Atomic<UInt>(0)
+
+    public convenience init(
+        _ kind: Kind, _ text: UnsafeRawBufferPointer, _ options: Options, _ vocabulary: GrammarVocabulary
+    ) throws(Llama2Error) {
+        var program = Program(), ignored: [[UInt8]] = []
+        program.anyOrder = options.anyOrder
+        switch kind {
+        case .gbnf: program = try GBNFCompiler.compile(Array(text), vocabulary)
+        case .jsonSchema: (program, ignored) = try SchemaCompiler.compile(text, options, vocabulary)
+        case .regex:
+            let regex = try RegexParser.parse(Array(text), .re2)
+            let compiler = try RegexCompiler(GrammarBudget("the expression"), allowed: vocabulary.writable)
+            program = try Grammar.of(try compiler.anchored(regex))
+        case .choices: program = try Grammar.of(try Grammar.choices(text, vocabulary))
+        }
+        try self.init(program, ignored, vocabulary)
+    }
+
+    private init(_ program: Program, _ ignored: [[UInt8]], _ vocabulary: GrammarVocabulary) throws(Llama2Error) {
+        self.program = program
+        self.ignored = ignored
+        self.vocabulary = vocabulary
+        let cache = try GrammarCache(program, vocabulary)
+        guard cache.automaton.start >= 0 else { throw Llama2Error(.invalidArgument, "no text satisfies the grammar") }
+        giveBack(cache)
+    }
+
+    deinit {
+        while takeLeft() != nil {}
+    }
+
+    private static func of(_ dfa: DFA) throws(Llama2Error) -> Program {
+        guard !dfa.isEmpty else { throw Llama2Error(.invalidArgument, "no text satisfies the grammar") }
+        var program = Program()
+        program.automata = [dfa]
+        program.start = [(Program.Frame.automaton, 0)]
+        return program
+    }
+
+    /// A JSON array of strings.
+    private static func choices(_ text: UnsafeRawBufferPointer, _ vocabulary: GrammarVocabulary) throws(Llama2Error) -> DFA {
+        let json = try JSON.parse(text, "the list of choices")
+        guard let elements = json.array, !elements.isEmpty else {
+            throw Llama2Error(.invalidArgument, "the list of choices is no JSON array of strings")
+        }
+        var texts: [[UInt8]] = []
+        for (index, element) in elements.enumerated() {
+            guard let bytes = element.bytes else { throw Llama2Error(.invalidArgument, "choice \(index) is no string") }
+            guard bytes.allSatisfy({ vocabulary.singleBytes[Int($0)] }) else {
+                throw Llama2Error(.unsupported, "choice \(index) has a byte that the vocabulary cannot always write")
+            }
+            texts.append(bytes)
+        }
+        return try DFA.texts(texts, GrammarBudget(states: 4_000_000, "the list of choices"))
+    }
+
+    /// Whether `text` as a whole is of the language.
+    public func accepts(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> Bool { try GrammarMatcher(self).accepts(text) }
+
+    // MARK: What was found out
+
+    /// A cache that nobody uses, or a new one.
+    func cache() throws(Llama2Error) -> GrammarCache {
+        if let cache = takeLeft() { return cache }
+        return try GrammarCache(program, vocabulary)
+    }
+
+    private func takeLeft() -> GrammarCache? {
+        func take(_ place: borrowing Atomic<UInt>) -> GrammarCache? {
+            let address = place.exchange(0, ordering: .acquiringAndReleasing)
+            return UnsafeRawPointer(bitPattern: address).map { Unmanaged<GrammarCache>.fromOpaque($0).takeRetainedValue() }
+        }
+        return take(left0) ?? take(left1) ?? take(left2) ?? take(left3)
+    }
+
+    func giveBack(_ cache: GrammarCache) {
+        let address = UInt(bitPattern: Unmanaged.passRetained(cache).toOpaque())
+        func put(_ place: borrowing Atomic<UInt>) -> Bool {
+            place.compareExchange(expected: 0, desired: address, ordering: .acquiringAndReleasing).exchanged
+        }
+        if put(left0) || put(left1) || put(left2) || put(left3) { return }
+        Unmanaged.passUnretained(cache).release()
+    }
+}

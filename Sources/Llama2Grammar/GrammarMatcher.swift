@@ -1,0 +1,133 @@
+public import Llama2Core
+
+/// A text on its way through a grammar: which tokens may come, and how it goes on when one is taken. One thread at a time.
+public final class GrammarMatcher {
+    public let grammar: Grammar
+    private var cache: GrammarCache
+    private var state: Int32
+    /// States before each token taken, so that tokens can be given back; `tokens` to take them anew in a fresh cache.
+    private var before: [Int32] = []
+    private var tokens: [Int32] = []
+    /// Taken by the end token: nothing can come any more.
+    private static let ended: Int32 = -3
+
+    public init(_ grammar: Grammar) throws(Llama2Error) {
+        self.grammar = grammar
+        cache = try grammar.cache()
+        state = cache.automaton.start
+    }
+
+    deinit { grammar.giveBack(cache) }
+
+    /// Whether the text may end here.
+    public var isComplete: Bool { state == GrammarMatcher.ended || state >= 0 && cache.automaton.canEnd(state) }
+    /// Whether the end token was taken.
+    public var hasEnded: Bool { state == GrammarMatcher.ended }
+    public var tokenCount: Int { tokens.count }
+
+    /// Words of 32 bits, bit t for token t; valid until the next call of the matcher.
+    public func mask() throws(Llama2Error) -> UnsafeBufferPointer<UInt32> {
+        guard state >= 0 else { throw Llama2Error(.outOfRange, "the text has ended: no token may follow") }
+        try forgetIfFull()
+        return try cache.mask(state)
+    }
+
+    public func allows(_ token: Int32) throws(Llama2Error) -> Bool {
+        guard state >= 0, token >= 0, Int(token) < grammar.vocabulary.count else { return false }
+        return try following(token) != Automaton.dead
+    }
+
+    /// Takes a token; false, and nothing has changed, when the grammar does not allow it.
+    public func accept(_ token: Int32) throws(Llama2Error) -> Bool {
+        guard token >= 0, Int(token) < grammar.vocabulary.count else {
+            throw Llama2Error(.invalidToken, "token \(token) is not in the vocabulary of \(grammar.vocabulary.count)")
+        }
+        guard state >= 0 else { return false }
+        try forgetIfFull()
+        let next = try following(token)
+        guard next != Automaton.dead else { return false }
+        before.append(state)
+        tokens.append(token)
+        state = next
+        return true
+    }
+
+    private func following(_ token: Int32) throws(Llama2Error) -> Int32 {
+        if grammar.vocabulary.ends.contains(token) {
+            if cache.automaton.canEnd(state) { return GrammarMatcher.ended }
+        }
+        let text = grammar.vocabulary.text(of: token)
+        var next = text.isEmpty ? Automaton.dead : state
+        for byte in text where next >= 0 { next = try cache.automaton.next(next, byte) }
+        return try cache.automaton.union(next, try cache.automaton.next(state, token: token))
+    }
+
+    /// Gives back the last `count` tokens.
+    public func withdraw(_ count: Int) throws(Llama2Error) {
+        guard count >= 0, count <= tokens.count else {
+            throw Llama2Error(.outOfRange, "\(count) tokens cannot be given back: \(tokens.count) were taken")
+        }
+        guard count > 0 else { return }
+        state = before[tokens.count - count]
+        before.removeLast(count)
+        tokens.removeLast(count)
+    }
+
+    public func reset() {
+        state = cache.automaton.start
+        before.removeAll(keepingCapacity: true)
+        tokens.removeAll(keepingCapacity: true)
+    }
+
+    /// Another one at the same place.
+    public func copy() throws(Llama2Error) -> GrammarMatcher {
+        let other = try GrammarMatcher(grammar)
+        for token in tokens { _ = try other.accept(token) }
+        return other
+    }
+
+    /// The bytes that must come next: as long as there is only one way to go on, at most `limit`.
+    public func forced(limit: Int) throws(Llama2Error) -> [UInt8] {
+        var out: [UInt8] = [], at = state
+        while at >= 0, out.count < limit, !cache.automaton.canEnd(at), cache.automaton.tokenSets(at).isEmpty {
+            var only: (byte: UInt8, to: Int32)?
+            for byte in UInt8.min...UInt8.max {
+                let to = try cache.automaton.next(at, byte)
+                guard to >= 0 else { continue }
+                guard only == nil else { return out }
+                only = (byte, to)
+            }
+            guard let only else { return out }
+            out.append(only.byte)
+            at = only.to
+        }
+        return out
+    }
+
+    /// Whether `text` as a whole, from the beginning, is of the language. Changes nothing.
+    public func accepts(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> Bool {
+        try forgetIfFull()
+        var at = cache.automaton.start
+        for byte in text {
+            at = try cache.automaton.next(at, byte)
+            if at < 0 { return false }
+            if cache.automaton.isFull { (cache, at) = try fresh(at) }
+        }
+        return cache.automaton.canEnd(at)
+    }
+
+    // MARK: Forgetting
+
+    private func forgetIfFull() throws(Llama2Error) {
+        if cache.automaton.isFull { (cache, state) = try fresh(state) }
+    }
+
+    /// A new cache, and `other` in it. The states in use are found again: all tokens are taken anew.
+    private func fresh(_ other: Int32) throws(Llama2Error) -> (GrammarCache, Int32) {
+        let new = try GrammarCache(grammar.program, grammar.vocabulary)
+        let moved = other >= 0 ? try cache.automaton.copy(other, to: new.automaton) : other
+        for i in before.indices { before[i] = try cache.automaton.copy(before[i], to: new.automaton) }
+        if state >= 0, state != other { state = try cache.automaton.copy(state, to: new.automaton) }
+        return (new, moved)
+    }
+}

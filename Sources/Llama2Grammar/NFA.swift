@@ -1,0 +1,110 @@
+internal import Llama2Core
+
+/// A nondeterministic automaton over bytes (Thompson, 1968) on its way to a `DFA`.
+struct NFA {
+    /// Stand for the two ends of a text while an expression is compiled; no byte of UTF-8.
+    static let textBegins: UInt8 = 0xFE, textEnds: UInt8 = 0xFF
+
+    private var empty: [[Int32]] = []  // of each state: where it leads without a byte
+    private var edges: [[DFA.Edge]] = []
+    private(set) var count = 0
+
+    mutating func add() -> Int32 {
+        empty.append([])
+        edges.append([])
+        count += 1
+        return Int32(truncatingIfNeeded: count - 1)
+    }
+
+    mutating func add(from: Int32, to: Int32) { empty[Int(from)].append(to) }
+
+    mutating func add(_ byte: UInt8, from: Int32, to: Int32) { edges[Int(from)].append(DFA.Edge(low: byte, high: byte, to: to)) }
+
+    /// One character of the set. Sequences share their beginnings and their continuation bytes' states.
+    mutating func add(_ set: CodePointSet, from: Int32, to: Int32) {
+        var sequences: [[UTF8Ranges.Bytes]] = []
+        for range in set.ranges { UTF8Ranges.split(range.low, range.high) { sequences.append($0) } }
+        // states by what is left to read, so that equal ends are one
+        var ends: [[UInt8]: Int32] = [:]
+        for sequence in sequences {
+            var target = to, rest: [UInt8] = []
+            for i in (0..<sequence.count).reversed() {
+                let (low, high) = sequence[i]
+                rest += [low, high]
+                if i == 0 {
+                    edges[Int(from)].append(DFA.Edge(low: low, high: high, to: target))
+                } else if let known = ends[rest] {
+                    target = known
+                } else {
+                    let state = add()
+                    edges[Int(state)].append(DFA.Edge(low: low, high: high, to: target))
+                    ends[rest] = state
+                    target = state
+                }
+            }
+        }
+    }
+
+    /// All of `dfa`'s texts between two states.
+    mutating func add(_ dfa: DFA, from: Int32, to: Int32) {
+        guard !dfa.isEmpty else { return }
+        let states = (0..<dfa.count).map { _ in add() }
+        for (index, state) in states.enumerated() {
+            for edge in dfa.edges(of: Int32(truncatingIfNeeded: index)) {
+                edges[Int(state)].append(DFA.Edge(low: edge.low, high: edge.high, to: states[Int(edge.to)]))
+            }
+            if dfa.tags[index] >= 0 { add(from: state, to: to) }
+        }
+        add(from: from, to: states[Int(dfa.start)])
+    }
+
+    /// The subset construction (Rabin and Scott, 1959).
+    func determinized(start: Int32, accept: Int32, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        var mark = [Int](repeating: -1, count: count), stamp = 0
+        func closure(_ seeds: [Int32]) -> [Int32] {
+            stamp += 1
+            var set: [Int32] = [], pending = seeds
+            while let state = pending.popLast() {
+                guard mark[Int(state)] != stamp else { continue }
+                mark[Int(state)] = stamp
+                // those without edges of their own only lead on; they tell no two sets apart
+                if !edges[Int(state)].isEmpty || state == accept { set.append(state) }
+                pending += empty[Int(state)]
+            }
+            set.sort()
+            return set
+        }
+        var builder = DFABuilder(), numbers: [[Int32]: Int32] = [:], sets: [[Int32]] = [], at = 0
+        func number(_ set: [Int32], _ builder: inout DFABuilder) throws(Llama2Error) -> Int32 {
+            if let known = numbers[set] { return known }
+            try budget.take(1 + set.count / 16)
+            let state = builder.add(tag: set.contains(accept) ? 0 : -1)
+            numbers[set] = state
+            sets.append(set)
+            return state
+        }
+        _ = try number(closure([start]), &builder)
+        var boundaries = [Bool](repeating: false, count: 257)
+        while at < sets.count {
+            let row = sets[at].flatMap { edges[Int($0)] }
+            for i in 0...256 { boundaries[i] = false }
+            for edge in row {
+                boundaries[Int(edge.low)] = true
+                boundaries[Int(edge.high) + 1] = true
+            }
+            var low = 0
+            while low < 256 {
+                var high = low
+                while high < 255, !boundaries[high + 1] { high += 1 }
+                let targets = row.compactMap { Int($0.low) <= low && low <= Int($0.high) ? $0.to : nil }
+                if !targets.isEmpty {
+                    let target = try number(closure(targets), &builder)
+                    builder.connect(Int32(truncatingIfNeeded: at), UInt8(low), UInt8(high), target)
+                }
+                low = high + 1
+            }
+            at += 1
+        }
+        return builder.finished(start: 0)
+    }
+}

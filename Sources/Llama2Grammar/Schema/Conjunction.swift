@@ -1,0 +1,80 @@
+/// A schema, or that it does not hold.
+struct Literal: Hashable, Comparable {
+    var schema: SchemaID
+    var isNegated = false
+
+    var opposite: Literal { Literal(schema: schema, isNegated: !isNegated) }
+    static func < (a: Literal, b: Literal) -> Bool { a.schema != b.schema ? a.schema < b.schema : !a.isNegated && b.isNegated }
+}
+
+/// What must hold of a value all at once, with no choice left in it: rules by type. A schema is a list of these, any of
+/// which may hold (a disjunctive normal form).
+struct Conjunction {
+    struct StringRule: Hashable {
+        var least = 0, most: Int?
+        var needs: [Int32] = [], lacks: [Int32] = []  // automata
+    }
+
+    /// What one schema says of an object's members by their names.
+    struct ObjectMap {
+        var properties: [([UInt8], Literal)]
+        var patterns: [(pattern: Int32, Literal)]
+        var additional: Literal?
+    }
+
+    struct ObjectRule {
+        var maps: [ObjectMap] = []
+        var required: [[UInt8]] = []
+        var names: [Literal] = []
+        var least = 0, most: Int?
+
+        mutating func require(_ name: [UInt8]) { if !required.contains(name) { required.append(name) } }
+        mutating func forbid(_ name: [UInt8], _ never: SchemaID) {
+            maps.append(ObjectMap(properties: [(name, Literal(schema: never))], patterns: [], additional: nil))
+        }
+        mutating func atMost(_ count: Int) { most = min(most ?? count, count) }
+    }
+
+    struct ArrayRule {
+        var maps: [(prefix: [Literal], rest: Literal?)] = []
+        var contains: [(item: Literal, least: Int, most: Int?)] = []
+        var least = 0, most: Int?
+        var isUnique = false
+
+        mutating func atMost(_ count: Int) { most = min(most ?? count, count) }
+    }
+
+    var types: UInt8 = JSONType.all
+    var number = NumberRule()
+    var string = StringRule()
+    var object = ObjectRule()
+    var array = ArrayRule()
+    /// Schemas that were put in already.
+    var applied: Set<Literal> = []
+
+    func has(_ type: UInt8) -> Bool { types & type != 0 }
+
+    /// Held to one type.
+    func only(_ type: UInt8) -> Conjunction? {
+        guard has(type) else { return nil }
+        var out = self
+        out.types &= type
+        return out
+    }
+
+    /// Takes away what contradicts itself.
+    mutating func prune() {
+        if let low = number.low, let high = number.high, high.value < low.value || high.value == low.value && (high.isExclusive || low.isExclusive) {
+            types &= ~JSONType.number
+        }
+        if let values = number.values {
+            let left = values.filter { number.allows($0) }
+            number.values = left
+            if left.isEmpty { types &= ~JSONType.number }
+        }
+        if number.isInteger && number.isFractional { types &= ~JSONType.number }
+        if let most = string.most, most < string.least { types &= ~JSONType.string }
+        if let most = object.most, most < object.least || most < object.required.count { types &= ~JSONType.object }
+        if let most = array.most, most < array.least { types &= ~JSONType.array }
+    }
+}

@@ -1,0 +1,74 @@
+internal import Llama2Core
+
+/// Cuts away what no finite text satisfies, so that whatever a program offers can be completed.
+enum Liveness {
+    static func cut(_ program: inout Program) throws(Llama2Error) {
+        // 1. the least set of forms that have a value: what is needed must have one first
+        var isLive = [Bool](repeating: false, count: program.values.count), changed = true
+        while changed {
+            changed = false
+            for (index, value) in program.values.enumerated() where !isLive[index] && value.leaves.contains(where: { live($0, program, isLive) }) {
+                isLive[index] = true
+                changed = true
+            }
+        }
+        // 2. leaves, members, classes and items without one go
+        let whole = program
+        for index in program.values.indices { program.values[index].leaves = whole.values[index].leaves.filter { live($0, whole, isLive) } }
+        for index in program.objects.indices {
+            let form = program.objects[index]
+            let keptMembers = form.members.indices.filter { isLive[Int(form.members[$0].value)] }
+            let keptFree = form.free.indices.filter { isLive[Int(form.free[$0])] }
+            guard keptMembers.count < form.members.count || keptFree.count < form.free.count else { continue }
+            var numbers = [Int32](repeating: -1, count: form.members.count + form.free.count)
+            for (new, old) in keptMembers.enumerated() { numbers[old] = Int32(truncatingIfNeeded: new) }
+            for (new, old) in keptFree.enumerated() { numbers[form.members.count + old] = Int32(truncatingIfNeeded: keptMembers.count + new) }
+            program.objects[index].members = keptMembers.map { form.members[$0] }
+            program.objects[index].free = keptFree.map { form.free[$0] }
+            retag(&program, form.keys, numbers)
+        }
+        for index in program.arrays.indices {
+            for place in program.arrays[index].items.indices { program.arrays[index].items[place].removeAll { !isLive[Int($0.value)] } }
+        }
+    }
+
+    private static func live(_ leaf: Program.Leaf, _ program: Program, _ isLive: [Bool]) -> Bool {
+        switch leaf {
+        case .automaton(let a): return !program.automata[Int(a)].isEmpty
+        case .string(let a): return !program.automata[Int(program.strings[Int(a)].dfa)].isEmpty
+        case .object(let a):
+            let form = program.objects[Int(a)]
+            guard form.members.allSatisfy({ !$0.isRequired || isLive[Int($0.value)] }) else { return false }
+            let required = form.members.count { $0.isRequired }, members = form.members.count { isLive[Int($0.value)] }
+            guard form.most < 0 || required <= Int(form.most) else { return false }
+            return Int(form.least) <= members || form.free.contains { isLive[Int($0)] }
+        case .array(let a):
+            var form = program.arrays[Int(a)]
+            for place in form.items.indices { form.items[place].removeAll { !isLive[Int($0.value)] } }
+            let state = ArrayState(form, [0, 0] + [Int32](repeating: 0, count: Int(form.distinct + 31) / 32))
+            return state.mayClose || !state.choices.isEmpty
+        }
+    }
+
+    /// Gives the keys of an object new tags, -1 for those that are gone.
+    private static func retag(_ program: inout Program, _ keys: Int32, _ numbers: [Int32]) {
+        var string = program.strings[Int(keys)]
+        let old = program.automata[Int(string.dfa)]
+        // the states stay: which tags can be reached from each is what decides
+        program.automata[Int(string.dfa)] = DFA(
+            start: old.start, offsets: old.offsets, edges: old.edges, tags: old.tags.map { $0 >= 0 ? numbers[Int($0)] : -1 })
+        var sets: [Int32: Int32] = [:]
+        for (state, set) in string.reachable.enumerated() {
+            if sets[set] == nil {
+                var bits = [UInt64](repeating: 0, count: program.tagSets[Int(set)].count)
+                for (tag, new) in numbers.enumerated() where new >= 0 && program.tagSets[Int(set)][tag / 64] >> UInt64(tag % 64) & 1 != 0 {
+                    bits[Int(new) / 64] |= 1 << UInt64(new % 64)
+                }
+                sets[set] = Int32(truncatingIfNeeded: program.tagSets.count)
+                program.tagSets.append(bits)
+            }
+            string.reachable[state] = sets[set] ?? 0
+        }
+        program.strings[Int(keys)] = string
+    }
+}

@@ -1,0 +1,284 @@
+internal import Llama2Core
+
+/// Makes a program of a JSON Schema.
+///
+/// What may stand at a place is a set of literals (schemas that hold or do not hold there). Each set that occurs becomes a
+/// form once, so that recursion ends; its conjunctions become the leaves of the form: texts of scalars, strings, objects
+/// whose members are such sets again, arrays likewise. What nothing satisfies is cut away at the end.
+final class SchemaCompiler {
+    let source: SchemaSource
+    let budget = GrammarBudget(states: 1_500_000, "the schema")
+    let always: SchemaID
+    var program = Program()
+    var inPlace = 0
+
+    var automata: [DFA] { program.automata }
+    private let writable: CodePointSet
+    private var isCompact: Bool
+    private var forms: [[Literal]: Int32] = [:]
+    private var waiting: [([Literal], Int32)] = []
+    private var patterns: [[UInt8]: Int32] = [:], formats: [[UInt8]: Int32] = [:], texts: [[[UInt8]]: Int32] = [:]
+    private var values: [[UInt8]: SchemaID] = [:]
+    private var strings: [Conjunction.StringRule: Int32] = [:], numbers: [NumberRule: Int32] = [:], words: [UInt8: Int32] = [:]
+    private static let mostForms = 50_000
+
+    static func compile(
+        _ text: UnsafeRawBufferPointer, _ options: Grammar.Options, _ vocabulary: GrammarVocabulary
+    ) throws(Llama2Error) -> (Program, ignored: [[UInt8]]) {
+        let json: JSON
+        do throws(Llama2Error) { json = try JSON.parse(text, "the schema") } catch { throw Llama2Error(.invalidArgument, error.message) }
+        let compiler = try SchemaCompiler(json, options, vocabulary)
+        try compiler.run()
+        return (compiler.program, compiler.source.ignored)
+    }
+
+    private init(_ json: JSON, _ options: Grammar.Options, _ vocabulary: GrammarVocabulary) throws(Llama2Error) {
+        source = try SchemaSource(json, ignoresUnsupported: options.ignoresUnsupported)
+        always = source.add(SchemaNode(bool: true))
+        writable = vocabulary.writable
+        isCompact = options.isCompact
+        program.anyOrder = options.anyOrder
+        let any = try writable == .all ? DFA.anyText : RegexCompiler(budget).anchored(.loop(.set(writable), least: 0, most: nil))
+        program.anyText = add(any)
+    }
+
+    private func run() throws(Llama2Error) {
+        let root = try source.readRoot()
+        try addPunctuation()
+        let top = try number(of: [Literal(schema: root)])
+        while let (literals, number) = waiting.popLast() { program.values[Int(number)] = try self.form(literals) }
+        try Liveness.cut(&program)
+        guard !program.values[Int(top)].leaves.isEmpty else { throw Llama2Error(.invalidArgument, "no value satisfies the schema") }
+        program.start = [(Program.Frame.value, top)]
+        if program.punctuation.space >= 0 {
+            let space = (Program.Frame.automaton, program.punctuation.space)
+            program.start = [space, (Program.Frame.value, top), space]
+        }
+    }
+
+    func add(_ dfa: DFA) -> Int32 {
+        program.automata.append(dfa)
+        return Int32(truncatingIfNeeded: program.automata.count - 1)
+    }
+
+    private func addPunctuation() throws(Llama2Error) {
+        let space = isCompact ? "" : "[ \\t\\n\\r]*"
+        func automaton(_ pattern: String) throws(Llama2Error) -> Int32 {
+            add(try RegexCompiler(budget).anchored(try RegexParser.parse(Array(pattern.utf8), .re2)))
+        }
+        program.punctuation = Program.Punctuation(
+            openObject: try automaton("\\{\(space)"), closeObject: try automaton("\(space)\\}"), openArray: try automaton("\\[\(space)"),
+            closeArray: try automaton("\(space)\\]"), closeEmptyObject: try automaton("\\}"), closeEmptyArray: try automaton("\\]"),
+            comma: try automaton("\(space),\(space)"), colon: try automaton("\(space):\(space)"), space: isCompact ? -1 : try automaton(space))
+    }
+
+    // MARK: Forms
+
+    /// The form of what satisfies all of `literals`, made later if it is new.
+    func number(of literals: [Literal]) throws(Llama2Error) -> Int32 {
+        let key = Set(literals).filter { source.node($0.schema).bool == nil || source.node($0.schema).bool == $0.isNegated }.sorted()
+        if let known = forms[key] { return known }
+        guard program.values.count < SchemaCompiler.mostForms else { throw Llama2Error(.unsupported, "the schema has more than \(SchemaCompiler.mostForms) different places") }
+        try budget.take(4)
+        let number = Int32(truncatingIfNeeded: program.values.count)
+        program.values.append(Program.ValueForm())
+        forms[key] = number
+        waiting.append((key, number))
+        return number
+    }
+
+    private func form(_ literals: [Literal]) throws(Llama2Error) -> Program.ValueForm {
+        var form = Program.ValueForm(), types: UInt8 = 0
+        for c in try expand(literals) {
+            types |= c.types & (JSONType.null | JSONType.isTrue | JSONType.isFalse)
+            if c.has(JSONType.number) { append(.automaton(try automaton(number: c.number)), to: &form) }
+            if c.has(JSONType.string), let string = try string(c.string) { append(.string(string), to: &form) }
+            if c.has(JSONType.object), let object = try object(c.object) { append(.object(object), to: &form) }
+            if c.has(JSONType.array), let array = try array(c.array) { append(.array(array), to: &form) }
+        }
+        if types != 0 { append(.automaton(try automaton(words: types)), to: &form) }
+        return form
+    }
+
+    private func append(_ leaf: Program.Leaf, to form: inout Program.ValueForm) {
+        let isKnown = form.leaves.contains {
+            switch ($0, leaf) {
+            case (.automaton(let a), .automaton(let b)), (.string(let a), .string(let b)): a == b
+            default: false
+            }
+        }
+        if !isKnown { form.leaves.append(leaf) }
+    }
+
+    // MARK: Scalars
+
+    private func automaton(words types: UInt8) throws(Llama2Error) -> Int32 {
+        if let known = words[types] { return known }
+        let list = [(JSONType.null, "null"), (JSONType.isTrue, "true"), (JSONType.isFalse, "false")].filter { $0.0 & types != 0 }.map { Array($0.1.utf8) }
+        let number = add(try DFA.texts(list, budget))
+        words[types] = number
+        return number
+    }
+
+    private func automaton(number rule: NumberRule) throws(Llama2Error) -> Int32 {
+        if let known = numbers[rule] { return known }
+        let number = add(try NumberAutomaton.build(rule, budget))
+        numbers[rule] = number
+        return number
+    }
+
+    /// ECMA-262's expressions, as `pattern` and `patternProperties` give them: they match anywhere.
+    func automaton(pattern: [UInt8], _ path: [UInt8]) throws(Llama2Error) -> Int32 {
+        if let known = patterns[pattern] { return known }
+        let number: Int32
+        do throws(Llama2Error) {
+            number = add(try RegexCompiler(budget, allowed: writable).searched(try RegexParser.parse(pattern, .ecma)))
+        } catch {
+            try source.unsupported(path, "pattern", "\(String(decoding: pattern.prefix(200), as: UTF8.self)): \(error.message)")
+            number = program.anyText
+        }
+        patterns[pattern] = number
+        return number
+    }
+
+    /// nil for a format that is an annotation.
+    func automaton(format: [UInt8]) throws(Llama2Error) -> Int32? {
+        if let known = formats[format] { return known >= 0 ? known : nil }
+        guard let regex = StringFormat.expression(format) else {
+            formats[format] = -1
+            return nil
+        }
+        let dfa = try RegexCompiler(budget, allowed: writable).anchored(try RegexParser.parse(regex, .ecma))
+        let number = add(dfa)
+        formats[format] = number
+        return number
+    }
+
+    func automaton(texts list: [[UInt8]]) throws(Llama2Error) -> Int32 {
+        if let known = texts[list] { return known }
+        let number = add(try DFA.texts(list, budget))
+        texts[list] = number
+        return number
+    }
+
+    /// The language of a rule, without its length; nil: any text.
+    private func language(_ rule: Conjunction.StringRule) throws(Llama2Error) -> DFA? {
+        guard !rule.needs.isEmpty || !rule.lacks.isEmpty else { return nil }
+        var dfa = rule.needs.first.map { program.automata[Int($0)] } ?? program.automata[Int(program.anyText)]
+        for other in rule.needs.dropFirst() { dfa = try dfa.intersection(program.automata[Int(other)], budget) }
+        for other in rule.lacks { dfa = try dfa.subtracting(program.automata[Int(other)], budget) }
+        return dfa
+    }
+
+    private func string(_ rule: Conjunction.StringRule) throws(Llama2Error) -> Int32? {
+        if let known = strings[rule] { return known >= 0 ? known : nil }
+        var form = Program.StringForm(dfa: program.anyText)
+        if let dfa = try language(rule) {
+            let held = try dfa.ofLength(rule.least, rule.most, budget)
+            guard !held.isEmpty else {
+                strings[rule] = -1
+                return nil
+            }
+            form.dfa = add(held)
+        } else {
+            form.isAny = true
+            form.least = Int32(truncatingIfNeeded: rule.least)
+            form.most = Int32(truncatingIfNeeded: rule.most ?? -1)
+        }
+        program.strings.append(form)
+        let number = Int32(truncatingIfNeeded: program.strings.count - 1)
+        strings[rule] = number
+        return number
+    }
+
+    /// The texts that satisfy all of `literals`, for names of properties.
+    func names(_ literals: [Literal]) throws(Llama2Error) -> DFA {
+        guard !literals.isEmpty else { return program.automata[Int(program.anyText)] }
+        var out = DFA.none
+        for c in try expand(literals) where c.has(JSONType.string) {
+            let dfa = try language(c.string) ?? program.automata[Int(program.anyText)]
+            out = try out.union(try dfa.ofLength(c.string.least, c.string.most, budget), budget)
+        }
+        return out
+    }
+
+    // MARK: Values as schemas
+
+    /// A schema that only `value`, an object or an array, satisfies.
+    func schema(of value: JSONValue, _ path: [UInt8]) -> SchemaID {
+        let key = SchemaCompiler.written(value)
+        if let known = values[key] { return known }
+        var node = SchemaNode(path: path)
+        switch value {
+        case .array(let elements):
+            node.types = JSONType.array
+            node.prefix = elements.map { schema(of: $0, path) }
+            node.items = source.never
+            node.minItems = elements.count
+        case .object(let members):
+            node.types = JSONType.object
+            node.properties = members.map { ($0.0, schema(of: $0.1, path)) }
+            node.required = members.map { $0.0 }
+            node.additional = source.never
+        default: node.values = [value]
+        }
+        let id = source.add(node)
+        values[key] = id
+        return id
+    }
+
+    private static func written(_ value: JSONValue) -> [UInt8] {
+        switch value {
+        case .null: return [UInt8(ascii: "n")]
+        case .bool(let b): return [UInt8(ascii: b ? "t" : "f")]
+        case .number(let d): return Array("#\(d.isNegative)\(d.whole).\(d.fraction);".utf8)
+        case .string(let s): return Array("s\(s.count):".utf8) + s
+        case .array(let list): return Array("[\(list.count):".utf8) + list.flatMap { written($0) }
+        case .object(let list): return Array("{\(list.count):".utf8) + list.flatMap { Array("\($0.0.count):".utf8) + $0.0 + written($0.1) }
+        }
+    }
+
+    // MARK: Emptiness
+
+    /// Whether surely nothing satisfies any of the list: what is required was looked at, two levels deep.
+    func isEmpty(_ list: List) throws(Llama2Error) -> Bool {
+        for c in list where try !isEmpty(c, depth: 2) { return false }
+        return true
+    }
+
+    private func isEmpty(_ c: Conjunction, depth: Int) throws(Llama2Error) -> Bool {
+        if c.has(JSONType.null | JSONType.isTrue | JSONType.isFalse) { return false }
+        if c.has(JSONType.number), try !program.automata[Int(try automaton(number: c.number))].isEmpty { return false }
+        if c.has(JSONType.string), try string(c.string) != nil { return false }
+        if c.has(JSONType.array) {
+            guard depth > 0, c.array.least > 0 else { return false }
+            var isPossible = true
+            for index in 0..<min(c.array.least, 8) {
+                let literals = itemLiterals(c.array, index)
+                if literals.isEmpty { continue }
+                if try isEmpty(literals: literals, depth: depth - 1) {
+                    isPossible = false
+                    break
+                }
+            }
+            if isPossible { return false }
+        }
+        if c.has(JSONType.object) {
+            guard depth > 0 else { return false }
+            var isPossible = true
+            for name in c.object.required {
+                if try isEmpty(literals: try memberLiterals(c.object, name), depth: depth - 1) {
+                    isPossible = false
+                    break
+                }
+            }
+            if isPossible { return false }
+        }
+        return true
+    }
+
+    private func isEmpty(literals: [Literal], depth: Int) throws(Llama2Error) -> Bool {
+        for c in try expand(literals) where try !isEmpty(c, depth: depth) { return false }
+        return true
+    }
+}

@@ -1,0 +1,247 @@
+internal import Llama2Core
+
+/// Objects and arrays of a conjunction as forms.
+extension SchemaCompiler {
+    /// Candidates of an array whose items must differ.
+    private static let mostDistinct = 200
+
+    // MARK: Objects
+
+    /// What the value of member `name` must satisfy.
+    func memberLiterals(_ rule: Conjunction.ObjectRule, _ name: [UInt8]) throws(Llama2Error) -> [Literal] {
+        var out: [Literal] = []
+        for map in rule.maps {
+            var isNamed = false
+            for (property, literal) in map.properties where property == name {
+                out.append(literal)
+                isNamed = true
+            }
+            for (pattern, literal) in map.patterns where program.automata[Int(pattern)].contains(name) {
+                out.append(literal)
+                isNamed = true
+            }
+            if !isNamed, let additional = map.additional { out.append(additional) }
+        }
+        return out
+    }
+
+    private func isNever(_ literals: [Literal]) -> Bool { literals.contains { source.node($0.schema).bool == $0.isNegated } }
+
+    /// nil when no object satisfies the rule.
+    func object(_ rule: Conjunction.ObjectRule) throws(Llama2Error) -> Int32? {
+        let allowedNames = try names(rule.names)
+        // 1. the members that are named, in the order of the schemas
+        var order: [[UInt8]] = [], known: Set<[UInt8]> = []
+        for name in rule.maps.flatMap({ $0.properties.map { $0.0 } }) + rule.required where known.insert(name).inserted { order.append(name) }
+        var form = Program.ObjectForm(), texts: [[UInt8]] = []
+        for name in order {
+            let literals = try memberLiterals(rule, name), isRequired = rule.required.contains(name)
+            if isNever(literals) || !allowedNames.contains(name) {
+                if isRequired { return nil }
+                continue
+            }
+            form.members.append(.init(value: try number(of: literals), isRequired: isRequired))
+            texts.append(name)
+        }
+        // 2. others: classes of names that ask for the same
+        var (others, classes) = try freeNames(rule, allowedNames)
+        others = try others.subtracting(try DFA.texts(order, budget), budget)
+        form.free = classes
+        if others.isEmpty { form.free = [] }
+        // 3. counts
+        form.least = Int32(truncatingIfNeeded: rule.least)
+        form.most = Int32(truncatingIfNeeded: rule.most ?? -1)
+        guard rule.least <= form.members.count || !form.free.isEmpty else { return nil }
+        if !form.free.isEmpty, rule.least > max(1, rule.required.count + 1) {
+            // the same free key twice would be one member
+            try source.unsupported(Array("#".utf8), "minProperties", "of more than one member whose name is free is not followed")
+        }
+        // 4. the keys as one automaton, tags in the order of members, then classes
+        let count = Int32(truncatingIfNeeded: form.members.count)
+        let named = try DFA.texts(texts, tag: { Int32(truncatingIfNeeded: $0) }, budget)
+        let keys = form.free.isEmpty ? named : try named.product(others, needsFirst: false, needsSecond: false, budget) { $0 >= 0 ? $0 : $1 >= 0 ? $1 + count : -1 }
+        var string = Program.StringForm(dfa: add(keys))
+        string.reachable = try reachableTags(keys, count: form.members.count + form.free.count)
+        program.strings.append(string)
+        form.keys = Int32(truncatingIfNeeded: program.strings.count - 1)
+        program.objects.append(form)
+        return Int32(truncatingIfNeeded: program.objects.count - 1)
+    }
+
+    /// The names that no schema names, tagged by the class of what they ask for, and the classes' forms.
+    private func freeNames(_ rule: Conjunction.ObjectRule, _ allowed: DFA) throws(Llama2Error) -> (DFA, [Int32]) {
+        var patterns: [Int32] = []
+        for (pattern, _) in rule.maps.flatMap({ $0.patterns }) where !patterns.contains(pattern) { patterns.append(pattern) }
+        if patterns.isEmpty {
+            let literals = rule.maps.compactMap { $0.additional }
+            return isNever(literals) ? (.none, []) : (allowed, [try number(of: literals)])
+        }
+        // subsets of patterns that a name may match, as tags
+        guard patterns.count <= 24 else { throw Llama2Error(.unsupported, "schema: more than 24 patternProperties at one place") }
+        var dfa = allowed
+        for (bit, pattern) in patterns.enumerated() {
+            dfa = try dfa.product(program.automata[Int(pattern)], needsFirst: true, needsSecond: false, budget) {
+                $0 < 0 ? -1 : $1 >= 0 ? $0 | 1 << Int32(bit) : $0
+            }
+        }
+        var classes: [Int32] = [], classOf: [Int32: Int32] = [:]
+        for tag in Set(dfa.tags).sorted() where tag >= 0 {
+            var literals: [Literal] = []
+            for map in rule.maps {
+                var isNamed = false
+                for (pattern, literal) in map.patterns {
+                    guard let bit = patterns.firstIndex(of: pattern), tag >> Int32(bit) & 1 != 0 else { continue }
+                    literals.append(literal)
+                    isNamed = true
+                }
+                if !isNamed, let additional = map.additional { literals.append(additional) }
+            }
+            guard !isNever(literals) else { continue }
+            let form = try number(of: literals)
+            let index = classes.firstIndex(of: form) ?? classes.count
+            if index == classes.count { classes.append(form) }
+            classOf[tag] = Int32(truncatingIfNeeded: index)
+        }
+        let tagged = try dfa.product(.none, needsFirst: true, needsSecond: false, budget) { tag, _ in tag < 0 ? -1 : classOf[tag] ?? -1 }
+        return (tagged, classes)
+    }
+
+    /// Of each state the tags that can be reached from it, as numbers of sets.
+    private func reachableTags(_ dfa: DFA, count: Int) throws(Llama2Error) -> [Int32] {
+        let words = max(1, (count + 63) / 64)
+        try budget.take(dfa.count * words / 8)
+        var bits = [UInt64](repeating: 0, count: dfa.count * words)
+        for state in 0..<dfa.count where dfa.tags[state] >= 0 { bits[state * words + Int(dfa.tags[state]) / 64] |= 1 << UInt64(dfa.tags[state] % 64) }
+        var changed = true
+        while changed {
+            changed = false
+            for state in (0..<dfa.count).reversed() {
+                for edge in dfa.edges(of: Int32(truncatingIfNeeded: state)) where Int(edge.to) != state {
+                    for word in 0..<words {
+                        let new = bits[state * words + word] | bits[Int(edge.to) * words + word]
+                        if new != bits[state * words + word] {
+                            bits[state * words + word] = new
+                            changed = true
+                        }
+                    }
+                }
+            }
+        }
+        var numbers: [[UInt64]: Int32] = [:], out: [Int32] = []
+        for state in 0..<dfa.count {
+            let set = Array(bits[state * words..<(state + 1) * words])
+            if numbers[set] == nil {
+                numbers[set] = Int32(truncatingIfNeeded: program.tagSets.count)
+                program.tagSets.append(set)
+            }
+            out.append(numbers[set] ?? 0)
+        }
+        return out
+    }
+
+    // MARK: Arrays
+
+    /// What the item at `index` must satisfy.
+    func itemLiterals(_ rule: Conjunction.ArrayRule, _ index: Int) -> [Literal] {
+        rule.maps.compactMap { index < $0.prefix.count ? $0.prefix[index] : $0.rest }
+    }
+
+    /// nil when no array satisfies the rule.
+    func array(_ rule: Conjunction.ArrayRule) throws(Llama2Error) -> Int32? {
+        var form = Program.ArrayForm(least: Int32(truncatingIfNeeded: rule.least), most: Int32(truncatingIfNeeded: rule.most ?? -1))
+        // 1. counted items
+        let contains = rule.contains.filter { $0.least > 0 || $0.most != nil }
+        if contains.count > 1 { try source.unsupported(Array("#".utf8), "contains", "more than once at one place is not followed") }
+        let counted = contains.first
+        form.leastCounted = Int32(truncatingIfNeeded: counted?.least ?? 0)
+        form.mostCounted = Int32(truncatingIfNeeded: counted?.most ?? -1)
+        // 2. items by index, up to where every further one is alike
+        let isUnique = rule.isUnique && (rule.most ?? 2) > 1
+        for index in 0...(rule.maps.map { $0.prefix.count }.max() ?? 0) {
+            let literals = itemLiterals(rule, index)
+            if isNever(literals) {
+                form.most = form.most < 0 ? Int32(truncatingIfNeeded: index) : min(form.most, Int32(truncatingIfNeeded: index))
+                break
+            }
+            var choices: [Program.ArrayForm.Choice] = []
+            func add(_ literals: [Literal], _ isCounted: Bool, _ number: Int32) throws(Llama2Error) {
+                guard !isNever(literals) else { return }
+                choices.append(.init(value: try self.number(of: literals), isCounted: isCounted, number: number))
+            }
+            func addAll(_ literals: [Literal], _ number: Int32) throws(Llama2Error) {
+                guard let counted else { return try add(literals, false, number) }
+                try add(literals + [counted.item], true, number)
+                // without an upper limit an item may go uncounted though it fits: the same texts
+                try add(literals + (counted.most != nil || isUnique ? [counted.item.opposite] : []), false, number)
+            }
+            if isUnique {
+                guard let values = try finiteValues(literals) else {
+                    try source.unsupported(Array("#".utf8), "uniqueItems", "of values that are not few is not followed")
+                    try addAll(literals, -1)
+                    form.items.append(choices)
+                    continue
+                }
+                // the same value has the same number at every index
+                for value in values {
+                    let id = schema(of: value, Array("#".utf8))
+                    let number = distinct(id)
+                    form.distinct = max(form.distinct, number + 1)
+                    try addAll(literals + [Literal(schema: id)], number)
+                }
+            } else {
+                try addAll(literals, -1)
+            }
+            form.items.append(choices)
+        }
+        if isUnique, form.distinct > 0 {
+            form.distinct = renumber(&form.items)
+            if form.items.count > 1 { try source.unsupported(Array("#".utf8), "uniqueItems", "beside prefixItems is not followed") }
+        }
+        if form.most >= 0, form.most < form.least { return nil }
+        program.arrays.append(form)
+        return Int32(truncatingIfNeeded: program.arrays.count - 1)
+    }
+
+    private func distinct(_ id: SchemaID) -> Int32 { id }
+
+    /// Numbers of values from 0 on; how many there are.
+    private func renumber(_ items: inout [[Program.ArrayForm.Choice]]) -> Int32 {
+        var numbers: [Int32: Int32] = [:]
+        for i in items.indices {
+            for j in items[i].indices {
+                let old = items[i][j].number
+                let new = numbers[old] ?? Int32(truncatingIfNeeded: numbers.count)
+                numbers[old] = new
+                items[i][j].number = new
+            }
+        }
+        return Int32(truncatingIfNeeded: numbers.count)
+    }
+
+    /// The values that satisfy `literals`, when they can be listed.
+    private func finiteValues(_ literals: [Literal]) throws(Llama2Error) -> [JSONValue]? {
+        var candidates: [JSONValue]?
+        var pending = literals.filter { !$0.isNegated }.map { $0.schema }, seen: Set<SchemaID> = []
+        while let id = pending.popLast() {
+            guard seen.insert(id).inserted else { continue }
+            let node = source.node(id)
+            if let values = node.values {
+                candidates = values
+                break
+            }
+            if let types = node.types, types & ~(JSONType.null | JSONType.isTrue | JSONType.isFalse) == 0 {
+                candidates = (types & JSONType.null != 0 ? [.null] : []) + (types & JSONType.isTrue != 0 ? [.bool(true)] : [])
+                    + (types & JSONType.isFalse != 0 ? [.bool(false)] : [])
+            }
+            if node.types == JSONType.number, node.isIntegerOnly, let low = node.number.low, let high = node.number.high,
+                let a = low.value.int, let b = high.value.int, b >= a, b - a < SchemaCompiler.mostDistinct
+            {
+                candidates = (a...b).compactMap { Decimal(Array("\($0)".utf8)) }.map { .number($0) }
+            }
+            if let reference = node.reference { pending.append(reference) }
+            pending += node.allOf
+        }
+        guard let candidates, candidates.count <= SchemaCompiler.mostDistinct else { return nil }
+        return candidates
+    }
+}

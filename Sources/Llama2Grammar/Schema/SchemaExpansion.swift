@@ -1,0 +1,492 @@
+internal import Llama2Core
+
+/// Brings schemas into disjunctive normal form: `anyOf`, `oneOf`, `not`, `if` and what hides a choice become lists of
+/// conjunctions. Exact: each value that the schema allows satisfies one of the list, and no other value does.
+extension SchemaCompiler {
+    typealias List = [Conjunction]
+    /// Conjunctions side by side at one place.
+    static let mostBranches = 1500
+
+    func expand(_ literals: [Literal]) throws(Llama2Error) -> List {
+        var list: List = [Conjunction()]
+        for literal in literals { list = try apply(literal, to: list) }
+        return list
+    }
+
+    func apply(_ literal: Literal, to list: List) throws(Llama2Error) -> List {
+        var out: List = []
+        for conjunction in list {
+            out += try apply(literal, to: conjunction)
+            guard out.count <= SchemaCompiler.mostBranches else {
+                throw Llama2Error(
+                    .unsupported,
+                    "schema, \(String(decoding: source.node(literal.schema).path.prefix(300), as: UTF8.self)): more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not")
+            }
+        }
+        return out
+    }
+
+    private func apply(_ literal: Literal, to conjunction: Conjunction) throws(Llama2Error) -> List {
+        guard conjunction.types != 0 else { return [] }
+        if conjunction.applied.contains(literal) { return [conjunction] }
+        if conjunction.applied.contains(literal.opposite) { return [] }
+        let node = source.node(literal.schema)
+        if let bool = node.bool { return bool != literal.isNegated ? [conjunction] : [] }
+        inPlace += 1
+        defer { inPlace -= 1 }
+        try budget.take()
+        guard inPlace <= SchemaCompiler.deepest else {
+            throw source.failure(node.path, "references that lead to themselves, or more than \(SchemaCompiler.deepest) schemas inside each other at one place")
+        }
+        var start = conjunction
+        start.applied.insert(literal)
+        return literal.isNegated ? try deny(node, start) : try assert(node, literal.schema, start)
+    }
+
+    /// References and combinations inside each other: this calls itself, on a stack that the host has chosen.
+    static let deepest = 40
+
+    private func kept(_ conjunction: Conjunction) -> List {
+        var c = conjunction
+        c.prune()
+        return c.types == 0 ? [] : [c]
+    }
+
+    // MARK: The schema holds
+
+    private func assert(_ node: SchemaNode, _ id: SchemaID, _ start: Conjunction) throws(Llama2Error) -> List {
+        // 1. what leaves no choice
+        var c = start
+        if let types = node.types {
+            c.types &= types
+            if node.isIntegerOnly { c.number.isInteger = true }
+        }
+        merge(node.number, into: &c.number)
+        if c.has(JSONType.string) {
+            c.string.least = max(c.string.least, node.minLength)
+            if let most = node.maxLength { c.string.most = min(c.string.most ?? most, most) }
+            if let pattern = node.pattern { add(try automaton(pattern: pattern, node.path), to: &c.string.needs) }
+            if let format = node.format, let dfa = try automaton(format: format) { add(dfa, to: &c.string.needs) }
+        }
+        if c.has(JSONType.object) { try assertObject(node, &c.object) }
+        if c.has(JSONType.array) {
+            if node.hasArrayMap { c.array.maps.append((node.prefix.map { Literal(schema: $0) }, node.items.map { Literal(schema: $0) })) }
+            if let contains = node.contains, node.minContains > 0 || node.maxContains != nil {
+                c.array.contains.append((Literal(schema: contains), node.minContains, node.maxContains))
+            }
+            c.array.least = max(c.array.least, node.minItems)
+            if let most = node.maxItems { c.array.atMost(most) }
+            if node.isUnique { c.array.isUnique = true }
+        }
+        var list = kept(c)
+        // 2. choices
+        if let values = node.values { list = try each(list) { c throws(Llama2Error) in try self.hold(c, to: values, node.path) } }
+        if let reference = node.reference { list = try apply(Literal(schema: reference), to: list) }
+        for part in node.allOf { list = try apply(Literal(schema: part), to: list) }
+        if let not = node.not { list = try apply(Literal(schema: not, isNegated: true), to: list) }
+        if let condition = node.condition, node.then != nil || node.otherwise != nil {
+            list = try each(list) { c throws(Llama2Error) in
+                var yes = try self.apply(Literal(schema: condition), to: [c])
+                if let then = node.then { yes = try self.apply(Literal(schema: then), to: yes) }
+                var no = try self.apply(Literal(schema: condition, isNegated: true), to: [c])
+                if let otherwise = node.otherwise { no = try self.apply(Literal(schema: otherwise), to: no) }
+                return yes + no
+            }
+        }
+        for (name, others) in node.dependentRequired {
+            list = try each(list) { c throws(Llama2Error) in
+                guard c.has(JSONType.object) else { return [c] }
+                var present = c, absent = c
+                for other in others { present.object.require(other) }
+                if c.object.required.contains(name) { return self.kept(present) }
+                absent.object.forbid(name, self.source.never)
+                return self.kept(absent) + self.kept(present)
+            }
+        }
+        for (name, schema) in node.dependentSchemas {
+            list = try each(list) { c throws(Llama2Error) in
+                guard c.has(JSONType.object) else { return [c] }
+                var present = c, absent = c
+                present.object.require(name)
+                absent.object.forbid(name, self.source.never)
+                // a value that is no object is in one of the two already
+                let held = try self.apply(Literal(schema: schema), to: present.only(JSONType.object).map { [$0] } ?? [])
+                return c.object.required.contains(name) ? held + self.others(c) : self.kept(absent) + held
+            }
+        }
+        if let branches = node.anyOf { list = try each(list) { c throws(Llama2Error) in try self.any(branches, c) } }
+        if let branches = node.oneOf { list = try each(list) { c throws(Llama2Error) in try self.exactlyOne(branches, c) } }
+        // 3. closed to what nothing applied has named
+        if let unevaluated = node.unevaluatedProperties { list = try closed(list, node, id, unevaluated) }
+        if let unevaluated = node.unevaluatedItems, source.node(unevaluated).bool != true {
+            if node.items == nil, isAlone(node) {
+                list = try each(list) { c throws(Llama2Error) in
+                    var c = c
+                    c.array.maps.append((node.prefix.map { _ in Literal(schema: self.always) }, Literal(schema: unevaluated)))
+                    return self.kept(c)
+                }
+            } else if node.items == nil {
+                try source.unsupported(node.path, "unevaluatedItems", "beside other applied schemas is not followed")
+            }
+        }
+        return list
+    }
+
+    private func others(_ c: Conjunction) -> List {
+        var out = c
+        out.types &= ~JSONType.object
+        return kept(out)
+    }
+
+    /// Whether no other schema is applied at the same place.
+    private func isAlone(_ node: SchemaNode) -> Bool {
+        node.reference == nil && node.allOf.isEmpty && node.anyOf == nil && node.oneOf == nil && node.not == nil && node.condition == nil
+            && node.dependentSchemas.isEmpty && node.contains == nil
+    }
+
+    /// unevaluatedProperties: the names of this schema and of those that `allOf` and `$ref` apply at the same place, which
+    /// always hold, count as evaluated; what depends on choices is refused.
+    private func closed(_ list: List, _ node: SchemaNode, _ id: SchemaID, _ rest: SchemaID) throws(Llama2Error) -> List {
+        if source.node(rest).bool == true { return list }
+        var names: [([UInt8], Literal)] = [], patterns: [(pattern: Int32, Literal)] = []
+        var pending = [node], isOpen = false, isDecided = true, seen = 0
+        while let part = pending.popLast() {
+            seen += 1
+            guard seen < 1000 else { throw source.failure(node.path, "references that lead to themselves") }
+            let chooses = part.anyOf != nil || part.oneOf != nil || part.condition != nil || !part.dependentSchemas.isEmpty
+            if chooses { isDecided = false }
+            if part.additional != nil || part.unevaluatedProperties != nil && seen > 1 { isOpen = true }
+            names += part.properties.map { ($0.0, Literal(schema: always)) }
+            for (pattern, _) in part.patternProperties { patterns.append((try automaton(pattern: pattern, part.path), Literal(schema: always))) }
+            if let reference = part.reference { pending.append(source.node(reference)) }
+            pending += part.allOf.map { source.node($0) }
+        }
+        guard isDecided else {
+            try source.unsupported(node.path, "unevaluatedProperties", "beside anyOf, oneOf, if or dependentSchemas is not followed")
+            return list
+        }
+        if isOpen { return list }
+        return try each(list) { c throws(Llama2Error) in
+            var c = c
+            c.object.maps.append(.init(properties: names, patterns: patterns, additional: Literal(schema: rest)))
+            return self.kept(c)
+        }
+    }
+
+    func each(_ list: List, _ body: (Conjunction) throws(Llama2Error) -> List) throws(Llama2Error) -> List {
+        var out: List = []
+        for c in list {
+            out += try body(c)
+            guard out.count <= SchemaCompiler.mostBranches else {
+                throw Llama2Error(.unsupported, "schema: more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not")
+            }
+        }
+        return out
+    }
+
+    private func merge(_ rule: NumberRule, into number: inout NumberRule) {
+        if let low = rule.low { number.atLeast(low) }
+        if let high = rule.high { number.atMost(high) }
+        for divisor in rule.divisors where !number.divisors.contains(divisor) { number.divisors.append(divisor) }
+    }
+
+    private func add(_ dfa: Int32, to list: inout [Int32]) {
+        if !list.contains(dfa) {
+            list.append(dfa)
+            list.sort()
+        }
+    }
+
+    private func assertObject(_ node: SchemaNode, _ object: inout Conjunction.ObjectRule) throws(Llama2Error) {
+        if node.hasObjectMap {
+            var patterns: [(pattern: Int32, Literal)] = []
+            for (pattern, schema) in node.patternProperties { patterns.append((try automaton(pattern: pattern, node.path), Literal(schema: schema))) }
+            object.maps.append(
+                .init(properties: node.properties.map { ($0.0, Literal(schema: $0.1)) }, patterns: patterns, additional: node.additional.map { Literal(schema: $0) }))
+        }
+        for name in node.required { object.require(name) }
+        if let names = node.propertyNames { object.names.append(Literal(schema: names)) }
+        object.least = max(object.least, node.minProperties)
+        if let most = node.maxProperties { object.atMost(most) }
+    }
+
+    private func any(_ branches: [SchemaID], _ c: Conjunction) throws(Llama2Error) -> List {
+        var out: List = []
+        for branch in branches {
+            out += try apply(Literal(schema: branch), to: [c])
+            guard out.count <= SchemaCompiler.mostBranches else { throw tooMany(branch) }
+        }
+        return out
+    }
+
+    private func tooMany(_ id: SchemaID) -> Llama2Error {
+        Llama2Error(
+            .unsupported,
+            "schema, \(String(decoding: source.node(id).path.prefix(300), as: UTF8.self)): more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not")
+    }
+
+    /// One branch and none of the others. Branches that cannot hold together, as most are meant, need no more than that.
+    private func exactlyOne(_ branches: [SchemaID], _ c: Conjunction) throws(Llama2Error) -> List {
+        var out: List = []
+        for (i, branch) in branches.enumerated() {
+            var list = try apply(Literal(schema: branch), to: [c])
+            for (j, other) in branches.enumerated() where j != i && !list.isEmpty {
+                list = try each(list) { c throws(Llama2Error) in
+                    try self.isEmpty(try self.apply(Literal(schema: other), to: [c])) ? [c] : try self.apply(Literal(schema: other, isNegated: true), to: [c])
+                }
+            }
+            out += list
+            guard out.count <= SchemaCompiler.mostBranches else { throw tooMany(branch) }
+        }
+        return out
+    }
+
+    /// enum and const.
+    private func hold(_ c: Conjunction, to values: [JSONValue], _ path: [UInt8]) throws(Llama2Error) -> List {
+        var scalars = c, out: List = [], numbers: [Decimal] = [], strings: [[UInt8]] = []
+        scalars.types = 0
+        for value in values {
+            switch value {
+            case .null: scalars.types |= c.types & JSONType.null
+            case .bool(let b): scalars.types |= c.types & (b ? JSONType.isTrue : JSONType.isFalse)
+            case .number(let d): numbers.append(d)
+            case .string(let s): strings.append(s)
+            case .array, .object: out += try apply(Literal(schema: schema(of: value, path)), to: [c])
+            }
+        }
+        if !numbers.isEmpty, c.has(JSONType.number) {
+            scalars.types |= JSONType.number
+            scalars.number.values = scalars.number.values.map { $0.filter { numbers.contains($0) } } ?? numbers
+        }
+        if !strings.isEmpty, c.has(JSONType.string) {
+            scalars.types |= JSONType.string
+            add(try automaton(texts: strings), to: &scalars.string.needs)
+        }
+        return kept(scalars) + out
+    }
+
+    // MARK: The schema does not hold
+
+    /// One keyword or another fails.
+    private func deny(_ node: SchemaNode, _ c: Conjunction) throws(Llama2Error) -> List {
+        var out: List = []
+        if let types = node.types {
+            var other = c
+            other.types &= ~types
+            out += kept(other)
+            if node.isIntegerOnly, var fraction = c.only(JSONType.number) {
+                fraction.number.isFractional = true
+                out += kept(fraction)
+            }
+        }
+        if let values = node.values { out += try avoid(c, values, node.path) }
+        if let number = c.only(JSONType.number) { out += denyNumber(node.number, number) }
+        if let string = c.only(JSONType.string) { out += try denyString(node, string) }
+        if let array = c.only(JSONType.array) { out += try denyArray(node, array) }
+        if let object = c.only(JSONType.object) { out += try denyObject(node, object) }
+        if let reference = node.reference { out += try apply(Literal(schema: reference, isNegated: true), to: [c]) }
+        for part in node.allOf { out += try apply(Literal(schema: part, isNegated: true), to: [c]) }
+        if let not = node.not { out += try apply(Literal(schema: not), to: [c]) }
+        if let branches = node.anyOf {
+            var list = [c]
+            for branch in branches { list = try apply(Literal(schema: branch, isNegated: true), to: list) }
+            out += list
+        }
+        if let branches = node.oneOf {
+            var none = [c]
+            for branch in branches { none = try apply(Literal(schema: branch, isNegated: true), to: none) }
+            out += none
+            for i in branches.indices {
+                for j in branches.indices where j > i {
+                    out += try apply(Literal(schema: branches[j]), to: try apply(Literal(schema: branches[i]), to: [c]))
+                }
+            }
+        }
+        if let condition = node.condition {
+            if let then = node.then {
+                out += try apply(Literal(schema: then, isNegated: true), to: try apply(Literal(schema: condition), to: [c]))
+            }
+            if let otherwise = node.otherwise {
+                out += try apply(Literal(schema: otherwise, isNegated: true), to: try apply(Literal(schema: condition, isNegated: true), to: [c]))
+            }
+        }
+        if node.unevaluatedProperties != nil || node.unevaluatedItems != nil {
+            try source.unsupported(node.path, "unevaluatedProperties", "inside not is not followed")
+        }
+        return out
+    }
+
+    /// Not one of `values`.
+    private func avoid(_ c: Conjunction, _ values: [JSONValue], _ path: [UInt8]) throws(Llama2Error) -> List {
+        var out = c, strings: [[UInt8]] = []
+        for value in values {
+            switch value {
+            case .null: out.types &= ~JSONType.null
+            case .bool(let b): out.types &= ~(b ? JSONType.isTrue : JSONType.isFalse)
+            case .number(let d): if !out.number.excluded.contains(d) { out.number.excluded.append(d) }
+            case .string(let s): strings.append(s)
+            case .array, .object: break
+            }
+        }
+        if !strings.isEmpty { add(try automaton(texts: strings), to: &out.string.lacks) }
+        var list = kept(out)
+        for value in values {
+            switch value {
+            case .array, .object: list = try apply(Literal(schema: schema(of: value, path), isNegated: true), to: list)
+            default: break
+            }
+        }
+        return list
+    }
+
+    private func denyNumber(_ rule: NumberRule, _ c: Conjunction) -> List {
+        var out: List = []
+        if let low = rule.low {
+            var below = c
+            below.number.atMost(.init(value: low.value, isExclusive: !low.isExclusive))
+            out += kept(below)
+        }
+        if let high = rule.high {
+            var above = c
+            above.number.atLeast(.init(value: high.value, isExclusive: !high.isExclusive))
+            out += kept(above)
+        }
+        for divisor in rule.divisors {
+            var other = c
+            other.number.divisors.append(.init(value: divisor.value, isNegated: !divisor.isNegated))
+            out += kept(other)
+        }
+        return out
+    }
+
+    private func denyString(_ node: SchemaNode, _ c: Conjunction) throws(Llama2Error) -> List {
+        var out: List = []
+        if node.minLength > 0 {
+            var shorter = c
+            shorter.string.most = min(c.string.most ?? node.minLength - 1, node.minLength - 1)
+            out += kept(shorter)
+        }
+        if let most = node.maxLength {
+            var longer = c
+            longer.string.least = max(c.string.least, most + 1)
+            out += kept(longer)
+        }
+        var automata: [Int32] = []
+        if let pattern = node.pattern { automata.append(try automaton(pattern: pattern, node.path)) }
+        if let format = node.format, let dfa = try automaton(format: format) { automata.append(dfa) }
+        for dfa in automata {
+            var other = c
+            add(dfa, to: &other.string.lacks)
+            out += kept(other)
+        }
+        return out
+    }
+
+    private func denyArray(_ node: SchemaNode, _ c: Conjunction) throws(Llama2Error) -> List {
+        var out: List = []
+        func with(_ change: (inout Conjunction.ArrayRule) -> Void) {
+            var other = c
+            change(&other.array)
+            out += kept(other)
+        }
+        if node.minItems > 0 { with { $0.atMost(node.minItems - 1) } }
+        if let most = node.maxItems { with { $0.least = max($0.least, most + 1) } }
+        if let contains = node.contains {
+            if node.minContains == 1 {
+                with { $0.maps.append(([], Literal(schema: contains, isNegated: true))) }
+            } else if node.minContains > 1 {
+                with { $0.contains.append((Literal(schema: contains), 0, node.minContains - 1)) }
+            }
+            if let most = node.maxContains { with { $0.contains.append((Literal(schema: contains), most + 1, nil)) } }
+        }
+        for (index, schema) in node.prefix.enumerated() {
+            with {
+                $0.least = max($0.least, index + 1)
+                let any = [Literal](repeating: Literal(schema: always), count: index)
+                $0.maps.append((any + [Literal(schema: schema, isNegated: true)], nil))
+            }
+        }
+        if let items = node.items, source.node(items).bool != true {
+            if node.prefix.isEmpty {
+                with { $0.contains.append((Literal(schema: items, isNegated: true), 1, nil)) }
+            } else if source.node(items).bool == false {
+                with { $0.least = max($0.least, node.prefix.count + 1) }
+            } else {
+                try source.unsupported(node.path, "items", "behind prefixItems inside not is not followed")
+            }
+        }
+        if node.isUnique { try source.unsupported(node.path, "uniqueItems", "inside not is not followed") }
+        return out
+    }
+
+    private func denyObject(_ node: SchemaNode, _ c: Conjunction) throws(Llama2Error) -> List {
+        var out: List = []
+        func with(_ change: (inout Conjunction.ObjectRule) -> Void) {
+            var other = c
+            change(&other.object)
+            out += kept(other)
+        }
+        let never = source.never
+        for (name, schema) in node.properties where source.node(schema).bool != true {
+            with {
+                $0.require(name)
+                $0.maps.append(.init(properties: [(name, Literal(schema: schema, isNegated: true))], patterns: [], additional: nil))
+            }
+        }
+        for name in node.required { with { $0.forbid(name, never) } }
+        if node.minProperties > 0 { with { $0.atMost(node.minProperties - 1) } }
+        if let most = node.maxProperties { with { $0.least = max($0.least, most + 1) } }
+        for (name, others) in node.dependentRequired {
+            for other in others {
+                with {
+                    $0.require(name)
+                    $0.forbid(other, never)
+                }
+            }
+        }
+        for (name, schema) in node.dependentSchemas {
+            var present = c
+            present.object.require(name)
+            out += try apply(Literal(schema: schema, isNegated: true), to: kept(present))
+        }
+        // "some member is not ..." is refused unless it can be told from the names that are possible
+        if node.patternProperties.contains(where: { source.node($0.1).bool != true }) {
+            try source.unsupported(node.path, "patternProperties", "inside not is not followed")
+        }
+        if let additional = node.additional, source.node(additional).bool != true {
+            out += try denyAdditional(node, additional, c)
+        }
+        if let names = node.propertyNames, source.node(names).bool != true {
+            try source.unsupported(node.path, "propertyNames", "inside not is not followed")
+        }
+        return out
+    }
+
+    /// Some member that `node` does not name, with a value that `additional` does not allow.
+    private func denyAdditional(_ node: SchemaNode, _ additional: SchemaID, _ c: Conjunction) throws(Llama2Error) -> List {
+        let named = Set(node.properties.map { $0.0 })
+        // members that may come at all
+        guard let candidates = closedNames(c.object) else {
+            try source.unsupported(node.path, "additionalProperties", "inside not (or in branches of oneOf that can hold together) is not followed")
+            return []
+        }
+        var patterns: [Int32] = []
+        for (pattern, _) in node.patternProperties { patterns.append(try automaton(pattern: pattern, node.path)) }
+        var out: List = []
+        for name in candidates where !named.contains(name) && !patterns.contains(where: { automata[Int($0)].contains(name) }) {
+            var other = c
+            other.object.require(name)
+            other.object.maps.append(.init(properties: [(name, Literal(schema: additional, isNegated: true))], patterns: [], additional: nil))
+            out += kept(other)
+        }
+        return out
+    }
+
+    /// The names that an object may have, where a schema closes it to all others.
+    private func closedNames(_ object: Conjunction.ObjectRule) -> [[UInt8]]? {
+        for map in object.maps where map.patterns.isEmpty {
+            if let additional = map.additional, source.node(additional.schema).bool == additional.isNegated { return map.properties.map { $0.0 } }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,310 @@
+internal import Llama2Core
+
+/// The schemas of a document: read when they are first asked for, each once, and found by reference.
+final class SchemaSource {
+    private(set) var nodes: [SchemaNode] = []
+    private let root: JSON
+    private let ignoresUnsupported: Bool
+    private(set) var ignored: [[UInt8]] = []
+    private var numbers: [Int: SchemaID] = [:]  // by position in the text
+    private var pending: [(JSON, SchemaID, base: [UInt8])] = []
+    /// Before 2019, what stands beside $ref is not looked at.
+    private let referenceStandsAlone: Bool
+    /// Schemas by the address that $id, $anchor and $dynamicAnchor give them.
+    private var addresses: [[UInt8]: (JSON, base: [UInt8])] = [:]
+    private var dynamicAnchors: [[UInt8]: Int] = [:]
+    private var basePositions: [Int: [UInt8]] = [:]
+
+    static let mostNodes = 200_000
+
+    init(_ root: JSON, ignoresUnsupported: Bool) throws(Llama2Error) {
+        self.root = root
+        self.ignoresUnsupported = ignoresUnsupported
+        let dialect = root["$schema"]?.bytes ?? []
+        referenceStandsAlone = ["draft-03", "draft-04", "draft-06", "draft-07"].contains { (d: String) in dialect.contains(Array(d.utf8)) }
+        try findAddresses(root, base: [])
+    }
+
+    func node(_ id: SchemaID) -> SchemaNode { nodes[Int(id)] }
+
+    func add(_ node: SchemaNode) -> SchemaID {
+        nodes.append(node)
+        return SchemaID(truncatingIfNeeded: nodes.count - 1)
+    }
+
+    lazy var never: SchemaID = add(SchemaNode(bool: false))
+
+    /// The root's number; all that it leads to is read.
+    func readRoot() throws(Llama2Error) -> SchemaID {
+        let id = try number(of: root, path: [UInt8(ascii: "#")], base: [])
+        while let (json, id, base) = pending.popLast() { nodes[Int(id)] = try read(json, id, base) }
+        return id
+    }
+
+    private func number(of json: JSON, path: [UInt8], base: [UInt8]) throws(Llama2Error) -> SchemaID {
+        if let known = numbers[json.position] { return known }
+        guard nodes.count < SchemaSource.mostNodes else { throw Llama2Error(.unsupported, "the schema has more than \(SchemaSource.mostNodes) subschemas") }
+        let id = add(SchemaNode(path: path))
+        numbers[json.position] = id
+        pending.append((json, id, basePositions[json.position] ?? base))
+        return id
+    }
+
+    func failure(_ path: [UInt8], _ what: String) -> Llama2Error {
+        Llama2Error(.invalidArgument, "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): \(what)")
+    }
+
+    /// What cannot be followed: refused by path and name, or noted where the caller allows it.
+    func unsupported(_ path: [UInt8], _ keyword: String, _ why: String) throws(Llama2Error) {
+        guard ignoresUnsupported else {
+            throw Llama2Error(.unsupported, "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): \(keyword) \(why)")
+        }
+        let line = path + Array("/\(keyword)".utf8)
+        if !ignored.contains(line) { ignored.append(line) }
+    }
+
+    // MARK: Reading
+
+    private func read(_ json: JSON, _ id: SchemaID, _ base: [UInt8]) throws(Llama2Error) -> SchemaNode {
+        let path = nodes[Int(id)].path
+        var node = SchemaNode(path: path)
+        if let bool = json.bool {
+            node.bool = bool
+            return node
+        }
+        guard let members = json.members else { throw failure(path, "a schema is an object, true or false") }
+        func child(_ json: JSON, _ name: [UInt8], _ more: [UInt8]? = nil) throws(Llama2Error) -> SchemaID {
+            try number(of: json, path: path + [UInt8(ascii: "/")] + name + (more.map { [UInt8(ascii: "/")] + $0 } ?? []), base: base)
+        }
+        if referenceStandsAlone, let reference = json["$ref"] {
+            node.reference = try resolve(reference, path, base)
+            return node
+        }
+        var integerItems: JSON?, minContains: Int?, hasThen: JSON?, hasElse: JSON?
+        for (key, value) in members {
+            guard let name = key.bytes else { continue }
+            func list() throws(Llama2Error) -> [SchemaID] {
+                guard let elements = value.array, !elements.isEmpty else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of schemas") }
+                var out: [SchemaID] = []
+                for (i, element) in elements.enumerated() { out.append(try child(element, name, Array("\(i)".utf8))) }
+                return out
+            }
+            func map() throws(Llama2Error) -> [([UInt8], SchemaID)] {
+                guard let members = value.members else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no object") }
+                var out: [([UInt8], SchemaID)] = []
+                for (key, value) in members { out.append((key.bytes ?? [], try child(value, name, key.bytes))) }
+                return out
+            }
+            func count() throws(Llama2Error) -> Int {
+                guard let text = value.numberText, let d = Decimal(Array(text)), let n = d.int, n >= 0 else {
+                    throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no count")
+                }
+                return min(n, 1_000_000_000)
+            }
+            func decimal() throws(Llama2Error) -> Decimal {
+                guard let text = value.numberText, let d = Decimal(Array(text)) else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no number that can be followed") }
+                return d
+            }
+            func names(_ json: JSON) throws(Llama2Error) -> [[UInt8]] {
+                guard let elements = json.array else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of names") }
+                var out: [[UInt8]] = []
+                for element in elements {
+                    guard let bytes = element.bytes else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of names") }
+                    if !out.contains(bytes) { out.append(bytes) }
+                }
+                return out
+            }
+            switch SchemaKeyword.named(name) {
+            case .type: try readType(value, &node)
+            case .enumeration:
+                guard let elements = value.array else { throw failure(path, "enum is no list") }
+                try addValues(elements, &node)
+            case .const: try addValues([value], &node)
+            case .ref: node.reference = try resolve(value, path, base)
+            case .dynamicRef: node.reference = try resolveDynamic(value, path, base)
+            case .allOf: node.allOf += try list()
+            case .anyOf: node.anyOf = try list()
+            case .oneOf: node.oneOf = try list()
+            case .not: node.not = try child(value, name)
+            case .condition: node.condition = try child(value, name)
+            case .then: hasThen = value
+            case .otherwise: hasElse = value
+            case .minimum:
+                let d = try decimal()
+                node.number.atLeast(.init(value: d, isExclusive: json["exclusiveMinimum"]?.bool == true))
+            case .maximum:
+                let d = try decimal()
+                node.number.atMost(.init(value: d, isExclusive: json["exclusiveMaximum"]?.bool == true))
+            case .exclusiveMinimum: if value.bool == nil { node.number.atLeast(.init(value: try decimal(), isExclusive: true)) }
+            case .exclusiveMaximum: if value.bool == nil { node.number.atMost(.init(value: try decimal(), isExclusive: true)) }
+            case .multipleOf:
+                let d = try decimal()
+                guard !d.isNegative, !d.isZero else { throw failure(path, "multipleOf is not positive") }
+                node.number.divisors.append(.init(value: d))
+            case .minLength: node.minLength = try count()
+            case .maxLength: node.maxLength = try count()
+            case .pattern:
+                guard let bytes = value.bytes else { throw failure(path, "pattern is no string") }
+                node.pattern = bytes
+            case .format:
+                guard let bytes = value.bytes else { throw failure(path, "format is no string") }
+                node.format = bytes
+            case .prefixItems: node.prefix = try list()
+            case .items:
+                if value.array != nil {
+                    integerItems = json["additionalItems"]
+                    if value.array?.isEmpty == false { node.prefix = try list() }
+                    if let rest = integerItems { node.items = try child(rest, Array("additionalItems".utf8)) }
+                } else {
+                    node.items = try child(value, name)
+                }
+            case .contains: node.contains = try child(value, name)
+            case .minContains: minContains = try count()
+            case .maxContains: node.maxContains = try count()
+            case .minItems: node.minItems = try count()
+            case .maxItems: node.maxItems = try count()
+            case .uniqueItems:
+                guard let bool = value.bool else { throw failure(path, "uniqueItems is neither true nor false") }
+                node.isUnique = bool
+            case .properties: node.properties = try map()
+            case .patternProperties: node.patternProperties = try map()
+            case .additionalProperties: node.additional = try child(value, name)
+            case .required:
+                // draft 3 says true or false of a property in the property itself
+                if value.bool != nil { continue }
+                node.required = try names(value)
+            case .propertyNames: node.propertyNames = try child(value, name)
+            case .minProperties: node.minProperties = try count()
+            case .maxProperties: node.maxProperties = try count()
+            case .dependentRequired:
+                guard let members = value.members else { throw failure(path, "dependentRequired is no object") }
+                for (key, value) in members { node.dependentRequired.append((key.bytes ?? [], try names(value))) }
+            case .dependentSchemas: node.dependentSchemas += try map()
+            case .dependencies:
+                guard let members = value.members else { throw failure(path, "dependencies is no object") }
+                for (key, value) in members {
+                    if value.array != nil {
+                        node.dependentRequired.append((key.bytes ?? [], try names(value)))
+                    } else {
+                        node.dependentSchemas.append((key.bytes ?? [], try child(value, name, key.bytes)))
+                    }
+                }
+            case .unevaluatedProperties: node.unevaluatedProperties = try child(value, name)
+            case .unevaluatedItems: node.unevaluatedItems = try child(value, name)
+            case .refused: try unsupported(path, String(decoding: name, as: UTF8.self), "is not followed")
+            case nil: break  // by the specification an annotation
+            }
+        }
+        if let then = hasThen, node.condition != nil { node.then = try child(then, Array("then".utf8)) }
+        if let otherwise = hasElse, node.condition != nil { node.otherwise = try child(otherwise, Array("else".utf8)) }
+        node.minContains = minContains ?? 1
+        return node
+    }
+
+    private func readType(_ value: JSON, _ node: inout SchemaNode) throws(Llama2Error) {
+        let list = value.array ?? [value]
+        var bits: UInt8 = 0, isInteger = false, isNumber = false
+        for element in list {
+            guard let name = element.bytes, let (b, integer) = JSONType.bits(name) else {
+                throw failure(node.path, "type is none that JSON has")
+            }
+            bits |= b
+            if integer { isInteger = true } else if b == JSONType.number { isNumber = true }
+        }
+        node.types = bits
+        node.isIntegerOnly = isInteger && !isNumber
+    }
+
+    private func addValues(_ elements: [JSON], _ node: inout SchemaNode) throws(Llama2Error) {
+        var values: [JSONValue] = []
+        for element in elements {
+            guard let value = JSONValue(element) else { throw failure(node.path, "a number beyond what can be followed") }
+            values.append(value)
+        }
+        if node.values != nil {
+            // enum and const: both
+            node.allOf.append(add(SchemaNode(path: node.path, values: values)))
+        } else {
+            node.values = values
+        }
+    }
+
+    // MARK: References
+
+    private func resolve(_ value: JSON, _ path: [UInt8], _ base: [UInt8]) throws(Llama2Error) -> SchemaID {
+        guard let text = value.bytes else { throw failure(path, "$ref is no string") }
+        let (target, fragment) = SchemaAddress.split(SchemaAddress.join(base, text))
+        var found: (JSON, base: [UInt8])?
+        if target == base || target.isEmpty || text.first == UInt8(ascii: "#") {
+            found = base.isEmpty ? (root, []) : addresses[base] ?? (root, [])
+        } else {
+            found = addresses[target]
+        }
+        if fragment.isEmpty {
+        } else if fragment.first == UInt8(ascii: "/") {
+            found = found.flatMap { SchemaAddress.follow(fragment, from: $0.0).map { json in (json, basePositions[json.position] ?? base) } }
+        } else {
+            found = addresses[target + [UInt8(ascii: "#")] + fragment] ?? addresses[base + [UInt8(ascii: "#")] + fragment]
+        }
+        guard let (json, inBase) = found else {
+            throw Llama2Error(
+                .unsupported, "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): $ref \"\(String(decoding: text.prefix(200), as: UTF8.self))\" leads nowhere in this document; others are not fetched")
+        }
+        return try number(of: json, path: Array("#".utf8) + (fragment.isEmpty ? [] : fragment), base: inBase)
+    }
+
+    private func resolveDynamic(_ value: JSON, _ path: [UInt8], _ base: [UInt8]) throws(Llama2Error) -> SchemaID {
+        guard let text = value.bytes else { throw failure(path, "$dynamicRef is no string") }
+        let (_, fragment) = SchemaAddress.split(text)
+        // one schema of that name: there is nothing dynamic about it
+        if dynamicAnchors[fragment, default: 0] > 1 {
+            try unsupported(path, "$dynamicRef", "to a name that stands at several places is not followed")
+            return add(SchemaNode(path: path))
+        }
+        return try resolve(value, path, base)
+    }
+
+    /// Notes $id, $anchor and $dynamicAnchor of all that may be a schema.
+    private func findAddresses(_ root: JSON, base: [UInt8]) throws(Llama2Error) {
+        var pending: [(JSON, [UInt8], Bool)] = [(root, base, true)]
+        while let (json, outer, isSchema) = pending.popLast() {
+            var base = outer
+            if isSchema, json.isObject {
+                if let id = (json["$id"] ?? json["id"])?.bytes, !(referenceStandsAlone && json["$ref"] != nil) {
+                    if id.first == UInt8(ascii: "#") {
+                        addresses[base + id] = (json, base)  // draft 7's way to name a place
+                    } else {
+                        base = SchemaAddress.split(SchemaAddress.join(base, id)).0
+                        addresses[base] = (json, base)
+                    }
+                }
+                basePositions[json.position] = base
+                if json.position == root.position, addresses[[]] == nil { addresses[[]] = (json, base) }
+                for key in ["$anchor", "$dynamicAnchor"] {
+                    if let name = json[key]?.bytes {
+                        addresses[base + [UInt8(ascii: "#")] + name] = (json, base)
+                        if key == "$dynamicAnchor" { dynamicAnchors[name, default: 0] += 1 }
+                    }
+                }
+            }
+            if let members = json.members {
+                for (key, value) in members {
+                    let keyword = key.bytes.flatMap { SchemaKeyword.named($0) }
+                    if isSchema, keyword == .enumeration || keyword == .const { continue }
+                    // values of maps are schemas; a map itself is none
+                    let isMap = isSchema && (keyword?.isMap == true || SchemaKeyword.isDefinitions(key.bytes ?? []))
+                    if value.isObject { pending.append((value, base, !isMap)) }
+                    if let elements = value.array { for element in elements where element.isObject { pending.append((element, base, true)) } }
+                }
+            }
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Whether `other` occurs in it.
+    func contains(_ other: [UInt8]) -> Bool {
+        guard !other.isEmpty, count >= other.count else { return other.isEmpty }
+        return indices.dropLast(other.count - 1).contains { self[$0..<($0 + other.count)].elementsEqual(other) }
+    }
+}

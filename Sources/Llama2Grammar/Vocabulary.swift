@@ -1,0 +1,147 @@
+internal import Glibc
+public import Llama2Core
+
+/// The tokens of a model as grammars see them: bytes in a tree, and which of them end a text. Immutable.
+///
+///     node i    byte[i], depth[i] (1 for the first byte), after[i]: the next node that is not below it,
+///               tokens of these bytes: first[i], then sameBytes[...], -1 at the end
+///
+/// Nodes lie in the order of a walk from the top, so that leaving a branch out is a step to after[i].
+public final class GrammarVocabulary: Sendable {
+    /// A tree of some of the tokens.
+    struct Tree: Sendable {
+        var byte: [UInt8] = []
+        var depth: [UInt16] = []
+        var after: [Int32] = []
+        var first: [Int32] = []
+        var count: Int { byte.count }
+    }
+
+    public let count: Int
+    let all: Tree
+    /// Tokens that are not plain: what they do inside a JSON string depends on its state.
+    let special: Tree
+    /// Number of the next token with the same bytes, -1.
+    let sameBytes: [Int32]
+    /// Bits of the plain tokens of at most n characters, for n = 0 ... mostPlain; the last row has all plain ones.
+    /// Plain: whole characters of UTF-8, none of them a quote, a backslash or a control character.
+    let plain: [[UInt32]]
+    static let mostPlain = 32
+    /// Bytes of a token; a longer one is never chosen under a grammar.
+    private static let longest = 4096
+    let ends: [Int32]
+    let deepest: Int
+    private let bytes: [UInt8], offsets: [Int32]
+    /// Bytes that some token of one byte has: only these can always be written.
+    let singleBytes: [Bool]
+    /// By name, for GBNF's <name>.
+    private let find: @Sendable (UnsafeRawBufferPointer) -> Int32?
+
+    /// bytesOf: what token i writes, nothing for control tokens. ends: those that end a text.
+    public init(
+        count: Int, ends: [Int32], find: @escaping @Sendable (UnsafeRawBufferPointer) -> Int32?,
+        bytesOf: (Int, (UnsafeRawBufferPointer) -> Void) throws(Llama2Error) -> Void
+    ) throws(Llama2Error) {
+        self.count = count
+        self.find = find
+        let ends = ends.filter { $0 >= 0 && $0 < count }.sorted()
+        self.ends = ends
+        var text: [UInt8] = [], starts: [Int32] = [0]
+        for token in 0..<count {
+            if !ends.contains(Int32(truncatingIfNeeded: token)) { try bytesOf(token) { text.append(contentsOf: $0) } }
+            guard text.count < Int(Int32.max) else { throw Llama2Error(.unsupported, "the vocabulary has more than 2 GiB of text") }
+            starts.append(Int32(truncatingIfNeeded: text.count))
+        }
+        bytes = text
+        offsets = starts
+        // 1. tokens in the order of their bytes
+        var order = (0..<count).filter { (1...GrammarVocabulary.longest).contains(Int(starts[$0 + 1] - starts[$0])) }
+        text.withUnsafeBufferPointer { text in
+            order.sort { a, b in
+                let x = text[Int(starts[a])..<Int(starts[a + 1])], y = text[Int(starts[b])..<Int(starts[b + 1])]
+                let n = min(x.count, y.count)
+                let c = n == 0 ? 0 : memcmp(text.baseAddress! + x.startIndex, text.baseAddress! + y.startIndex, n)
+                return c != 0 ? c < 0 : x.count != y.count ? x.count < y.count : a < b
+            }
+        }
+        // 2. the trees
+        var same = [Int32](repeating: -1, count: count), single = [Bool](repeating: false, count: 256)
+        var rows = [[UInt32]](repeating: [UInt32](repeating: 0, count: (count + 31) / 32), count: GrammarVocabulary.mostPlain + 2)
+        var notPlain: [Int] = []
+        for token in order {
+            let piece = text[Int(starts[token])..<Int(starts[token + 1])]
+            if piece.count == 1, let byte = piece.first { single[Int(byte)] = true }
+            guard let characters = GrammarVocabulary.plainCharacters(piece) else {
+                notPlain.append(token)
+                continue
+            }
+            for n in min(characters, GrammarVocabulary.mostPlain + 1)..<rows.count { rows[n][token / 32] |= 1 << UInt32(token % 32) }
+        }
+        // tokens of the same bytes stand side by side
+        for (token, next) in zip(order, order.dropFirst())
+        where text[Int(starts[token])..<Int(starts[token + 1])] == text[Int(starts[next])..<Int(starts[next + 1])] {
+            same[token] = Int32(truncatingIfNeeded: next)
+        }
+        all = GrammarVocabulary.tree(order, text, starts)
+        special = GrammarVocabulary.tree(notPlain, text, starts)
+        sameBytes = same
+        plain = rows
+        singleBytes = single
+        deepest = Int(all.depth.max() ?? 0)
+    }
+
+    /// The number of characters; nil when the token is not plain.
+    private static func plainCharacters(_ piece: ArraySlice<UInt8>) -> Int? {
+        var decoder = Unicode.UTF8(), iterator = piece.makeIterator(), count = 0
+        while true {
+            switch decoder.decode(&iterator) {
+            case .scalarValue(let scalar):
+                guard scalar.value >= 0x20, scalar != "\"", scalar != "\\" else { return nil }
+                count += 1
+            case .emptyInput: return count
+            case .error: return nil
+            }
+        }
+    }
+
+    private static func tree(_ order: [Int], _ text: [UInt8], _ starts: [Int32]) -> Tree {
+        var tree = Tree(), path: [Int32] = [], previous: ArraySlice<UInt8> = []
+        for token in order {
+            let piece = text[Int(starts[token])..<Int(starts[token + 1])]
+            let shared = zip(previous, piece).prefix { $0 == $1 }.count
+            if shared == piece.count, shared == previous.count { continue }  // found behind the first one
+            while path.count > shared { tree.after[Int(path.removeLast())] = Int32(truncatingIfNeeded: tree.count) }
+            for byte in piece.dropFirst(shared) {
+                path.append(Int32(truncatingIfNeeded: tree.count))
+                tree.byte.append(byte)
+                tree.depth.append(UInt16(truncatingIfNeeded: path.count))
+                tree.after.append(0)
+                tree.first.append(-1)
+            }
+            if let node = path.last { tree.first[Int(node)] = Int32(truncatingIfNeeded: token) }
+            previous = piece
+        }
+        while let node = path.popLast() { tree.after[Int(node)] = Int32(truncatingIfNeeded: tree.count) }
+        return tree
+    }
+
+    /// The bytes of a token, none for a control token.
+    func text(of token: Int32) -> ArraySlice<UInt8> { bytes[Int(offsets[Int(token)])..<Int(offsets[Int(token) + 1])] }
+
+    func token(named name: [UInt8]) -> Int32? { name.withUnsafeBytes { find($0) } }
+
+    /// The characters whose every byte a token of one byte can write: no other may be part of a grammar's language, or a
+    /// text could come to a place where no token goes on.
+    var writable: CodePointSet {
+        var out: [(UInt32, UInt32)] = []
+        if singleBytes.allSatisfy({ $0 }) { return .all }
+        for scalar in UInt32(0)..<0x80 where singleBytes[Int(scalar)] { out.append((scalar, scalar)) }
+        // beyond ASCII by continuation byte ranges: whole blocks of 64 whose lead bytes are there
+        let continues = (0x80...0xBF).allSatisfy { singleBytes[$0] }
+        guard continues else { return CodePointSet(out) }
+        for lead in 0xC2...0xDF where singleBytes[lead] { out.append((UInt32(lead & 0x1F) << 6, UInt32(lead & 0x1F) << 6 | 0x3F)) }
+        for lead in 0xE0...0xEF where singleBytes[lead] { out.append((max(0x800, UInt32(lead & 0x0F) << 12), UInt32(lead & 0x0F) << 12 | 0xFFF)) }
+        for lead in 0xF0...0xF4 where singleBytes[lead] { out.append((max(0x10000, UInt32(lead & 0x07) << 18), min(0x10FFFF, UInt32(lead & 0x07) << 18 | 0x3FFFF))) }
+        return CodePointSet(out)
+    }
+}
