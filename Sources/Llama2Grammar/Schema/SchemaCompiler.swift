@@ -11,6 +11,7 @@ final class SchemaCompiler {
     let always: SchemaID
     var program = Program()
     var inPlace = 0
+    private var looking = 0
 
     var automata: [DFA] { program.automata }
     private let writable: CodePointSet
@@ -242,6 +243,10 @@ final class SchemaCompiler {
 
     /// Whether surely nothing satisfies any of the list: what is required was looked at, two levels deep.
     func isEmpty(_ list: List) throws(Llama2Error) -> Bool {
+        // asked inside of itself, by a schema that contains itself, the answer is the safe one
+        guard looking < 2 else { return list.isEmpty }
+        looking += 1
+        defer { looking -= 1 }
         for c in list where try !isEmpty(c, depth: 2) { return false }
         return true
     }
