@@ -64,16 +64,17 @@ let package = Package(
         .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Model", dependencies: ["Llama2Core", "Llama2Kernels", "Llama2Formats"]),
         .target(name: "Llama2Sampling", dependencies: ["Llama2Core"]),
+        .target(name: "Llama2Grammar", dependencies: ["Llama2Core"]),
         .target(
             name: "Llama2Engine",
             dependencies: [
-                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
             ]),
         .target(
             // every module that it imports: what is missing here is not built anew when that module changes
             name: "Llama2CAPI",
             dependencies: [
-                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
                 "Llama2Engine", "CLlama2Swift", "LinuxSystem",
             ],
             exclude: ["exports.map"],
@@ -89,7 +90,7 @@ let package = Package(
         .testTarget(
             name: "Llama2SwiftTests",
             dependencies: [
-                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
                 "Llama2Engine",
             ]),
     ])

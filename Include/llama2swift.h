@@ -102,6 +102,7 @@ extern "C" {
 #define LLAMA2_E_BUFFER_TOO_SMALL (-6) /* *needed says how much */
 #define LLAMA2_E_INVALID_TOKEN (-7)    /* not in the vocabulary */
 #define LLAMA2_E_NOT_FOUND (-8)        /* no entry of this name */
+#define LLAMA2_E_FORBIDDEN (-9)        /* a token that the grammar does not allow here */
 /* The system refused. Nothing has changed. */
 #define LLAMA2_E_NO_MEMORY (-20)
 #define LLAMA2_E_IO (-21)
@@ -153,6 +154,7 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_PERPLEXITY_RESULT 17
 #define LLAMA2_STRUCT_IO 18
 #define LLAMA2_STRUCT_TENSOR_INFO 19
+#define LLAMA2_STRUCT_GRAMMAR_OPTIONS 20
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -186,6 +188,8 @@ typedef struct llama2_model llama2_model;
 typedef struct llama2_context llama2_context;
 typedef struct llama2_sampler llama2_sampler;
 typedef struct llama2_decoder llama2_decoder;
+typedef struct llama2_grammar llama2_grammar;
+typedef struct llama2_grammar_state llama2_grammar_state;
 
 /* Reads the file into memory of its own instead of mapping it. A mapped file that is truncated
    by someone else while in use raises SIGBUS in this process; a copy cannot. */
@@ -603,6 +607,91 @@ int32_t llama2_sampler_accept(llama2_sampler *sampler, int32_t token);
    (a bias for a token beyond the vocabulary), NO_MEMORY, BUSY. After a failure the sampler is as
    before. Since 0.1. */
 int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t *token);
+
+/* ---- Grammars ----------------------------------------------------------------------------- */
+
+/* The languages that a grammar can be given in. */
+#define LLAMA2_GRAMMAR_GBNF 1u        /* llama.cpp's: rules, the text is `root`; <[id]> and <name> are tokens */
+#define LLAMA2_GRAMMAR_JSON_SCHEMA 2u /* JSON Schema 2020-12, and draft 7 where its $schema says so */
+#define LLAMA2_GRAMMAR_REGEX 3u       /* a regular expression in RE2's syntax, for the whole text */
+#define LLAMA2_GRAMMAR_CHOICES 4u     /* a JSON array of strings, one of which is the text */
+
+#define LLAMA2_GRAMMAR_COMPACT 1u   /* JSON without white space; else as much as JSON allows */
+#define LLAMA2_GRAMMAR_ANY_ORDER 2u /* members of objects in any order; else in the schema's, others behind them */
+/* What a schema says and cannot be followed is left out, and llama2_grammar_ignored lists it; else UNSUPPORTED. */
+#define LLAMA2_GRAMMAR_IGNORE_UNSUPPORTED 4u
+
+typedef struct llama2_grammar_options {
+    uint32_t struct_size;
+    uint32_t flags; /* LLAMA2_GRAMMAR_COMPACT, _ANY_ORDER, _IGNORE_UNSUPPORTED */
+} llama2_grammar_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
+void llama2_grammar_options_init(llama2_grammar_options *options);
+#define llama2_grammar_options_init(options) LLAMA2_INIT_(llama2_grammar_options, options)
+
+/* A language of texts, as tokens of `model` can write them. What is generated under it is of the language byte by byte;
+   a token may reach over several of its symbols; the end tokens may come exactly where the text is complete; no way
+   that is offered ends nowhere. A schema is followed or refused: no keyword is passed over, except those that are
+   annotations by the specification (unknown keywords and formats among them; date, time, date-time, duration, uuid,
+   email, hostname, ipv4, ipv6, uri, uri-reference, json-pointer and relative-json-pointer are asserted). Numbers that are
+   held to something are written without exponents.
+   text: (text_length), at most 16 MiB. *grammar: receives a handle, to be freed by the caller; NULL on failure. It keeps
+   what it needs of the model, never changes, and serves any number of samplers and threads.
+   Returns OK, INVALID_ARGUMENT (no such kind or flag; not of the kind's language, with the line or path; nothing
+   satisfies it; left recursion, with the rule), UNSUPPORTED (well formed, but it cannot be followed: named by keyword and
+   path; the model has no vocabulary; an automaton or a number of combinations beyond the limits, which keep time and
+   memory bounded), STRUCT_SIZE, NO_MEMORY. Threads: any. Since 0.3. */
+int32_t llama2_grammar_create(const llama2_model *model, uint32_t kind, const char *text, size_t text_length,
+                              const llama2_grammar_options *options, llama2_grammar **grammar, char *error,
+                              size_t error_capacity);
+
+/* Frees the handle; samplers and states keep what they need. NULL or a bad handle: does nothing. Since 0.3. */
+void llama2_grammar_free(llama2_grammar *grammar);
+
+/* *accepts: 1 if the whole of `text` (text_length bytes) is of the language, else 0. Returns OK, UNSUPPORTED (too many
+   ways to read it at once), NO_MEMORY. Threads: any. Since 0.3. */
+int32_t llama2_grammar_accepts(const llama2_grammar *grammar, const char *text, size_t text_length, int32_t *accepts);
+
+/* What LLAMA2_GRAMMAR_IGNORE_UNSUPPORTED left out: path and keyword, a line each, "" if nothing.
+   Returns OK, BUFFER_TOO_SMALL. Threads: any. Since 0.3. */
+int32_t llama2_grammar_ignored(const llama2_grammar *grammar, char *text, size_t capacity, size_t *needed);
+
+/* A text on its way through the grammar, for hosts that choose tokens by themselves. One thread at a time.
+   *state: receives a handle, to be freed by the caller; NULL on failure. Returns OK, NO_MEMORY. Since 0.3. */
+int32_t llama2_grammar_start(const llama2_grammar *grammar, llama2_grammar_state **state, char *error,
+                             size_t error_capacity);
+
+/* NULL or a bad handle: does nothing. Since 0.3. */
+void llama2_grammar_state_free(llama2_grammar_state *state);
+
+/* mask: (vocabulary size / 32, rounded up) words; bit (t % 32) of word t / 32 is set when token t may come.
+   *needed in words. Returns OK, BUFFER_TOO_SMALL, FORBIDDEN (an end token was taken: nothing can come), UNSUPPORTED,
+   NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_grammar_state_allowed(llama2_grammar_state *state, uint32_t *mask, size_t capacity, size_t *needed);
+
+/* Takes a token. Returns OK, FORBIDDEN (nothing has changed), INVALID_TOKEN, UNSUPPORTED, NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_grammar_state_accept(llama2_grammar_state *state, int32_t token);
+
+/* Gives back the last `count` tokens. Returns OK, OUT_OF_RANGE (so many were not taken), BUSY. Since 0.3. */
+int32_t llama2_grammar_state_withdraw(llama2_grammar_state *state, size_t count);
+
+/* Back to the beginning. Returns OK, BUSY. Since 0.3. */
+int32_t llama2_grammar_state_reset(llama2_grammar_state *state);
+
+/* *complete: 1 if the text may end here. Returns OK, BUSY. Since 0.3. */
+int32_t llama2_grammar_state_complete(const llama2_grammar_state *state, int32_t *complete);
+
+/* The bytes that must come next, as far as there is only one way to go on (at most 4096); "" where there is a choice.
+   Returns OK, BUFFER_TOO_SMALL, UNSUPPORTED, NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_grammar_state_forced(llama2_grammar_state *state, char *text, size_t capacity, size_t *needed);
+
+/* Holds the sampler to a grammar, from its beginning; NULL: to none. What the grammar does not allow is forbidden before all
+   other steps. Every token that llama2_sample or llama2_generate chooses moves it on (llama2_sampler_accept does not);
+   llama2_sampler_reset, and llama2_generate with a prompt, begin anew. A context of another vocabulary refuses
+   the sampler with INVALID_ARGUMENT; when the text has ended, llama2_sample gives FORBIDDEN and llama2_generate ends
+   with LLAMA2_END_TOKEN. The sampler keeps what it needs. Returns OK, NO_MEMORY, BUSY. Threads: the sampler's. Since 0.3. */
+int32_t llama2_sampler_set_grammar(llama2_sampler *sampler, const llama2_grammar *grammar);
 
 /* ---- Generate ----------------------------------------------------------------------------- */
 

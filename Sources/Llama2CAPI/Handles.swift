@@ -2,12 +2,13 @@ internal import Glibc
 internal import LinuxSystem
 internal import Llama2Core
 internal import Llama2Engine
+internal import Llama2Grammar
 internal import Llama2Tokenizer
 internal import Synchronization
 
 /// What a handle can stand for.
 enum HandleKind: UInt, Sendable {
-    case model = 1, context, sampler, decoder
+    case model = 1, context, sampler, decoder, grammar, grammarState
 
     var name: String {
         switch self {
@@ -15,6 +16,8 @@ enum HandleKind: UInt, Sendable {
         case .context: "llama2_context"
         case .sampler: "llama2_sampler"
         case .decoder: "llama2_decoder"
+        case .grammar: "llama2_grammar"
+        case .grammarState: "llama2_grammar_state"
         }
     }
 }
@@ -169,5 +172,11 @@ enum Handles {
     }
     static func decoder(_ handle: OpaquePointer?) throws(Llama2Error) -> Decoder {
         unsafeDowncast(try resolve(handle, .decoder), to: Decoder.self)
+    }
+    static func grammar(_ handle: OpaquePointer?) throws(Llama2Error) -> Grammar {
+        unsafeDowncast(try resolve(handle, .grammar), to: Grammar.self)
+    }
+    static func grammarState(_ handle: OpaquePointer?) throws(Llama2Error) -> GrammarState {
+        unsafeDowncast(try resolve(handle, .grammarState), to: GrammarState.self)
     }
 }

@@ -14,6 +14,7 @@ extension Llama2Error.Kind {
         case .bufferTooSmall: LLAMA2_E_BUFFER_TOO_SMALL
         case .invalidToken: LLAMA2_E_INVALID_TOKEN
         case .notFound: LLAMA2_E_NOT_FOUND
+        case .forbidden: LLAMA2_E_FORBIDDEN
         case .noMemory: LLAMA2_E_NO_MEMORY
         case .io: LLAMA2_E_IO
         case .thread: LLAMA2_E_THREAD
@@ -43,6 +44,7 @@ public func llama2_status_string(_ status: Int32) -> UnsafePointer<CChar>? {
         case LLAMA2_E_BUFFER_TOO_SMALL: "buffer too small"
         case LLAMA2_E_INVALID_TOKEN: "invalid token"
         case LLAMA2_E_NOT_FOUND: "not found"
+        case LLAMA2_E_FORBIDDEN: "not allowed by the grammar"
         case LLAMA2_E_NO_MEMORY: "out of memory"
         case LLAMA2_E_IO: "input/output error"
         case LLAMA2_E_THREAD: "cannot start a thread"

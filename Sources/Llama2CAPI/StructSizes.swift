@@ -26,6 +26,7 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_PERPLEXITY_RESULT: size.pointee = MemoryLayout<llama2_perplexity_result>.stride
         case LLAMA2_STRUCT_IO: size.pointee = MemoryLayout<llama2_io>.stride
         case LLAMA2_STRUCT_TENSOR_INFO: size.pointee = MemoryLayout<llama2_tensor_info>.stride
+        case LLAMA2_STRUCT_GRAMMAR_OPTIONS: size.pointee = MemoryLayout<llama2_grammar_options>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }
@@ -66,3 +67,5 @@ extension llama2_quantize_options: SizedCStruct { static var firstSize: Int { 64
 extension llama2_perplexity_result: SizedCStruct { static var firstSize: Int { 40 } }
 extension llama2_io: SizedCStruct { static var firstSize: Int { 32 } }
 extension llama2_tensor_info: SizedCStruct { static var firstSize: Int { 32 } }
+// Since 0.3
+extension llama2_grammar_options: SizedCStruct { static var firstSize: Int { 8 } }

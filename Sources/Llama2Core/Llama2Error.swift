@@ -5,6 +5,8 @@
 public struct Llama2Error: Error, Sendable {
     public enum Kind: Sendable, CaseIterable {
         case nullArgument, invalidArgument, badHandle, structSize, outOfRange, bufferTooSmall, invalidToken, notFound
+        /// A token that a grammar does not allow.
+        case forbidden
         case noMemory, io, thread
         /// Not a format that this library knows.
         case format

@@ -43,7 +43,12 @@ public final class Completion {
             end = .maxTokens
             return nil
         }
+        guard !sampler.endsHere else {
+            end = .token
+            return nil
+        }
         token = try sampler.sample(logits)
+        try sampler.hold(token)
         if tokenizer.isEndOfGeneration(token) {
             accept(.token)
             return nil

@@ -74,7 +74,9 @@ public final class Context {
     public func sample(_ sampler: SamplerBox) throws(Llama2Error) -> Int32 {
         let logits = try lastLogits()
         return try sampler.exclusively { (sampler) throws(Llama2Error) in
+            try checkGrammar(sampler)
             let token = try sampler.sample(logits)
+            try sampler.hold(token)
             sampler.accept(token)
             return token
         }

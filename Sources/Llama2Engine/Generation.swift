@@ -38,6 +38,7 @@ extension Context {
         defer { withExtendedLifetime(copy) {} }
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
+            try checkGrammar(sampler)
             let completion = try Completion(
                 tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens)
             if prompt.count > 0 {
@@ -46,6 +47,7 @@ extension Context {
                 }
                 progress.adopted = try evalPrompt(prompt, adopts: adopts)
                 progress.promptTokens = prompt.count
+                sampler.constraint?.reset()  // a prompt begins a new text
                 if penalizesPrompt { for token in prompt { sampler.accept(token) } }
             }
             _ = try lastLogits()

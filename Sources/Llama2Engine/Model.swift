@@ -1,5 +1,6 @@
 public import Llama2Core
 public import Llama2Formats
+internal import Llama2Grammar
 public import Llama2Model
 public import Llama2Tokenizer
 
@@ -10,6 +11,7 @@ public final class Model: Sendable {
     private let weights_: Weights?
     /// nil when the file has no vocabulary.
     private let tokenizer_: Tokenizer?
+    let grammarVocabulary_ = Kept<GrammarVocabulary>()
 
     public convenience init(path: FilePath, _ options: LoadOptions) throws(Llama2Error) {
         try self.init(try ModelFile.open(path: path, options))

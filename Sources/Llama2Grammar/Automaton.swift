@@ -22,11 +22,15 @@ final class Automaton {
     private var rows: GrowingBuffer<Int32>
 
     // work of one step
-    private var pending: [(frame: Int32, tag: Int32)] = []
-    private var leaves: [Int32] = []
-    private var visited: [Int32] = []  // (frames) the step in which each was last met
+    private struct Pending: BitwiseCopyable { var frame, tag: Int32 }
+    private var pending: GrowingBuffer<Pending>
+    private var leaves: GrowingBuffer<Int32>
+    private var visited: GrowingBuffer<Int32>  // (frames) the step in which each was last met
     private var step: Int32 = 0
     private var mayEnd = false
+
+    /// Below every frame's number, so that they come first in a sorted list.
+    private static let endsFirst: Int32 = -2, goesOnFirst: Int32 = -1
 
     private(set) var start: Int32 = Automaton.dead
 
@@ -37,6 +41,9 @@ final class Automaton {
         strings = try TupleTable(256)
         tuples = try TupleTable(64)
         rows = try GrowingBuffer(capacity: 64 * 256, of: "states of a grammar")
+        pending = try GrowingBuffer(capacity: 64, of: "states of a grammar")
+        leaves = try GrowingBuffer(capacity: 64, of: "states of a grammar")
+        visited = try GrowingBuffer(capacity: 1024, of: "states of a grammar")
         var frame = try frames.number(Program.Frame.end, 0, 0, -1)
         for (kind, a) in program.start.dropLast() { frame = try frames.number(kind, a, 0, frame) }
         guard let top = program.start.last else { throw Llama2Error(.invalidArgument, "the grammar is empty") }
@@ -80,7 +87,7 @@ final class Automaton {
                 switch stepper(a, b).next(string(b), byte) {
                 case .dead: break
                 case .inside(let s): try push(kind, a, try number(s), below)
-                case .complete(let tag): pending.append((below, tag))
+                case .complete(let tag): try pending.append(Pending(frame: below, tag: tag))
                 }
             default: break  // a token, taken whole
             }
@@ -95,7 +102,7 @@ final class Automaton {
         begin()
         for index in 1..<max(1, states[state].count) {
             let (kind, a, _, below) = frame(states[state][index])
-            if kind == Program.Frame.token, contains(a, token) { pending.append((below, 0)) }
+            if kind == Program.Frame.token, contains(a, token) { try pending.append(Pending(frame: below, tag: 0)) }
         }
         return try settle()
     }
@@ -118,8 +125,8 @@ final class Automaton {
         guard first >= 0, second >= 0 else { return max(first, second) }
         begin()
         mayEnd = canEnd(first) || canEnd(second)
-        leaves += states[first].dropFirst()
-        leaves += states[second].dropFirst()
+        for leaf in states[first].dropFirst() { try leaves.append(leaf) }
+        for leaf in states[second].dropFirst() { try leaves.append(leaf) }
         return try settle()
     }
 
@@ -154,7 +161,7 @@ final class Automaton {
         }
         other.begin()
         other.mayEnd = canEnd(state)
-        for leaf in states[state].dropFirst() { other.leaves.append(try moved(leaf)) }
+        for leaf in states[state].dropFirst() { try other.leaves.append(try moved(leaf)) }
         return try other.settle()
     }
 
@@ -208,22 +215,23 @@ final class Automaton {
     }
 
     private func push(_ kind: Int32, _ a: Int32, _ b: Int32, _ below: Int32, tag: Int32 = 0) throws(Llama2Error) {
-        pending.append((try frames.number(kind, a, b, below), tag))
+        try pending.append(Pending(frame: try frames.number(kind, a, b, below), tag: tag))
     }
 
     private func begin() {
         step += 1
-        pending.removeAll(keepingCapacity: true)
-        leaves.removeAll(keepingCapacity: true)
+        pending.removeAll()
+        leaves.removeAll()
         mayEnd = false
     }
 
     /// Follows what takes no byte until leaves are on top of every stack; the state that they are.
     private func settle() throws(Llama2Error) -> Int32 {
-        while let (frame, tag) = pending.popLast() {
+        while let top = pending.popLast() {
+            let frame = top.frame, tag = top.tag
             let (kind, a, b, below) = self.frame(frame)
             if kind != Program.Frame.objectKeyed {
-                while visited.count <= Int(frame) { visited.append(0) }
+                while visited.count <= Int(frame) { try visited.append(0) }
                 if visited[Int(frame)] == step { continue }
                 visited[Int(frame)] = step
             }
@@ -231,9 +239,9 @@ final class Automaton {
             case Program.Frame.end: mayEnd = true
             case Program.Frame.automaton:
                 let dfa = program.automata[Int(a)]
-                if dfa.offsets[Int(b)] < dfa.offsets[Int(b) + 1] { leaves.append(frame) }
-                if dfa.tags[Int(b)] >= 0 { pending.append((below, dfa.tags[Int(b)])) }
-            case Program.Frame.string, Program.Frame.token: leaves.append(frame)
+                if dfa.offsets[Int(b)] < dfa.offsets[Int(b) + 1] { try leaves.append(frame) }
+                if dfa.tags[Int(b)] >= 0 { try pending.append(Pending(frame: below, tag: dfa.tags[Int(b)])) }
+            case Program.Frame.string, Program.Frame.token: try leaves.append(frame)
             case Program.Frame.code: try run(a, b, below)
             case Program.Frame.value: try enter(a, below)
             case Program.Frame.objectKey: try enterKey(a, b, below)
@@ -247,19 +255,17 @@ final class Automaton {
         guard leaves.count <= Automaton.mostLeaves else {
             throw Llama2Error(.unsupported, "the grammar can be read in more than \(Automaton.mostLeaves) ways at once")
         }
-        leaves.sort()
-        var unique = 0
-        for (i, leaf) in leaves.enumerated() where i == 0 || leaf != leaves[unique - 1] {
-            leaves[unique] = leaf
+        // in order and each once, behind whether the text may end
+        try leaves.append(mayEnd ? Automaton.endsFirst : Automaton.goesOnFirst)
+        var list = UnsafeMutableBufferPointer(mutating: leaves.elements)
+        list.sort()
+        var unique = 1
+        for i in list.indices.dropFirst() where list[i] != list[unique - 1] {
+            list[unique] = list[i]
             unique += 1
         }
-        leaves.removeLast(leaves.count - unique)
-        leaves.insert(mayEnd ? 1 : 0, at: 0)
-        var result: Result<Int32, Llama2Error> = .success(0)
-        leaves.withUnsafeBufferPointer { buffer in
-            do throws(Llama2Error) { result = .success(try states.number(buffer)) } catch { result = .failure(error) }
-        }
-        let state = try result.get()
+        list[0] = mayEnd ? 1 : 0
+        let state = try states.number(UnsafeBufferPointer(rebasing: UnsafeBufferPointer(list)[..<unique]))
         while rows.count < states.count * 256 { try rows.append(Automaton.unknown) }
         return state
     }
@@ -279,12 +285,12 @@ final class Automaton {
         case .choice:
             for branch in Int(i.target)..<Int(i.target + i.least) { try push(Program.Frame.code, program.branches[branch], 0, try following()) }
         case .loop:
-            if counter >= i.least { pending.append((try following(), 0)) }
+            if counter >= i.least { try pending.append(Pending(frame: try following(), tag: 0)) }
             if i.most < 0 || counter < i.most {
                 let rounds = counter < max(i.most, i.least) ? counter + 1 : counter
                 try push(Program.Frame.code, i.target, 0, try frames.number(Program.Frame.code, at, rounds, below))
             }
-        case .finish: pending.append((below, 0))
+        case .finish: try pending.append(Pending(frame: below, tag: 0))
         }
     }
 

@@ -8,7 +8,7 @@ final class GrammarCache {
     private let program: Program
     private let vocabulary: GrammarVocabulary
     private var masks: GrowingBuffer<UInt32>
-    private var rowOf: [Int32] = []  // (states) -1: not asked for yet
+    private var rowOf: GrowingBuffer<Int32>  // (states) -1: not asked for yet
     private let path: AlignedBuffer<Int32>  // (deepest + 1) the state behind each byte of the token in question
     let words: Int
     /// Bytes of masks that are kept.
@@ -20,6 +20,7 @@ final class GrammarCache {
         automaton = try Automaton(program)
         words = (vocabulary.count + 31) / 32
         masks = try GrowingBuffer(capacity: 16 * words, of: "masks of a grammar")
+        rowOf = try GrowingBuffer(capacity: 256, of: "masks of a grammar")
         path = try AlignedBuffer(count: vocabulary.deepest + 1, of: "masks of a grammar")
     }
 
@@ -28,12 +29,12 @@ final class GrammarCache {
         if Int(state) < rowOf.count, rowOf[Int(state)] >= 0 { return row(rowOf[Int(state)]) }
         if masks.count * 4 > GrammarCache.mostMaskBytes {
             masks.removeAll()
-            for i in rowOf.indices { rowOf[i] = -1 }
+            for i in 0..<rowOf.count { rowOf[i] = -1 }
         }
         let index = Int32(truncatingIfNeeded: masks.count / max(words, 1))
         for _ in 0..<words { try masks.append(0) }
         try fill(UnsafeMutablePointer(mutating: row(index).baseAddress), state)
-        while rowOf.count <= Int(state) { rowOf.append(-1) }
+        while rowOf.count <= Int(state) { try rowOf.append(-1) }
         rowOf[Int(state)] = index
         return row(index)
     }

@@ -6,13 +6,15 @@ public final class GrammarMatcher {
     private var cache: GrammarCache
     private var state: Int32
     /// States before each token taken, so that tokens can be given back; `tokens` to take them anew in a fresh cache.
-    private var before: [Int32] = []
-    private var tokens: [Int32] = []
+    private var before: GrowingBuffer<Int32>
+    private var tokens: GrowingBuffer<Int32>
     /// Taken by the end token: nothing can come any more.
     private static let ended: Int32 = -3
 
     public init(_ grammar: Grammar) throws(Llama2Error) {
         self.grammar = grammar
+        before = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
+        tokens = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
         cache = try grammar.cache()
         state = cache.automaton.start
     }
@@ -24,10 +26,12 @@ public final class GrammarMatcher {
     /// Whether the end token was taken.
     public var hasEnded: Bool { state == GrammarMatcher.ended }
     public var tokenCount: Int { tokens.count }
+    /// Whether the text is complete and nothing can follow.
+    public var mustEnd: Bool { state == GrammarMatcher.ended || state >= 0 && cache.automaton.canEnd(state) && cache.automaton.mustEnd(state) }
 
     /// Words of 32 bits, bit t for token t; valid until the next call of the matcher.
     public func mask() throws(Llama2Error) -> UnsafeBufferPointer<UInt32> {
-        guard state >= 0 else { throw Llama2Error(.outOfRange, "the text has ended: no token may follow") }
+        guard state >= 0 else { throw Llama2Error(.forbidden, "the grammar's text has ended: no token may follow") }
         try forgetIfFull()
         return try cache.mask(state)
     }
@@ -46,8 +50,8 @@ public final class GrammarMatcher {
         try forgetIfFull()
         let next = try following(token)
         guard next != Automaton.dead else { return false }
-        before.append(state)
-        tokens.append(token)
+        try before.append(state)
+        try tokens.append(token)
         state = next
         return true
     }
@@ -69,20 +73,22 @@ public final class GrammarMatcher {
         }
         guard count > 0 else { return }
         state = before[tokens.count - count]
-        before.removeLast(count)
-        tokens.removeLast(count)
+        for _ in 0..<count {
+            _ = before.popLast()
+            _ = tokens.popLast()
+        }
     }
 
     public func reset() {
         state = cache.automaton.start
-        before.removeAll(keepingCapacity: true)
-        tokens.removeAll(keepingCapacity: true)
+        before.removeAll()
+        tokens.removeAll()
     }
 
     /// Another one at the same place.
     public func copy() throws(Llama2Error) -> GrammarMatcher {
         let other = try GrammarMatcher(grammar)
-        for token in tokens { _ = try other.accept(token) }
+        for token in tokens.elements { _ = try other.accept(token) }
         return other
     }
 
@@ -126,7 +132,7 @@ public final class GrammarMatcher {
     private func fresh(_ other: Int32) throws(Llama2Error) -> (GrammarCache, Int32) {
         let new = try GrammarCache(grammar.program, grammar.vocabulary)
         let moved = other >= 0 ? try cache.automaton.copy(other, to: new.automaton) : other
-        for i in before.indices { before[i] = try cache.automaton.copy(before[i], to: new.automaton) }
+        for i in 0..<before.count { before[i] = try cache.automaton.copy(before[i], to: new.automaton) }
         if state >= 0, state != other { state = try cache.automaton.copy(state, to: new.automaton) }
         return (new, moved)
     }

@@ -5,11 +5,11 @@ enum UnicodeCategory {
         if name == Array("Any".utf8) { return .all }
         let short = longNames.first { matches($0.0, name) }.map { bytes($0.1) } ?? withoutPrefix(name)
         var ranges: [(UInt32, UInt32)] = [], isKnown = false
-        for (entry, values) in unicodeCategoryRanges {
+        for (entry, start, count) in unicodeCategories {
             let candidate = bytes(entry)
             guard candidate == short || short.count == 1 && candidate.count == 2 && candidate[0] == short[0] else { continue }
             isKnown = true
-            for value in values {
+            for value in unicodeCategoryRanges[start..<start + count] {
                 let low = UInt32(truncatingIfNeeded: value >> 12)
                 ranges.append((low, low + UInt32(truncatingIfNeeded: value & 0xFFF)))
             }

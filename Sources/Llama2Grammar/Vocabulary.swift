@@ -29,7 +29,9 @@ public final class GrammarVocabulary: Sendable {
     static let mostPlain = 32
     /// Bytes of a token; a longer one is never chosen under a grammar.
     private static let longest = 4096
-    let ends: [Int32]
+    public let ends: [Int32]
+    /// A hash over all tokens: what a grammar was made for is known by it.
+    public let fingerprint: UInt64
     let deepest: Int
     private let bytes: [UInt8], offsets: [Int32]
     /// Bytes that some token of one byte has: only these can always be written.
@@ -54,6 +56,10 @@ public final class GrammarVocabulary: Sendable {
         }
         bytes = text
         offsets = starts
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
+        for byte in text { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        for number in starts { hash = (hash ^ UInt64(UInt32(bitPattern: number))) &* 0x100_0000_01B3 }
+        fingerprint = hash
         // 1. tokens in the order of their bytes
         var order = (0..<count).filter { (1...GrammarVocabulary.longest).contains(Int(starts[$0 + 1] - starts[$0])) }
         text.withUnsafeBufferPointer { text in

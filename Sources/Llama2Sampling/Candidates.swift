@@ -54,6 +54,17 @@ struct Candidates: ~Copyable {
         }
     }
 
+    /// Forbids all tokens whose bit is not set.
+    mutating func keep(only mask: UnsafeBufferPointer<UInt32>) throws(Llama2Error) {
+        guard mask.count == (vocabularySize + 31) / 32 else {
+            throw Llama2Error(.invalidArgument, "the grammar was made for another vocabulary than that of \(vocabularySize) tokens")
+        }
+        let logits = logits.pointer
+        for (index, word) in mask.enumerated() where word != .max {
+            for id in 32 * index..<min(32 * index + 32, vocabularySize) where word >> UInt32(id & 31) & 1 == 0 { logits[id] = -.infinity }
+        }
+    }
+
     /// `token` lies in the vocabulary, `bias` is finite or -infinity.
     mutating func add(_ bias: Float, to token: Int32) {
         let slot = logits.pointer + Int(token)

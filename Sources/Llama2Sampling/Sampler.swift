@@ -16,6 +16,10 @@ public final class Sampler {
     private var generator: Xoshiro256StarStar
     /// The generator before the last `sample`.
     private var generatorBefore: Xoshiro256StarStar
+    /// What every token is held to, before all other steps; nil: nothing.
+    public var constraint: (any TokenConstraint)?
+    /// Whether the constraint has taken the last token, which may still be withdrawn.
+    private var isHeld = false
 
     /// `vocabularySize`, where known, is checked against the token ids of the logit bias, and
     /// against the number of logits in every call of `sample`.
@@ -43,6 +47,7 @@ public final class Sampler {
 
         // 1. Logits.
         try candidates.load(logits)
+        if let constraint { try candidates.keep(only: try constraint.mask()) }
         for entry in options.logitBias { candidates.add(entry.bias, to: entry.token) }
         if history.filled > 0 { candidates.penalize(history, options) }
         try candidates.rank()
@@ -58,17 +63,35 @@ public final class Sampler {
     }
 
     /// Takes back the last `sample`, if its token was not accepted: the next one chooses as it did.
-    public func withdraw() { generator = generatorBefore }
+    public func withdraw() {
+        generator = generatorBefore
+        if isHeld { try? constraint?.withdraw(1) }
+        isHeld = false
+    }
 
     /// Remembers a token for the penalties. One that is not of the vocabulary takes its place in
     /// the history, without effect.
     public func accept(_ token: Int32) {
         history.append(token)
+        isHeld = false
+    }
+
+    /// The constraint goes on behind a token that `sample` chose, until `withdraw`. After an error all is as before `sample`.
+    public func hold(_ token: Int32) throws(Llama2Error) {
+        guard let constraint else { return }
+        do throws(Llama2Error) {
+            guard try constraint.accept(token) else { throw Llama2Error(.forbidden, "the grammar does not allow token \(token) here") }
+        } catch {
+            generator = generatorBefore
+            throw error
+        }
+        isHeld = true
     }
 
     /// Back to the state after `init`: no history, the generator at its seed.
     public func reset() {
         history.removeAll()
+        constraint?.reset()
         generator = Xoshiro256StarStar(seed: options.seed)
         generatorBefore = generator
     }
@@ -85,6 +108,17 @@ public final class Sampler {
         for index in options.logitBias.indices { try options.checkBias(index, fits: count) }
         candidates = try Candidates(vocabularySize: count)
     }
+}
+
+/// Says which tokens may come next, and is told which one came.
+public protocol TokenConstraint: AnyObject {
+    /// Bit t of these words is set when token t may come; valid until the next call.
+    func mask() throws(Llama2Error) -> UnsafeBufferPointer<UInt32>
+    /// False, and nothing has changed, for a token that may not come.
+    func accept(_ token: Int32) throws(Llama2Error) -> Bool
+    /// Gives back the last tokens.
+    func withdraw(_ count: Int) throws(Llama2Error)
+    func reset()
 }
 
 extension Candidates {

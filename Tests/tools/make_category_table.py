@@ -26,7 +26,7 @@ def ranges(holds) -> list[tuple[int, int]]:
     return [(a, b) for a, b in out]
 
 
-def table(name: str, values: list[tuple[int, int]]) -> str:
+def packed(values: list[tuple[int, int]]) -> list[str]:
     # first code point << 12 | length - 1, in pieces of at most 4096
     entries = []
     for low, high in values:
@@ -34,9 +34,7 @@ def table(name: str, values: list[tuple[int, int]]) -> str:
             end = min(high, low + 4095)
             entries.append(f"0x{low << 12 | end - low:X}")
             low = end + 1
-    lines = [f'    ("{name}", [']
-    lines += ["        " + ", ".join(entries[i : i + 12]) + "," for i in range(0, len(entries), 12)]
-    return "\n".join([*lines, "    ]),"])
+    return entries
 
 
 found: dict[str, list[tuple[int, int]]] = {}
@@ -46,10 +44,21 @@ for script in SCRIPTS:
     pattern = regex.compile(rf"\p{{Script={script}}}")
     found[script] = ranges(lambda c, pattern=pattern: bool(pattern.match(c)))
 
+entries: list[str] = []
+names: list[str] = []
+for name, values in found.items():
+    pieces = packed(values)
+    names.append(f'    ("{name}", {len(entries)}, {len(pieces)}),')
+    entries += pieces
 print(f"// Made by Tests/tools/make_category_table.py from Unicode {unicodedata.unidata_version}; do not edit.")
 print()
-print("/// Ranges of each general category (two letters) and script: first code point << 12 | length - 1, ascending.")
-print("let unicodeCategoryRanges: [(StaticString, [UInt64])] = [")
-for name, values in found.items():
-    print(table(name, values))
+print("/// Each general category (two letters) and script: where its ranges begin in the table below, and how many there are.")
+print("let unicodeCategories: [(StaticString, Int, Int)] = [")
+print("\n".join(names))
+print("]")
+print()
+print("/// Ranges: first code point << 12 | length - 1, ascending within a class.")
+print("let unicodeCategoryRanges: [UInt64] = [")
+for i in range(0, len(entries), 12):
+    print("    " + ", ".join(entries[i : i + 12]) + ",")
 print("]")

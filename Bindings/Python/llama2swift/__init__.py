@@ -11,6 +11,7 @@ from ._library import version as __version__
 from .context import Context
 from .errors import Llama2Error
 from .generation import Generation
+from .grammar import Grammar, GrammarState
 from .model import Model
 from .modelfile import ModelFile, printable
 from .options import kernels_available, preflight
@@ -20,7 +21,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Context", "ContextInfo", "Decoder", "Generation", "Hyperparameters", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Context", "ContextInfo", "Decoder", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Sampler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
     "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

@@ -274,6 +274,18 @@ class SamplerOptions(C.Structure):
     ]
 
 
+class GrammarOptions(C.Structure):
+    """llama2_grammar_options"""
+
+    struct_size: int
+    flags: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+    ]
+
+
 class Text(C.Structure):
     """llama2_text"""
 
@@ -438,6 +450,7 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_TIMINGS: Timings,
     K.STRUCT_LOGIT_BIAS: LogitBias,
     K.STRUCT_SAMPLER_OPTIONS: SamplerOptions,
+    K.STRUCT_GRAMMAR_OPTIONS: GrammarOptions,
     K.STRUCT_TEXT: Text,
     K.STRUCT_GENERATE_RESULT: GenerateResult,
     K.STRUCT_GENERATE_OPTIONS: GenerateOptions,

@@ -58,6 +58,12 @@ class NotFoundError(Llama2Error, KeyError):
     __str__ = RuntimeError.__str__  # KeyError would print the sentence in quotes
 
 
+class ForbiddenError(Llama2Error, ValueError):
+    """A token that the grammar does not allow here."""
+
+    status = K.E_FORBIDDEN
+
+
 class OutOfMemoryError(Llama2Error, MemoryError):
     """The system refused memory. The same call can be made again."""
 
@@ -149,7 +155,7 @@ _by_status = {
     for kind in (
         InvalidArgumentError, BadHandleError, OutOfRangeError, InvalidTokenError, NotFoundError, OutOfMemoryError,
         InputOutputError, ThreadError, FormatError, CorruptFileError, UnsupportedError, UnknownTemplateError, ContextFullError,
-        CancelledError, BusyError, NoLogitsError, ForkedError,
+        CancelledError, BusyError, NoLogitsError, ForkedError, ForbiddenError,
     )
 }  # fmt: skip
 _by_builtin: dict[type[OSError], type[InputOutputError]] = {OSError: InputOutputError}

@@ -14,6 +14,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from .errors import InvalidArgumentError
+from .grammar import Grammar
 
 
 class Sampler:
@@ -21,13 +22,14 @@ class Sampler:
 
     Here every value means itself: ``temperature=0`` is greedy, ``top_k=0``, ``top_p=1`` and ``min_p=0`` are off.
     The same seed gives the same tokens on every machine; None draws one, which `seed` then says. Raises InvalidArgumentError for
-    a value outside its range.
+    a value outside its range. grammar: what every token is held to, before all other steps (`Model.grammar`).
     """
 
     def __init__(
         self, *, temperature: A.Number = 0.8, top_k: int = 40, top_p: A.Number = 0.95, min_p: A.Number = 0.05,
         repetition_penalty: A.Number = 1.0, frequency_penalty: A.Number = 0.0, presence_penalty: A.Number = 0.0,
         penalty_last_n: int = 64, logit_bias: Mapping[int, A.Number] | None = None, seed: int | None = 0,
+        grammar: Grammar | None = None,
     ):  # fmt: skip
         o = S.sized(S.SamplerOptions)
         o.seed = int.from_bytes(os.urandom(8), "little") if seed is None else A.unsigned("seed", seed)
@@ -57,6 +59,15 @@ class Sampler:
         self._seed = int(o.seed)
         self._handle = handle.value
         self._finalizer = weakref.finalize(self, lib.free, "sampler", self._handle)
+        if grammar is not None:
+            self.set_grammar(grammar)
+
+    def set_grammar(self, grammar: Grammar | None) -> None:
+        """Holds what is sampled to `grammar`, from its beginning; None: to nothing. `reset`, and a generation with a prompt,
+        begin it anew."""
+        if not isinstance(grammar, Grammar) and grammar is not None:
+            raise A.refuse("grammar", grammar, "a Grammar or None")
+        lib.call("sampler_set_grammar", self._handle, None if grammar is None else grammar._handle)
 
     @property
     def seed(self) -> int:

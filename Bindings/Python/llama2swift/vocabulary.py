@@ -13,6 +13,7 @@ from . import _library as lib
 from . import _structs as S
 from ._calls import Calls, run
 from .errors import NotFoundError, UnknownTemplateError
+from .grammar import Grammar
 from .results import SpecialTokens
 
 
@@ -62,6 +63,21 @@ class Vocabulary:
         """The bytes of one token, which may be part of a character. special: a control token by its name, else it gives nothing.
         Raises InvalidTokenError."""
         return lib.call_text("token_piece", self._handle, A.token("token", token), _special(special))
+
+    def grammar(
+        self, *, gbnf: A.Text | None = None, json_schema: Any = None, regex: A.Text | None = None,
+        choices: Sequence[str] | None = None, whitespace: str = "free", any_order: bool = False, ignore_unsupported: bool = False,
+    ) -> Grammar:  # fmt: skip
+        """A grammar of this vocabulary, given by one of:
+
+        json_schema: JSON Schema as text, dict or pydantic model. gbnf: llama.cpp's grammars. regex: RE2's expressions, for
+        the whole text. choices: texts, one of which it is. whitespace: "free" or "compact", of JSON. any_order: members of
+        objects in any order, not the schema's. ignore_unsupported: what cannot be followed is left out, see `Grammar.ignored`.
+        Raises InvalidArgumentError (with the line or path), UnsupportedError (a keyword that cannot be followed)."""
+        return Grammar(
+            self, gbnf=gbnf, json_schema=json_schema, regex=regex, choices=choices, whitespace=whitespace, any_order=any_order,
+            ignore_unsupported=ignore_unsupported,
+        )  # fmt: skip
 
     def decoder(self, *, special: bool = False, text_start: bool = False) -> Decoder:
         """A streaming decoder: tokens in, whole characters out."""

@@ -34,7 +34,7 @@ extension SchemaCompiler {
         if let bool = node.bool { return bool != literal.isNegated ? [conjunction] : [] }
         inPlace += 1
         defer { inPlace -= 1 }
-        try budget.take()
+        try budget.take(8)  // a conjunction is copied
         guard inPlace <= SchemaCompiler.deepest else {
             throw source.failure(node.path, "references that lead to themselves, or more than \(SchemaCompiler.deepest) schemas inside each other at one place")
         }

@@ -1,0 +1,161 @@
+"""Grammars: what a generated text is held to."""
+
+from __future__ import annotations
+
+import ctypes as C
+import json
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arguments as A
+from . import _constants as K
+from . import _library as lib
+from . import _structs as S
+
+if TYPE_CHECKING:
+    from .vocabulary import Vocabulary
+
+# A schema: text of JSON, a dict, True or False, or a pydantic model (its class).
+Schema = Any
+
+
+class Grammar:
+    """A language of texts, made ready for one vocabulary. Never changes; any number of samplers and threads share it.
+
+    Made by `Model.grammar`.
+    """
+
+    def __init__(
+        self, model: Vocabulary, *, gbnf: A.Text | None = None, json_schema: Schema = None, regex: A.Text | None = None,
+        choices: Sequence[str] | None = None, whitespace: str = "free", any_order: bool = False, ignore_unsupported: bool = False,
+    ):  # fmt: skip
+        given = {"gbnf": gbnf, "json_schema": json_schema, "regex": regex, "choices": choices}
+        kinds = [name for name, value in given.items() if value is not None]
+        if len(kinds) != 1:
+            raise TypeError(f"a grammar is given by one of gbnf, json_schema, regex and choices, not by {' and '.join(kinds) or 'none'}")
+        if gbnf is not None:
+            kind, text = K.GRAMMAR_GBNF, A.text("gbnf", gbnf)
+        elif regex is not None:
+            kind, text = K.GRAMMAR_REGEX, A.text("regex", regex)
+        elif choices is not None:
+            kind, text = K.GRAMMAR_CHOICES, _choices(choices)
+        else:
+            kind, text = K.GRAMMAR_JSON_SCHEMA, _schema(json_schema)
+        if whitespace not in ("free", "compact"):
+            raise ValueError(f'whitespace is {A.shown(whitespace)}, expected "free" or "compact"')
+        options = S.sized(S.GrammarOptions)
+        options.flags = (
+            (K.GRAMMAR_COMPACT if whitespace == "compact" else 0)
+            | (K.GRAMMAR_ANY_ORDER if A.flag("any_order", any_order) else 0)
+            | (K.GRAMMAR_IGNORE_UNSUPPORTED if A.flag("ignore_unsupported", ignore_unsupported) else 0)
+        )
+        handle = C.c_void_p()
+        lib.call("grammar_create", model._handle, kind, text, len(text), C.byref(options), C.byref(handle), None, 0)
+        self._handle = handle.value
+        shape = S.sized(S.Hyperparameters)
+        lib.call("model_hyperparameters", model._handle, C.byref(shape))
+        self._size = int(shape.vocabulary_size)
+        self._finalizer = weakref.finalize(self, lib.free, "grammar", self._handle)
+
+    def accepts(self, text: A.Text) -> bool:
+        """Whether the whole of `text` is of the language."""
+        raw, out = A.text("text", text), C.c_int32()
+        lib.call("grammar_accepts", self._handle, raw, len(raw), C.byref(out))
+        return bool(out.value)
+
+    @property
+    def ignored(self) -> list[str]:
+        """What ``ignore_unsupported=True`` left out of a schema: path and keyword."""
+        return lib.call_text("grammar_ignored", self._handle).decode("utf-8", "replace").splitlines()
+
+    def start(self) -> GrammarState:
+        """A text at its beginning, for those who choose tokens by themselves."""
+        return GrammarState(self)
+
+    def close(self) -> None:
+        """Frees it; samplers and states that were made with it go on."""
+        self._finalizer()
+
+    def __enter__(self) -> Grammar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Grammar cannot be pickled or copied; make one of the same text")
+
+
+class GrammarState:
+    """A text on its way through a grammar. One thread at a time."""
+
+    def __init__(self, grammar: Grammar):
+        handle = C.c_void_p()
+        lib.call("grammar_start", grammar._handle, C.byref(handle), None, 0)
+        self._handle = handle.value
+        self._size = grammar._size
+        self._finalizer = weakref.finalize(self, lib.free, "grammar_state", self._handle)
+
+    def allowed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(vocabulary,) of bool: the tokens that may come. Raises ForbiddenError when an end token was taken."""
+        words = np.zeros((self._size + 31) // 32, dtype="<u4")
+        needed = C.c_size_t()
+        pointer = words.ctypes.data_as(C.POINTER(C.c_uint32))
+        lib.call("grammar_state_allowed", self._handle, pointer, len(words), C.byref(needed))
+        return np.unpackbits(words.view(np.uint8), bitorder="little")[: self._size].astype(np.bool_)
+
+    def accept(self, token: int) -> None:
+        """Takes a token. Raises ForbiddenError, and nothing has changed, for one that may not come; InvalidTokenError."""
+        lib.call("grammar_state_accept", self._handle, A.token("token", token))
+
+    def withdraw(self, count: int = 1) -> None:
+        """Gives back the last `count` tokens. Raises OutOfRangeError when so many were not taken."""
+        lib.call("grammar_state_withdraw", self._handle, A.unsigned("count", count))
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        lib.call("grammar_state_reset", self._handle)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the text may end here."""
+        out = C.c_int32()
+        lib.call("grammar_state_complete", self._handle, C.byref(out))
+        return bool(out.value)
+
+    def forced(self) -> bytes:
+        """The bytes that must come next, as far as there is only one way to go on."""
+        return lib.call_text("grammar_state_forced", self._handle)
+
+    def close(self) -> None:
+        """Frees it."""
+        self._finalizer()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a GrammarState cannot be pickled or copied")
+
+
+def _schema(schema: Schema) -> bytes:
+    if isinstance(schema, (str, bytes, bytearray, memoryview)):
+        return A.text("json_schema", schema)
+    made = getattr(schema, "model_json_schema", None)  # pydantic's models
+    if callable(made):
+        schema = made()
+    if not isinstance(schema, (Mapping, bool)):
+        raise A.refuse("json_schema", schema, "JSON as text, a dict, a bool or a pydantic model")
+    try:
+        return json.dumps(schema, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(schema).encode()
+
+
+def _choices(choices: Sequence[str]) -> bytes:
+    if isinstance(choices, (str, bytes)) or not isinstance(choices, Sequence):
+        raise A.refuse("choices", choices, "a list of str")
+    for choice in choices:
+        if not isinstance(choice, str):
+            raise A.refuse("a choice", choice, "str")
+    return json.dumps(list(choices), ensure_ascii=False).encode()

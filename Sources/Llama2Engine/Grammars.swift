@@ -1,0 +1,62 @@
+public import Llama2Core
+public import Llama2Grammar
+internal import Llama2Sampling
+
+extension GrammarMatcher: TokenConstraint {}
+
+extension Model {
+    /// The vocabulary as grammars need it: made when it is first asked for, and kept.
+    public func grammarVocabulary() throws(Llama2Error) -> GrammarVocabulary {
+        if let known = grammarVocabulary_.value { return known }
+        let tokenizer = try tokenizer()
+        try MemoryReserve.cover(tokenizer.count, each: 512, for: "the vocabulary as a tree")
+        var ends: [Int32] = []
+        for token in 0..<Int32(truncatingIfNeeded: tokenizer.count) where tokenizer.isEndOfGeneration(token) { ends.append(token) }
+        // a name is that of one token, whatever its kind
+        let find: @Sendable (UnsafeRawBufferPointer) -> Int32? = { name in
+            (0..<Int32(truncatingIfNeeded: tokenizer.count)).first { token in
+                (try? tokenizer.piece(token, special: true))?.elementsEqual(name) ?? false
+            }
+        }
+        return grammarVocabulary_.keep(
+            try GrammarVocabulary(count: tokenizer.count, ends: ends, find: find) { (token, body) throws(Llama2Error) in
+                body(try tokenizer.piece(Int32(truncatingIfNeeded: token), special: false))
+            })
+    }
+
+    /// text: in the kind's language.
+    public func grammar(
+        _ kind: Grammar.Kind, _ text: UnsafeRawBufferPointer, _ options: Grammar.Options
+    ) throws(Llama2Error) -> Grammar {
+        try MemoryReserve.cover(text.count, each: 64, for: "the grammar")
+        try MemoryReserve.cover(1, each: 128 << 20, for: "the grammar")
+        return try Grammar(kind, text, options, try grammarVocabulary())
+    }
+}
+
+extension Context {
+    /// Refuses a grammar of another vocabulary.
+    func checkGrammar(_ sampler: Sampler) throws(Llama2Error) {
+        guard let matcher = sampler.constraint as? GrammarMatcher else { return }
+        let own = try model.grammarVocabulary(), other = matcher.grammar.vocabulary
+        guard own === other || own.fingerprint == other.fingerprint && own.count == other.count else {
+            throw Llama2Error(.invalidArgument, "the sampler's grammar was made for another vocabulary")
+        }
+    }
+}
+
+extension Sampler {
+    /// Whether the grammar's text has ended, or is complete and can neither go on nor be ended by a token of the vocabulary.
+    var endsHere: Bool {
+        guard let matcher = constraint as? GrammarMatcher else { return false }
+        return matcher.grammar.vocabulary.ends.isEmpty && matcher.mustEnd || matcher.hasEnded
+    }
+}
+
+extension SamplerBox {
+    /// nil: no grammar. The text begins anew.
+    public func setGrammar(_ grammar: Grammar?) throws(Llama2Error) {
+        let matcher: GrammarMatcher? = if let grammar { try GrammarMatcher(grammar) } else { nil }
+        try exclusively { (sampler) throws(Llama2Error) in sampler.constraint = matcher }
+    }
+}

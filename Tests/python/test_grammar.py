@@ -1,0 +1,278 @@
+"""What is generated under a grammar is of its language, whatever the model would rather say."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+import llama2swift
+from llama2swift.errors import ForbiddenError, InvalidArgumentError, InvalidTokenError, OutOfRangeError, UnsupportedError
+
+
+def holds(grammar, yes, no):
+    for text in yes:
+        assert grammar.accepts(text), text
+    for text in no:
+        assert not grammar.accepts(text), text
+
+
+# ---- regular expressions, choices, GBNF
+
+EXPRESSIONS = [
+    (r"a|b*", ["a", "", "bbb"], ["ab", "c"]),
+    (r"(?i)yes|no", ["YES", "No"], ["yess"]),
+    (r"[0-9]{2,3}(\.[0-9])?", ["12", "123.4"], ["1", "1234", "12."]),
+    (r"\p{Lu}\p{Ll}*", ["Éa", "A"], ["a", "AB"]),
+    (r"[[:alpha:]_]\w*", ["_a1"], ["1a"]),
+    (r"^abc$", ["abc"], ["abcd"]),
+    (r"\x{e9}.", ["éx", "éé"], ["é", "e\n"]),
+    (r"\Qa.b\E+?", ["a.b", "a.bb"], ["axb"]),
+]
+
+
+@pytest.mark.parametrize("expression, yes, no", EXPRESSIONS)
+def test_a_regular_expression_is_the_whole_text(stories, expression, yes, no):
+    holds(stories.grammar(regex=expression), yes, no)
+
+
+@pytest.mark.parametrize("expression", [r"(a)\1", r"\bword", r"(?=a)b", r"a{5,2}", "(", "[b-a]", r"(?<=a)b", "*"])
+def test_what_no_automaton_can_follow_is_refused_by_name(stories, expression):
+    with pytest.raises((UnsupportedError, InvalidArgumentError), match="regular expression"):
+        stories.grammar(regex=expression)
+
+
+def test_an_expression_that_explodes_is_refused_in_bounded_time(stories):
+    with pytest.raises(UnsupportedError, match="too large"):
+        stories.grammar(regex="(a|b)*a(a|b){18}")
+
+
+def test_choices_are_the_only_texts(stories):
+    holds(stories.grammar(choices=["yes", "yes please", 'a "quoted" é']), ["yes", "yes please", 'a "quoted" é'], ["", "ye", "yes ", "no"])
+
+
+GBNF = [
+    ('root ::= "a" | [b-d]+', ["a", "bcd"], ["", "ab"]),
+    ('root ::= expr\nexpr ::= term ([-+*/] term)*\nterm ::= [0-9]+ | "(" expr ")"', ["1+(2*(3-4))"], ["1+", "(1"]),
+    ('root ::= "x"{2,3} "y"? # a comment\n', ["xx", "xxxy"], ["x", "xxxx"]),
+    ('root ::= [^"\\n] . "\\x41" [\\u00e9]', ["ab" + "A" + "é"], ["ab" + "A" + "e"]),
+    ('root ::= ("a"\n | "b")\n other\nother ::= "c" |\n "d"', [], []),
+    ("root ::= item*\nitem ::= [a-z] item | \".\"", ["ab.c.", ""], ["ab"]),
+]
+
+
+@pytest.mark.parametrize("text, yes, no", [case for case in GBNF if case[1]])
+def test_gbnf_is_llama_cpps(stories, text, yes, no):
+    holds(stories.grammar(gbnf=text), yes, no)
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ('root ::= root "a" | "b"', "left recursion"), ('root ::= a "x"\na ::= "y"? root', "left recursion"), ("root ::= x", "not defined"),
+        ('root ::= "a" root', "no finite text"), ('other ::= "a"', "no rule root"), ('root ::= "a', "does not end"), ("root = 1", "line 1"),
+        ('root ::= "a"\n\nb ::= "\\q"', "line 3"), ("root ::= <[99999]>", "vocabulary"), ("root ::= <nosuchtoken>", "no single token"), ("root ::= *", "nothing"),
+        ('root ::= "a"{3,1}', "repetition"), ("root ::= " + "(" * 10000, "nested deeper"),
+    ],
+)  # fmt: skip
+def test_a_wrong_grammar_is_refused_with_its_line_or_rule(stories, text, what):
+    with pytest.raises((InvalidArgumentError, UnsupportedError), match=what):
+        stories.grammar(gbnf=text)
+
+
+def test_tokens_are_taken_whole(stories):
+    state = stories.grammar(gbnf="root ::= <[300]> !<[301]> [a-z]*").start()
+    assert np.flatnonzero(state.allowed()).tolist() == [300]
+    state.accept(300)
+    allowed = state.allowed()
+    assert not allowed[301] and allowed[302]
+
+
+# ---- schemas
+
+S = [
+    ({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["a"], "additionalProperties": False},
+     [{"a": 1}, {"a": -5, "b": "x\u00e9\"\\"}], [{}, {"b": "x"}, {"a": 1.5}, {"a": 1, "c": 2}]),
+    ({"type": "integer", "minimum": -12, "exclusiveMaximum": 105}, [-12, 0, 104], [-13, 105, 1000]),
+    ({"type": "number", "minimum": 0.5, "maximum": 2.25}, [0.5, 1, 2.25, 2.2], [0.4, 2.26, 3, -1]),
+    ({"type": "integer", "multipleOf": 7}, [0, 7, -14, 700], [1, 8]),
+    ({"type": "number", "multipleOf": 0.25}, [0.25, 1, -2.5], [0.3, 0.125]),
+    ({"type": "string", "minLength": 2, "maxLength": 3}, ["ab", "é€\U0001f600", "abc"], ["a", "abcd"]),
+    ({"type": "string", "pattern": "^a[0-9]+$"}, ["a1"], ["a", "xa1"]),
+    ({"type": "string", "pattern": "b"}, ["abc"], ["ac"]),
+    ({"type": "string", "pattern": "^(?!foo)[a-z]+$"}, ["bar", "fo"], ["foo", "foobar"]),
+    ({"type": "string", "format": "date"}, ["2024-02-29"], ["2023-02-29", "2024-13-01"]),
+    ({"type": "string", "format": "ipv6"}, ["::1", "1:2:3:4:5:6:7:8", "::ffff:1.2.3.4"], ["1::2::3", "1:2"]),
+    ({"type": "string", "format": "uuid"}, ["12345678-1234-1234-1234-1234567890ab"], ["12345678"]),
+    ({"enum": ["x", 1, None, {"a": [1]}]}, ["x", 1, None, {"a": [1]}], ["y", 2, False, {"a": [2]}]),
+    ({"const": [1, "a"]}, [[1, "a"]], [[1], [1, "a", 2]]),
+    ({"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 2}, [[True], [True, False]], [[], [1], [True] * 3]),
+    ({"type": "array", "prefixItems": [{"const": 1}, {"const": 2}], "items": False}, [[], [1], [1, 2]], [[2], [1, 2, 3]]),
+    ({"type": "array", "contains": {"const": 5}, "minContains": 2, "items": {"type": "integer"}}, [[5, 5], [1, 5, 2, 5]], [[5], [1, 2]]),
+    ({"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}, [["a", "c"], ["c", "b", "a"]], [["a", "a"], ["a"]]),
+    ({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 3}]}, ["x", 4], [2, None]),
+    ({"oneOf": [{"type": "integer", "multipleOf": 2}, {"type": "integer", "multipleOf": 3}]}, [2, 3, 4, 9], [6, 12, 1]),
+    ({"allOf": [{"type": "object", "properties": {"a": {"minimum": 3}}}, {"properties": {"a": {"type": "integer", "maximum": 5}}, "required": ["a"]}]},
+     [{"a": 3}, {"a": 5, "b": None}], [{"a": 6}, {"a": 2}, {}, 7]),
+    ({"not": {"type": ["string", "object"]}}, [1, None, []], ["x", {}]),
+    ({"type": "string", "not": {"enum": ["a", "ab"]}}, ["", "abc", "b"], ["a", "ab"]),
+    ({"type": "object", "if": {"properties": {"k": {"const": 1}}, "required": ["k"]}, "then": {"required": ["v"]}, "else": {"required": ["w"]},
+      "properties": {"k": {}, "v": {}, "w": {}}}, [{"k": 1, "v": 0}, {"k": 2, "w": 0}, {"w": 1}], [{"k": 1, "w": 0}, {"k": 2, "v": 0}]),
+    ({"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "dependentRequired": {"a": ["b"]}}, [{}, {"b": 1}, {"a": 1, "b": 2}], [{"a": 1}, {"a": 1, "c": 1}]),
+    ({"type": "object", "patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": {"type": "string"}},
+     [{"n_a": 1, "x": "y"}], [{"n_a": "1"}, {"x": 1}]),
+    ({"type": "object", "propertyNames": {"pattern": "^[a-c]+$"}, "maxProperties": 1}, [{}, {"abc": 1}], [{"d": 1}, {"a": 1, "b": 2}]),
+    ({"type": "object", "minProperties": 1}, [{"x": 1}], [{}]),
+    ({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "properties": {"v": {"type": "integer"}, "l": {"$ref": "#/$defs/tree"}},
+      "required": ["v"], "additionalProperties": False}}}, [{"v": 1, "l": {"v": 2}}], [{"l": {"v": 1}}, {"v": 1, "l": {}}]),
+    (True, [1, {}, [None]], []),
+    ({"type": "string", "format": "nosuchformat", "description": 5, "x-own": {}}, ["anything"], [1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("schema, yes, no", S, ids=[json.dumps(s[0])[:60] for s in S])
+def test_a_schema_accepts_what_satisfies_it_and_nothing_else(stories, schema, yes, no):
+    grammar = stories.grammar(json_schema=schema)
+    for value in yes:
+        for text in (json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps(value, indent=2)):
+            assert grammar.accepts(text), text
+    holds(grammar, [], [json.dumps(value) for value in no])
+    compact = stories.grammar(json_schema=schema, whitespace="compact")
+    holds(compact, [json.dumps(value, separators=(",", ":")) for value in yes], [" 1", "{ }"])
+
+
+def test_members_come_in_the_schemas_order_or_in_any(stories):
+    schema = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "b"]}
+    assert not stories.grammar(json_schema=schema).accepts('{"b":1,"a":2}')
+    assert stories.grammar(json_schema=schema, any_order=True).accepts('{"b":1,"z":0,"a":2}')
+
+
+@pytest.mark.parametrize(
+    "schema, what",
+    [
+        ({"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 3}, "uniqueItems"),
+        ({"$ref": "http://elsewhere.example/schema"}, r"\$ref .*elsewhere"), ({"type": "string", "pattern": r"(a)\1"}, "#: pattern"),
+        ({"properties": {"x": {"not": {"propertyNames": {"pattern": "a"}}}}}, "propertyNames"), ({"type": "text"}, "#: type"),
+        ({"type": "string", "enum": [1]}, "nothing|no value"), ({"$ref": "#"}, "itself|themselves|no value"), ({"items": 5}, "#/items"),
+        ({"type": "object", "required": ["a"], "properties": {"a": False}}, "no value"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "required": ["x"], "properties": {"x": {"$ref": "#/$defs/a"}}}}}, "no value"),
+        ({"allOf": [{"anyOf": [{"required": [f"a{i}{j}"]} for j in range(4)]} for i in range(9)], "type": "object"}, "combinations|too large"),
+    ],
+)  # fmt: skip
+def test_what_a_schema_says_and_cannot_be_followed_is_refused_by_name(stories, schema, what):
+    with pytest.raises((UnsupportedError, InvalidArgumentError), match=what):
+        stories.grammar(json_schema=schema)
+
+
+def test_what_is_left_out_on_request_is_listed(stories):
+    grammar = stories.grammar(json_schema={"type": "string", "pattern": r"(a)\1"}, ignore_unsupported=True)
+    assert grammar.ignored == ["#/pattern"] and grammar.accepts('"x"')
+
+
+# ---- generating
+
+SCHEMA = {
+    "type": "object", "additionalProperties": False, "required": ["name", "age", "tags"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 12}, "age": {"type": "integer", "minimum": 0, "maximum": 130},
+        "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 1, "maxItems": 3},
+    },
+}  # fmt: skip
+
+
+def valid(value) -> bool:
+    return (
+        list(value) == ["name", "age", "tags"] and 1 <= len(value["name"]) <= 12 and 0 <= value["age"] <= 130
+        and 1 <= len(value["tags"]) <= 3 and set(value["tags"]) <= {"red", "green", "blue"}
+    )  # fmt: skip
+
+
+def test_generated_json_satisfies_its_schema(stories):
+    grammar, context = stories.grammar(json_schema=SCHEMA, whitespace="compact"), stories.context(length=256)
+    for seed in range(10):
+        context.reset()
+        text = "".join(context.generate("Once", llama2swift.Sampler(temperature=1, seed=seed, grammar=grammar)))
+        assert valid(json.loads(text)), text
+
+
+def test_generated_json_of_the_real_model_satisfies_its_schema(smollm2):
+    grammar, context = smollm2.grammar(json_schema=SCHEMA), smollm2.context(length=512)
+    sampler = llama2swift.Sampler(temperature=0, grammar=grammar)
+    for _ in range(2):  # a prompt begins the grammar anew
+        context.reset()
+        text = "".join(context.generate("A person as JSON:", sampler, max_tokens=300))
+        assert valid(json.loads(text)), text
+
+
+@pytest.mark.parametrize("schema", [s[0] for s in S], ids=[json.dumps(s[0])[:60] for s in S])
+def test_the_least_likely_way_never_ends_nowhere(stories, schema):
+    """Tokens at random among those that are allowed: there always is one, and what is complete is accepted."""
+    grammar, draw = stories.grammar(json_schema=schema), random.Random(1)
+    state = grammar.start()
+    ids = []
+    for _ in range(150):
+        allowed = np.flatnonzero(state.allowed())
+        assert len(allowed), stories.detokenize_bytes(ids)
+        if state.complete and len(ids) > 5:
+            assert grammar.accepts(b"".join(stories.piece(i) for i in ids))
+        token = int(draw.choice(allowed))
+        state.accept(token)
+        if token == stories.special_tokens.eos or state.complete and not len(allowed):
+            break
+        ids.append(token)
+
+
+def test_allowed_is_what_accept_takes(stories):
+    state = stories.grammar(json_schema=SCHEMA).start()
+    for token in stories.tokenize('{"name": "Tim')[:4]:
+        piece = stories.piece(token)
+        if not state.allowed()[token]:
+            continue
+        allowed = state.allowed()
+        for other in range(512):
+            if allowed[other]:
+                state.accept(other)
+                state.withdraw()
+            else:
+                with pytest.raises(ForbiddenError):
+                    state.accept(other)
+        assert (state.allowed() == allowed).all()
+        state.accept(token)
+        assert piece
+
+
+def test_a_state_says_what_must_come(stories):
+    state = stories.grammar(json_schema={"type": "object", "properties": {"key": {"const": "value"}}, "required": ["key"], "additionalProperties": False},
+                            whitespace="compact").start()  # fmt: skip
+    # a key may be written with escapes, so its first character is a choice
+    assert state.forced() == b'{"'
+    assert not state.complete
+
+
+def test_errors_leave_a_state_as_it_was(stories):
+    grammar = stories.grammar(regex="[a-c]+")
+    state = grammar.start()
+    before = state.allowed()
+    with pytest.raises(InvalidTokenError):
+        state.accept(100000)
+    with pytest.raises(OutOfRangeError):
+        state.withdraw(1)
+    assert (state.allowed() == before).all()
+    with pytest.raises(TypeError):
+        stories.grammar()
+    with pytest.raises(TypeError):
+        stories.grammar(regex="a", gbnf="b")
+    with pytest.raises(ValueError):
+        stories.grammar(regex="a", whitespace="none")
+    with pytest.raises(TypeError):
+        llama2swift.Sampler(grammar="a")
+
+
+def test_a_grammar_of_another_vocabulary_is_refused(stories, smollm2):
+    sampler = llama2swift.Sampler(grammar=smollm2.grammar(regex="a+"))
+    context = stories.context(length=16)
+    context.eval([1, 2])
+    with pytest.raises(InvalidArgumentError, match="another vocabulary"):
+        context.sample(sampler)
