@@ -1,6 +1,6 @@
 public import Llama2Core
 public import Llama2Grammar
-internal import Llama2Sampling
+public import Llama2Sampling
 
 extension GrammarMatcher: TokenConstraint {}
 
