@@ -72,8 +72,8 @@ public func llama2_grammar_ignored(
     _ grammar: OpaquePointer?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     call { () throws(Llama2Error) in
-        let lines = try Handles.grammar(grammar).ignored.flatMap { $0 + [0x0A] }
-        try lines.withUnsafeBytes { (bytes) throws(Llama2Error) in try give(bytes.bindMemory(to: CChar.self), to: text, capacity, needed) }
+        let lines: [UInt8] = try Handles.grammar(grammar).ignored.flatMap { $0 + [UInt8(0x0A)] }
+        try give(lines, to: text, capacity, needed)
     }
 }
 
@@ -149,8 +149,7 @@ public func llama2_grammar_state_forced(
 ) -> Int32 {
     call { () throws(Llama2Error) in
         try Handles.grammarState(state).exclusively { (matcher) throws(Llama2Error) in
-            let bytes = try matcher.forced(limit: 4096)
-            try bytes.withUnsafeBytes { (bytes) throws(Llama2Error) in try give(bytes.bindMemory(to: CChar.self), to: text, capacity, needed) }
+            try give(try matcher.forced(limit: 4096), to: text, capacity, needed)
         }
     }
 }

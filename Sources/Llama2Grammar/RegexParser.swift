@@ -72,6 +72,15 @@ struct RegexParser {
     private mutating func sequence() throws(Llama2Error) -> Regex {
         var parts: [Regex] = []
         while let c = peek(), c != 0x7C, c != 0x29 {  // | )
+            if dialect == .re2, take(word: "\\Q") {
+                // a repetition behind it is that of its last character
+                while peek() != nil, !take(word: "\\E") {
+                    parts.append(.set(folded(CodePointSet(text[at]))))
+                    at += 1
+                }
+                if let last = parts.popLast() { parts.append(try repeated(last)) }
+                continue
+            }
             guard let atom = try atom() else { continue }
             parts.append(try repeated(atom))
         }
@@ -214,15 +223,6 @@ struct RegexParser {
         case "1"..."9": throw unsupported("a reference back")
         case "k" where dialect == .ecma: throw unsupported("a reference back")
         case "C" where dialect == .re2: throw unsupported("a single byte")
-        case "Q" where dialect == .re2:
-            at += 2
-            var parts: [Regex] = []
-            while let c = peek() {
-                if take(word: "\\E") { break }
-                parts.append(.set(folded(CodePointSet(c))))
-                at += 1
-            }
-            return .sequence(parts)
         default: return .set(folded(CodePointSet(try characterEscape())))
         }
     }

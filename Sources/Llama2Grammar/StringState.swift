@@ -117,7 +117,7 @@ struct StringStepper {
         let first = isSecond ? UInt32(bitPattern: s.partial) >> 16 : 0
         let digits = (isSecond ? UInt32(bitPattern: s.partial) & 0xFFFF : UInt32(bitPattern: s.partial)) << 4 | value
         let left = UInt32(isSecond ? 12 - s.phase : 6 - s.phase)  // digits that are still to come
-        let low = digits << (4 * left), high = low | (UInt32(1) << (4 * left)) - 1
+        let low = digits << (4 * left), high = low | ((UInt32(1) << (4 * left)) - 1)
         if isSecond {
             // the second half lies in DC00 ... DFFF
             let from = max(low, 0xDC00), to = min(high, 0xDFFF)

@@ -77,6 +77,12 @@ struct SchemaNode {
     /// Closed to what no applied schema has named.
     var unevaluatedProperties: SchemaID?, unevaluatedItems: SchemaID?
 
+    /// Schemas that are applied to the same value as this one.
+    var appliedInPlace: [SchemaID] {
+        let single = [reference, not, condition, then, otherwise].compactMap { $0 }
+        return single + allOf + (anyOf ?? []) + (oneOf ?? []) + dependentSchemas.map { $0.1 }
+    }
+
     var hasObjectMap: Bool { !properties.isEmpty || !patternProperties.isEmpty || additional != nil }
     var hasArrayMap: Bool { !prefix.isEmpty || items != nil }
 }

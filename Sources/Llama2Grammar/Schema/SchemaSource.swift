@@ -38,7 +38,31 @@ final class SchemaSource {
     func readRoot() throws(Llama2Error) -> SchemaID {
         let id = try number(of: root, path: [UInt8(ascii: "#")], base: [])
         while let (json, id, base) = pending.popLast() { nodes[Int(id)] = try read(json, id, base) }
+        try refuseCircles()
         return id
+    }
+
+    /// A schema that is applied to the same value by itself says nothing that could be followed.
+    private func refuseCircles() throws(Llama2Error) {
+        var color = [UInt8](repeating: 0, count: nodes.count)
+        for start in nodes.indices where color[start] == 0 {
+            var path = [(node: start, inside: nodes[start].appliedInPlace, next: 0)]
+            color[start] = 1
+            while let (node, inside, next) = path.last {
+                guard next < inside.count else {
+                    color[node] = 2
+                    path.removeLast()
+                    continue
+                }
+                path[path.count - 1].next += 1
+                let other = Int(inside[next])
+                if color[other] == 1 { throw failure(nodes[other].path, "a reference that leads back to itself without going into the value") }
+                if color[other] == 0 {
+                    color[other] = 1
+                    path.append((other, nodes[other].appliedInPlace, 0))
+                }
+            }
+        }
     }
 
     private func number(of json: JSON, path: [UInt8], base: [UInt8]) throws(Llama2Error) -> SchemaID {
