@@ -127,12 +127,20 @@ static int32_t tell(llama2_context *context, llama2_sampler *sampler, llama2_gen
     return llama2_generate(context, sampler, options, NULL, NULL);
 }
 
+static int32_t hold(llama2_model *model, llama2_grammar_options *options) {
+    llama2_grammar *grammar = NULL;
+    int32_t status = llama2_grammar_create(model, LLAMA2_GRAMMAR_REGEX, "a+", 2, options, &grammar, NULL, 0);
+    llama2_grammar_free(grammar);
+    return status;
+}
+
 int main(int argc, char **argv) {
     ROOM(llama2_model_options) model_options;
     ROOM(llama2_context_options) context_options;
     ROOM(llama2_sampler_options) sampler_options;
     ROOM(llama2_generate_options) generate_options;
     ROOM(llama2_quantize_options) quantize_options;
+    ROOM(llama2_grammar_options) grammar_options;
     ROOM(llama2_io) io;
     ROOM(llama2_hyperparameters) hyperparameters;
     ROOM(llama2_special_tokens) special_tokens;
@@ -166,6 +174,8 @@ int main(int argc, char **argv) {
     OPTIONS(llama2_quantize_options, LLAMA2_STRUCT_QUANTIZE_OPTIONS, quantize_options,
             llama2_quantize_options_init(&quantize_options.value),
             llama2_quantize(argv[1], argv[2], &quantize_options.value, NULL, 0));
+    OPTIONS(llama2_grammar_options, LLAMA2_STRUCT_GRAMMAR_OPTIONS, grammar_options,
+            llama2_grammar_options_init(&grammar_options.value), hold(model, &grammar_options.value));
 
     PAINT(io);
     check(llama2_struct_init(&io.value, sizeof(io.value)) == LLAMA2_OK && zero(&io.value, sizeof(llama2_io)), "llama2_io", "init");

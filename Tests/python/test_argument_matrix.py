@@ -21,7 +21,7 @@ from llama2swift import _structs as S
 
 LARGEST, HALF = 2**64 - 1, 2**63
 LOWEST32, LARGEST32 = -(2**31), 2**31 - 1
-HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder")}
+HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state")}
 KINDS = {re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", k.__name__).lower(): k for k in S.NUMBERS.values()}
 STRUCTS = {"llama2_" + name + "*": kind for name, kind in KINDS.items()}
 FIRST = header.first_sizes()
@@ -60,6 +60,9 @@ CELLS = {
     "llama2_sequence_adopt.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_adopt.count": (INVALID, INVALID, INVALID),
     "llama2_sampler_accept.token": (TOKEN, TOKEN, OK), "llama2_model_tensor.index": (OK, RANGE, RANGE), "llama2_importance.count": (INVALID, INVALID, INVALID),
     "llama2_importance.window": (INVALID, RANGE, RANGE), "llama2_perplexity.count": (INVALID, INVALID, INVALID), "llama2_perplexity.window": (INVALID, RANGE, RANGE),
+    "llama2_grammar_create.kind": (INVALID, INVALID), "llama2_grammar_create.text_length": (OK, INVALID, INVALID), "llama2_grammar_create.text": {"not UTF-8": INVALID},
+    "llama2_grammar_accepts.text_length": (OK, INVALID, INVALID), "llama2_grammar_accepts.text": {"not UTF-8": OK}, "llama2_grammar_ignored.capacity": (OK, OK, OK),
+    "llama2_grammar_state_accept.token": (TOKEN, TOKEN, TOKEN), "llama2_grammar_state_withdraw.count": (OK, RANGE, RANGE), "llama2_sampler_set_grammar.grammar": {"NULL": OK},
     "llama2_score.prompt_count": (INVALID, INVALID, INVALID), "llama2_score.continuation_count": (OK, INVALID, INVALID),
 }  # fmt: skip
 
@@ -155,7 +158,7 @@ def call(world, function, **changed):
     made = next((p for p, kind in DECLARED[function].items() if kind[:-1] in HANDLES and kind.endswith("**")), None)
     if made and status == OK:
         where = changed.get(made) or address(world["out"])
-        lib.free(made, int.from_bytes(C.string_at(where, 8), "little"))
+        lib.free(HANDLES[DECLARED[function][made][:-1]], int.from_bytes(C.string_at(where, 8), "little"))
     return status
 
 
@@ -198,6 +201,7 @@ WHERE = {
     "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"),
     "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
+    "llama2_grammar_options": ("llama2_grammar_create", "options"),
 }  # fmt: skip
 RESULTS = {"llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result"}
 

@@ -13,7 +13,7 @@ import llama2swift
 from llama2swift import _library as lib
 from llama2swift import _structs as S
 
-OK, NULL, INVALID, BAD, STRUCT, RANGE, SMALL, TOKEN, MISSING = 0, -1, -2, -3, -4, -5, -6, -7, -8
+OK, NULL, INVALID, BAD, STRUCT, RANGE, SMALL, TOKEN, MISSING, FORBIDDEN = 0, -1, -2, -3, -4, -5, -6, -7, -8, -9
 NOMEM, IO, FORMAT, UNSUPPORTED, FULL, NO_LOGITS = -20, -21, -40, -42, -60, -63
 HUGE = 2**64 - 1
 
@@ -62,6 +62,10 @@ def world(stories_path, tmp_path_factory):
     sampler = llama2swift.Sampler(temperature=0)
     decoder = C.c_void_p()
     lib.call("decoder_create", model._handle, 0, C.byref(decoder), None, 0)
+    kept = model.grammar(regex="a+")
+    grammar_state, forced = kept.start(), model.grammar(regex="abc").start()
+    spare = llama2swift.Sampler(temperature=0)  # its grammar must not hold the others
+    token_a = next(t for t in range(512) if model.piece(t) == b"a")
     gone = model.context()
     gone.close()
     text = tmp_path_factory.mktemp("arguments") / "text.gguf"
@@ -77,10 +81,11 @@ def world(stories_path, tmp_path_factory):
 
     fails = lib.ReadCallback(lambda *_: 5)
     io, failing = (Options(S.IO, size=len(raw), read=C.cast(f, C.c_void_p).value) for f in (read, fails))
-    keep = [model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
+    keep = [kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
     return dict(
         model_bytes=C.c_char_p(raw), model_size=C.c_uint64(len(raw)), model_fd=file.fileno(), model_io=io.pointer(), failing_io=failing.pointer(),
         read=C.cast(read, C.c_void_p).value, model=model._handle, context=context._handle, sampler=sampler._handle, decoder=decoder.value, freed=gone._handle,
+        grammar=kept._handle, grammar_state=grammar_state._handle, forced_state=forced._handle, spare=spare._handle, token_a=token_a,
         path=stories_path.encode(), text=str(text).encode(), output=str(text.parent / "out.gguf").encode(), out=C.cast(out, C.c_void_p), keep=keep + [out],
         tokens=(C.c_int32 * 4)(1, 2, 3, 4), wrong_tokens=(C.c_int32 * 2)(1, 512), negative=(C.c_int32 * 1)(-1),
     )  # fmt: skip
@@ -90,7 +95,7 @@ ANY_HANDLE = [(None, NULL), ("freed", BAD), (0x1234, BAD), (HUGE, BAD)]
 
 
 def handle(kind):
-    others = [k for k in ("model", "context", "sampler", "decoder") if k != kind]
+    others = [k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state") if k != kind]
     return ANY_HANDLE + [(o, BAD) for o in others]
 
 
@@ -110,7 +115,7 @@ def bias(token, value):
 stop = C.pointer(S.Text(b"\xff", 1))
 long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 
-model, context, sampler, decoder = (handle(k) for k in ("model", "context", "sampler", "decoder"))
+model, context, sampler, decoder, grammar, state = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state"))
 model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID))
 context_options = inputs(
     S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
@@ -134,6 +139,7 @@ generate_options = inputs(S.GenerateOptions, flags=(8, INVALID), prompt_count=(3
 override = C.pointer(S.TypeOverride(b"attn_q", b"Q7_7"))
 half_override = C.pointer(S.TypeOverride(None, b"Q8_0"))
 typeless_override = C.pointer(S.TypeOverride(b"attn_q", None))
+grammar_options = inputs(S.GrammarOptions, flags=(8, INVALID))
 quantize_options = inputs(
     S.QuantizeOptions, flags=(2, INVALID), threads=(1025, INVALID), reserved=(1, INVALID), reserved_2=(1, INVALID), context_length=(2**30 + 1, INVALID), type=(b"q4", INVALID), override_count=(HUGE, INVALID),
 ) + [
@@ -153,7 +159,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (20, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (21, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_struct_init": (dict(structure="out", size=64), dict(structure=new, size=[(0, INVALID), (3, INVALID), (4, OK), (4096, OK), (4097, INVALID), *counts])),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
@@ -266,6 +272,25 @@ CALLS = {
     "llama2_sampler_reset": (dict(sampler="sampler"), dict(sampler=sampler)),
     "llama2_sampler_accept": (dict(sampler="sampler", token=1), dict(sampler=sampler, token=[(-1, TOKEN), (2**31 - 1, OK)])),
     "llama2_sample": (dict(context="context", sampler="sampler", token="out"), dict(context=context, sampler=sampler, token=new)),
+    "llama2_grammar_create": (
+        dict(model="model", kind=3, text=b"a+", text_length=2, options=None, grammar="out", error=None, error_capacity=0),
+        dict(model=model, kind=[(0, INVALID), (5, INVALID)], text=[(None, NULL), (b"(a", INVALID)], text_length=[(0, OK), (2**24 + 1, INVALID), (HUGE, INVALID)],
+             options=[(None, OK), *grammar_options], grammar=new, **error),
+    ),
+    "llama2_grammar_accepts": (
+        dict(grammar="grammar", text=b"aa", text_length=2, accepts="out"), dict(grammar=grammar, text=[(None, NULL)], text_length=[(0, OK), (HUGE, INVALID)], accepts=new)),
+    "llama2_grammar_ignored": (
+        dict(grammar="grammar", text="out", capacity=100, needed="out2"), dict(grammar=grammar, text=[(None, NULL)], capacity=[(0, OK)], needed=new)),
+    "llama2_grammar_start": (dict(grammar="grammar", state="out", error=None, error_capacity=0), dict(grammar=grammar, state=new, **error)),
+    "llama2_grammar_state_allowed": (
+        dict(state="grammar_state", mask="out", capacity=100, needed="out2"), dict(state=state, mask=[(None, NULL)], capacity=[(0, SMALL), (15, SMALL), (16, OK)], needed=new)),
+    "llama2_grammar_state_accept": (dict(state="grammar_state", token="token_a"), dict(state=state, token=[(-1, TOKEN), (512, TOKEN), (300, FORBIDDEN)])),
+    "llama2_grammar_state_withdraw": (dict(state="grammar_state", count=0), dict(state=state, count=[(2**40, RANGE), (HUGE, RANGE)])),
+    "llama2_grammar_state_reset": (dict(state="grammar_state"), dict(state=state)),
+    "llama2_grammar_state_complete": (dict(state="grammar_state", complete="out"), dict(state=state, complete=new)),
+    "llama2_grammar_state_forced": (
+        dict(state="forced_state", text="out", capacity=100, needed="out2"), dict(state=state, text=[(None, NULL)], capacity=[(0, SMALL)], needed=new)),
+    "llama2_sampler_set_grammar": (dict(sampler="spare", grammar="grammar"), dict(sampler=sampler, grammar=[(None, OK), *grammar[1:]])),
     "llama2_model_tensor_count": (dict(model="model", count="out"), dict(model=model, count=new)),
     "llama2_model_tensor": (
         dict(model="model", index=0, info=Options(S.TensorInfo), name="out", capacity=1000, needed="out2"),
@@ -309,8 +334,8 @@ TOTAL = {
     "llama2_status_string": [(0,), (-1,), (1,), (-(2**31),), (2**31 - 1,)],
     "llama2_type_name": [(0,), (4,), (35,), (36,), (2**32 - 1,)],
     "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
-    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder")},
-    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize")},
+    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state")},
+    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar")},
 }  # fmt: skip
 
 
@@ -359,7 +384,7 @@ ROWS = [
 
 @pytest.mark.parametrize("name, parameter, value, expected", ROWS)
 def test_wrong_argument_gives_its_status(world, name, parameter, value, expected):
-    world["handles"] = ("model", "context", "sampler", "decoder", "user_data")
+    world["handles"] = ("model", "context", "sampler", "decoder", "grammar", "state", "user_data")
     lib.call("context_reset", world["context"])
     lib.call("eval", world["context"], world["tokens"], 4)
     right, _ = CALLS[name]

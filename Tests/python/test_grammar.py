@@ -265,6 +265,9 @@ def test_errors_leave_a_state_as_it_was(stories):
         stories.grammar()
     with pytest.raises(TypeError):
         stories.grammar(regex="a", gbnf="b")
+    for wrong in ({"json_schema": 5}, {"json_schema": [1]}, {"choices": "abc"}, {"choices": [5]}, {"choices": 5}, {"gbnf": 5}):
+        with pytest.raises(TypeError):
+            stories.grammar(**wrong)
     with pytest.raises(ValueError):
         stories.grammar(regex="a", whitespace="none")
     with pytest.raises(TypeError):

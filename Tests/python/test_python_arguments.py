@@ -66,6 +66,9 @@ KINDS = {
     "stop": every([None, 5, b"x", Odd(), [b"x"], [5], [None], ["x", 5], {"x": 1}.values, np.array([1])], TYPE) + [(["x"] * 65, VALUE), (["x" * 4097], VALUE), ("\ud800", VALUE)],
     "prompt": [(v, e) for v, e in TOKENS if not isinstance(v, str)] + [("\ud800", VALUE)],
     "sampler": every([5, "greedy", Odd(), llama2swift.Sampler], TYPE),
+    "grammar": every([5, "x", Odd(), llama2swift.Grammar], TYPE),
+    "second": every(["root ::= \"a\"", b"{}", 5, 5.0, ["x"], Odd()], TYPE),
+    "mode": every([None, 5, b"free", "none", "", Odd()], VALUE),
     "model": every([None, 5, "model.gguf", Odd(), llama2swift.Model], TYPE),
     "context": every([5, "x", Odd(), llama2swift.Context], TYPE),
     "entries": every([None, 5, "12", b"12", [5], ["123"], [(1.0, 0, True)], [(1, "0", True)], [(1, True, False)], [(1, 0, 5)], [(1, 0, None)], [(None, 0, True)]], TYPE)
@@ -78,6 +81,8 @@ KINDS = {
     "descriptor": every(NO_NUMBERS, TYPE) + every([2**31, 2**64], OVER) + [(-1, OSError)],
 }  # fmt: skip
 
+# One of these makes a grammar: two are as wrong as none.
+GIVEN = dict(gbnf="second", json_schema="second", regex="text", choices="second")
 FILES = dict(type="type", threads="count32", progress="callback", keep_wider="flag", context_length="count32")
 OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word")
 # name -> (how it is called when nothing is wrong, {parameter: kind})
@@ -115,8 +120,15 @@ CALLS = {
     "Sampler": (
         dict(),
         dict(temperature="real", top_k="int32", top_p="real", min_p="real", repetition_penalty="real", frequency_penalty="real", presence_penalty="real",
-             penalty_last_n="int32", logit_bias="bias", seed="seed"),
+             penalty_last_n="int32", logit_bias="bias", seed="seed", grammar="grammar+None"),
     ),
+    "Sampler.set_grammar": (dict(grammar=None), dict(grammar="grammar+None")),
+    "Model.grammar": (dict(regex="a+"), dict(whitespace="mode", any_order="flag", ignore_unsupported="flag", **GIVEN)),
+    "Grammar": (dict(model="model", regex="a+"), dict(model="model", whitespace="mode", any_order="flag", ignore_unsupported="flag", **GIVEN)),
+    "Grammar.accepts": (dict(text="a"), dict(text="text")),
+    "GrammarState": (dict(grammar="Grammar"), dict(grammar="grammar")),
+    "GrammarState.accept": (dict(token="token_a"), dict(token="token")),
+    "GrammarState.withdraw": (dict(count=0), dict(count="count64")),
     "Sampler.accept": (dict(token=1), dict(token="token")),
     "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),
     "convert": (dict(path="path", output="out"), dict(path="path", output="path", **FILES)),
@@ -125,7 +137,7 @@ CALLS = {
     "kernels_available": (dict(), dict()),
 }  # fmt: skip
 # Without parameters, or of those that only the package makes.
-PLAIN = {"close", "reset", "finish", "logits", "cancel", "aclose"}
+PLAIN = {"close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
 MADE_BY_OTHERS = {"Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
 
@@ -154,9 +166,10 @@ def world(stories_path, tmp_path_factory):
     gguf = folder / "model.gguf"
     llama2swift.convert(stories_path, gguf, "F32")
     file = open(gguf, "rb")
+    kept = model.grammar(regex="a+")
     return dict(
         path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=model.context(length=16, sequences=2), Model=model, Decoder=model.decoder(),
-        Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
+        Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
     )  # fmt: skip
 
 
@@ -166,7 +179,7 @@ def resolved(world, arguments):
 
 def target(world, name):
     owner, _, method = name.partition(".")
-    return getattr(world[owner] if owner in ("Context", "Decoder", "Sampler") or (owner == "Model" and method and not method.startswith("from_")) else getattr(llama2swift, owner), method) if method else getattr(llama2swift, name)
+    return getattr(world[owner] if owner in ("Context", "Decoder", "Sampler", "Grammar", "GrammarState") and method or (owner == "Model" and method and not method.startswith("from_")) else getattr(llama2swift, owner), method) if method else getattr(llama2swift, name)
 
 
 def prepare(world):

@@ -32,6 +32,10 @@ class Grammar:
         self, model: Vocabulary, *, gbnf: A.Text | None = None, json_schema: Schema = None, regex: A.Text | None = None,
         choices: Sequence[str] | None = None, whitespace: str = "free", any_order: bool = False, ignore_unsupported: bool = False,
     ):  # fmt: skip
+        from .vocabulary import Vocabulary  # which makes grammars itself
+
+        if not isinstance(model, Vocabulary):
+            raise A.refuse("model", model, "a Model")
         given = {"gbnf": gbnf, "json_schema": json_schema, "regex": regex, "choices": choices}
         kinds = [name for name, value in given.items() if value is not None]
         if len(kinds) != 1:
@@ -93,6 +97,8 @@ class GrammarState:
     """A text on its way through a grammar. One thread at a time."""
 
     def __init__(self, grammar: Grammar):
+        if not isinstance(grammar, Grammar):
+            raise A.refuse("grammar", grammar, "a Grammar")
         handle = C.c_void_p()
         lib.call("grammar_start", grammar._handle, C.byref(handle), None, 0)
         self._handle = handle.value
