@@ -44,7 +44,7 @@ lib:
 ## make examples                the C examples, in .build/examples
 examples: lib
 	@mkdir -p .build/examples
-	@for name in minimal chat; do \
+	@for name in minimal chat json; do \
 	  $(CC) -std=c99 -O2 -Wall -Wextra -pedantic -IInclude Bindings/C/$$name.c -o .build/examples/$$name \
 	    -L.build/release -lllama2swift -Wl,-rpath,'$$ORIGIN/../release' || exit 1; done
 

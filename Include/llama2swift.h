@@ -616,7 +616,8 @@ int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t 
 #define LLAMA2_GRAMMAR_REGEX 3u       /* a regular expression in RE2's syntax, for the whole text */
 #define LLAMA2_GRAMMAR_CHOICES 4u     /* a JSON array of strings, one of which is the text */
 
-#define LLAMA2_GRAMMAR_COMPACT 1u   /* JSON without white space; else as much as JSON allows */
+/* JSON without white space; else as much as JSON allows, though after eight tokens of nothing else no more is offered. */
+#define LLAMA2_GRAMMAR_COMPACT 1u
 #define LLAMA2_GRAMMAR_ANY_ORDER 2u /* members of objects in any order; else in the schema's, others behind them */
 /* What a schema says and cannot be followed is left out, and llama2_grammar_ignored lists it; else UNSUPPORTED. */
 #define LLAMA2_GRAMMAR_IGNORE_UNSUPPORTED 4u

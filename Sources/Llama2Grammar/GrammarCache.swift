@@ -10,6 +10,7 @@ final class GrammarCache {
     private var masks: GrowingBuffer<UInt32>
     private var rowOf: GrowingBuffer<Int32>  // (states) -1: not asked for yet
     private let path: AlignedBuffer<Int32>  // (deepest + 1) the state behind each byte of the token in question
+    private let narrowed: AlignedBuffer<UInt32>  // (words)
     let words: Int
     /// Bytes of masks that are kept.
     private static let mostMaskBytes = 64 << 20
@@ -20,6 +21,7 @@ final class GrammarCache {
         automaton = try Automaton(program)
         words = (vocabulary.count + 31) / 32
         masks = try GrowingBuffer(capacity: 16 * words, of: "masks of a grammar")
+        narrowed = try AlignedBuffer(count: words, of: "masks of a grammar")
         rowOf = try GrowingBuffer(capacity: 256, of: "masks of a grammar")
         path = try AlignedBuffer(count: vocabulary.deepest + 1, of: "masks of a grammar")
     }
@@ -37,6 +39,17 @@ final class GrammarCache {
         while rowOf.count <= Int(state) { try rowOf.append(-1) }
         rowOf[Int(state)] = index
         return row(index)
+    }
+
+    /// The same without the tokens that begin with white space, if that leaves any.
+    func maskWithoutSpace(_ state: Int32) throws(Llama2Error) -> UnsafeBufferPointer<UInt32> {
+        let mask = try mask(state)
+        var isAny = false
+        for i in 0..<words {
+            narrowed.pointer[i] = mask[i] & ~vocabulary.spaced[i]
+            if narrowed.pointer[i] != 0 { isAny = true }
+        }
+        return isAny ? UnsafeBufferPointer(start: narrowed.pointer, count: words) : mask
     }
 
     private func row(_ index: Int32) -> UnsafeBufferPointer<UInt32> {

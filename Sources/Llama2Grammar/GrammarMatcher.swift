@@ -8,12 +8,17 @@ public final class GrammarMatcher {
     /// States before each token taken, so that tokens can be given back; `tokens` to take them anew in a fresh cache.
     private var before: GrowingBuffer<Int32>
     private var tokens: GrowingBuffer<Int32>
+    /// Behind each token taken: how many in a row were nothing but white space between symbols of JSON.
+    private var spaces: GrowingBuffer<Int32>
+    /// So many in a row, and no more white space is offered: a model that is unsure writes line breaks for ever.
+    private static let mostSpaces: Int32 = 8
     /// Taken by the end token: nothing can come any more.
     private static let ended: Int32 = -3
 
     public init(_ grammar: Grammar) throws(Llama2Error) {
         self.grammar = grammar
         before = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
+        spaces = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
         tokens = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
         cache = try grammar.cache()
         state = cache.automaton.start
@@ -33,7 +38,14 @@ public final class GrammarMatcher {
     public func mask() throws(Llama2Error) -> UnsafeBufferPointer<UInt32> {
         guard state >= 0 else { throw Llama2Error(.forbidden, "the grammar's text has ended: no token may follow") }
         try forgetIfFull()
-        return try cache.mask(state)
+        let run = spaces.count > 0 ? spaces[spaces.count - 1] : 0
+        return run < GrammarMatcher.mostSpaces ? try cache.mask(state) : try cache.maskWithoutSpace(state)
+    }
+
+    /// Whether a token that led from `state` to `next` was white space between symbols.
+    private func isSpace(_ token: Int32, _ next: Int32) -> Bool {
+        next == state && grammar.program.punctuation.space >= 0 && cache.automaton.plainRoom(state) == 0
+            && grammar.vocabulary.text(of: token).allSatisfy { GrammarVocabulary.isSpace($0) }
     }
 
     public func allows(_ token: Int32) throws(Llama2Error) -> Bool {
@@ -50,6 +62,8 @@ public final class GrammarMatcher {
         try forgetIfFull()
         let next = try following(token)
         guard next != Automaton.dead else { return false }
+        let run = spaces.count > 0 ? spaces[spaces.count - 1] : 0
+        try spaces.append(isSpace(token, next) ? run + 1 : 0)
         try before.append(state)
         try tokens.append(token)
         state = next
@@ -75,6 +89,7 @@ public final class GrammarMatcher {
         state = before[tokens.count - count]
         for _ in 0..<count {
             _ = before.popLast()
+            _ = spaces.popLast()
             _ = tokens.popLast()
         }
     }
@@ -82,6 +97,7 @@ public final class GrammarMatcher {
     public func reset() {
         state = cache.automaton.start
         before.removeAll()
+        spaces.removeAll()
         tokens.removeAll()
     }
 

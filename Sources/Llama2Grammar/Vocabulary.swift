@@ -29,6 +29,8 @@ public final class GrammarVocabulary: Sendable {
     static let mostPlain = 32
     /// Bytes of a token; a longer one is never chosen under a grammar.
     private static let longest = 4096
+    /// Bits of the tokens that begin with white space of JSON.
+    let spaced: [UInt32]
     public let ends: [Int32]
     /// A hash over all tokens: what a grammar was made for is known by it.
     public let fingerprint: UInt64
@@ -90,11 +92,16 @@ public final class GrammarVocabulary: Sendable {
         }
         all = GrammarVocabulary.tree(order, text, starts)
         special = GrammarVocabulary.tree(notPlain, text, starts)
+        var spaced = [UInt32](repeating: 0, count: (count + 31) / 32)
+        for token in order where GrammarVocabulary.isSpace(text[Int(starts[token])]) { spaced[token / 32] |= 1 << UInt32(token % 32) }
+        self.spaced = spaced
         sameBytes = same
         plain = rows
         singleBytes = single
         deepest = Int(all.depth.max() ?? 0)
     }
+
+    static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
 
     /// The number of characters; nil when the token is not plain.
     private static func plainCharacters(_ piece: ArraySlice<UInt8>) -> Int? {

@@ -369,11 +369,31 @@ def sampler_seeds() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def grammar_seeds() -> dict[str, bytes]:
+    def one(kind, text, flags=0, model=0):
+        return bytes([model, kind + 4 * flags]) + text.encode()
+
+    schemas = [
+        '{"type":"object","properties":{"a":{"type":"integer","minimum":-5,"maximum":99},"b":{"enum":["x",1,null]}},"required":["a"],"additionalProperties":false}',
+        '{"type":"array","items":{"$ref":"#"},"maxItems":3,"contains":{"type":"array"},"minContains":0}',
+        '{"oneOf":[{"type":"string","pattern":"^a.*b$","maxLength":9},{"type":"number","multipleOf":0.5}],"not":{"const":"ab"}}',
+        '{"type":"object","patternProperties":{"^n":{"type":"number"}},"propertyNames":{"maxLength":4},"minProperties":1,"dependentRequired":{"na":["nb"]}}',
+        '{"if":{"type":"string"},"then":{"format":"date-time"},"else":{"anyOf":[{"type":"boolean"},{"type":"array","uniqueItems":true,"items":{"enum":[1,2]}}]}}',
+        "true", '{"$ref":"#/$defs/a","$defs":{"a":{"allOf":[{"minimum":1.5},{"exclusiveMaximum":2}]}}}',
+    ]  # fmt: skip
+    rules = ['root ::= "a" | [b-d]* root2\nroot2 ::= ("x" root2 "y")?', "root ::= [^\\n]{2,4} . #c\n", 'root ::= <[300]> !<[301]>* "z"+']
+    expressions = ["a|b*c{2,3}", "(?i)[[:alpha:]]+\\p{Lu}?", "^(x|y)$", "(a*)*b"]
+    return {
+        **{f"gbnf{i}": one(0, t) for i, t in enumerate(rules)}, **{f"schema{i}": one(1, t, i % 8, i % 2) for i, t in enumerate(schemas)},
+        **{f"regex{i}": one(2, t) for i, t in enumerate(expressions)}, "choices": one(3, '["a","ab","\\u00e9"]'),
+    }  # fmt: skip
+
+
 def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
-        "chat": chat_seeds(), "sampler": sampler_seeds(),
+        "chat": chat_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(),
     }  # fmt: skip
 
 

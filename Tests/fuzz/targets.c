@@ -473,6 +473,57 @@ static void run_sampler(const uint8_t *data, size_t size) {
     llama2_sampler_free(sampler);
 }
 
+/* ---- Grammars ------------------------------------------------------------------------------- */
+
+/* Whatever a grammar allows can be taken, some token always can until the text ends, and what is complete is accepted. */
+static void walk(const llama2_model *model, const llama2_grammar *grammar, unsigned draw) {
+    llama2_grammar_state *state = NULL;
+    static uint32_t mask[64];
+    static char text[8192];
+    size_t words, length = 0;
+    int32_t complete, accepts, is_end = 0;
+    MUST(llama2_grammar_start(grammar, &state, NULL, 0) == LLAMA2_OK);
+    for (unsigned step = 0; step < 50 && !is_end; step++) {
+        int32_t status = llama2_grammar_state_allowed(state, mask, COUNT(mask), &words);
+        check_status(status);
+        if (status != LLAMA2_OK) break; /* too many ways to read it */
+        unsigned first = (draw = draw * 1664525 + 1013904223) >> 8, token = 0, i;
+        for (i = 0; i < 32 * words; i++) {
+            token = (first + i) % (32 * (unsigned)words);
+            if (mask[token / 32] >> (token % 32) & 1) break;
+        }
+        MUST(llama2_grammar_state_complete(state, &complete) == LLAMA2_OK);
+        if (complete) MUST(llama2_grammar_accepts(grammar, text, length, &accepts) == LLAMA2_OK && accepts);
+        if (i == 32 * words) {
+            MUST(complete);
+            break;
+        }
+        MUST(llama2_grammar_state_accept(state, (int32_t)token) == LLAMA2_OK);
+        llama2_token_is_end(model, (int32_t)token, &is_end);
+        size_t needed = 0;
+        if (!is_end && llama2_token_piece(model, (int32_t)token, 0, text + length, sizeof text - length, &needed) != LLAMA2_OK) break;
+        length += is_end ? 0 : needed;
+    }
+    llama2_grammar_state_free(state);
+}
+
+static void run_grammar(const uint8_t *data, size_t size) {
+    input in = {data, size};
+    llama2_model *model = models[take_u8(&in) % MODELS];
+    uint8_t kind = take_u8(&in);
+    llama2_grammar_options options;
+    llama2_grammar_options_init(&options);
+    options.flags = kind / 4 % 8;
+    llama2_grammar *grammar = NULL;
+    char error[256];
+    int32_t status = llama2_grammar_create(model, kind % 4 + 1, (const char *)in.data, in.size, &options, &grammar, error, sizeof error);
+    check_status(status);
+    MUST((status == LLAMA2_OK) == (grammar != NULL) && (status == LLAMA2_OK) == (error[0] == 0));
+    /* tokens that a grammar names give text that a decoder does not: such a walk is another one */
+    if (grammar && memchr(in.data, '<', in.size) == NULL) walk(model, grammar, kind);
+    llama2_grammar_free(grammar);
+}
+
 /* ---- All ------------------------------------------------------------------------------------ */
 
 static const target targets[] = {
@@ -488,6 +539,7 @@ static const target targets[] = {
     {"decoder", run_decoder, NULL},
     {"chat", run_chat, NULL},
     {"sampler", run_sampler, NULL},
+    {"grammar", run_grammar, NULL},
 };
 
 const target *find_target(const char *name) {

@@ -280,3 +280,19 @@ def test_a_grammar_of_another_vocabulary_is_refused(stories, smollm2):
     context.eval([1, 2])
     with pytest.raises(InvalidArgumentError, match="another vocabulary"):
         context.sample(sampler)
+
+
+def test_the_c_example_gives_json_that_satisfies_its_schema(tmp_path, stories_path):
+    import os
+    import subprocess
+
+    from header import ROOT
+
+    library = os.path.abspath(os.environ["LLAMA2SWIFT_LIBRARY"])
+    (tmp_path / "libllama2swift.so.0").symlink_to(library)
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT / 'Include'}"]
+    subprocess.run(["cc", *flags, str(ROOT / "Bindings/C/json.c"), "-o", str(tmp_path / "json"), str(tmp_path / "libllama2swift.so.0"), f"-Wl,-rpath,{tmp_path}"], check=True)
+    done = subprocess.run([tmp_path / "json", stories_path, "Once", json.dumps(SCHEMA)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and valid(json.loads(done.stdout)), done
+    done = subprocess.run([tmp_path / "json", stories_path, "Once", '{"type": "text"}'], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "type" in done.stderr

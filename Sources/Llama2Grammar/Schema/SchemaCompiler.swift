@@ -34,6 +34,9 @@ final class SchemaCompiler {
     }
 
     private init(_ json: JSON, _ options: Grammar.Options, _ vocabulary: GrammarVocabulary) throws(Llama2Error) {
+        guard (0x20...0x7E).allSatisfy({ vocabulary.singleBytes[$0] }) else {
+            throw Llama2Error(.unsupported, "the vocabulary cannot write every character of ASCII, which JSON may need")
+        }
         source = try SchemaSource(json, ignoresUnsupported: options.ignoresUnsupported)
         always = source.add(SchemaNode(bool: true))
         writable = vocabulary.writable
