@@ -97,24 +97,16 @@ public func llama2_model_hyperparameters(
 ) -> Int32 {
     call { () throws(Llama2Error) in
         let model = try Handles.model(model)
-        var known = llama2_hyperparameters()
-        known.vocabulary_size = UInt32(model.vocabularySize)
-        known.file_bytes = UInt64(model.file.byteCount)
-        if model.hasWeights {
-            let weights = try model.weights, h = weights.hyperparameters
-            known.embedding_length = UInt32(h.embeddingLength)
-            known.block_count = UInt32(h.layerCount)
-            known.feed_forward_length = UInt32(h.feedForwardLength)
-            known.head_count = UInt32(h.headCount)
-            known.head_count_kv = UInt32(h.headCountKV)
-            known.head_dimension = UInt32(h.headDimension)
-            known.rope_dimension = UInt32(h.ropeDimension)
-            known.context_length = UInt32(h.contextLength)
-            known.rms_epsilon = h.rmsEpsilon
-            known.rope_scale = Float(h.ropeScale)
-            known.rope_base = h.ropeBase
-            known.parameter_count = UInt64(weights.parameterCount)
-        }
+        // a file of a vocabulary alone has no shape
+        let weights = model.hasWeights ? try model.weights : nil, h = weights?.hyperparameters
+        let known = llama2_hyperparameters(
+            struct_size: 0, vocabulary_size: UInt32(model.vocabularySize), embedding_length: UInt32(h?.embeddingLength ?? 0),
+            block_count: UInt32(h?.layerCount ?? 0), feed_forward_length: UInt32(h?.feedForwardLength ?? 0),
+            head_count: UInt32(h?.headCount ?? 0), head_count_kv: UInt32(h?.headCountKV ?? 0),
+            head_dimension: UInt32(h?.headDimension ?? 0), rope_dimension: UInt32(h?.ropeDimension ?? 0),
+            context_length: UInt32(h?.contextLength ?? 0), rms_epsilon: h?.rmsEpsilon ?? 0, rope_scale: Float(h?.ropeScale ?? 0),
+            rope_base: h?.ropeBase ?? 0, parameter_count: UInt64(weights?.parameterCount ?? 0),
+            file_bytes: UInt64(model.file.byteCount))
         try fill(values, with: known, "llama2_hyperparameters")
     }
 }
