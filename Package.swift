@@ -36,7 +36,7 @@ let old = ["--no-as-needed", "-l:libpthread.so.0", "-l:libdl.so.2", "--as-needed
 let oldest = [
     "pthread_create", "pthread_join", "pthread_once", "pthread_key_create", "pthread_setspecific", "pthread_attr_setstacksize",
     "pthread_sigmask", "pthread_setname_np", "sem_open", "dladdr", "dlopen", "dlsym", "dlerror", "exp", "exp2", "log", "log2",
-    "hypotf", "stat", "fstat", "_ZSt28__throw_bad_array_new_lengthv",
+    "hypotf", "stat", "lstat", "fstat", "_ZSt28__throw_bad_array_new_lengthv",
 ]
 #else
 let old: [String] = []

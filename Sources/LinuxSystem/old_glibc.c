@@ -47,12 +47,16 @@ OLDEST("2.2.5", float, hypotf, (float x, float y), (x, y))
 
 // Before 2.33 these were not symbols but inline calls of the following, with the version of the struct: 1 on x86-64.
 extern int oldest_xstat(int version, const char *path, struct stat *s);
+extern int oldest_lxstat(int version, const char *path, struct stat *s);
 extern int oldest_fxstat(int version, int fd, struct stat *s);
 __asm__(".symver oldest_xstat, __xstat@GLIBC_2.2.5");
+__asm__(".symver oldest_lxstat, __lxstat@GLIBC_2.2.5");
 __asm__(".symver oldest_fxstat, __fxstat@GLIBC_2.2.5");
 int __wrap_stat(const char *path, struct stat *s);
+int __wrap_lstat(const char *path, struct stat *s);
 int __wrap_fstat(int fd, struct stat *s);
 int __wrap_stat(const char *path, struct stat *s) { return oldest_xstat(1, path, s); }
+int __wrap_lstat(const char *path, struct stat *s) { return oldest_lxstat(1, path, s); }
 int __wrap_fstat(int fd, struct stat *s) { return oldest_fxstat(1, fd, s); }
 
 // libstdc++ of GCC 11 has a name of its own for `new T[n]` with an n beyond all bounds; older ones say bad_alloc.
