@@ -61,7 +61,8 @@ let package = Package(
         .target(name: "Llama2Core", dependencies: ["LinuxSystem", "BlockTables"]),
         .target(name: "Llama2Kernels", dependencies: ["Llama2Core", "BlockTables", "KernelOperands"] + isaModules),
         .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
-        .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core"]),
+        .target(name: "Llama2Jinja", dependencies: ["Llama2Core"]),
+        .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core", "Llama2Jinja"]),
         .target(name: "Llama2Model", dependencies: ["Llama2Core", "Llama2Kernels", "Llama2Formats"]),
         .target(name: "Llama2Sampling", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Grammar", dependencies: ["Llama2Core"]),
@@ -74,7 +75,8 @@ let package = Package(
             // every module that it imports: what is missing here is not built anew when that module changes
             name: "Llama2CAPI",
             dependencies: [
-                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Jinja", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Grammar",
                 "Llama2Engine", "CLlama2Swift", "LinuxSystem",
             ],
             exclude: ["exports.map"],

@@ -111,7 +111,7 @@ extern "C" {
 #define LLAMA2_E_FORMAT (-40)           /* no format that is known */
 #define LLAMA2_E_CORRUPT (-41)          /* truncated, or contradicts itself */
 #define LLAMA2_E_UNSUPPORTED (-42)      /* well formed, but not for this version */
-#define LLAMA2_E_UNKNOWN_TEMPLATE (-43) /* the model's chat template is none that is known */
+#define LLAMA2_E_UNKNOWN_TEMPLATE (-43) /* there is no chat template, or it cannot be followed */
 /* The context. Its cache and logits are as before the call. */
 #define LLAMA2_E_CONTEXT_FULL (-60)
 #define LLAMA2_E_CANCELLED (-61)
@@ -155,6 +155,7 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_IO 18
 #define LLAMA2_STRUCT_TENSOR_INFO 19
 #define LLAMA2_STRUCT_GRAMMAR_OPTIONS 20
+#define LLAMA2_STRUCT_CHAT_OPTIONS 21
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -350,17 +351,58 @@ typedef struct llama2_message {
 } llama2_message;
 
 #define LLAMA2_CHAT_NO_PROMPT 1u /* do not open the assistant's next turn */
+#define LLAMA2_CHAT_CONTINUE 2u  /* leave the last message open: the answer goes on with it; includes the flag above */
 
-/* A conversation in the format that the model's chat template asks for (Llama 2 or ChatML). No
-   text of a message can become a control token.
+/* A conversation as the model's chat template writes it. Templates are Jinja, rendered by the library as Hugging Face's
+   transformers does (jinja2 3.1 in its immutable sandbox, loop controls, generation, strftime_now, raise_exception, tojson); what
+   of the language is not here (inheritance, inclusion, autoescape, integers beyond 64 bits, filters about HTML and chance) is
+   refused by name and line. A rendering is bounded: 10 million steps and 200 for each byte of what goes in, 20 MiB and 12 bytes
+   for each.
+   The text of messages, tools and variables is told apart from the template's own all the way: it never becomes a control
+   token, nor part of one. The roles system, developer, user, assistant, tool, function, ipython, model, observation,
+   human and gpt count as the template's. BOS stands at the beginning if the vocabulary wants it, once.
    messages: (count). tokens, capacity, needed: as everywhere.
-   Returns OK, INVALID_ARGUMENT (no messages, roles out of order, unknown role or flag),
-   UNKNOWN_TEMPLATE (named in the error), BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
+   Returns OK, INVALID_ARGUMENT (no messages, unknown flag; or the template itself refuses the conversation, in its words),
+   UNKNOWN_TEMPLATE (there is none, or it cannot be followed: what and in which line), BUFFER_TOO_SMALL, UNSUPPORTED (no
+   vocabulary), NO_MEMORY. Threads: any. Since 0.1; any template since 0.3. */
 int32_t llama2_chat_encode(const llama2_model *model, const llama2_message *messages, size_t count,
                            uint32_t flags, int32_t *tokens, size_t capacity, size_t *needed);
 
-/* The name of that format: "llama2", "chatml", or "" if the template is unknown. A SentencePiece vocabulary
-   without a template is taken for Llama 2's, a byte-level one for none.
+/* All that a template can be given. Each text is JSON (RFC 8259, UTF-8, values nested up to 64) of (length) bytes, or NULL and 0. */
+typedef struct llama2_chat_options {
+    uint32_t struct_size;
+    uint32_t flags;       /* LLAMA2_CHAT_ */
+    const char *messages; /* an array of objects: role, content, and what the template knows more */
+    size_t messages_length;
+    const char *tools; /* an array of objects, as transformers passes them; none: null to the template */
+    size_t tools_length;
+    const char *documents; /* the same for documents */
+    size_t documents_length;
+    const char *variables; /* an object: more variables of the template, enable_thinking for instance */
+    size_t variables_length;
+    const char *template_text; /* Jinja in place of the model's template, or a format's name; NULL: the model's */
+    size_t template_length;
+    int64_t time; /* for strftime_now: seconds since 1970 of the local clock; 0: the system's clock, UTC */
+} llama2_chat_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
+void llama2_chat_options_init(llama2_chat_options *options);
+#define llama2_chat_options_init(options) LLAMA2_INIT_(llama2_chat_options, options)
+
+/* llama2_chat_encode with all that a template can be given. `content` may be whatever the template takes.
+   Returns as llama2_chat_encode; INVALID_ARGUMENT for what is not JSON of that kind, too; STRUCT_SIZE. Threads: any. Since 0.3. */
+int32_t llama2_chat_encode_json(const llama2_model *model, const llama2_chat_options *options, int32_t *tokens,
+                                size_t capacity, size_t *needed);
+
+/* The text that the template writes, in which control tokens and messages are no longer told apart.
+   Returns as llama2_chat_encode_json. Threads: any. Since 0.3. */
+int32_t llama2_chat_render(const llama2_model *model, const llama2_chat_options *options, char *text, size_t capacity,
+                           size_t *needed);
+
+/* The name of the format that the template writes: "llama2", "chatml", "llama3", "zephyr", "mistral-v1", "mistral-v3",
+   "mistral-v3-tekken", "vicuna", "alpaca"; "" for any other. It is found by what the template writes of some
+   conversations, never by marks in it, and decides nothing. A SentencePiece vocabulary without a template is taken for
+   Llama 2's, whose older files have none; a byte-level one without gives "".
    Returns OK, BUFFER_TOO_SMALL, UNSUPPORTED. Threads: any. Since 0.1. */
 int32_t llama2_chat_format(const llama2_model *model, char *text, size_t capacity, size_t *needed);
 

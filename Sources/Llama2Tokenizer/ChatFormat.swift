@@ -1,216 +1,215 @@
 import Llama2Core
+internal import Llama2Jinja
 
-extension Tokenizer {
-    /// The chat formats that this library writes itself.
-    public enum ChatFormat: Sendable {
-        /// Meta's reference for Llama 2: `[INST] <<SYS>> ... <</SYS>> ... [/INST]`.
-        case llama2
-        /// `<|im_start|>role ... <|im_end|>`.
-        case chatML
+/// The chat formats that have names here. Each is a template; what a file's own template is called follows from what it
+/// writes, and never the other way round.
+public enum ChatFormat: Sendable, CaseIterable {
+    case llama2, chatML, llama3, zephyr, mistralV1, earlyMistralV1, mistralV3, mistralV3Tekken, vicuna, alpaca
 
-        /// Recognises a Jinja template by the marks it writes. `[INST]` without `<<SYS>>` is
-        /// another family's (Mistral's), which this library does not write.
-        init?(template: [UInt8]) {
-            func has(_ mark: String) -> Bool { firstIndex(of: Array(mark.utf8), in: template) != nil }
-            if has("<|im_start|>") {
-                self = .chatML
-            } else if has("[INST]"), has("<<SYS>>") {
-                self = .llama2
-            } else {
-                return nil
+    public var name: StaticString {
+        switch self {
+        case .llama2: "llama2"
+        case .chatML: "chatml"
+        case .llama3: "llama3"
+        case .zephyr: "zephyr"
+        case .mistralV1, .earlyMistralV1: "mistral-v1"
+        case .mistralV3: "mistral-v3"
+        case .mistralV3Tekken: "mistral-v3-tekken"
+        case .vicuna: "vicuna"
+        case .alpaca: "alpaca"
+        }
+    }
+
+    public init?(name: UnsafeRawBufferPointer) {
+        let found = ChatFormat.allCases.first { format in
+            format.name.utf8CodeUnitCount == name.count && zip(UnsafeBufferPointer(start: format.name.utf8Start, count: name.count), name).allSatisfy { $0 == $1 }
+        }
+        guard let found else { return nil }
+        self = found
+    }
+
+    /// The format in Jinja.
+    var template: StaticString {
+        switch self {
+        // Meta's `Llama.chat_completion` (llama/generation.py): each pair of prompt and answer stands between BOS and EOS.
+        case .llama2:
+            """
+            {%- set ns = namespace(first=0, system='') -%}
+            {%- if messages[0].role == 'system' -%}
+            {%- set ns.first = 1 -%}
+            {%- set ns.system = '<<SYS>>\\n' ~ messages[0].content ~ '\\n<</SYS>>\\n\\n' -%}
+            {%- endif -%}
+            {%- if messages|length == ns.first -%}
+            {{- raise_exception('a system message alone is no dialog; a user\\'s message must follow') -}}
+            {%- endif -%}
+            {%- for message in messages[ns.first:] -%}
+            {%- set role = 'assistant' if loop.index0 % 2 else 'user' -%}
+            {%- if message.role != role -%}
+            {{- raise_exception('message ' ~ (loop.index0 + ns.first) ~ ' has role "' ~ message.role ~ '", expected "' ~ role ~ '": an optional system message, then user and assistant in turn') -}}
+            {%- endif -%}
+            {%- if role == 'user' -%}
+            {{- bos_token ~ '[INST] ' ~ ((ns.system if loop.first else '') ~ message.content).strip() ~ ' [/INST]' -}}
+            {%- else -%}
+            {{- ' ' ~ message.content.strip() ~ ' ' ~ eos_token -}}
+            {%- endif -%}
+            {%- if loop.last and role == 'assistant' and add_generation_prompt -%}
+            {{- raise_exception('the last message is the assistant\\'s; an answer follows the user\\'s') -}}
+            {%- endif -%}
+            {%- endfor -%}
+            """
+        case .chatML:
+            """
+            {%- for message in messages -%}
+            {{- '<|im_start|>' ~ message.role ~ '\\n' ~ message.content ~ '<|im_end|>\\n' -}}
+            {%- endfor -%}
+            {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+            """
+        // Meta's model card of Llama 3
+        case .llama3:
+            """
+            {{- bos_token -}}
+            {%- for message in messages -%}
+            {{- '<|start_header_id|>' ~ message.role ~ '<|end_header_id|>\\n\\n' ~ message.content|trim ~ '<|eot_id|>' -}}
+            {%- endfor -%}
+            {%- if add_generation_prompt -%}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}{%- endif -%}
+            """
+        // Zephyr and TinyLlama
+        case .zephyr:
+            """
+            {%- for message in messages -%}
+            {%- if message.role not in ['system', 'user', 'assistant'] -%}{{- raise_exception('roles are system, user and assistant') -}}{%- endif -%}
+            {{- '<|' ~ message.role ~ '|>\\n' ~ message.content ~ eos_token ~ '\\n' -}}
+            {%- endfor -%}
+            {%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}
+            """
+        // Mistral's three: v1 (7B 0.1 and 0.2, Mixtral), v3 (7B 0.3), v3 with Tekken (Nemo). The system text stands before
+        // the first user's text in v1, before the last one's after that.
+        case .mistralV1:
+            """
+            {{- bos_token -}}
+            {%- set first = 1 if messages[0].role == 'system' else 0 -%}
+            {%- for message in messages[first:] -%}
+            {%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}{{- raise_exception('user and assistant take turns') -}}{%- endif -%}
+            {%- if message.role == 'user' -%}
+            {{- ' [INST] ' ~ (messages[0].content ~ '\\n\\n' if loop.first and first else '') ~ message.content ~ ' [/INST]' -}}
+            {%- elif message.role == 'assistant' -%}{{- ' ' ~ message.content ~ eos_token -}}
+            {%- else -%}{{- raise_exception('roles are system, user and assistant') -}}{%- endif -%}
+            {%- endfor -%}
+            """
+        // as the first files of 7B 0.1 have it
+        case .earlyMistralV1:
+            """
+            {{- bos_token -}}
+            {%- for message in messages -%}
+            {%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}{{- raise_exception('user and assistant take turns') -}}{%- endif -%}
+            {%- if message.role == 'user' -%}{{- '[INST] ' ~ message.content ~ ' [/INST]' -}}
+            {%- elif message.role == 'assistant' -%}{{- message.content ~ eos_token -}}
+            {%- else -%}{{- raise_exception('roles are user and assistant') -}}{%- endif -%}
+            {%- endfor -%}
+            """
+        case .mistralV3:
+            """
+            {{- bos_token -}}
+            {%- set first = 1 if messages[0].role == 'system' else 0 -%}
+            {%- for message in messages[first:] -%}
+            {%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}{{- raise_exception('user and assistant take turns') -}}{%- endif -%}
+            {%- if message.role == 'user' -%}
+            {{- '[INST] ' ~ (messages[0].content ~ '\\n\\n' if loop.last and first else '') ~ message.content ~ '[/INST]' -}}
+            {%- elif message.role == 'assistant' -%}{{- ' ' ~ message.content|trim ~ eos_token -}}
+            {%- else -%}{{- raise_exception('roles are system, user and assistant') -}}{%- endif -%}
+            {%- endfor -%}
+            """
+        case .mistralV3Tekken:
+            """
+            {{- bos_token -}}
+            {%- set first = 1 if messages[0].role == 'system' else 0 -%}
+            {%- for message in messages[first:] -%}
+            {%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}{{- raise_exception('user and assistant take turns') -}}{%- endif -%}
+            {%- if message.role == 'user' -%}
+            {{- '[INST]' ~ (messages[0].content ~ '\\n\\n' if loop.last and first else '') ~ message.content ~ '[/INST]' -}}
+            {%- elif message.role == 'assistant' -%}{{- message.content ~ eos_token -}}
+            {%- else -%}{{- raise_exception('roles are system, user and assistant') -}}{%- endif -%}
+            {%- endfor -%}
+            """
+        // FastChat's vicuna_v1.1
+        case .vicuna:
+            """
+            {{- bos_token -}}
+            {%- set first = 1 if messages[0].role == 'system' else 0 -%}
+            {%- if first -%}{{- messages[0].content ~ ' ' -}}
+            {%- else -%}{{- 'A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user\\'s questions. ' -}}{%- endif -%}
+            {%- for message in messages[first:] -%}
+            {%- if message.role == 'user' -%}{{- 'USER: ' ~ message.content ~ ' ' -}}
+            {%- elif message.role == 'assistant' -%}{{- 'ASSISTANT: ' ~ message.content ~ eos_token -}}
+            {%- else -%}{{- raise_exception('roles are system, user and assistant') -}}{%- endif -%}
+            {%- endfor -%}
+            {%- if add_generation_prompt -%}{{- 'ASSISTANT:' -}}{%- endif -%}
+            """
+        // tatsu-lab/stanford_alpaca, as a dialog
+        case .alpaca:
+            """
+            {{- bos_token -}}
+            {%- set first = 1 if messages[0].role == 'system' else 0 -%}
+            {%- if first -%}{{- messages[0].content ~ '\\n\\n' -}}
+            {%- else -%}{{- 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\\n\\n' -}}{%- endif -%}
+            {%- for message in messages[first:] -%}
+            {%- if message.role == 'user' -%}{{- '### Instruction:\\n' ~ message.content ~ '\\n\\n' -}}
+            {%- elif message.role == 'assistant' -%}{{- '### Response:\\n' ~ message.content ~ eos_token ~ '\\n\\n' -}}
+            {%- else -%}{{- raise_exception('roles are system, user and assistant') -}}{%- endif -%}
+            {%- endfor -%}
+            {%- if add_generation_prompt -%}{{- '### Response:\\n' -}}{%- endif -%}
+            """
+        }
+    }
+
+    func compiled() throws(Llama2Error) -> Template {
+        try Template(UnsafeRawBufferPointer(start: template.utf8Start, count: template.utf8CodeUnitCount))
+    }
+
+    // MARK: What a template is called
+
+    private static let probes: [(messages: [(StaticString, StaticString)], opens: Bool)] = [
+        ([("system", "Be brief."), ("user", "Hello")], true),
+        ([("user", "Hello")], true),
+        ([("user", "Hello"), ("assistant", "Good day."), ("user", " And\nnow? ")], true),
+        ([("system", "S"), ("user", "U"), ("assistant", "A"), ("user", "V"), ("assistant", " B "), ("user", "W")], true),
+        ([("user", "Hello"), ("assistant", "Good day.")], false),
+    ]
+
+    /// What `template` writes of each probe; nil where it refuses.
+    private static func writes(_ template: Template) -> [[UInt8]?] {
+        probes.map { probe in
+            var conversation = Conversation(.list(probe.messages.map { (raw($0.0), raw($0.1)) }))
+            conversation.addGenerationPrompt = probe.opens
+            conversation.special = [("bos_token", Array("<s>".utf8)), ("eos_token", Array("</s>".utf8)), ("unk_token", Array("<unk>".utf8))]
+            conversation.mostSteps = 1_000_000
+            guard let rendering = try? template.render(conversation) else { return nil }
+            return (0..<rendering.count).map { rendering.byte($0) }
+        }
+    }
+
+    private static func raw(_ text: StaticString) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount) }
+
+    /// The format whose text a template writes for every probe. A ChatML template may begin a dialog that has no system
+    /// message with one of its own.
+    static func named(_ template: Template) -> ChatFormat? {
+        let written = writes(template)
+        guard written.contains(where: { $0 != nil }) else { return nil }
+        return allCases.first { format in
+            guard let own = try? format.compiled() else { return false }
+            return zip(writes(own), written).allSatisfy { right, got in
+                guard let right, let got else { return right == nil && got == nil }
+                if right == got || right == withoutBOS(got) || withoutBOS(right) == got { return true }
+                guard format == .chatML, got.count > right.count, got.suffix(right.count) == right[...] else { return false }
+                let system = got.dropLast(right.count), opening = Array("<|im_start|>system\n".utf8), closing = Array("<|im_end|>\n".utf8)
+                return system.starts(with: opening) && system.suffix(closing.count) == closing[...]
             }
         }
     }
 
-    /// The tokens of a dialog, ready for the model's answer. Text of a message never becomes a
-    /// control token.
-    /// - Parameter addGenerationPrompt: the answer is to follow; the last message may not be the assistant's.
-    public func encodeChat(
-        _ messages: [(role: String, content: UnsafeRawBufferPointer)], addGenerationPrompt: Bool
-    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
-        guard let format = chatFormat else {
-            guard let chatTemplate else {
-                throw Llama2Error(.unknownTemplate, "the model has no chat template, and its vocabulary names no format")
-            }
-            var start = ""
-            for scalar in chatTemplate.unicodeScalars.prefix(60) { start.unicodeScalars.append(scalar) }
-            throw Llama2Error(.unknownTemplate, "no known chat format; the template begins: \(start)")
-        }
-        // the template is looked through for a system prompt, in copies
-        try MemoryReserve.cover(chatTemplate?.utf8.count ?? 0, each: 8, for: "the chat template")
-        guard let last = messages.last else { throw Llama2Error(.invalidArgument, "the dialog has no messages") }
-        if addGenerationPrompt, last.role == "assistant" {
-            throw Llama2Error(.invalidArgument, "the last message is the assistant's; an answer follows the user's")
-        }
-        switch format {
-        case .llama2: return try encodeLlama2(messages)
-        case .chatML: return try encodeChatML(messages, addGenerationPrompt: addGenerationPrompt)
-        }
+    /// BOS is written by the template or by the tokenizer: the tokens are the same.
+    private static func withoutBOS(_ text: [UInt8]) -> [UInt8] {
+        let bos = Array("<s>".utf8)
+        return text.starts(with: bos) ? Array(text.dropFirst(bos.count)) : text
     }
-
-    /// Meta's `Llama.chat_completion` (llama/generation.py): each pair of prompt and answer is a text
-    /// of its own between BOS and EOS; the last prompt has BOS only.
-    private func encodeLlama2(
-        _ messages: [(role: String, content: UnsafeRawBufferPointer)]
-    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
-        guard let bos, let eos else {
-            throw Llama2Error(.unsupported, "Llama 2's chat format needs BOS and EOS; the vocabulary lacks one")
-        }
-        let hasSystem = messages[0].role == "system"
-        let turns = hasSystem ? messages.dropFirst() : messages[...]
-        guard !turns.isEmpty else {
-            throw Llama2Error(.invalidArgument, "a system message alone is no dialog; a user's message must follow")
-        }
-        var out = try GrowingBuffer<Int32>(of: "tokens of a dialog")
-        var text = try GrowingBuffer<UInt8>(of: "text of a dialog"), content = try GrowingBuffer<UInt8>(of: "text of a message")
-        for (index, message) in turns.enumerated() {
-            let expected = index % 2 == 0 ? "user" : "assistant"
-            guard message.role == expected else {
-                throw Llama2Error(
-                    .invalidArgument,
-                    "message \(index + (hasSystem ? 1 : 0)) has role \"\(message.role)\", expected \"\(expected)\": "
-                        + "an optional system message, then user and assistant in turn")
-            }
-            if index % 2 == 0 {
-                content.removeAll()
-                if index == 0, hasSystem {
-                    try content.append("<<SYS>>\n")
-                    try content.append(messages[0].content)
-                    try content.append("\n<</SYS>>\n\n")
-                }
-                try content.append(message.content)
-                text.removeAll()
-                try text.append("[INST] ")
-                try text.append(stripped(content.bytes))
-                try text.append(" [/INST]")
-            } else {
-                try text.append(0x20)
-                try text.append(stripped(message.content))
-                try text.append(0x20)
-            }
-            guard index % 2 == 1 || index == turns.count - 1 else { continue }
-            try out.append(bos)
-            try append(text.bytes, .text, to: &out)
-            if index % 2 == 1 { try out.append(eos) }
-        }
-        return out
-    }
-
-    private func encodeChatML(
-        _ messages: [(role: String, content: UnsafeRawBufferPointer)], addGenerationPrompt: Bool
-    ) throws(Llama2Error) -> GrowingBuffer<Int32> {
-        guard let start = token(named: "<|im_start|>"), let end = token(named: "<|im_end|>") else {
-            throw Llama2Error(
-                .unsupported, "the template is ChatML, but the vocabulary lacks <|im_start|> or <|im_end|>")
-        }
-        var out = try GrowingBuffer<Int32>(of: "tokens of a dialog"), text = try GrowingBuffer<UInt8>(of: "text of a message")
-        if addsBOS, let bos, bos != start { try out.append(bos) }
-        if messages[0].role != "system", let prompt = defaultSystemPrompt() {
-            try out.append(start)
-            try append(Array("system\n".utf8) + prompt, to: &out)
-            try out.append(end)
-            try append(Self.newline, to: &out)
-        }
-        for (index, message) in messages.enumerated() {
-            guard ["system", "user", "assistant", "tool"].contains(message.role) else {
-                throw Llama2Error(
-                    .invalidArgument,
-                    "message \(index) has role \"\(message.role)\", expected system, user, assistant or tool")
-            }
-            try out.append(start)
-            text.removeAll()
-            for byte in message.role.utf8 { try text.append(byte) }
-            try text.append(0x0A)
-            try text.append(message.content)
-            try append(text.bytes, .text, to: &out)
-            try out.append(end)
-            try append(Self.newline, to: &out)
-        }
-        if addGenerationPrompt {
-            try out.append(start)
-            try append(Array("assistant\n".utf8), to: &out)
-        }
-        return out
-    }
-
-    private static let newline: [UInt8] = [0x0A]
-
-    private func append(_ text: [UInt8], to out: inout GrowingBuffer<Int32>) throws(Llama2Error) {
-        var copy = try GrowingBuffer<UInt8>(capacity: text.count, of: "text of a dialog")
-        for byte in text { try copy.append(byte) }
-        try append(copy.bytes, .text, to: &out)
-    }
-
-    /// The control or user-defined token of that name.
-    private func token(named name: String) -> Int32? {
-        let name = Array(name.utf8)
-        return (0..<count).first { index in
-            isFoundByName(Int32(index)) && pieceOffsets[index + 1] - pieceOffsets[index] == name.count
-                && name.indices.allSatisfy { pieces.pointer[pieceOffsets[index] + $0] == name[$0] }
-        }.map { Int32($0) }
-    }
-
-    /// The system prompt that a ChatML template writes when the dialog has none: the text of a
-    /// literal `<|im_start|>system ... <|im_end|>` in it, if there is one.
-    private func defaultSystemPrompt() -> [UInt8]? {
-        let template = Array((chatTemplate ?? "").utf8)
-        let opening = Array("<|im_start|>system".utf8)
-        let closing = Array("<|im_end|>".utf8)
-        var from = 0
-        while let start = firstIndex(of: opening, in: template, from: from) {
-            from = start + opening.count
-            guard let end = firstIndex(of: closing, in: template, from: from) else { return nil }
-            let before = start > 0 ? template[start - 1] : 0
-            let isQuoted = before == UInt8(ascii: "'") || before == UInt8(ascii: "\"")
-            if let text = literal(template[from..<end], quote: isQuoted ? before : nil), text.first == 0x0A {
-                return Array(text.dropFirst())
-            }
-        }
-        return nil
-    }
-
-    /// A Jinja string's text with its escapes resolved, or plain template text; nil when it ends
-    /// or an expression begins inside.
-    private func literal(_ source: ArraySlice<UInt8>, quote: UInt8?) -> [UInt8]? {
-        var out: [UInt8] = []
-        var escaped = false
-        for byte in source {
-            if escaped {
-                out.append(byte == UInt8(ascii: "n") ? 0x0A : byte == UInt8(ascii: "t") ? 0x09 : byte)
-                escaped = false
-            } else if quote != nil, byte == UInt8(ascii: "\\") {
-                escaped = true
-            } else if byte == quote || quote == nil && byte == UInt8(ascii: "{") {
-                return nil
-            } else {
-                out.append(byte)
-            }
-        }
-        return out
-    }
-}
-
-/// `text` without the white space at its ends, as Python's `str.strip` defines it.
-private func stripped(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    let bytes = text.bindMemory(to: UInt8.self)
-    var start = 0
-    var end = 0  // after the last character that is no white space
-    var position = 0
-    var begun = false
-    while position < bytes.count {
-        var length = 1
-        var isSpace = false
-        if case .scalar(let scalar, let count) = decodeUTF8(bytes, at: position) {
-            length = count
-            isSpace = UnicodeClass(scalar) == .whiteSpace || (0x1C...0x1F).contains(scalar)
-        }
-        position += length
-        if !isSpace {
-            begun = true
-            end = position
-        } else if !begun {
-            start = position
-        }
-    }
-    return UnsafeRawBufferPointer(rebasing: text[(begun ? start : 0)..<(begun ? end : 0)])
 }

@@ -4,11 +4,12 @@
 /// user-defined ones are part of the text's ordinary vocabulary. Names of more than 256 bytes are
 /// not looked for.
 struct SpecialTokens: Sendable {
-    enum Parsing: Sendable {
-        /// Nothing that looks like a marker: for text of a chat, which must not make its frame.
-        case text
+    enum Parsing {
         case userDefined
         case all
+        /// By byte of the text whether it is a chat template's own. The rest is a message's text, in which nothing is found
+        /// that looks like a marker: it must not make the frame.
+        case trusted(UnsafeBufferPointer<Bool>)
     }
 
     private enum Kind: Sendable { case control, userDefined, marker }
@@ -51,7 +52,7 @@ struct SpecialTokens: Sendable {
     func next(in text: UnsafeBufferPointer<UInt8>, from start: Int, _ parsing: Parsing)
         -> (position: Int, length: Int, token: Int32)?
     {
-        guard parsing == .all ? hasAny : hasUserDefined else { return nil }
+        if case .userDefined = parsing { guard hasUserDefined else { return nil } } else { guard hasAny else { return nil } }
         var position = start
         while position < text.count {
             if begins[Int(text[position])], let (length, token) = match(text, position, parsing) {
@@ -72,8 +73,9 @@ struct SpecialTokens: Sendable {
             node = child
             position += 1
             guard let (token, kind) = found[Int(node)] else { continue }
-            switch kind {
-            case .control where parsing != .all, .marker where parsing == .text: continue
+            switch parsing {
+            case .userDefined where kind == .control: continue
+            case .trusted(let bytes) where kind != .userDefined && !bytes[start..<position].allSatisfy({ $0 }): continue
             default: longest = (position - start, token)
             }
         }

@@ -12,10 +12,8 @@ public final class Tokenizer: Sendable {
     public let bos: Int32?, eos: Int32?, eot: Int32?, eom: Int32?, unknown: Int32?
     /// Whether the model expects BOS before a text.
     public let addsBOS: Bool
-    public let chatTemplate: String?
-    /// The format that `chatTemplate` was recognised as. A SentencePiece vocabulary without a template is taken
-    /// for Llama 2's, whose older files have none.
-    public let chatFormat: ChatFormat?
+    let chat: ChatTemplate
+    private let namedEnds: EndTokens
 
     let addsSpacePrefix: Bool
     let isSentencePiece: Bool
@@ -102,24 +100,14 @@ public final class Tokenizer: Sendable {
         for (i, byte) in pieces.enumerated() { self.pieces.pointer[i] = byte }
         pieceOffsets = offsets
         longestPiece = zip(offsets, offsets.dropFirst()).reduce(0) { max($0, $1.1 - $1.0) }
-        chatTemplate = d.chatTemplate
-        if let template = d.chatTemplate {
-            chatFormat = ChatFormat(template: Array(template.utf8))
-        } else {
-            chatFormat = isSentencePiece ? .llama2 : nil
-        }
+        chat = ChatTemplate(d.chatTemplate.map { Array($0.utf8) }, isLlama2: isSentencePiece)
+        namedEnds = EndTokens(d.tokens)
     }
 
-    /// Whether generation ends with `token`: EOS, end of turn or message, or a control token of such a name.
+    /// Whether generation ends with `token`: EOS, end of turn or message, or a token of such a name.
     public func isEndOfGeneration(_ token: Int32) -> Bool {
-        if token == eos || token == eot || token == eom { return true }
-        guard token >= 0, Int(token) < count, types[Int(token)] == .control else { return false }
-        let text = UnsafeBufferPointer(start: pieces.pointer, count: pieces.count)[pieceOffsets[Int(token)]..<pieceOffsets[Int(token) + 1]]
-        return Self.endNames.contains { $0.elementsEqual(text) }
+        token == eos || token == eot || token == eom || namedEnds.contains(token)
     }
-
-    private static let endNames: [[UInt8]] =
-        ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>"].map { Array($0.utf8) }
 
     /// The tokens of `text`. Bytes that are no UTF-8 are kept: each becomes a byte of its own.
     /// - Parameter bos: begin with BOS, if the vocabulary has one.

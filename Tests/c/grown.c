@@ -134,6 +134,15 @@ static int32_t hold(llama2_model *model, llama2_grammar_options *options) {
     return status;
 }
 
+static int32_t render(const llama2_model *model, llama2_chat_options *options) {
+    static const char talk[] = "[{\"role\":\"user\",\"content\":\"x\"}]";
+    char text[256];
+    size_t length;
+    options->messages = talk;
+    options->messages_length = sizeof talk - 1;
+    return llama2_chat_render(model, options, text, sizeof text, &length);
+}
+
 int main(int argc, char **argv) {
     ROOM(llama2_model_options) model_options;
     ROOM(llama2_context_options) context_options;
@@ -141,6 +150,7 @@ int main(int argc, char **argv) {
     ROOM(llama2_generate_options) generate_options;
     ROOM(llama2_quantize_options) quantize_options;
     ROOM(llama2_grammar_options) grammar_options;
+    ROOM(llama2_chat_options) chat_options;
     ROOM(llama2_io) io;
     ROOM(llama2_hyperparameters) hyperparameters;
     ROOM(llama2_special_tokens) special_tokens;
@@ -176,6 +186,9 @@ int main(int argc, char **argv) {
             llama2_quantize(argv[1], argv[2], &quantize_options.value, NULL, 0));
     OPTIONS(llama2_grammar_options, LLAMA2_STRUCT_GRAMMAR_OPTIONS, grammar_options,
             llama2_grammar_options_init(&grammar_options.value), hold(model, &grammar_options.value));
+
+    OPTIONS(llama2_chat_options, LLAMA2_STRUCT_CHAT_OPTIONS, chat_options, llama2_chat_options_init(&chat_options.value),
+            render(model, &chat_options.value));
 
     PAINT(io);
     check(llama2_struct_init(&io.value, sizeof(io.value)) == LLAMA2_OK && zero(&io.value, sizeof(llama2_io)), "llama2_io", "init");

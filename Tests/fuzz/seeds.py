@@ -353,6 +353,16 @@ def chat_seeds() -> dict[str, bytes]:
     return {f"{m}-{f}-{i}": bytes([m, f]) + b"".join(message(r, t) for r, t in d) for m in range(8) for f in range(3) for i, d in enumerate(dialogs)}
 
 
+def template_seeds() -> dict[str, bytes]:
+    """The small templates that are compared with transformers', with other variables and messages."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+    import make_template_golden as golden
+
+    variables, messages = (json.dumps(v).encode() for v in (golden.VARIABLES, golden.MESSAGES))
+    lines = [line.encode() for line in golden.TEMPLATES.split("\n")]
+    return {f"{i}": line + b"\0" + variables + (b"\0" + messages if i % 2 else b"") for i, line in enumerate(lines)}
+
+
 def sampler_seeds() -> dict[str, bytes]:
     def options(kind, *floats, k=0, last=0, bias=(), rest=b"\5\1t\3the"):
         f = list(floats) + [0.0] * (6 - len(floats))
@@ -393,7 +403,7 @@ def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
-        "chat": chat_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(),
+        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(),
     }  # fmt: skip
 
 

@@ -329,7 +329,7 @@ static void run_chat(const uint8_t *data, size_t size) {
     input in = {data, size};
     unsigned which = take_u8(&in) % MODELS;
     llama2_model *model = models[which];
-    uint32_t flags = take_u8(&in) % 3;
+    uint32_t flags = take_u8(&in) % 5;
     llama2_message messages[MOST_MESSAGES];
     size_t count = 0, needed = 0, needed_plain = 0, got;
     while (in.size > 0 && count < MOST_MESSAGES) {
@@ -350,7 +350,7 @@ static void run_chat(const uint8_t *data, size_t size) {
     }
     int32_t status = llama2_chat_encode(model, messages, count, flags, tokens, 1 << 17, &needed);
     check_status(status);
-    if (flags > 1 || count == 0) MUST(status != LLAMA2_OK);
+    if (flags > 3 || count == 0) MUST(status != LLAMA2_OK);
     if (status != LLAMA2_OK) return;
     /* the same dialog about nothing has the same control tokens */
     for (size_t i = 0; i < count; i++) {
@@ -359,6 +359,44 @@ static void run_chat(const uint8_t *data, size_t size) {
     }
     MUST(llama2_chat_encode(model, messages, count, flags, plain, 1 << 17, &needed_plain) == LLAMA2_OK);
     MUST(control_tokens(which, tokens, needed) == control_tokens(which, plain, needed_plain));
+}
+
+/* A template; behind a NUL variables, behind another one messages, both JSON. */
+static void run_template(const uint8_t *data, size_t size) {
+    static int32_t tokens[1 << 16];
+    static char text[1 << 16], again[1 << 16];
+    static const char talk[] = "[{\"role\":\"system\",\"content\":\"<|im_end|></s> {{ x }}\"},{\"role\":\"user\",\"content\":\"\\u00e9 <s>\\n\",\"l\":[1,2.5,null,true,{\"k\":\"v\"}]}]";
+    llama2_chat_options options;
+    size_t needed = 0, length = 0, second = 0;
+    const uint8_t *end = memchr(data, 0, size);
+    size_t count = end ? (size_t)(end - data) : size;
+    llama2_chat_options_init(&options);
+    options.template_text = (const char *)data;
+    options.template_length = count;
+    options.messages = talk;
+    options.messages_length = sizeof talk - 1;
+    options.time = 1722006245;
+    options.flags = size % 2 ? LLAMA2_CHAT_NO_PROMPT : 0;
+    if (end) {
+        const uint8_t *next = end + 1;
+        end = memchr(next, 0, size - count - 1);
+        options.variables = (const char *)next;
+        options.variables_length = end ? (size_t)(end - next) : size - count - 1;
+        if (end) {
+            options.messages = (const char *)end + 1;
+            options.messages_length = size - (size_t)(end + 1 - data);
+        }
+    }
+    if (options.template_length == 0) options.template_text = NULL;
+    for (unsigned which = 0; which < MODELS; which += 5) {
+        int32_t status = llama2_chat_render(models[which], &options, text, sizeof text, &length);
+        check_status(status);
+        if (status == LLAMA2_OK) { /* the same every time */
+            MUST(llama2_chat_render(models[which], &options, again, sizeof again, &second) == LLAMA2_OK);
+            MUST(length == second && memcmp(text, again, length) == 0);
+        }
+        check_status(llama2_chat_encode_json(models[which], &options, tokens, sizeof tokens / sizeof *tokens, &needed));
+    }
 }
 
 /* ---- Sampler -------------------------------------------------------------------------------- */
@@ -538,6 +576,7 @@ static const target targets[] = {
     {"detokenize", run_detokenize, NULL},
     {"decoder", run_decoder, NULL},
     {"chat", run_chat, NULL},
+    {"template", run_template, NULL},
     {"sampler", run_sampler, NULL},
     {"grammar", run_grammar, NULL},
 };

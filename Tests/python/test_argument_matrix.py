@@ -13,7 +13,7 @@ import threading
 
 import header
 import pytest
-from test_arguments import BAD, CALLS, FORMAT, INVALID, IO, MISSING, NO_LOGITS, NULL, OK, RANGE, SMALL, STRUCT, TOKEN, Options, resolve, world
+from test_arguments import BAD, CALLS, FORMAT, INVALID, IO, MISSING, NO_LOGITS, NULL, OK, RANGE, SMALL, STRUCT, TALK, TOKEN, Options, resolve, world
 
 import llama2swift
 from llama2swift import _library as lib
@@ -52,7 +52,7 @@ CELLS = {
     "llama2_model_load_memory.size": (FORMAT, INVALID, INVALID), "llama2_model_load_fd.descriptor": (IO, IO, IO), "llama2_model_metadata_key.index": (OK, RANGE, RANGE),
     "llama2_model_metadata.key_length": (MISSING, INVALID, INVALID), "llama2_model_metadata.key": {"not UTF-8": MISSING}, "llama2_tokenize.text_length": (OK, INVALID, INVALID),
     "llama2_tokenize.text": {"not UTF-8": OK}, "llama2_detokenize.count": (OK, INVALID, INVALID), "llama2_token_piece.token": (TOKEN, TOKEN, TOKEN),
-    "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
+    "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_chat_encode_json.options": {"NULL": NULL}, "llama2_chat_render.options": {"NULL": NULL}, "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
     "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
@@ -198,7 +198,7 @@ def test_a_wrong_argument(world, cell):
 
 WHERE = {
     "llama2_model_options": ("llama2_model_load", "options"), "llama2_context_options": ("llama2_context_create", "options"), "llama2_sampler_options": ("llama2_sampler_create", "options"),
-    "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"),
+    "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"), "llama2_chat_options": ("llama2_chat_encode_json", "options"),
     "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
     "llama2_grammar_options": ("llama2_grammar_create", "options"),
@@ -206,7 +206,7 @@ WHERE = {
 RESULTS = {"llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result"}
 
 FIELD_RULES = {
-    "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32],
+    "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32], "int64_t": [-(2**63), -1, 2**63 - 1],
     "float": [math.nan, math.inf, -math.inf, -1.0, 3.4e38], "char*": [None, b"\xff\xfe"], "void*": {LARGEST: OK}, "pointer": ["misaligned"], "callback": [None],
 }  # fmt: skip
 FIELDS = {
@@ -218,6 +218,7 @@ FIELDS = {
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
     "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
     "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),
+    "llama2_chat_options.messages": (NULL, INVALID), **{f"llama2_chat_options.{name}": (OK, OK) for name in ("tools", "documents", "variables", "template_text")}, "llama2_chat_options.time": (OK, OK, OK),
     "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
     "llama2_logit_bias.token": (RANGE, RANGE, RANGE), "llama2_logit_bias.bias": (INVALID, RANGE, OK, OK, OK),
     "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
@@ -226,7 +227,7 @@ GOOD = {
     "llama2_io": lambda world: dict(size=resolve(world, "model_size").value, read=world["read"]), "llama2_batch_entry": lambda _: dict(token=1, sequence=0, flags=1),
     "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
     "llama2_logit_bias": lambda _: dict(token=1, bias=1.0), "llama2_type_override": lambda _: dict(pattern=b"attn_q", type=b"Q8_0"),
-    "llama2_generate_options": lambda _: dict(max_tokens=2),
+    "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
 }  # fmt: skip
 
 

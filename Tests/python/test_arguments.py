@@ -131,6 +131,22 @@ sampler_options = inputs(
     (Options(S.SamplerOptions, logit_bias=bias(-1, 0), logit_bias_count=1), RANGE),
     (Options(S.SamplerOptions, logit_bias=bias(1, math.nan), logit_bias_count=1), INVALID),
 ]  # fmt: skip
+TALK = b'[{"role":"user","content":"hi"}]'
+
+
+def talk(**more):
+    return Options(S.ChatOptions, **dict(messages=TALK, messages_length=len(TALK)) | more)
+
+
+chat_options = [
+    (None, NULL), (talk(struct_size=0), STRUCT), (talk(struct_size=95), STRUCT), (talk(struct_size=2**32 - 1), STRUCT), (talk(tail=bytes(64)), OK), (talk(tail=b"\0\1"), STRUCT),
+    (talk(flags=4), INVALID), (talk(messages=None), NULL), (talk(messages_length=0), INVALID), (talk(messages_length=HUGE), INVALID), (talk(messages_length=len(TALK) - 1), INVALID),
+    (talk(messages=b"{}", messages_length=2), INVALID), (talk(messages=b"[1]", messages_length=3), INVALID), (talk(messages=b"[]", messages_length=2), INVALID),
+    (talk(tools=b"5", tools_length=1), INVALID), (talk(tools=b"[5]", tools_length=3), INVALID), (talk(tools=None, tools_length=3), NULL), (talk(documents=b"{}", documents_length=2), INVALID),
+    (talk(variables=b"[]", variables_length=2), INVALID), (talk(variables=b'{"messages":1}', variables_length=14), INVALID), (talk(variables=b"{}", variables_length=2), OK),
+    (talk(template_text=b"{% if %}", template_length=8), -43), (talk(template_text=b"chatml", template_length=6), OK), (talk(time=-1), OK), (talk(time=2**63 - 1), OK),
+    (talk(template_text=b"{{strftime_now('%Y')}}", template_length=22, time=2**63 - 1), -43),
+]  # fmt: skip
 generate_options = inputs(S.GenerateOptions, flags=(8, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
     (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
@@ -159,7 +175,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (21, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (22, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_struct_init": (dict(structure="out", size=64), dict(structure=new, size=[(0, INVALID), (3, INVALID), (4, OK), (4096, OK), (4097, INVALID), *counts])),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
@@ -212,9 +228,14 @@ CALLS = {
     "llama2_chat_encode": (
         dict(model="model", messages=message(b"user", b"hi"), count=1, flags=0, tokens="out", capacity=1000, needed="out2"),
         dict(model=model, messages=[(None, NULL), (message(None, b"hi", 4), NULL), (message(b"user", None, None, 5), NULL), (message(b"user", b"hi", HUGE), INVALID),
-             (message(b"x" * 65, b"hi"), INVALID)], count=[(0, INVALID), (2**21, INVALID), (HUGE, INVALID)], flags=[(2, INVALID)], tokens=[(None, NULL)],
+             (message(b"x" * 65, b"hi"), INVALID)], count=[(0, INVALID), (2**21, INVALID), (HUGE, INVALID)], flags=[(4, INVALID)], tokens=[(None, NULL)],
              capacity=[(0, SMALL)], needed=new),
     ),
+    "llama2_chat_encode_json": (
+        dict(model="model", options=talk(), tokens="out", capacity=1000, needed="out2"),
+        dict(model=model, options=chat_options, tokens=[(None, NULL)], capacity=[(0, SMALL)], needed=new),
+    ),
+    "llama2_chat_render": (dict(model="model", options=talk(), text="out", capacity=1000, needed="out2"), dict(model=model, options=chat_options, **out_text)),
     "llama2_chat_format": (dict(model="model", text="out", capacity=100, needed="out2"), dict(model=model, **out_text)),
     "llama2_decoder_create": (
         dict(model="model", flags=0, decoder="out", error=None, error_capacity=0), dict(model=model, flags=[(4, INVALID)], decoder=new, **error)),
@@ -335,7 +356,7 @@ TOTAL = {
     "llama2_type_name": [(0,), (4,), (35,), (36,), (2**32 - 1,)],
     "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
     **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state")},
-    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar")},
+    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar", "chat")},
 }  # fmt: skip
 
 

@@ -73,8 +73,10 @@ KINDS = {
     "context": every([5, "x", Odd(), llama2swift.Context], TYPE),
     "entries": every([None, 5, "12", b"12", [5], ["123"], [(1.0, 0, True)], [(1, "0", True)], [(1, True, False)], [(1, 0, 5)], [(1, 0, None)], [(None, 0, True)]], TYPE)
     + every([[(1, 0)], [(1, 0, True, 5)], [()]], VALUE) + every([[(2**32 + 1, 0, True)], [(1, 2**32, True)], [(1, -(2**31) - 1, True)]], OVER),
-    "messages": every([None, 5, "hello", b"hello", {"role": "user", "content": "x"}, [5], ["x"], [None], [("user", "x")], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], [{"role": "user", "content": None}]], TYPE)
+    "messages": every([None, 5, "hello", b"hello", {"role": "user", "content": "x"}, [5], ["x"], [None], [("user", "x")], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], [{"role": "user", "content": None}], [{"role": "user", "content": [{"type": "image"}]}], [{"role": "user", "content": ["x"]}], [{"role": "user", "content": [{"type": "text", "text": 5}]}]], TYPE)
     + every([[{"role": "user"}], [{"content": "x"}], [{}]], VALUE),
+    "dicts": every([5, "x", {"a": 1}, [5], [None], ["x"], Odd(), [{"a": Odd()}], [{"a": b"x"}]], TYPE) + [([{"a": math.nan}], VALUE)],
+    "template": every([5, b"x", [], Odd()], TYPE) + [("", VALUE)],
     "bias": every([5, "x", [1], [(1, 2.0)], {"1": 1.0}, {1.0: 1.0}, {1: "1"}, {1: None}, {None: 1.0}, {True: 1.0}], TYPE) + every([{2**31: 1.0}, {1: 1e300}], OVER) + [({1: math.nan}, VALUE)],
     "rules": every([5, "attn=Q8_0", [("a", "Q8_0")], {5: "Q8_0"}, {"a": 5}, {"a": None}, {b"a": "Q8_0"}], TYPE) + [({"a\0b": "Q8_0"}, VALUE), ({"a": "Q8_0\0"}, VALUE), ({"a": "nonsense"}, VALUE)],
     "bytes": every([None, 5, "x", [1, 2], Odd(), True, np.array([1])], TYPE),
@@ -98,7 +100,8 @@ CALLS = {
     "Model.piece": (dict(token=1), dict(token="token", special="flag")),
     "Model.decoder": (dict(), dict(special="flag", text_start="flag")),
     "Model.is_end": (dict(token=1), dict(token="token")),
-    "Model.chat_tokens": (dict(messages=[{"role": "user", "content": "x"}]), dict(messages="messages", add_generation_prompt="flag")),
+    **{f"Model.{name}": (dict(messages=[{"role": "user", "content": "x"}], add_generation_prompt=False), dict(
+        messages="messages", add_generation_prompt="flag", continue_final_message="flag", tools="dicts", documents="dicts", chat_template="template")) for name in ("chat_tokens", "chat_text")},
     "Model.context": (dict(length=8), {**OPTIONS, "deterministic": "flag"}),
     "Model.score": (dict(prompt="a", continuation="b"), dict(prompt="str", continuation="str", context="context")),
     "Context": (dict(model="model", length=8), {"model": "model", **OPTIONS, "deterministic": "flag"}),
@@ -142,7 +145,8 @@ MADE_BY_OTHERS = {"Generation", "Vocabulary", "ContextInfo", "Hyperparameters", 
 
 
 def parameters(function):
-    return [p for p in inspect.signature(function).parameters if p not in ("self", "cls", "_")]
+    declared = inspect.signature(function).parameters.items()
+    return [name for name, p in declared if name not in ("self", "cls", "_") and not (name == "variables" and p.kind is p.VAR_KEYWORD)]
 
 
 def test_every_public_callable_and_parameter_has_its_rows():

@@ -8,6 +8,7 @@ from typing import Any
 from ._structs import (
     BatchEntry,
     CancelCallback,
+    ChatOptions,
     ContextInfo,
     ContextOptions,
     GenerateOptions,
@@ -53,6 +54,9 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "token_is_end": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_int32)]),
     "model_special_tokens": (C.c_int32, [C.c_void_p, C.POINTER(SpecialTokens)]),
     "chat_encode": (C.c_int32, [C.c_void_p, C.POINTER(Message), C.c_size_t, C.c_uint32, C.POINTER(C.c_int32), C.c_size_t, C.POINTER(C.c_size_t)]),
+    "chat_options_init": (None, [C.POINTER(ChatOptions)]),
+    "chat_encode_json": (C.c_int32, [C.c_void_p, C.POINTER(ChatOptions), C.POINTER(C.c_int32), C.c_size_t, C.POINTER(C.c_size_t)]),
+    "chat_render": (C.c_int32, [C.c_void_p, C.POINTER(ChatOptions), C.c_char_p, C.c_size_t, C.POINTER(C.c_size_t)]),
     "chat_format": (C.c_int32, [C.c_void_p, C.c_char_p, C.c_size_t, C.POINTER(C.c_size_t)]),
     "decoder_create": (C.c_int32, [C.c_void_p, C.c_uint32, C.POINTER(C.c_void_p), C.c_char_p, C.c_size_t]),
     "decoder_append": (C.c_int32, [C.c_void_p, C.c_int32, C.c_char_p, C.c_size_t, C.POINTER(C.c_size_t)]),

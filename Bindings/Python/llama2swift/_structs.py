@@ -114,6 +114,40 @@ class Message(C.Structure):
     ]
 
 
+class ChatOptions(C.Structure):
+    """llama2_chat_options"""
+
+    struct_size: int
+    flags: int
+    messages: bytes | None
+    messages_length: int
+    tools: bytes | None
+    tools_length: int
+    documents: bytes | None
+    documents_length: int
+    variables: bytes | None
+    variables_length: int
+    template_text: bytes | None
+    template_length: int
+    time: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("messages", C.c_char_p),
+        ("messages_length", C.c_size_t),
+        ("tools", C.c_char_p),
+        ("tools_length", C.c_size_t),
+        ("documents", C.c_char_p),
+        ("documents_length", C.c_size_t),
+        ("variables", C.c_char_p),
+        ("variables_length", C.c_size_t),
+        ("template_text", C.c_char_p),
+        ("template_length", C.c_size_t),
+        ("time", C.c_int64),
+    ]
+
+
 class ContextOptions(C.Structure):
     """llama2_context_options"""
 
@@ -443,6 +477,7 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_HYPERPARAMETERS: Hyperparameters,
     K.STRUCT_SPECIAL_TOKENS: SpecialTokens,
     K.STRUCT_MESSAGE: Message,
+    K.STRUCT_CHAT_OPTIONS: ChatOptions,
     K.STRUCT_CONTEXT_OPTIONS: ContextOptions,
     K.STRUCT_MEMORY: Memory,
     K.STRUCT_CONTEXT_INFO: ContextInfo,

@@ -1,34 +1,113 @@
-"""Chat templates that the library does not know, rendered with jinja2 (an optional extra)."""
+"""Conversations on their way to the library: checked, and as JSON."""
 
 from __future__ import annotations
 
+import calendar
+import json
+import time
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, Union
 
-from .errors import UnknownTemplateError
+from . import _arguments as A
+from . import _constants as K
+from . import _structs as S
+
+Message = Mapping[str, Any]
+Messages = Sequence[Message]
+Objects = Union[Sequence[Mapping[str, Any]], None]
 
 
-def render(
-    template: str | None, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool, bos: str, eos: str, unknown: Exception
-) -> str:
-    """The conversation as text, in the file's own template; bos, eos: the names of these tokens."""
-    if template is None:
-        raise unknown
+class Conversation:
+    """What `llama2_chat_options` points to, held as long as it is used."""
+
+    def __init__(
+        self, messages: Messages, tools: Objects, documents: Objects, template: str | None, opens: object, continues: object,
+        variables: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.messages = [_message(f"messages[{i}]", m) for i, m in enumerate(_list("messages", messages, "messages"))]
+        # BOS is not asked for twice, an answer not begun in a message that goes on
+        self.flags = 0 if A.flag("add_generation_prompt", opens) else K.CHAT_NO_PROMPT
+        if A.flag("continue_final_message", continues):
+            self.flags = K.CHAT_CONTINUE | K.CHAT_NO_PROMPT
+        self._extra = {"tools": _objects("tools", tools), "documents": _objects("documents", documents), "variables": dict(variables) or None}
+        self._template = None if template is None else A.text("chat_template", A.string("chat_template", template))
+        if self._template == b"":
+            raise ValueError("chat_template is empty")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing but roles and texts."""
+        plain = all(m.keys() == {"role", "content"} and isinstance(m["content"], str) for m in self.messages)
+        return plain and self._template is None and not any(self._extra.values())
+
+    def options(self) -> Any:
+        """The struct. Raises UnicodeEncodeError for texts that are not Unicode, which JSON cannot say."""
+        options = S.sized(S.ChatOptions)
+        options.flags = self.flags
+        options.time = calendar.timegm(time.localtime())
+        texts = {"messages": _json("messages", self.messages)}
+        texts |= {name: _json(name, value) for name, value in self._extra.items() if value is not None}
+        for name, raw in texts.items():
+            setattr(options, name, raw)
+            setattr(options, f"{name}_length", len(raw))
+        if self._template is not None:
+            options.template_text = self._template
+            options.template_length = len(self._template)
+        return options
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of text there are."""
+        return sum(len(m["content"] or "") + 32 for m in self.messages) + 64
+
+
+def _json(name: str, value: object) -> bytes:
     try:
-        from jinja2.exceptions import TemplateError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-    except ImportError:
-        raise UnknownTemplateError(f"{unknown}; with jinja2 installed it would be rendered") from None
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, RecursionError) as problem:
+        raise TypeError(f"{name}: {problem}") from None
+    except UnicodeEncodeError:
+        raise
+    except ValueError as problem:
+        raise ValueError(f"{name}: {problem}") from None
+    return text.encode()
 
-    def refuse(message: str) -> NoReturn:
-        raise TemplateError(message)
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = refuse
-    try:
-        return environment.from_string(template).render(
-            messages=[dict(m) for m in messages], add_generation_prompt=add_generation_prompt,
-            bos_token=bos, eos_token=eos,
-        )  # fmt: skip
-    except TemplateError as problem:
-        raise UnknownTemplateError(f"the chat template refused the conversation: {problem}") from problem
+def _list(name: str, value: Any, what: str) -> list[Any]:
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+        raise A.refuse(name, value, f"a list of {what}")
+    return list(value)
+
+
+def _objects(name: str, value: Any) -> list[dict[str, Any]] | None:
+    if value is None:
+        return None
+    out = []
+    for i, item in enumerate(_list(name, value, "dicts")):
+        if not isinstance(item, Mapping):
+            raise A.refuse(f"{name}[{i}]", item, "a dict")
+        out.append(dict(item))
+    return out
+
+
+def _message(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise A.refuse(name, value, 'a dict with "role" and "content"')
+    message = dict(value)
+    calls = message.get("tool_calls") is not None
+    missing = [key for key in ("role", "content") if key not in message and not (calls and key == "content")]
+    if missing:
+        raise ValueError(f'{name} has no "{missing[0]}"')
+    A.string(f'{name}["role"]', message["role"])
+    content = message.setdefault("content", None)
+    if isinstance(content, (list, tuple)):
+        message["content"] = "".join(_part(f'{name}["content"][{i}]', part) for i, part in enumerate(content))
+    elif not (content is None and calls):
+        A.string(f'{name}["content"]', content)
+    return message
+
+
+def _part(name: str, part: object) -> str:
+    if not isinstance(part, Mapping) or part.get("type") != "text":
+        raise A.refuse(name, part, 'a part of type "text": {"type": "text", "text": ...}')
+    return A.string(f'{name}["text"]', part.get("text"))

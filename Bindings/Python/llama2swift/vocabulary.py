@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes as C
 import weakref
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _arguments as A
@@ -12,7 +11,8 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls, run
-from .errors import NotFoundError, UnknownTemplateError
+from .chat import Conversation, Messages, Objects
+from .errors import NotFoundError
 from .grammar import Grammar
 from .results import SpecialTokens
 
@@ -93,7 +93,8 @@ class Vocabulary:
 
     @property
     def chat_format(self) -> str:
-        """"llama2", "chatml", or "" if the chat template is unknown."""
+        """The name of the format that the chat template writes: "llama2", "chatml", "llama3", "zephyr", "mistral-v1", "mistral-v3",
+        "mistral-v3-tekken", "vicuna" or "alpaca"; "" for any other. It decides nothing."""
         return lib.call_text("chat_format", self._handle).decode()
 
     @property
@@ -105,52 +106,44 @@ class Vocabulary:
         except NotFoundError:
             return None
 
-    def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = True) -> list[int]:
-        """A conversation in the model's own format.
+    def chat_tokens(
+        self, messages: Messages, *, add_generation_prompt: bool = True, continue_final_message: bool = False, tools: Objects = None,
+        documents: Objects = None, chat_template: str | None = None, **variables: Any,
+    ) -> list[int]:  # fmt: skip
+        """A conversation as the model's chat template writes it. No text of a message can become a control token.
 
-        messages: ``[{"role": "system" | "user" | "assistant", "content": text}, ...]``. The library knows Llama 2's
-        format and ChatML, in which no text can become a control token. A template that it does not know is rendered
-        with jinja2 if that is installed (``pip install llama2swift[chat-templates]``): there, names of control tokens
-        in the messages do become control tokens. Raises UnknownTemplateError, InvalidArgumentError.
+        messages: ``[{"role": "user", "content": text}, ...]`` with the roles and further keys that the template takes; a content
+        may be a list of parts ``{"type": "text", "text": ...}``, which are put together. add_generation_prompt: open the answer.
+        continue_final_message: leave the last message open instead, the answer goes on with it. tools, documents: lists of dicts,
+        as `transformers` passes them. chat_template: Jinja or a format's name in place of the model's. variables: more of the
+        template's, `enable_thinking` for instance.
+        Raises InvalidArgumentError when the template refuses the conversation, UnknownTemplateError when there is none or it cannot
+        be followed.
         """
-        raw = [_message(f"messages[{i}]", m) for i, m in enumerate(_list("messages", messages))]
-        opens = A.flag("add_generation_prompt", add_generation_prompt)
-        array = (S.Message * max(len(raw), 1))(*(S.Message(r, len(r), c, len(c)) for r, c in raw))
-        guess = sum(len(c) for _, c in raw) + 32 * len(raw) + 64
+        talk = Conversation(messages, tools, documents, chat_template, add_generation_prompt, continue_final_message, variables)
         try:
-            return lib.call_tokens(
-                "chat_encode", self._handle, array, len(raw), 0 if opens else K.CHAT_NO_PROMPT, capacity=guess
-            )
-        except UnknownTemplateError as unknown:
-            from .chat import render
+            options = talk.options()
+        except UnicodeEncodeError:
+            if not talk.is_plain:
+                raise
+            # bytes that are no text, as os.fsdecode keeps them: these C takes as they are
+            raw = [(A.text("role", m["role"]), A.text("content", m["content"])) for m in talk.messages]
+            array = (S.Message * max(len(raw), 1))(*(S.Message(r, len(r), c, len(c)) for r, c in raw))
+            return lib.call_tokens("chat_encode", self._handle, array, len(raw), talk.flags, capacity=talk.size)
+        return lib.call_tokens("chat_encode_json", self._handle, C.byref(options), capacity=talk.size)
 
-            special = self.special_tokens
-            bos, eos = ("" if t is None else self.detokenize([t], special=True) for t in (special.bos, special.eos))
-            text = render(self.chat_template, messages, opens, bos, eos, unknown)
-            tokens = self.tokenize(text, special=True)
-            if special.adds_bos and special.bos is not None and tokens[:1] != [special.bos]:
-                tokens.insert(0, special.bos)
-            return tokens
+    def chat_text(
+        self, messages: Messages, *, add_generation_prompt: bool = True, continue_final_message: bool = False, tools: Objects = None,
+        documents: Objects = None, chat_template: str | None = None, **variables: Any,
+    ) -> str:  # fmt: skip
+        """The text that the template writes: for looking at. Tokens come from `chat_tokens`, which keeps control tokens and the
+        text of messages apart."""
+        talk = Conversation(messages, tools, documents, chat_template, add_generation_prompt, continue_final_message, variables)
+        return lib.call_text("chat_render", self._handle, C.byref(talk.options())).decode("utf-8", "replace")
 
 
 def _special(value: object) -> int:
     return K.DETOKENIZE_SPECIAL if A.flag("special", value) else 0
-
-
-def _list(name: str, value: Any) -> list[Any]:
-    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
-        raise A.refuse(name, value, "a list of messages")
-    return list(value)
-
-
-def _message(name: str, value: object) -> tuple[bytes, bytes]:
-    if not isinstance(value, Mapping):
-        raise A.refuse(name, value, 'a dict with "role" and "content"')
-    missing = [key for key in ("role", "content") if key not in value]
-    if missing:
-        raise ValueError(f'{name} has no "{missing[0]}"')
-    role, content = (A.string(f'{name}["{key}"]', value[key]) for key in ("role", "content"))
-    return A.text("role", role), A.text("content", content)
 
 
 class Decoder:
