@@ -103,7 +103,7 @@ for type in types {
             }
         }
         print(line)
-        fflush(stdout)
+        fflush(nil)
     }
 }
 if sink == 1 { print() }
