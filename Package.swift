@@ -48,7 +48,9 @@ let allocations = [
     "malloc", "calloc", "realloc", "free", "malloc_usable_size", "posix_memalign", "_Znwm", "_ZnwmSt11align_val_t", "_ZdlPvm",
     "_ZdlPvmSt11align_val_t",
 ]
-let wrapped = (allocations + oldest).flatMap { ["-Xlinker", "--wrap=\($0)"] }
+// What the language's runtime would read when the library is opened: LinuxSystem/no_environment.c.
+let environment = ["getenv", "environ"]
+let wrapped = (allocations + oldest + environment).flatMap { ["-Xlinker", "--wrap=\($0)"] }
 
 let package = Package(
     name: "llama2swift",

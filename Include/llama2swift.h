@@ -24,7 +24,8 @@
  * - The sentence for a failure is in llama2_last_error() of the same thread, for a context also in
  *   llama2_context_last_error(), and in `error` where a function has one: a buffer of
  *   `error_capacity` bytes, NULL and 0 if it is not wanted; always terminated, one line, at most 1023
- *   bytes, cut if need be; control characters of names from a file become U+FFFD.
+ *   bytes, cut if need be; what is no visible character in names from a file (control and format characters such as
+ *   U+202E, separators of lines, private and unassigned ones) becomes U+FFFD.
  * - A handle is an id that looks like a pointer. One that was freed, or one of another kind, gives
  *   LLAMA2_E_BAD_HANDLE. It must not be dereferenced or computed with. Freeing NULL does nothing.
  * - Texts are UTF-8 with a length in bytes; no terminator is needed or written.
@@ -48,10 +49,13 @@
  *   logits for instance, end then too.)
  * - Callbacks run on the thread that called, and must return: no longjmp, no exception across the library.
  * - The library does not print, exit, read the environment, install signal handlers or change
- *   process-wide state. It starts threads only in llama2_context_create, joined in
+ *   process-wide state; nor does the Swift runtime inside it, which would look for SWIFT_* variables and finds none. It starts threads only in llama2_context_create, joined in
  *   llama2_context_free, and for the time of llama2_quantize and llama2_convert. These have stacks of their own size
  *   (1 MiB) and block all signals but those of a fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS): the
  *   host's handlers run on the host's threads. The host's own threads need 64 KiB of stack.
+ * - Threads that wait for each other sleep after some microseconds, so that a caller of any priority makes progress on any
+ *   number of CPUs. More than two threads for each CPU of the process would only wake each other up: then as many
+ *   as there are CPUs take part in an eval, and the others sleep.
  * - Signals disturb no call; a system call that one interrupts is repeated.
  * - The floating-point mode of the calling thread (MXCSR, the x87 control word; FPCR on ARM) changes no bit of any result
  *   and is as before when a call returns, its flags included; callbacks run in it.
@@ -429,7 +433,10 @@ void llama2_decoder_free(llama2_decoder *decoder);
 
 /* ---- Context ------------------------------------------------------------------------------ */
 
-#define LLAMA2_CONTEXT_KV_F32 1u        /* KV cache in F32; default F16 */
+#define LLAMA2_CONTEXT_KV_F32 1u        /* KV cache in F32; default F16, half the memory, at a price: keys and values are
+                                           rounded to 11 bits. On the test model of 260,000 weights the logits differ by up to
+                                           0.05, and the greedy text of 4 of 40 prompts becomes another one; larger models
+                                           are less sensitive. A number beyond 65504 is refused by the eval. */
 #define LLAMA2_CONTEXT_DETERMINISTIC 2u /* forbids every path whose bits could depend on the batch;
                                            this version has none */
 
@@ -517,7 +524,9 @@ int32_t llama2_cancel_flag(void *user_data);
 int32_t llama2_context_set_cancel(llama2_context *context, llama2_cancel_callback callback, void *user_data);
 
 /* Appends `tokens` (count, at least 1) to sequence 0; logits of the last one. The sentence for CONTEXT_FULL says which
-   sequences hold how much. Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY.
+   sequences hold how much. Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY,
+   UNSUPPORTED (a key or value that the F16 cache has no number for: LLAMA2_CONTEXT_KV_F32), BUSY. NaN and infinity in weights
+   stay what they are: logits that depend on them are NaN, all with the bits 0x7fc00000, or infinite.
    All or nothing: after a failure cache, positions and logits are as before. Since 0.1. */
 int32_t llama2_eval(llama2_context *context, const int32_t *tokens, size_t count);
 
@@ -576,7 +585,7 @@ int32_t llama2_sequence_adopt(llama2_context *context, int32_t sequence, const i
    their keys are turned back by `drop` positions (RoPE). Keep the first four: attention leans on them whatever they say
    (Xiao et al., Efficient Streaming Language Models with Attention Sinks, 2023).
    The logits afterwards are not those of a fresh context with the tokens that are left: their keys and values were computed
-   with the dropped ones before them, and are rounded once more. But they are the same bits for the same
+   with the dropped ones before them, and are rounded once more (in a cache of F16, one turned beyond 65504 becomes NaN). But they are the same bits for the same
    evals and shifts, whatever the threads, splits, neighbours and kernels. From `keep` on, what the sequence holds is not found by
    llama2_sequence_adopt any more. The logits are forgotten if drop > 0.
    Returns OK, OUT_OF_RANGE (no such sequence, or it is shorter than keep + drop), CONTEXT_FULL (what it shares with others
@@ -788,8 +797,9 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    goes on where this one ended. The sampler is in use, too, until the call returns.
    Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long; logits that are not
    numbers, or all forbidden), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), NO_LOGITS
-   (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no vocabulary), NO_MEMORY,
-   STRUCT_SIZE, BUSY. After CANCELLED, and after logits that nothing can be sampled from, the tokens evaluated so far
+   (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no vocabulary; what the
+   F16 cache cannot hold, see llama2_eval), NO_MEMORY, STRUCT_SIZE, BUSY. After CANCELLED, after a sampled token whose eval
+   was UNSUPPORTED, and after logits that nothing can be sampled from, the tokens evaluated so far
    stay in sequence 0, with the logits of the last of them; the sampler has chosen these and no others, so that
    a further call chooses what this one would have; *result counts them. Pieces given out stay given out, the text of the
    token whose evaluation was cancelled among them; what was held back for a stop string comes before the call
@@ -882,7 +892,7 @@ int32_t llama2_convert(const char *path, const char *output, const llama2_quanti
    column of each matrix matters: the mean square of its input, as an importance matrix in llama.cpp's GGUF form.
    The context is emptied, before and after; when the call was wrong it is as before. What does not fill a window is left
    out. `output` is written as by llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one
-   window), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, BUSY. Since 0.2. */
+   window), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY. Since 0.2. */
 int32_t llama2_importance(llama2_context *context, const int32_t *tokens, size_t count, size_t window, const char *output,
                           llama2_progress_callback progress, void *user_data);
 
@@ -902,7 +912,8 @@ typedef int32_t (*llama2_perplexity_callback)(const llama2_perplexity_result *so
    overlap; in each only the second half is counted, and BOS replaces its first token where the model
    expects one: as llama.cpp's perplexity tool does. What does not fill a window is left out.
    The context is emptied, before and after; when the call was wrong it is as before. Returns OK, OUT_OF_RANGE (a window of
-   less than 4 or more than the context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, STRUCT_SIZE, BUSY. Since 0.2. */
+   less than 4 or more than the context), INVALID_ARGUMENT (not one window), INVALID_TOKEN, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval),
+   STRUCT_SIZE, BUSY. Since 0.2. */
 int32_t llama2_perplexity(llama2_context *context, const int32_t *tokens, size_t count, size_t window,
                           llama2_perplexity_callback callback, void *user_data, llama2_perplexity_result *result);
 
@@ -910,8 +921,8 @@ int32_t llama2_perplexity(llama2_context *context, const int32_t *tokens, size_t
    after the prompt and those before it; is_best (continuation_count), may be NULL: 1 where it was the most
    probable token, else 0. The prompt has at least one token, BOS for instance.
    The context is emptied, before and after; when the call was wrong or does not fit it is as before. Returns OK,
-   INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, BUSY; after CANCELLED and NO_MEMORY the
-   arrays may be partly written. Since 0.2. */
+   INVALID_ARGUMENT (no prompt), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY; after
+   CANCELLED, NO_MEMORY and UNSUPPORTED the arrays may be partly written. Since 0.2. */
 int32_t llama2_score(llama2_context *context, const int32_t *prompt, size_t prompt_count, const int32_t *continuation,
                      size_t continuation_count, float *log_probabilities, uint8_t *is_best);
 

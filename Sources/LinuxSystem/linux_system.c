@@ -2,17 +2,49 @@
 #include "linux_system.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-int l2s_allowed_cpus(void) {
-    unsigned char mask[1024] = {0};
+typedef union { unsigned char bytes[1024]; cpu_set_t set; } cpu_mask;
+
+static int cpus_of(const cpu_mask *mask) {
     int count = 0, i;
-    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)(void *)mask) < 0) return 1;
-    for (i = 0; i < (int)sizeof mask; i++) count += __builtin_popcount(mask[i]);
+    for (i = 0; i < (int)sizeof mask->bytes; i++) count += __builtin_popcount(mask->bytes[i]);
     return count > 0 ? count : 1;
+}
+
+int l2s_allowed_cpus(void) {
+    cpu_mask mask = {{0}};
+    if (sched_getaffinity(0, sizeof mask, &mask.set) < 0) return 1;
+    return cpus_of(&mask);
+}
+
+uint32_t l2s_thread_number(void) { return (uint32_t)syscall(SYS_gettid); }
+
+int l2s_cpus_of_threads(uint32_t other) {
+    cpu_mask mine = {{0}}, theirs = {{0}};
+    int i;
+    if (sched_getaffinity(0, sizeof mine, &mine.set) < 0) return 1;
+    if (other != 0 && sched_getaffinity((pid_t)other, sizeof theirs, &theirs.set) >= 0)
+        for (i = 0; i < (int)sizeof mine.bytes; i++) mine.bytes[i] |= theirs.bytes[i];
+    return cpus_of(&mine);
+}
+
+void l2s_sleep(const void *word, uint32_t value) {
+    int before = errno;
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    errno = before;
+}
+
+void l2s_wake(const void *word) {
+    int before = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    errno = before;
 }
 
 /* A pointer and no more: the memory reserve's thread variables are of the kind for which dlopen has little room, and all

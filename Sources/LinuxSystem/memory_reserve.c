@@ -47,7 +47,7 @@ static long all_live; /* blocks of all pools; 0 nearly always, so that free() st
 
 /* initial-exec: the general kind allocates when a thread first looks */
 #define THREAD static __thread __attribute__((tls_model("initial-exec")))
-THREAD pool *covers;
+THREAD pool *covers; /* the newest first: those of inner calls before those of outer ones */
 #define MOST_GATHERED ((size_t)4 << 20)
 THREAD unsigned depth;
 THREAD size_t gathered; /* asked for and not yet mapped */
@@ -152,14 +152,19 @@ static size_t room(void *x) {
 
 /* ---- Calls and covers ------------------------------------------------------------------------ */
 
-void l2s_call_begin(void) {
-    if (depth++ == 0) has_drawn = 0;
+void l2s_call_begin(l2s_call *call) {
+    call->covers = covers;
+    call->gathered = gathered;
+    call->has_drawn = has_drawn;
+    has_drawn = 0;
+    depth++;
 }
 
-void l2s_call_end(void) {
-    if (--depth > 0) return;
-    gathered = 0;
-    while (covers) {
+void l2s_call_end(const l2s_call *call) {
+    depth--;
+    gathered = call->gathered;
+    has_drawn |= call->has_drawn;
+    while (covers != call->covers) {
         pool *p = covers;
         covers = p->next_cover;
         /* only this thread draws from it. Without the lock nearly always: a fork leaves the child nothing to wait for */

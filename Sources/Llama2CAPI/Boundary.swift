@@ -20,8 +20,9 @@ func call(
 ) -> Int32 {
     let host = FloatMode.enter()
     defer { host.restore() }
-    l2s_call_begin()
-    defer { l2s_call_end() }
+    var memory = l2s_call()
+    l2s_call_begin(&memory)
+    defer { l2s_call_end(&memory) }
     do {
         try body(host)
         if let error, capacity > 0 || capacity < 0 { error[0] = 0 }
@@ -50,15 +51,16 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
     }
 }
 
-/// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal, whatever names from a
-/// file are in it: control characters become U+FFFD.
+/// Terminated; cut at the end of a UTF-8 character. One line that does nothing to a terminal and reads as it is written,
+/// whatever names from a file are in it: what is no visible character becomes U+FFFD. Those are control characters, separators
+/// of lines and paragraphs, format characters (U+202E turns the rest of a line around, U+200B is nothing at all), and what
+/// is private or assigned to nothing.
 private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
     let capacity = min(capacity, Int(L2S_THREAD_TEXT_CAPACITY))  // a name of 10 MB is no sentence
     var count = 0
     for scalar in message.unicodeScalars {
-        let isShown = scalar.value >= 0x20 && !(0x7f..<0xa0).contains(scalar.value)
-        let bytes = (isShown ? scalar : "\u{fffd}").utf8
+        let bytes = (isVisible(scalar) ? scalar : "\u{fffd}").utf8
         guard bytes.count < capacity - count else { break }
         for byte in bytes {
             target[count] = CChar(bitPattern: byte)
@@ -66,6 +68,14 @@ private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ c
         }
     }
     target[count] = 0
+}
+
+private func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+    if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7f }
+    return switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false
+    default: true
+    }
 }
 
 func required<T>(_ pointer: T?, _ name: StaticString) throws(Llama2Error) -> T {

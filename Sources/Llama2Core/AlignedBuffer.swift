@@ -36,8 +36,9 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
     }
 }
 
-/// From here on memory is mapped: fresh pages are zero already and cost nothing until touched.
-private let mappingThreshold = 1 << 20
+/// From here on memory is mapped: fresh pages are zero already, cost nothing until touched, and go back to the system at once;
+/// malloc would keep what lies under its newest block. Below that are little tables.
+private let mappingThreshold = 1 << 17
 
 private func allocateZeroed(_ size: Int) -> UnsafeMutableRawPointer? {
     if size >= mappingThreshold {

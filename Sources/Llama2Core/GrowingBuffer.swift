@@ -37,7 +37,7 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
 
     public mutating func append(contentsOf list: UnsafeBufferPointer<Element>) throws(Llama2Error) {
         guard list.count > 0, let source = list.baseAddress else { return }
-        if memory.count - count < list.count { try grow(try checkedAdd(count, list.count, "\(what)")) }
+        if memory.count - count < list.count { try grow(try checkedAdd(count, list.count, "\(what)", .noMemory)) }
         (memory.pointer + count).update(from: source, count: list.count)
         count += list.count
     }
@@ -51,7 +51,7 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
     public mutating func removeAll() { count = 0 }
 
     private mutating func grow(_ needed: Int) throws(Llama2Error) {
-        let larger = try AlignedBuffer<Element>(count: max(needed, 16, try checkedMultiply(memory.count, 2, "\(what)")), of: "\(what)")
+        let larger = try AlignedBuffer<Element>(count: max(needed, 16, try checkedMultiply(memory.count, 2, "\(what)", .noMemory)), of: "\(what)")
         larger.pointer.update(from: memory.pointer, count: count)
         memory = larger
     }

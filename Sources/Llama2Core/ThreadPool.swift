@@ -6,11 +6,12 @@ internal import Synchronization
 /// joined at the end.
 ///
 /// `run` gives every thread the same function; inside it the threads meet at `barrier`. So a whole
-/// forward pass is one wake-up. Between runs the threads spin for a moment and then sleep on a
-/// condition variable: an idle context uses no CPU.
+/// forward pass is one wake-up. Whoever waits looks for a moment and then sleeps in the kernel (a futex: futex(2);
+/// Drepper, Futexes Are Tricky, 2011): an idle context uses no CPU, and a caller of any priority lets the thread run that it
+/// waits for, also where both have one CPU. How long the moment is depends on whether every thread has a CPU: with more
+/// threads than CPUs looking only keeps the others from working.
 ///
-/// Threads do not survive a fork. In a child the pool is an orphan: nothing may wait for its threads, nor touch a
-/// mutex or condition variable that they may have been inside of.
+/// Threads do not survive a fork. In a child the pool is an orphan: nothing may wait for its threads.
 public final class ThreadPool: @unchecked Sendable {
     /// What all threads run: (context, thread, threads).
     public typealias Body = @convention(c) (UnsafeMutableRawPointer, Int, Int) -> Void
@@ -18,22 +19,42 @@ public final class ThreadPool: @unchecked Sendable {
     public let threads: Int
     private let process = Process.current
     private var handles: [pthread_t] = []
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let wake: UnsafeMutablePointer<pthread_cond_t>
 
-    // The job; written by thread 0 before `epoch` is released.
+    // The job; written by thread 0 before a thread's `epoch` is changed.
     private var body: Body?
     private var context: UnsafeMutableRawPointer?
-    private let epoch = Atomic<Int>(0)
-    private let finished = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
+    /// Threads that take part in the run under way: see `share`.
+    private var active = 1
 
-    private let tickets = Atomic<Int>(0)
-    private let arrived = Atomic<Int>(0)
-    private let phase = Atomic<Int>(0)
+    /// Words that threads wait for or fight for, each on a cache line of its own and with an address, which a futex needs:
+    /// those of the pool, then one a thread.
+    private let words: UnsafeMutableRawPointer
+    private static let line = 128  // two of 64: they are fetched in pairs
+    private enum Word: Int { case finished, tickets, arrived, phase, count }
 
-    /// How often a waiting thread looks before it gives up its CPU: about 20 microseconds.
-    private static let spins = 20_000
+    private typealias Cell = UnsafeMutablePointer<Atomic<UInt32>>
+    private func cell(_ word: Word) -> Cell { cell(word.rawValue, 0) }
+    /// How many sleep until `word` changes.
+    private func sleepers(_ word: Word) -> Cell { cell(word.rawValue, 1) }
+    /// The number of the last run that thread `index` was called to, and whether it sleeps.
+    private func epoch(_ index: Int) -> Cell { cell(Word.count.rawValue &+ index, 0) }
+    private func isAsleep(_ index: Int) -> Cell { cell(Word.count.rawValue &+ index, 1) }
+    /// The kernel's number of a thread, 0 until it runs.
+    private func number(_ index: Int) -> Cell { cell(Word.count.rawValue &+ index, 2) }
+    private func cell(_ line: Int, _ part: Int) -> Cell {
+        let offset = line &* ThreadPool.line &+ 4 &* part
+        return (words + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
+    /// Whether there are more active threads than CPUs for them.
+    private let isCrowded = Atomic<Bool>(false)
+    /// How often a thread looks (and pauses, 20 to 40 nanoseconds) before it sleeps: about 20 microseconds, which is longer
+    /// than threads that work side by side miss each other. Who is missing longer has no CPU now, and may be waiting for ours.
+    private static let looks = 500, looksInCrowd = 16
+    /// Threads a CPU that take part at most. A few more than one do no harm, and a host may know that it will give them
+    /// more CPUs; many more would spend their time waking each other up.
+    private static let threadsPerCPU = 2
 
     public init(threads: Int) throws(Llama2Error) {
         guard (1...1024).contains(threads) else {
@@ -41,10 +62,11 @@ public final class ThreadPool: @unchecked Sendable {
         }
         self.threads = threads
         handles.reserveCapacity(threads)
-        mutex = .allocate(capacity: 1)
-        wake = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(wake, nil)
+        // at most 1028 lines
+        guard let words = l2s_checked_allocation(ThreadPool.line, (Word.count.rawValue + threads) * ThreadPool.line) else {
+            throw Llama2Error(.noMemory, "the system refused memory for \(threads) threads")
+        }
+        self.words = words
         for index in 1..<max(threads, 1) {
             let start = Unmanaged.passRetained(Start(pool: self, index: index))
             var handle = pthread_t()
@@ -63,6 +85,7 @@ public final class ThreadPool: @unchecked Sendable {
             }
             handles.append(handle)
         }
+        active = share()
     }
 
     /// A thread's argument. Does not retain the pool, or the pool would never end.
@@ -77,12 +100,7 @@ public final class ThreadPool: @unchecked Sendable {
 
     deinit {
         shutdown()
-        if !isOrphan {
-            pthread_mutex_destroy(mutex)
-            pthread_cond_destroy(wake)
-        }
-        mutex.deallocate()
-        wake.deallocate()
+        free(words)
     }
 
     /// Whether this is a child of the process that made the pool: its threads are not here.
@@ -96,73 +114,107 @@ public final class ThreadPool: @unchecked Sendable {
             return
         }
         stopping.store(true, ordering: .releasing)
-        pthread_mutex_lock(mutex)
-        _ = epoch.add(1, ordering: .releasing)
-        pthread_cond_broadcast(wake)
-        pthread_mutex_unlock(mutex)
+        for index in 1...handles.count { call(index) }
         for handle in handles { pthread_join(handle, nil) }
         handles = []
     }
 
-    /// Runs `body` on all threads and returns when all have returned from it. Allocates nothing. Not for an orphan;
+    /// Runs `body` on the threads and returns when all have returned from it. Allocates nothing. Not for an orphan;
     /// but if `body` returns in a child (from a callback that forked), so does this.
     public func run(_ context: UnsafeMutableRawPointer, _ body: Body) {
-        guard threads > 1 else { return body(context, 0, 1) }
+        if isCrowded.load(ordering: .relaxed) { active = share() }  // the CPUs may be others than the last time
+        guard active > 1 else { return body(context, 0, 1) }
         self.body = body
         self.context = context
-        finished.store(1, ordering: .relaxed)
-        tickets.store(0, ordering: .relaxed)
-        pthread_mutex_lock(mutex)
-        _ = epoch.add(1, ordering: .releasing)
-        pthread_cond_broadcast(wake)
-        pthread_mutex_unlock(mutex)
-        body(context, 0, threads)
+        cell(.finished).pointee.store(1, ordering: .relaxed)
+        cell(.tickets).pointee.store(0, ordering: .relaxed)
+        for index in 1..<active { call(index) }
+        body(context, 0, active)
         if isOrphan { return }
-        var looks = 0
-        while finished.load(ordering: .acquiring) < threads { pause(&looks) }
+        while true {
+            let finished = cell(.finished).pointee.load(ordering: .acquiring)
+            if finished >= UInt32(active) { return }
+            wait(cell(.finished), while: finished, sleepers(.finished), isInRun: true)
+        }
     }
 
     /// Returns when all threads of the current `run` have called it.
     @inline(__always)
     public func barrier() {
-        guard threads > 1 else { return }
-        let current = phase.load(ordering: .acquiring)
-        if arrived.add(1, ordering: .acquiringAndReleasing).newValue == threads {
-            arrived.store(0, ordering: .relaxed)
-            tickets.store(0, ordering: .relaxed)
-            phase.store(current &+ 1, ordering: .releasing)
+        guard active > 1 else { return }
+        let phase = cell(.phase), current = phase.pointee.load(ordering: .acquiring)
+        if cell(.arrived).pointee.add(1, ordering: .acquiringAndReleasing).newValue == UInt32(active) {
+            cell(.arrived).pointee.store(0, ordering: .relaxed)
+            cell(.tickets).pointee.store(0, ordering: .relaxed)
+            change(phase, to: current &+ 1, sleepers(.phase))
         } else {
-            var looks = 0
-            while phase.load(ordering: .acquiring) == current { pause(&looks) }
+            wait(phase, while: current, sleepers(.phase), isInRun: true)
         }
     }
 
-    /// 0, 1, 2, ... to whichever thread asks; from 0 again after each barrier.
+    /// 0, 1, 2, ... to whichever thread asks; from 0 again after each barrier. A thread asks once more than there is work,
+    /// so this stays far below 2^32.
     @inline(__always)
-    public func ticket() -> Int { tickets.add(1, ordering: .relaxed).oldValue }
+    public func ticket() -> Int { Int(cell(.tickets).pointee.add(1, ordering: .relaxed).oldValue) }
 
-    /// Spins at first; later gives the CPU to whoever else is ready (more threads than CPUs).
+    // MARK: Waiting
+
+    /// Stores `value` and wakes whoever sleeps until then. Both orders are sequentially consistent: either this sees the
+    /// sleeper that `wait` counted, or the kernel sees the new value there and lets nobody sleep.
     @inline(__always)
-    private func pause(_ looks: inout Int) {
-        looks &+= 1
-        if looks > ThreadPool.spins { sched_yield() }
+    private func change(_ cell: Cell, to value: UInt32, _ sleepers: Cell) {
+        cell.pointee.store(value, ordering: .sequentiallyConsistent)
+        if sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { l2s_wake(cell) }
+    }
+
+    /// Returns when `cell` has another value than `value`.
+    @inline(__always)
+    private func wait(_ cell: Cell, while value: UInt32, _ sleepers: Cell, isInRun: Bool) {
+        var left = isCrowded.load(ordering: .relaxed) ? ThreadPool.looksInCrowd : ThreadPool.looks
+        while cell.pointee.load(ordering: .acquiring) == value {
+            left &-= 1
+            if left > 0 { l2s_pause() } else { sleep(cell, value, sleepers, isInRun: isInRun) }
+        }
+    }
+
+    @inline(never)
+    private func sleep(_ cell: Cell, _ value: UInt32, _ sleepers: Cell, isInRun: Bool) {
+        // Long waits for the others are what a lack of CPUs looks like, if it came after the threads.
+        if isInRun && !isCrowded.load(ordering: .relaxed) { _ = share() }
+        _ = sleepers.pointee.add(1, ordering: .sequentiallyConsistent)
+        l2s_sleep(cell, value)  // returns at once if it is another value, and sometimes for no reason
+        _ = sleepers.pointee.subtract(1, ordering: .relaxed)
+    }
+
+    /// Calls thread `index` to the next run.
+    private func call(_ index: Int) {
+        let epoch = epoch(index)
+        change(epoch, to: epoch.pointee.load(ordering: .relaxed) &+ 1, isAsleep(index))
     }
 
     private func work(_ index: Int) {
-        var seen = 0
+        number(index).pointee.store(l2s_thread_number(), ordering: .relaxed)
+        var seen: UInt32 = 0
         while true {
-            var looks = 0
-            while epoch.load(ordering: .acquiring) == seen, looks < ThreadPool.spins { looks &+= 1 }
-            if epoch.load(ordering: .acquiring) == seen {
-                pthread_mutex_lock(mutex)
-                while epoch.load(ordering: .acquiring) == seen { pthread_cond_wait(wake, mutex) }
-                pthread_mutex_unlock(mutex)
-            }
+            wait(epoch(index), while: seen, isAsleep(index), isInRun: false)
             seen &+= 1
             if stopping.load(ordering: .acquiring) { return }
-            if let body, let context { body(context, index, threads) }
-            _ = finished.add(1, ordering: .acquiringAndReleasing)
+            let active = active  // afterwards thread 0 may be in its next run
+            if let body, let context { body(context, index, active) }
+            if cell(.finished).pointee.add(1, ordering: .sequentiallyConsistent).newValue == UInt32(active),
+                sleepers(.finished).pointee.load(ordering: .sequentiallyConsistent) != 0
+            {
+                l2s_wake(cell(.finished))
+            }
         }
+    }
+
+    /// How many threads should take part, by the CPUs that they and the caller may run on now.
+    private func share() -> Int {
+        guard threads > 1 else { return threads }
+        let cpus = Int(l2s_cpus_of_threads(number(1).pointee.load(ordering: .relaxed)))
+        isCrowded.store(threads > cpus, ordering: .relaxed)
+        return threads <= ThreadPool.threadsPerCPU * cpus ? threads : cpus
     }
 
     /// The number of CPUs that this process may run on; at least 1.

@@ -83,8 +83,8 @@ extension Kernels {
         withUnsafePointer(to: o) { table.attention($0) }
     }
 
-    /// x (count) to every `stride`-th element of `out`.
+    /// x (count) to every `stride`-th element of `out`. False: F16 has no number for one of them, see `storeCache`.
     public func storeKV(
         _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, stride: Int, halfPrecision: Bool
-    ) { table.store_cache(x, count, out, stride, halfPrecision) }
+    ) -> Bool { table.store_cache(x, count, out, stride, halfPrecision) }
 }

@@ -24,6 +24,8 @@ public final class Inference {
     let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
     private let watched: AlignedBuffer<Watch.Memory>
+    /// (threads): see `ForwardPass`.
+    private let beyondHalf: AlignedBuffer<Int>
 
     /// Logits of the last successful eval, (rows, vocabulary); `back` is what the next one writes.
     private var front: AlignedBuffer<Float>
@@ -68,12 +70,13 @@ public final class Inference {
         pool = try ThreadPool(threads: c.threads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
         watched = try AlignedBuffer(count: 1, of: "the watch of a pass")
+        beyondHalf = try AlignedBuffer(count: c.threads, of: "flags of the threads")
         pass = .allocate(capacity: 1)
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
                 frequencies: frequencies.pointer, cache: cache, work: work, watch: Watch(watched.pointer),
-                cancelled: cancelled.pointer))
+                cancelled: cancelled.pointer, beyondHalf: beyondHalf.pointer))
     }
 
     deinit {
@@ -105,7 +108,7 @@ public final class Inference {
         // 1. check everything, so that nothing can fail half-way but a cancel
         let rows = try read(count, entry)
         let vocabulary = weights.hyperparameters.vocabularySize
-        let needed = try checkedMultiply(rows, vocabulary, "logits")
+        let needed = try checkedMultiply(rows, vocabulary, "logits", .noMemory)
         if needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
 
         // 2. room for all of them
@@ -126,6 +129,7 @@ public final class Inference {
             place(first..<end)
             pass.pointee.logits = back.pointer + row * vocabulary
             cancelled.pointer.pointee = false
+            for thread in 0..<beyondHalf.count { beyondHalf.pointer[thread] = 0 }  // a cancelled pass may have left some
             pass.pointee.watch.cancel = cancel.map { CancelCallback($0, cancelData, hostMode) }
             pass.pointee.watch.begin()
             pass.pointee.squares = importance?.pointer
@@ -137,6 +141,7 @@ public final class Inference {
                 cache.undo()
                 throw Llama2Error(.cancelled, "cancelled by the callback; the \(count) tokens of this eval were not added")
             }
+            try checkCache()
             importance?.tokens += end - first
             row += pass.pointee.batch.rows
             first = end
@@ -146,6 +151,19 @@ public final class Inference {
         cache.commit()
         swap(&front, &back)
         logitsRows = rows
+    }
+
+    /// Infinity in place of a number would be a wrong answer: such an eval is undone.
+    private func checkCache() throws(Llama2Error) {
+        var layer = 0
+        for thread in 0..<beyondHalf.count where beyondHalf.pointer[thread] != 0 {
+            layer = layer == 0 ? beyondHalf.pointer[thread] : min(layer, beyondHalf.pointer[thread])
+        }
+        guard layer != 0 else { return }
+        cache.undo()
+        throw Llama2Error(
+            .unsupported,
+            "a key or value of layer \(layer - 1) is larger than 65504, the largest number of a KV cache in F16; this model needs one in F32 (LLAMA2_CONTEXT_KV_F32)")
     }
 
     /// Reads the entries and checks them; returns how many rows of logits are wanted.

@@ -53,6 +53,63 @@ def tokenizer_model(path: Path, kind: str) -> Path:
     return path
 
 
+def disordered(size: int) -> bytes:
+    """Combining marks in the wrong order: what sorts them, as comparing by canonical equivalence does, needs the square of it."""
+    return ("e" + "\u0316\u0301" * (size // 4 + 1)).encode()[: size // 4 * 4 + 1]
+
+
+def model_that_says(folder: Path, *, key_name: bytes = b"", value: bytes = b"", tensor: bytes = b"", replaced: dict | None = None) -> Path:
+    """A small GGUF file with one more key, whose name and value are given, and one more tensor."""
+    metadata = shape_metadata(vocabulary=8, dim=4, layers=1, heads=1, heads_kv=1, hidden=4) | (replaced or {})
+    if key_name or value:
+        metadata[key_name or "x.long"] = value or 1
+    tensors = {n + ".weight": (0, s[::-1], bytes(4 * int(np.prod(s)))) for n, s in tensor_shapes(metadata, 8).items()}
+    if tensor:
+        tensors[tensor] = (0, (1,), bytes(4))
+    write_gguf(folder / "says.gguf", metadata, tensors)
+    return folder / "says.gguf"
+
+
+def arguments(size: int, path: bytes) -> dict:
+    """name -> a call of the library with a text of `size` bytes in one place; `path`: a model. Each takes (library, handle)."""
+    import ctypes as C
+
+    from llama2swift import _structs as S
+
+    text, needed, room = disordered(size), C.c_size_t(), C.create_string_buffer(64)
+
+    def quantize(lib, _, **fields):
+        options = S.sized(S.QuantizeOptions)
+        for name, value in fields.items():
+            setattr(options, name, value)
+        lib.llama2_quantize(path, b"/nowhere/out.gguf", C.byref(options), room, len(room))
+
+    def override(pattern, kind):
+        return dict(overrides=C.pointer(S.TypeOverride(pattern, kind)), override_count=1)
+
+    def load(lib, _):
+        lib.llama2_model_load(text, None, C.byref(C.c_void_p()), room, len(room))
+
+    def message(role, content):
+        return (S.Message * 1)(S.Message(role, len(role), content, len(content)))
+
+    def stop(lib, _):
+        options = S.sized(S.GenerateOptions)
+        options.stops, options.stop_count = C.pointer(S.Text(text[:4096], min(size, 4096))), 1
+        lib.llama2_generate(None, None, C.byref(options), C.cast(None, lib.llama2_generate.argtypes[3]), None)
+
+    return {
+        "a metadata key that is asked for": lambda lib, model: lib.llama2_model_metadata(model, text, len(text), None, 0, C.byref(needed)),
+        "a path": load, "an output": lambda lib, _: lib.llama2_quantize(path, text, None, room, len(room)),
+        "a type": lambda lib, m: quantize(lib, m, type=text), "the type of an override": lambda lib, m: quantize(lib, m, **override(b"a", text)),
+        "the pattern of an override": lambda lib, m: quantize(lib, m, **override(text, b"Q8_0")),
+        "the path of an importance matrix": lambda lib, m: quantize(lib, m, importance=text), "a stop string": stop,
+        "a message": lambda lib, model: lib.llama2_chat_encode(model, message(b"user", text), 1, 0, None, 0, C.byref(needed)),
+        "a role": lambda lib, model: lib.llama2_chat_encode(model, message(text, b"x"), 1, 0, None, 0, C.byref(needed)),
+        "a text": lambda lib, model: lib.llama2_tokenize(model, text, len(text), 2, None, 0, C.byref(needed)),
+    }  # fmt: skip
+
+
 KINDS = ["llama", "gpt-2", "smollm", "default", "llama-bpe"]
 
 
@@ -109,6 +166,10 @@ def files(size: int) -> dict:
         "pickle, numbers": lambda: _in("meta", "consolidated.00.pth", pickle(b"K\1" * (size // 2))), "pickle, tuples": lambda: _in("meta", "consolidated.00.pth", pickle(b")" * size)),
         "pickle, memo": lambda: _in("meta", "consolidated.00.pth", pickle(b")" + b"\x94" * size)), "pickle as long as may be": lambda: _in("meta", "consolidated.00.pth", pickle(b")\x94" * (1 << 17))),
         "zip, entries": lambda: _in("meta", "consolidated.00.pth", F.pth({}, extra=[(f"{i}", b"") for i in range(size // 80)])),
+        "GGUF, one long key": lambda: lambda folder: model_that_says(folder, key_name=disordered(size)), "GGUF, one long value": lambda: lambda folder: model_that_says(folder, value=disordered(size)),
+        "GGUF, one long tensor name": lambda: lambda folder: model_that_says(folder, tensor=disordered(size)),
+        **{f"GGUF, a long {k}": lambda k=k: lambda folder: model_that_says(folder, replaced={k: disordered(size)}) for k in ("general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre", "llama.rope.scaling.type", "tokenizer.chat_template")},
+        **{f"config.json, a long {k}": lambda k=k: _in("hf", "config.json", json.dumps(F.config(SHAPE) | {k: v(disordered(size).decode())}, ensure_ascii=False).encode()) for k, v in (("architectures", lambda t: [t]), ("hidden_act", str), ("torch_dtype", str), ("model_type", str))},
         "random bytes": lambda: _file(random.Random(1).randbytes(size)), "GGUF, random": lambda: _file(gguf_header(1000, 1000) + random.Random(2).randbytes(size)),
     }  # fmt: skip
     return {name: lambda folder, make=make: make()(folder) for name, make in makers.items()}

@@ -42,6 +42,27 @@ def test_loading_takes_at_most_the_file_and_64_mib(name, tmp_path):
     assert int(done.stdout.split()[0]) << 10 <= nasty.total_bytes(path) + (64 << 20), done.stdout
 
 
+ARGUMENTS = """
+import sys, time; sys.path.insert(0, sys.argv[2])
+import nasty, llama2swift
+from llama2swift import _library as lib
+model = llama2swift.Model(sys.argv[1])
+for name, call in nasty.arguments(1 << 18, sys.argv[1].encode()).items():
+    start = time.process_time()
+    call(lib._cdll, model._handle)
+    print(name, time.process_time() - start, sep=": ")
+"""
+
+
+def test_a_text_of_the_callers_costs_in_proportion_wherever_it_stands(tmp_path):
+    """Combining marks in the wrong order, 256 KiB: the square of that would be minutes."""
+    path = nasty.tokenizer_model(tmp_path / "m.gguf", "llama")
+    done = subprocess.run([sys.executable, "-c", ARGUMENTS, str(path), str(nasty.Path(__file__).parent)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    times = {name: float(seconds) for name, seconds in (line.split(": ") for line in done.stdout.splitlines())}
+    assert len(times) >= 11 and max(times.values()) < 2, times
+
+
 def test_a_sentence_is_cut_whatever_the_name(stories):
     """A name of 10 MB, and one whose characters are long too."""
     for name in (b"x" * 10_000_000, ("e" + "\u0301" * 5_000_000).encode()):

@@ -137,6 +137,17 @@ def loading(folder):
     promise("loading a file takes time in proportion to it", "Tests/trust/bounded.py", f"four times the file takes at most {slowest[0]:.1f} times as long ({slowest[2]}: {slowest[1]:.2f} s)", slowest[0] < GROWTH)
 
 
+def arguments(folder):
+    """A text of combining marks in the wrong order wherever a caller may put one."""
+    path = bytes(nasty.tokenizer_model(folder / "arguments.gguf", "llama"))
+    model, worst = llama2swift.Model(path.decode()), (0, 0, "")
+    small, large = nasty.arguments(SMALL, path), nasty.arguments(LARGE, path)
+    for name in small:
+        a, b = best(lambda: small[name](lib._cdll, model._handle)), best(lambda: large[name](lib._cdll, model._handle), 2)
+        worst = max(worst, (b / max(a, 0.005), b, name))
+    promise(f"every text that a caller gives costs in proportion to its length ({len(small)} places, combining marks in the wrong order)", "Tests/trust/bounded.py", f"{LARGE >> 10} KiB take at most {worst[0]:.1f} times as long as {SMALL >> 10} KiB ({worst[2]}: {worst[1]:.3f} s)", worst[0] < GROWTH)
+
+
 def cancel(folder):
     """From the moment a host wants it to the return of eval, in a model of 1.1B in Q4_0, against the longest layer."""
     path = make_model.write("1.1b", "Q4_0", folder / "1.1b.gguf", context=2048)
@@ -186,6 +197,7 @@ def main():
         texts(folder)
         stops(ROOT / "Tests/fixtures/stories260K.bin")
         loading(folder)
+        arguments(folder)
         if SECONDS >= 60:
             cancel(folder)
     return 1 if failed else 0

@@ -77,7 +77,7 @@ typedef struct {
     void (*swiglu)(const float *gate, const float *up, long count, float *out);
     void (*add)(float *x, const float *y, long count);
     void (*rotate_pairs)(float *x, long heads, long head_stride, long pairs, const float *cos_sin);
-    void (*store_cache)(const float *x, long count, void *out, long stride, bool half);
+    bool (*store_cache)(const float *x, long count, void *out, long stride, bool half);
     long product_scratch_bytes;
 } __attribute__((swift_name("KernelTable"))) l2s_kernel_table;
 

@@ -8,6 +8,26 @@
 /* CPUs that this process may run on; at least 1. Up to 8192 CPUs. */
 int l2s_allowed_cpus(void);
 
+/* The kernel's number of the calling thread. */
+uint32_t l2s_thread_number(void);
+
+/* The CPUs that the calling thread or that other one may run on; 0: the calling one alone. */
+int l2s_cpus_of_threads(uint32_t other);
+
+/* Sleeps as long as the 32 bits at `word` are `value`, or until l2s_wake of that address; may return for no reason. */
+void l2s_sleep(const void *word, uint32_t value);
+/* Wakes everyone who sleeps there. */
+void l2s_wake(const void *word);
+
+/* A moment for whoever shares this core, in a loop that looks again and again. */
+static inline void l2s_pause(void) {
+#if defined(__x86_64__)
+    __asm__ volatile("pause" : : : "memory");
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" : : : "memory");
+#endif
+}
+
 /* Starts a thread with a stack of its own size, whatever the host's limits are, and with all signals blocked but those
    that the thread raises itself by a fault: a host's handlers never run on it. Returns pthread_create's code. */
 #define L2S_STACK_BYTES (1 << 20)

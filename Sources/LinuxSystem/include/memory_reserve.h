@@ -15,9 +15,11 @@
 
 #define L2S_RESERVE_BYTES 262144
 
-/* Around every function of the header that may allocate; they nest (callbacks). The last end gives the covers back. */
-void l2s_call_begin(void);
-void l2s_call_end(void);
+/* Around every function of the header that may allocate; they nest (callbacks). What a call has covered is given back at its
+ * own end: a callback may call as often as it likes. The begin notes how things were, for the end. */
+typedef struct l2s_call { void *covers; size_t gathered; int has_drawn; } l2s_call;
+void l2s_call_begin(l2s_call *call);
+void l2s_call_end(const l2s_call *call);
 
 /* Swift values of `bytes` more can be made until the call ends. Small requests are gathered until they are worth a
  * mapping: what is still missing then is less than an eighth of the library's own reserve.
@@ -27,6 +29,6 @@ int l2s_cover(size_t bytes);
 /* Zeroed memory of the system's, aligned to `alignment`, for free(); NULL when it refuses: the reserve is not asked. */
 void *l2s_checked_allocation(size_t alignment, size_t size);
 
-/* Whether this thread has drawn from the reserve since its outermost call began. */
+/* Whether this thread has drawn from the reserve since its innermost call began. */
 int l2s_has_drawn(void);
 #endif

@@ -7,6 +7,8 @@
 /// of fused multiply-adds over d; for the values a lane is a component and the chain goes over j. So each row is
 /// its own sequence of operations, whatever rows are computed beside it and wherever the pages lie.
 ///
+/// A score that is NaN or +infinity, or scores that are all -infinity, make NaN of the row, as the formula says.
+///
 /// q, out: (rows, headStride), padded with zeros; row r sees `length + r / group` positions.
 /// kPages: a pointer a page, each (headStride, 64); vPages: (64, headStride); F16 or F32; headStride a multiple
 /// of 16. scratch: `attentionScratchBytes`, 64-byte aligned.
@@ -172,6 +174,7 @@ private func weigh(
     let s0 = F32x16(load: scores) * f, s1 = F32x16(load: scores + 16) * f
     let s2 = F32x16(load: scores + 32) * f, s3 = F32x16(load: scores + 48) * f
     let most = F32x16.max(F32x16.max(s0, s1), F32x16.max(s2, s3)).largest
+    // a NaN among the scores may hide here, or make -infinity the maximum: then the differences below are NaN, and the total
     let previous = state[0], largest = most > previous ? most : previous
     let m = F32x16(splat: largest)
     exponential(s0 - m).store(scores)

@@ -1,10 +1,11 @@
 /// Operations on vectors. Sums run in 16 partial sums and one fixed tree, whatever the vector width.
 
-/// e^x for finite x, clamped to [-87, 88]; relative error below 2e-7.
+/// e^x, x clamped to [-87, 88]; relative error below 2e-7. NaN stays NaN: minimum and maximum give their second operand when
+/// one of them is NaN, so x stands second.
 /// x = n ln 2 + r, |r| <= ln 2 / 2; e^r by a polynomial of degree 6 (Taylor coefficients).
 /// Cody & Waite, Software Manual for the Elementary Functions, chapter 6.
 @inline(__always) func exponential(_ x: F32x16) -> F32x16 {
-    let clamped = F32x16.min(F32x16.max(x, F32x16(splat: -87)), F32x16(splat: 88))
+    let clamped = F32x16.min(F32x16(splat: 88), F32x16.max(F32x16(splat: -87), x))
     // 1.5 * 2^23 + 127: adding it rounds to an integer and leaves n + 127 in the low bits
     let magic = F32x16(splat: 12_582_912 + 127)
     let shifted = F32x16.fma(clamped, F32x16(splat: 1.442_695_04), magic)
@@ -150,21 +151,33 @@ public func quantizeRow(
     }
 }
 
-/// Floats to the cache's format: x (count) to every `stride`-th element of `out`, F16 or F32.
+/// Floats to the cache's format: x (count) to every `stride`-th element of `out`, F16 or F32. False when a number is lost:
+/// one that is finite and so large (65520 or more) that F16 has only infinity for it. Infinity and NaN stay what they are.
 public func storeCache(
     _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutableRawPointer, _ stride: Int, _ half: Bool
-) {
+) -> Bool {
     var i = 0
-    while half && stride == 1 && i &+ 16 <= count {
-        F32x16(load: x + i).storeHalf(out + 2 &* i)
+    guard half else {
+        while i < count {
+            out.storeBytes(of: x[i], toByteOffset: 4 &* i &* stride, as: Float.self)
+            i &+= 1
+        }
+        return true
+    }
+    let zero = F32x16(splat: 0), infinity = F32x16(splat: Float.infinity)
+    var largest = zero  // magnitudes of what is finite
+    while stride == 1 && i &+ 16 <= count {
+        let v = F32x16(load: x + i), magnitude = F32x16.max(v, zero - v)
+        largest = F32x16.max(largest, F32x16.select(magnitude, lessThan: infinity, magnitude, zero))
+        v.storeHalf(out + 2 &* i)
         i &+= 16
     }
+    var fits = largest.largest < 65520
     while i < count {
-        if half {
-            out.storeBytes(of: floatToHalf(x[i]), toByteOffset: 2 &* i &* stride, as: UInt16.self)
-        } else {
-            out.storeBytes(of: x[i], toByteOffset: 4 &* i &* stride, as: Float.self)
-        }
+        let magnitude = x[i].magnitude
+        if magnitude >= 65520 && magnitude < Float.infinity { fits = false }
+        out.storeBytes(of: floatToHalf(x[i]), toByteOffset: 2 &* i &* stride, as: UInt16.self)
         i &+= 1
     }
+    return fits
 }

@@ -17,7 +17,7 @@ final class KVCache {
             tableLength = (c.contextLength + PageFormat.positions - 1) / PageFormat.positions
             // Every sequence but one may leave a page partly empty, and no page is so but as the last of a sequence.
             pageCount = tableLength + c.maxSequences - 1
-            bytes = try checkedMultiply(format.bytes, pageCount, "KV cache")
+            bytes = try checkedMultiply(format.bytes, pageCount, "KV cache", .noMemory)
         }
     }
 

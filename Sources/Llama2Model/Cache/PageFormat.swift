@@ -35,17 +35,19 @@ struct PageFormat: BitwiseCopyable {
         page + ((2 &* layer &+ 1) &* heads &+ head) &* partBytes
     }
 
-    /// Puts the rotated key and the value of one head, (headDimension) each, into column 0 ..< 64 of a page.
+    /// Puts the rotated key and the value of one head, (headDimension) each, into column 0 ..< 64 of a page. False: one of
+    /// the numbers is beyond the page's type.
     @inline(__always)
     func store(
         _ kernels: borrowing Kernels, key: UnsafePointer<Float>, value: UnsafePointer<Float>, column: Int,
         page: UnsafeMutableRawPointer, layer: Int, head: Int
-    ) {
+    ) -> Bool {
         let offset = column &* elementBytes
-        kernels.storeKV(
+        let keyFits = kernels.storeKV(
             key, headDimension, keys(page, layer, head) + offset, stride: PageFormat.positions, halfPrecision: halfPrecision)
-        kernels.storeKV(
+        let valueFits = kernels.storeKV(
             value, headDimension, values(page, layer, head) + offset &* headStride, stride: 1, halfPrecision: halfPrecision)
+        return keyFits && valueFits
     }
 
     /// Attention of some query rows over the pages at keys and values; see `attention` in the kernels.
@@ -95,7 +97,11 @@ struct PageFormat: BitwiseCopyable {
             }
         }
         for d in 0..<headDimension {
-            kernels.storeKV(rows + d &* p, count, new + d &* rowBytes, stride: 1, halfPrecision: halfPrecision)
+            let row = rows + d &* p, target = new + d &* rowBytes
+            if kernels.storeKV(row, count, target, stride: 1, halfPrecision: halfPrecision) { continue }
+            // a pair at the edge of F16 that was turned beyond it: infinity would be a number's place in some scores, NaN is in none
+            for c in 0..<count where row[c].magnitude >= 65520 { row[c] = .nan }
+            _ = kernels.storeKV(row, count, target, stride: 1, halfPrecision: halfPrecision)
         }
         // 2. values
         let columnBytes = headStride &* elementBytes

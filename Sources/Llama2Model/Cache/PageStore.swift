@@ -37,7 +37,7 @@ final class PageStore {
     init(_ format: PageFormat, count: Int) throws(Llama2Error) {
         self.format = format
         self.count = count
-        memory = try AlignedBuffer(count: try checkedMultiply(format.bytes, count, "KV cache"), of: "KV cache")
+        memory = try AlignedBuffer(count: try checkedMultiply(format.bytes, count, "KV cache", .noMemory), of: "KV cache")
         pages = try AlignedBuffer(count: count, of: "pages")
         free = try AlignedBuffer(count: count, of: "free pages")
         index = try PrefixIndex(pages: count)

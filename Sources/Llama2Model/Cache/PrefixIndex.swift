@@ -35,7 +35,7 @@ final class PrefixIndex {
     init(pages: Int) throws(Llama2Error) {
         self.pages = pages
         entries = try AlignedBuffer(count: pages, of: "index of prefixes")
-        tokens = try AlignedBuffer(count: try checkedMultiply(pages, PageFormat.positions, "tokens of pages"), of: "tokens of pages")
+        tokens = try AlignedBuffer(count: try checkedMultiply(pages, PageFormat.positions, "tokens of pages", .noMemory), of: "tokens of pages")
         var size = 16
         while size < pages { size *= 2 }
         buckets = try AlignedBuffer(count: size, of: "index of prefixes")

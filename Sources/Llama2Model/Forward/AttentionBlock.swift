@@ -65,9 +65,10 @@ extension ForwardPass {
             }
             kernels.rope(queries, heads: group, headStride: d, pairs: pairs, angles)
             kernels.rope(key, heads: 1, headStride: d, pairs: pairs, angles)
-            format.store(
+            let fits = format.store(
                 kernels, key: key, value: value, column: token.slot % PageFormat.positions,
                 page: page(token, token.slot / PageFormat.positions), layer: layer, head: head)
+            if !fits && beyondHalf[thread] == 0 { beyondHalf[thread] = layer &+ 1 }
             job &+= threads
         }
     }

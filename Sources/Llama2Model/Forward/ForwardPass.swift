@@ -45,11 +45,13 @@ struct ForwardPass {
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
     /// takes it for unchanging.
     let cancelled: UnsafeMutablePointer<Bool>
+    /// (threads): 1 + the layer of a key or value that the F16 cache has no number for, 0 as a rule. Each thread writes its own.
+    let beyondHalf: UnsafeMutablePointer<Int>
 
     init(
         kernels: Kernels, pool: ThreadPool, batchSize: Int, weights: Weights, layers: UnsafePointer<Weights.Layer>,
         frequencies: UnsafePointer<Double>, cache: KVCache, work: borrowing WorkMemory, watch: Watch,
-        cancelled: UnsafeMutablePointer<Bool>
+        cancelled: UnsafeMutablePointer<Bool>, beyondHalf: UnsafeMutablePointer<Int>
     ) {
         self.kernels = kernels
         self.pool = Unmanaged.passUnretained(pool)
@@ -86,6 +88,7 @@ struct ForwardPass {
         kernelScratch = l.kernelScratch
         self.watch = watch
         self.cancelled = cancelled
+        self.beyondHalf = beyondHalf
         logits = x  // set before every pass
     }
 

@@ -10,7 +10,7 @@ public final class ImportanceSums {
     public init(_ weights: Weights) throws(Llama2Error) {
         shape = weights.hyperparameters
         let width = ImportanceSums.offset(shape, 1, 0)
-        memory = try AlignedBuffer(count: try checkedMultiply(width, shape.layerCount, "importance"), of: "importance")
+        memory = try AlignedBuffer(count: try checkedMultiply(width, shape.layerCount, "importance", .noMemory), of: "importance")
     }
 
     var pointer: UnsafeMutablePointer<Float> { memory.pointer }

@@ -51,6 +51,8 @@ extension ForwardPass {
                     let target = logits + ((first &+ row) &* vocabulary &+ 16 &* p)
                     target.update(from: panel + 16 &* parts &* row, count: width)
                     if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
+                    // which NaN a sum has depends on the order of operands, which IEEE 754 leaves open: all become one
+                    for i in 0..<width { target[i] = target[i] == target[i] ? target[i] : .nan }
                 }
             }
         }

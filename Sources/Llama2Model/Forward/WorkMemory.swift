@@ -28,8 +28,8 @@ struct WorkMemory: ~Copyable {
             func reserve(_ count: Int, _ size: Int) throws(Llama2Error) -> Int {
                 let start = next
                 // a cache line between the pieces: kernels may read a vector beyond the end
-                let end = try checkedAdd(start, checkedMultiply(count, size, "work memory") + 64, "work memory")
-                next = try alignUp(end, 64, "work memory")
+                let end = try checkedAdd(start, checkedMultiply(count, size, "work memory", .noMemory), "work memory", .noMemory)
+                next = try alignUp(checkedAdd(end, 64, "work memory", .noMemory), 64, "work memory", .noMemory)
                 return start
             }
             x = try reserve(t * h.embeddingLength, 4)
@@ -58,8 +58,8 @@ struct WorkMemory: ~Copyable {
             let attention = 2 * rows * cache.format.headStride * 4 + 2 * cache.tableLength * 8
             kernelScratch = try alignUp(
                 max(Kernels.scratchBytes, Kernels.attentionScratchBytes(rows: rows, headStride: cache.format.headStride)), 64,
-                "scratch")
-            scratchStride = try alignUp(kernelScratch + max(attention, (t + 1) * 16 * 4), 64, "scratch")
+                "scratch", .noMemory)
+            scratchStride = try alignUp(kernelScratch + max(attention, (t + 1) * 16 * 4), 64, "scratch", .noMemory)
             scratch = try reserve(c.threads, scratchStride)
             bytes = next
         }

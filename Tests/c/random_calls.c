@@ -1,0 +1,425 @@
+/* Random calls of every function from several threads, on living, freed, foreign and made-up handles, most contexts of 1 to 8
+ * positions, where ranges have no room: random_calls SECONDS THREADS SEED FOLDER MODEL...
+ * Callbacks call back in, free what is in use and overwrite the arrays that the call around them was given.
+ *
+ * Ends with 1 when a status is none that the header names for the function, a sentence is no line, logits are not those
+ * that the same tokens gave alone, or memory or threads stay behind; a trap in the library ends it with a signal. */
+#define _GNU_SOURCE
+#include <llama2swift.h>
+#include <malloc.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SLOTS 16
+#define TOKENS 200
+enum { MODEL, CONTEXT, SAMPLER, DECODER, KINDS };
+static void *table[KINDS][SLOTS];
+static llama2_model *kept; /* never freed, for what must be right */
+static float known[4][512];
+static const char *folder, *paths[16];
+static int path_count;
+static double end;
+static long calls, callbacks, answers, seen[128], bad;
+
+typedef struct { uint64_t state; int depth, number; int32_t *tokens; llama2_batch_entry *entries; } worker;
+static __thread worker *me;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+static uint64_t next(void) { /* splitmix64 */
+    uint64_t z = (me->state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+static int below(int n) { return (int)(next() % (uint64_t)n); }
+static int once_in(int n) { return below(n) == 0; }
+/* A number at an edge of its type, or a small one. */
+static uint64_t edge(void) {
+    static const uint64_t edges[] = {0, 1, 2, 3, 63, 64, 65, 511, 512, 1u << 31, 0x7fffffff, 0xffffffff, (uint64_t)1 << 32, (uint64_t)1 << 62,
+                                     (uint64_t)1 << 63, ((uint64_t)1 << 63) - 1, UINT64_MAX, UINT64_MAX - 1};
+    return once_in(2) ? edges[below(sizeof edges / sizeof *edges)] : (uint64_t)below(12);
+}
+
+static void fault(const char *what, int32_t status) {
+    __atomic_add_fetch(&bad, 1, __ATOMIC_RELAXED);
+    fprintf(stderr, "thread %d: %s gave %d: %s\n", me->number, what, (int)status, llama2_last_error());
+}
+/* OK, NULL_ARGUMENT, INVALID_ARGUMENT and BAD_HANDLE always; `more` up to 1 is what the header says besides. */
+static void expect(const char *what, int32_t status, const int32_t *more) {
+    const char *sentence = llama2_last_error();
+    __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+    if (status > 0 || status < -127) { fault(what, status); return; }
+    __atomic_add_fetch(&seen[-status], 1, __ATOMIC_RELAXED);
+    if (strlen(sentence) > 1023 || strchr(sentence, '\n') != NULL) fault("a sentence", status);
+    if (status >= LLAMA2_E_BAD_HANDLE) return;
+    for (; *more != 1; more++) if (*more == status) return;
+    fault(what, status);
+}
+#define TRY(call, ...) expect(#call, call, (const int32_t[]){__VA_ARGS__, 1})
+#define STRUCT LLAMA2_E_STRUCT_SIZE
+#define RANGE LLAMA2_E_OUT_OF_RANGE
+#define SMALL LLAMA2_E_BUFFER_TOO_SMALL
+#define TOKEN LLAMA2_E_INVALID_TOKEN
+#define NOMEM LLAMA2_E_NO_MEMORY
+#define BUSY LLAMA2_E_BUSY
+#define FULL LLAMA2_E_CONTEXT_FULL
+#define CANCELLED LLAMA2_E_CANCELLED
+#define UNSUPPORTED LLAMA2_E_UNSUPPORTED
+#define NO_LOGITS LLAMA2_E_NO_LOGITS
+#define NO_THREAD LLAMA2_E_THREAD
+#define INOUT LLAMA2_E_IO
+#define LOADING INOUT, NOMEM, LLAMA2_E_FORMAT, LLAMA2_E_CORRUPT, UNSUPPORTED, STRUCT
+#define EVALUATING TOKEN, FULL, CANCELLED, NOMEM, UNSUPPORTED, BUSY
+
+static void *pick(int kind) {
+    void *h = __atomic_load_n(&table[kind][below(SLOTS)], __ATOMIC_RELAXED);
+    switch (below(40)) {
+    case 0: return NULL;
+    case 1: return (void *)(uintptr_t)next();
+    case 2: return __atomic_load_n(&table[below(KINDS)][below(SLOTS)], __ATOMIC_RELAXED);
+    case 3: return (char *)h + below(33) - 16;
+    case 4: return (void *)(uintptr_t)(1 + below(16));
+    default: return h;
+    }
+}
+static void discard(int kind, void *handle) {
+    switch (kind) {
+    case MODEL: llama2_model_free(handle); break;
+    case CONTEXT: llama2_context_free(handle); break;
+    case SAMPLER: llama2_sampler_free(handle); break;
+    default: llama2_decoder_free(handle); break;
+    }
+}
+/* Into the table; what was there before is freed, or as a rule was. */
+static void keep(int kind, void *handle) {
+    void *before = __atomic_exchange_n(&table[kind][below(SLOTS)], handle, __ATOMIC_RELAXED);
+    discard(kind, before);
+}
+
+static void act(void);
+
+static void called_back(void) {
+    int i, n;
+    __atomic_add_fetch(&callbacks, 1, __ATOMIC_RELAXED);
+    if (me->tokens != NULL && once_in(3)) for (i = 0; i < 8; i++) me->tokens[below(TOKENS)] = (int32_t)edge();
+    if (me->entries != NULL && once_in(3)) for (i = 0; i < 4; i++) memset(&me->entries[below(40)], below(2) ? 0x7f : 0xff, sizeof *me->entries);
+    if (me->depth >= 3) return;
+    me->depth++;
+    for (n = below(3); n > 0; n--) act();
+    me->depth--;
+}
+static int32_t on_cancel(void *data) { (void)data; called_back(); return once_in(30); }
+static int32_t on_piece(const char *piece, size_t length, void *data) {
+    (void)piece; (void)data;
+    if (length == 0) fault("an empty piece", 0);
+    called_back();
+    return once_in(8);
+}
+static int32_t on_progress(double part, void *data) {
+    (void)data;
+    if (!(part >= 0 && part <= 1)) fault("progress", (int32_t)part);
+    called_back();
+    return once_in(10);
+}
+static int32_t on_window(const llama2_perplexity_result *so_far, size_t windows, void *data) {
+    (void)data;
+    if (so_far->windows > windows) fault("windows", (int32_t)so_far->windows);
+    called_back();
+    return once_in(6);
+}
+static int32_t on_read(uint64_t offset, void *buffer, size_t length, void *data) {
+    FILE *file = data;
+    called_back();
+    return once_in(20) || fseek(file, (long)offset, SEEK_SET) != 0 || fread(buffer, 1, length, file) != length;
+}
+
+static void create_context(void) {
+    llama2_context_options o;
+    llama2_context *context = NULL;
+    char error[300];
+    int32_t status;
+    llama2_context_options_init(&o);
+    o.context_length = once_in(4) ? (uint32_t)below(200) : (uint32_t)(1 + below(8));
+    o.max_sequences = (uint32_t)below(5);
+    o.batch_size = (uint32_t)below(10);
+    o.threads = (uint32_t)(1 + below(3));
+    o.flags = (uint32_t)below(4);
+    o.kernels = (uint32_t)below(4);
+    if (once_in(30)) ((uint32_t *)&o)[below((int)(sizeof o / 4))] = (uint32_t)edge();
+    if (o.threads > 8) o.threads |= 1u << 31; /* a thousand threads each would only take time */
+    if (o.context_length > 100000) o.context_length |= 1u << 31;
+    status = llama2_context_create(pick(MODEL), &o, &context, error, (size_t)below(300));
+    TRY(status, UNSUPPORTED, STRUCT, NOMEM, NO_THREAD);
+    if (context == NULL) return;
+    if (once_in(3)) llama2_context_set_cancel(context, on_cancel, NULL);
+    keep(CONTEXT, context);
+}
+
+/* The same tokens, whatever happens around: the same bits. */
+static void known_answer(void) {
+    static const int32_t tokens[4] = {1, 403, 407, 261};
+    llama2_context_options o;
+    llama2_context *context = NULL;
+    const float *logits = NULL;
+    size_t count = 0;
+    int i, length = 1 + below(4);
+    llama2_context_options_init(&o);
+    o.context_length = (uint32_t)(length + below(3));
+    o.threads = (uint32_t)(1 + below(3));
+    o.batch_size = (uint32_t)(1 + below(4));
+    if (llama2_context_create(kept, &o, &context, NULL, 0) != LLAMA2_OK) return;
+    for (i = 0; i < length;) {
+        int n = 1 + below(length - i);
+        if (llama2_eval(context, tokens + i, (size_t)n) != LLAMA2_OK) fault("a known prompt", 0);
+        i += n;
+    }
+    if (llama2_logits(context, 0, &logits, &count) != LLAMA2_OK || memcmp(logits, known[length - 1], count * sizeof *logits) != 0)
+        fault("a known answer", 0);
+    llama2_context_free(context);
+    __atomic_add_fetch(&answers, 1, __ATOMIC_RELAXED);
+}
+
+static void act(void) {
+    int32_t tokens[TOKENS], token = 0, *outer_tokens = me->tokens;
+    llama2_batch_entry entries[40], *outer_entries = me->entries;
+    char text[2048], error[300];
+    size_t needed = 0, count = (size_t)(once_in(8) ? below(TOKENS) : below(12)), room = once_in(6) ? 0 : sizeof text, i;
+    void *context = pick(CONTEXT), *model = pick(MODEL);
+    for (i = 0; i < TOKENS; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
+    me->tokens = tokens;
+    me->entries = entries;
+    switch (below(47)) {
+    case 0: case 1: {
+        llama2_model *made = NULL;
+        llama2_model_options o = {sizeof o, once_in(16) ? (uint32_t)edge() : (uint32_t)below(2)};
+        TRY(llama2_model_load(paths[below(path_count)], once_in(2) ? &o : NULL, &made, error, (size_t)below(300)), LOADING);
+        if (made != NULL) keep(MODEL, made);
+        break;
+    }
+    case 2: case 3: case 4: case 5: create_context(); break;
+    case 6: {
+        llama2_sampler *made = NULL;
+        llama2_sampler_options o;
+        llama2_logit_bias bias[3] = {{3, -INFINITY}, {below(600), 5}, {below(700) - 50, 1}};
+        llama2_sampler_options_init(&o);
+        o.seed = next();
+        o.temperature = (float)below(20) / 10;
+        o.top_p = (float)below(12) / 10;
+        o.top_k = below(60) - 2;
+        o.min_p = (float)below(12) / 10 - 0.1f;
+        o.repetition_penalty = (float)below(30) / 10;
+        o.frequency_penalty = (float)below(4);
+        o.logit_bias = bias;
+        o.logit_bias_count = (size_t)below(4);
+        if (once_in(30)) ((uint32_t *)&o)[below(12)] = (uint32_t)edge();
+        TRY(llama2_sampler_create(&o, &made, error, sizeof error), RANGE, STRUCT, NOMEM);
+        if (made != NULL) keep(SAMPLER, made);
+        break;
+    }
+    case 7: {
+        llama2_decoder *made = NULL;
+        TRY(llama2_decoder_create(model, (uint32_t)below(5), &made, error, sizeof error), UNSUPPORTED, NOMEM);
+        if (made != NULL) keep(DECODER, made);
+        break;
+    }
+    case 8: { int kind = below(KINDS); if (once_in(3)) discard(kind, pick(kind)); break; }
+    case 9: case 10: case 11: TRY(llama2_eval(context, once_in(50) ? NULL : tokens, once_in(30) ? (size_t)edge() % (TOKENS + 1) : count), EVALUATING); break;
+    case 12: case 13: case 14: {
+        size_t n = (size_t)below(40);
+        for (i = 0; i < n; i++) entries[i] = (llama2_batch_entry){below(512), below(3), (uint32_t)below(2)};
+        if (n > 0 && once_in(15)) ((int32_t *)entries)[below((int)(3 * n))] = (int32_t)edge();
+        TRY(llama2_eval_batch(context, entries, n), EVALUATING, RANGE);
+        break;
+    }
+    case 15: case 16: TRY(llama2_sample(context, pick(SAMPLER), &token), NO_LOGITS, RANGE, NOMEM, BUSY); break;
+    case 17: case 18: {
+        llama2_generate_options o;
+        llama2_generate_result result = {0};
+        llama2_text stops[3] = {{"ab", 2}, {"\xf0\x9f\x98\x80z", 5}, {"", 0}};
+        result.struct_size = sizeof result;
+        llama2_generate_options_init(&o);
+        o.flags = (uint32_t)below(8);
+        o.prompt = tokens;
+        o.prompt_count = count;
+        o.stops = stops;
+        o.stop_count = (size_t)below(4);
+        o.shift_keep = edge();
+        o.max_tokens = once_in(20) ? 0 : (uint64_t)below(20);
+        o.result = once_in(3) ? NULL : &result;
+        TRY(llama2_generate(context, pick(SAMPLER), &o, once_in(4) ? NULL : on_piece, NULL), EVALUATING, RANGE, NO_LOGITS, STRUCT);
+        break;
+    }
+    case 19: TRY(llama2_context_set_cancel(context, once_in(2) ? on_cancel : NULL, NULL), BUSY); break;
+    case 20: TRY(llama2_context_reset(context), BUSY); break;
+    case 21: { const float *logits; TRY(llama2_logits(context, (size_t)edge(), &logits, &needed), NO_LOGITS, BUSY); break; }
+    case 22: TRY(llama2_logits_rows(context, &needed), BUSY); break;
+    case 23: TRY(llama2_sequence_length(context, (int32_t)edge(), &needed), RANGE, BUSY); break;
+    case 24: TRY(llama2_sequence_remove(context, once_in(9) ? (int32_t)edge() : below(4), (size_t)edge()), RANGE, BUSY); break;
+    case 25: TRY(llama2_sequence_copy(context, below(4) - 1, once_in(9) ? (int32_t)edge() : below(4), (size_t)edge()), RANGE, BUSY); break;
+    case 26: TRY(llama2_sequence_adopt(context, below(4) - 1, tokens, count, &needed), RANGE, TOKEN, BUSY); break;
+    case 27: { llama2_timings t = {0}; t.struct_size = sizeof t; TRY(llama2_context_timings(context, &t), STRUCT, BUSY); break; }
+    case 28: { llama2_context_info t = {0}; t.struct_size = once_in(9) ? (uint32_t)edge() % sizeof t : (uint32_t)sizeof t; TRY(llama2_context_get_info(context, &t), STRUCT, BUSY); break; }
+    case 29: if (strlen(llama2_context_last_error(context)) > 1023) fault("the context's sentence", 0); break;
+    case 30: TRY(llama2_sampler_reset(pick(SAMPLER)), BUSY); break;
+    case 31: TRY(llama2_sampler_accept(pick(SAMPLER), (int32_t)edge()), TOKEN, BUSY, NOMEM); break;
+    case 32: TRY(llama2_decoder_append(pick(DECODER), once_in(9) ? (int32_t)edge() : below(512), text, room, &needed), TOKEN, SMALL, BUSY); break;
+    case 33: TRY(llama2_decoder_finish(pick(DECODER), text, room, &needed), SMALL, BUSY); break;
+    case 34:
+        for (i = 0; i < 64; i++) text[i] = (char)next();
+        TRY(llama2_tokenize(model, text, (size_t)below(64), (uint32_t)below(9), tokens, (size_t)below(TOKENS), &needed), SMALL, UNSUPPORTED, NOMEM);
+        break;
+    case 35: TRY(llama2_detokenize(model, tokens, count, (uint32_t)below(3), text, room, &needed), TOKEN, SMALL, UNSUPPORTED, NOMEM); break;
+    case 36:
+        TRY(llama2_token_piece(model, once_in(9) ? (int32_t)edge() : below(512), (uint32_t)below(3), text, room, &needed), TOKEN, SMALL, UNSUPPORTED);
+        TRY(llama2_token_is_end(model, once_in(9) ? (int32_t)edge() : below(512), &token), TOKEN, UNSUPPORTED);
+        break;
+    case 37: {
+        llama2_message messages[3] = {{"system", 6, "x", 1}, {"user", 4, text, (size_t)below(9)}, {"bogus", (size_t)below(6), "y", 1}};
+        memset(text, 'a' + below(20), 16);
+        TRY(llama2_chat_encode(model, messages, (size_t)below(4), (uint32_t)below(3), tokens, TOKENS, &needed), LLAMA2_E_UNKNOWN_TEMPLATE, SMALL, UNSUPPORTED, NOMEM);
+        TRY(llama2_chat_format(model, text, room, &needed), SMALL, UNSUPPORTED);
+        break;
+    }
+    case 38: {
+        llama2_hyperparameters h = {0};
+        llama2_special_tokens s = {0};
+        h.struct_size = sizeof h;
+        s.struct_size = sizeof s;
+        TRY(llama2_model_hyperparameters(model, &h), STRUCT);
+        TRY(llama2_model_special_tokens(model, &s), STRUCT, UNSUPPORTED);
+        TRY(llama2_model_description(model, text, room, &needed), SMALL);
+        break;
+    }
+    case 39: {
+        llama2_tensor_info t = {0};
+        t.struct_size = sizeof t;
+        TRY(llama2_model_metadata_count(model, &needed), BUSY);
+        TRY(llama2_model_metadata_key(model, (size_t)edge(), text, sizeof text, &needed), RANGE, SMALL);
+        TRY(llama2_model_metadata(model, text, needed < sizeof text ? needed : 0, text, room, &needed), LLAMA2_E_NOT_FOUND, SMALL);
+        TRY(llama2_model_tensor_count(model, &needed), BUSY);
+        TRY(llama2_model_tensor(model, (size_t)edge(), &t, text, room, &needed), RANGE, SMALL, STRUCT);
+        break;
+    }
+    case 40: {
+        llama2_perplexity_result r = {0};
+        r.struct_size = sizeof r;
+        TRY(llama2_perplexity(context, tokens, count, once_in(6) ? (size_t)edge() : (size_t)below(9), once_in(3) ? NULL : on_window, NULL, &r), EVALUATING, RANGE, STRUCT);
+        break;
+    }
+    case 41: {
+        float logs[TOKENS];
+        uint8_t best[TOKENS];
+        size_t prompt = count > 0 ? (size_t)below((int)count) : 0;
+        TRY(llama2_score(context, tokens, prompt, tokens + prompt, count - prompt, logs, once_in(2) ? best : NULL), EVALUATING);
+        break;
+    }
+    case 42: {
+        char path[300];
+        llama2_quantize_options q;
+        if (!once_in(6)) break;
+        snprintf(path, sizeof path, "%s/out-%d.gguf", folder, below(3));
+        if (once_in(2)) {
+            TRY(llama2_importance(context, tokens, count, once_in(6) ? (size_t)edge() : (size_t)below(9), path, on_progress, NULL), EVALUATING, RANGE, INOUT);
+            break;
+        }
+        llama2_quantize_options_init(&q);
+        q.threads = (uint32_t)(1 + below(3));
+        q.type = once_in(2) ? "Q8_0" : "F16";
+        q.progress = on_progress;
+        if (once_in(9)) q.flags = (uint32_t)edge();
+        TRY(llama2_quantize(paths[below(path_count)], path, &q, error, sizeof error), LOADING, CANCELLED, NO_THREAD);
+        break;
+    }
+    case 43: {
+        llama2_io io;
+        llama2_model *made = NULL;
+        if (!once_in(3)) break;
+        llama2_struct_init(&io, sizeof io);
+        io.user_data = fopen(paths[below(path_count)], "rb");
+        if (io.user_data == NULL) break;
+        fseek(io.user_data, 0, SEEK_END);
+        io.size = once_in(4) ? (uint64_t)below(100) : (uint64_t)ftell(io.user_data);
+        io.read = on_read;
+        TRY(llama2_model_load_io(&io, NULL, &made, error, sizeof error), LOADING);
+        fclose(io.user_data);
+        if (made != NULL) keep(MODEL, made);
+        break;
+    }
+    case 44: {
+        llama2_memory m = {0};
+        llama2_context_options o;
+        m.struct_size = sizeof m;
+        llama2_context_options_init(&o);
+        o.context_length = (uint32_t)edge();
+        o.batch_size = (uint32_t)edge();
+        TRY(llama2_preflight(paths[below(path_count)], NULL, &o, &m, error, sizeof error), LOADING);
+        break;
+    }
+    case 45: TRY(llama2_sequence_shift(context, below(4) - 1, (size_t)edge(), (size_t)edge()), RANGE, FULL, BUSY, UNSUPPORTED); break;
+    default: known_answer(); break;
+    }
+    me->tokens = outer_tokens;
+    me->entries = outer_entries;
+}
+
+static void *body(void *argument) {
+    me = argument;
+    while (now() < end) act();
+    return NULL;
+}
+
+static long status_of(const char *key) {
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    long value = 0;
+    while (file != NULL && fgets(line, sizeof line, file)) if (strncmp(line, key, strlen(key)) == 0) value = atol(line + strlen(key));
+    if (file != NULL) fclose(file);
+    return value;
+}
+
+int main(int count, char **v) {
+    static worker workers[64];
+    pthread_t threads[64];
+    static const int32_t tokens[4] = {1, 403, 407, 261};
+    llama2_context *context = NULL;
+    const float *logits;
+    size_t size;
+    long i, n, waited;
+    if (count < 6 || (n = atol(v[2])) < 1 || n > 64) return 2;
+    folder = v[4];
+    for (i = 5; i < count && path_count < 16; i++) paths[path_count++] = v[i];
+    /* the first is the one of the known answers */
+    if (llama2_model_load(paths[0], NULL, &kept, NULL, 0) != LLAMA2_OK || llama2_context_create(kept, NULL, &context, NULL, 0) != LLAMA2_OK) return 2;
+    for (i = 0; i < 4; i++) {
+        if (llama2_eval(context, tokens + i, 1) != LLAMA2_OK || llama2_logits(context, 0, &logits, &size) != LLAMA2_OK || size != 512) return 2;
+        memcpy(known[i], logits, sizeof known[i]);
+    }
+    llama2_context_free(context);
+    end = now() + atof(v[1]);
+    for (i = 0; i < n; i++) {
+        workers[i] = (worker){strtoull(v[3], NULL, 10) * 1000 + (uint64_t)i, 0, (int)i, NULL, NULL};
+        if (pthread_create(&threads[i], NULL, body, &workers[i]) != 0) return 2;
+    }
+    for (i = 0; i < n; i++) pthread_join(threads[i], NULL);
+    me = &workers[0];
+    for (i = 0; i < KINDS * SLOTS; i++) discard((int)(i / SLOTS), table[i / SLOTS][i % SLOTS]);
+    llama2_model_free(kept);
+    for (waited = 0; waited < 100 && status_of("Threads:") > 1; waited++) usleep(10000);
+    if (status_of("Threads:") != 1) fault("threads that stay", (int32_t)status_of("Threads:"));
+    malloc_trim(0);
+    if (status_of("RssAnon:") > 64 << 10) fault("KiB that stay", (int32_t)status_of("RssAnon:"));
+    printf("%ld calls, %ld callbacks, %ld known answers, %ld MB left; statuses", calls, callbacks, answers, status_of("RssAnon:") >> 10);
+    for (i = 0; i < 128; i++) if (seen[i] != 0) printf(" %ld:%ld", -i, seen[i]);
+    printf("\n%s\n", bad == 0 ? "all checks passed" : "failed");
+    return bad != 0;
+}
