@@ -21,6 +21,8 @@ public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
         self.lengthSize = lengthSize
     }
 
+    public static let none = ByteStrings(UnsafeRawBufferPointer(start: nil, count: 0))
+
     /// The next string is of that length; the caller has checked that it lies within the bytes.
     public mutating func append(length: Int) {
         if count % ByteStrings.step == 0 { places.append(end) }
@@ -40,6 +42,24 @@ public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
         for _ in 0..<index % ByteStrings.step { place += lengthSize + length(place) }
         let start = place + lengthSize, length = length(place)
         return UnsafeRawBufferPointer(rebasing: bytes[Swift.min(start, bytes.count)..<Swift.min(start + length, bytes.count)])
+    }
+
+    /// All strings in order: quicker than by index, of which each steps from the nearest place that is kept.
+    public func walk() -> Walk { Walk(list: self) }
+
+    public struct Walk: Sequence, IteratorProtocol {
+        fileprivate let list: ByteStrings
+        private var index = 0, place = 0
+
+        fileprivate init(list: ByteStrings) { self.list = list }
+
+        public mutating func next() -> UnsafeRawBufferPointer? {
+            guard index < list.count else { return nil }
+            let start = place + list.lengthSize, length = list.length(place)
+            index += 1
+            place = start + length
+            return UnsafeRawBufferPointer(rebasing: list.bytes[Swift.min(start, list.bytes.count)..<Swift.min(start + length, list.bytes.count)])
+        }
     }
 
     /// Never beyond the bytes, even if a mapped file was changed behind our back.

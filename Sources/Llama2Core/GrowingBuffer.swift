@@ -50,8 +50,23 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
 
     public mutating func removeAll() { count = 0 }
 
+    /// Keeps the first `length`, which is not more than there are.
+    public mutating func truncate(to length: Int) {
+        precondition(length >= 0 && length <= count)
+        count = length
+    }
+
+    /// So that there is room for `capacity` elements in all.
+    public mutating func reserve(_ capacity: Int) throws(Llama2Error) {
+        if capacity > memory.count { try move(to: capacity) }
+    }
+
     private mutating func grow(_ needed: Int) throws(Llama2Error) {
-        let larger = try AlignedBuffer<Element>(count: max(needed, 16, try checkedMultiply(memory.count, 2, "\(what)", .noMemory)), of: "\(what)")
+        try move(to: max(needed, 16, try checkedMultiply(memory.count, 2, "\(what)", .noMemory)))
+    }
+
+    private mutating func move(to capacity: Int) throws(Llama2Error) {
+        let larger = try AlignedBuffer<Element>(count: capacity, of: "\(what)")
         larger.pointer.update(from: memory.pointer, count: count)
         memory = larger
     }

@@ -71,36 +71,4 @@ public final class Model: Sendable {
     }
 
     private static func oneDecimal(_ tenths: Int) -> String { "\(tenths / 10).\(tenths % 10)" }
-
-    /// The `tokenizer.*` keys, checked; nil when there are none.
-    static func tokenizer(_ m: Metadata, count: Int) throws(Llama2Error) -> Tokenizer? {
-        let prefix = "tokenizer.ggml."
-        guard let kind = try m.string(prefix + "model"), kind != "no_vocab", kind != "none" else { return nil }
-        func id(_ key: String) throws(Llama2Error) -> Int? {
-            try m.integer(prefix + key + "_token_id", in: -1...count - 1).flatMap { $0 < 0 ? nil : $0 }
-        }
-        let tokens = try m.byteStrings(prefix + "tokens"), merges = try m.byteStrings(prefix + "merges")
-        try MemoryReserve.cover((tokens?.count ?? 0) + (merges?.count ?? 0), each: 512, for: "the vocabulary")
-        try MemoryReserve.cover((tokens?.byteCount ?? 0) + (merges?.byteCount ?? 0), each: 16, for: "the vocabulary")
-        var d = TokenizerDescription()
-        d.model = kind
-        d.pre = try m.string(prefix + "pre") ?? ""
-        if let tokens = try m.byteStrings(prefix + "tokens") { d.tokens = tokens }
-        guard d.tokens.count == count else {
-            throw Llama2Error(
-                .corrupt, "metadata \(prefix)tokens has \(d.tokens.count) tokens, but token_embd.weight has \(count) rows")
-        }
-        d.scores = try m.floats(prefix + "scores") ?? []
-        d.types = try m.integers(prefix + "token_type")?.map { Int32(clamping: $0) } ?? []
-        if let merges = try m.byteStrings(prefix + "merges") { d.merges = merges }
-        d.bos = try id("bos")
-        d.eos = try id("eos")
-        d.eot = try id("eot")
-        d.eom = try id("eom")
-        d.unk = try id("unknown")
-        d.addBOS = try m.bool(prefix + "add_bos_token")
-        d.addSpacePrefix = try m.bool(prefix + "add_space_prefix")
-        d.chatTemplate = try m.string("tokenizer.chat_template")
-        return try Tokenizer(d)
-    }
 }

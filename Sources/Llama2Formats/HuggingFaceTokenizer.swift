@@ -2,8 +2,9 @@ internal import Llama2Core
 
 /// The tokenizer files of a Hugging Face folder, as GGUF's `tokenizer.*` keys.
 ///
-/// tokenizer.json when it holds byte-level BPE; otherwise tokenizer.model (SentencePiece), whose scores are the
-/// original; otherwise tokenizer.json's BPE with byte fallback, whose order of merges serves as scores.
+/// tokenizer.json when it is there, as `transformers` reads it; otherwise tokenizer.model (SentencePiece) with the tokens
+/// of added_tokens.json and tokenizer_config.json. What GGUF's keys cannot say (normalizers, expressions, settings of
+/// added tokens) goes as JSON into `tokenizer.llama2swift.settings`, which the tokenizer reads: see HuggingFaceSettings.
 struct HuggingFaceTokenizer {
     let folder: FilePath
     let count: Int  // rows of the embedding
@@ -12,6 +13,10 @@ struct HuggingFaceTokenizer {
     private var scores: [Float] = []
     private var types: [Int32] = []
     private var merges: [[UInt8]] = []
+    /// Added tokens by id.
+    private var added: [(id: Int, json: [UInt8])] = []
+    /// Ids of added tokens that the model itself does not have.
+    private var onlyAdded: [Int] = []
 
     init(folder: FilePath, count: Int, owned: OwnedBytes) {
         self.folder = folder
@@ -19,56 +24,52 @@ struct HuggingFaceTokenizer {
         self.owned = owned
     }
 
+    private static let hole: Int32 = 5  // unused
+    private static let prefix = "tokenizer.ggml."
+
     mutating func read(_ config: JSON, into metadata: inout Metadata) throws(Llama2Error) {
         let whole = try HuggingFaceFolder.json(folder, "tokenizer.json")
+        let settings = try HuggingFaceFolder.json(folder, "tokenizer_config.json") ?? .null
+        let map = try HuggingFaceFolder.json(folder, "special_tokens_map.json") ?? .null
         try MemoryReserve.cover(count, each: 512, for: "the vocabulary")
-        let model = whole?["model"]
-        let byteLevel = model?["type"]?.text == "BPE" && model?["byte_fallback"]?.bool != true
+        // 1. the vocabulary
         let proto = folder + "/tokenizer.model"
-        var bos: Int?, eos: Int?, unknown: Int?, spacePrefix = true
-        if let whole, let model, byteLevel {
-            try readBPE(model, scored: false)
-            put("model", "gpt2", &metadata)
-            put("pre", try preTokenizer(whole["pre_tokenizer"]), &metadata)
+        var pieces: SentencePieceModel?
+        if let whole {
+            try readBPE(whole["model"] ?? .null)
         } else if try MappedFile.exists(proto) {
-            let file = try MappedFile(path: proto, copy: true)
-            let pieces = try SentencePieceModel(file, most: max(count, 1))
-            tokens = withExtendedLifetime(pieces) { pieces.tokens.map { Array($0) } }
-            scores = pieces.scores
-            types = pieces.types
-            (bos, eos, unknown, spacePrefix) = (pieces.bos, pieces.eos, pieces.unknown, pieces.addsSpacePrefix)
-            put("model", "llama", &metadata)
-        } else if let model, model["type"]?.text == "BPE" {
-            try readBPE(model, scored: true)
-            put("model", "llama", &metadata)
-        } else if whole != nil {
-            throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: model type \(model?["type"]?.text ?? "missing"); BPE is read")
+            let model = try SentencePieceModel(try MappedFile(path: proto, copy: true), most: max(count, 1))
+            tokens = withExtendedLifetime(model) { model.tokens.map { Array($0) } }
+            scores = model.scores
+            types = model.types
+            pieces = model
         } else {
             return  // a model without a vocabulary
         }
-        try addAddedTokens(whole)
-        guard tokens.count <= max(count, 1) else {
-            throw Llama2Error(.corrupt, "\(folder): the tokenizer has \(tokens.count) tokens, the embedding \(count) rows")
+        let own = tokens.count
+        // 2. added tokens: of tokenizer.json, then what the other files change and add
+        try addAddedTokens(whole, settings, map)
+        guard own <= max(count, 1) else {
+            throw Llama2Error(.corrupt, "\(folder): the tokenizer has \(own) tokens, the embedding \(count) rows")
         }
-        while tokens.count < count {  // rows without a token
-            tokens.append(Array("[PAD\(tokens.count)]".utf8))
-            scores.append(-1e6)
-            types.append(5)
-        }
-        // ids by name
-        let settings = try HuggingFaceFolder.json(folder, "tokenizer_config.json") ?? .null
+        while tokens.count < count { addHole() }
+        // 3. ids by name
         let generation = try HuggingFaceFolder.json(folder, "generation_config.json") ?? .null
-        func id(_ key: String) throws(Llama2Error) -> Int? {
-            let named = settings[key + "_token"].flatMap { $0.bytes ?? $0["content"]?.bytes }.flatMap { tokens.firstIndex(of: $0) }
-            let listed = try ids(key)
-            return named ?? listed.first
+        func named(_ key: String) -> Int? {
+            for file in [settings, map] {
+                guard let value = file[key], !value.isNull, let name = value.bytes ?? value["content"]?.bytes else { continue }
+                if let id = tokens.firstIndex(of: name) { return id }
+            }
+            return nil
         }
         /// One id or several; a negative one stands for none.
         func ids(_ key: String) throws(Llama2Error) -> [Int] {
             var found: [Int] = []
             for (file, object) in [("generation_config.json", generation), ("config.json", config)] {
-                let value = object[key + "_token_id"]
-                for id in value?.array?.compactMap(\.integer) ?? value?.integer.map({ [$0] }) ?? [] where id >= 0 {
+                guard let value = object[key + "_token_id"], !value.isNull else { continue }
+                for one in value.array ?? [value] {
+                    guard let id = one.integer else { throw Llama2Error(.corrupt, "\(folder)/\(file): \(key)_token_id is no integer") }
+                    if id < 0 { continue }
                     guard id < count else {
                         throw Llama2Error(.corrupt, "\(folder)/\(file): \(key)_token_id is \(id), but the embedding has \(count) rows")
                     }
@@ -77,48 +78,83 @@ struct HuggingFaceTokenizer {
             }
             return found
         }
-        let end = try id("eos") ?? eos
-        put("bos_token_id", try id("bos") ?? bos, &metadata)
-        put("eos_token_id", end, &metadata)
-        put("unknown_token_id", try id("unk") ?? unknown, &metadata)
-        // a second and a third end token, as chat models have; GGUF knows no more
-        var ends: [Int] = []
-        for other in try ids("eos") where other != end && !ends.contains(other) { ends.append(other) }
-        put("eot_token_id", ends.first, &metadata)
-        put("eom_token_id", ends.dropFirst().first, &metadata)
-        if let adds = settings["add_bos_token"]?.bool ?? whole.flatMap({ addsBOS($0["post_processor"]) }) {
-            _ = metadata.insert("tokenizer.ggml.add_bos_token", .bool(adds))
+        let ends = try ids("eos"), begins = try ids("bos")
+        let bos = named("bos_token") ?? begins.first ?? pieces?.bos
+        let eos = named("eos_token") ?? ends.first ?? pieces?.eos
+        let unknownName = whole.map { $0["model"]?["unk_token"]?.bytes } ?? nil
+        let unknown = unknownName.flatMap { tokens.firstIndex(of: $0) } ?? pieces?.unknown ?? named("unk_token")
+        put("bos_token_id", bos, &metadata)
+        put("eos_token_id", eos, &metadata)
+        put("unknown_token_id", unknown, &metadata)
+        // a second and a third end token, as chat models have, under GGUF's names; then all of them
+        var others: [Int] = []
+        for other in ends where other != eos && !others.contains(other) { others.append(other) }
+        if let first = others.first { put("eot_token_id", first, &metadata) }
+        if others.count > 1 { put("eom_token_id", others[1], &metadata) }
+        if others.count > 2 {
+            let list = others.map { Int32($0) }
+            _ = metadata.insert("tokenizer.llama2swift.end_token_ids", .array(.int32, count: list.count, owned.keep(list)))
         }
-        if !spacePrefix { _ = metadata.insert("tokenizer.ggml.add_space_prefix", .bool(false)) }
+        // 4. what is put around a text
+        let around = try template(whole?["post_processor"])
+        if let given = around.first, given != bos { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor begins a text with token \(given), which is not BOS") }
+        if let given = around.last, given != eos { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor ends a text with token \(given), which is not EOS") }
+        let saysBOS = try Self.bool(settings, "add_bos_token"), saysEOS = try Self.bool(settings, "add_eos_token")
+        let addsBOS = saysBOS ?? (whole == nil ? nil : around.first != nil), addsEOS = saysEOS ?? (around.last != nil)
+        if let addsBOS { _ = metadata.insert(Self.prefix + "add_bos_token", .bool(addsBOS)) }
+        if addsEOS { _ = metadata.insert(Self.prefix + "add_eos_token", .bool(true)) }
         if let template = try chatTemplate(settings) {
             _ = metadata.insert("tokenizer.chat_template", .string(owned.keep(template)))
         }
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(try owned.keep(texts: tokens)))
-        _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: types.count, owned.keep(types)))
-        if byteLevel {
-            _ = metadata.insert("tokenizer.ggml.merges", .strings(try owned.keep(texts: merges)))
-        } else {
-            _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: scores.count, owned.keep(scores)))
+        // 5. the vocabulary and its rules
+        if let whole {
+            try putRules(whole, unknownName, &metadata)
+        } else if let pieces {
+            put("model", "llama", &metadata)
+            pieces.putSettings(&metadata, owned)
+            _ = metadata.insert(Self.prefix + "scores", .array(.float32, count: scores.count, owned.keep(scores)))
+            // transformers' older way, which files mean that say nothing: a space after every added token
+            let isNew = try Self.bool(settings, "legacy") == false
+            if try Self.bool(settings, "add_prefix_space") == false { pieces.putPrefix(false, &metadata) }
+            if !added.isEmpty || isNew { putSettings("\"sentencepiece\":{\"first\":\(isNew)}", &metadata) }
         }
+        _ = metadata.insert(Self.prefix + "tokens", .strings(try owned.keep(texts: tokens)))
+        _ = metadata.insert(Self.prefix + "token_type", .array(.int32, count: types.count, owned.keep(types)))
     }
 
     private func put(_ key: String, _ value: String, _ metadata: inout Metadata) {
-        _ = metadata.insert("tokenizer.ggml." + key, .string(owned.keep(Array(value.utf8))))
+        _ = metadata.insert(Self.prefix + key, .string(owned.keep(Array(value.utf8))))
     }
 
+    /// -1 when there is none, so that nobody takes the usual id for it.
     private func put(_ key: String, _ value: Int?, _ metadata: inout Metadata) {
-        if let value, value >= 0, value < count { _ = metadata.insert("tokenizer.ggml." + key, .unsigned(UInt64(value))) }
+        if let value, value >= 0, value < count {
+            _ = metadata.insert(Self.prefix + key, .unsigned(UInt64(value)))
+        } else {
+            _ = metadata.insert(Self.prefix + key, .signed(-1))
+        }
+    }
+
+    private static func bool(_ settings: JSON, _ key: String) throws(Llama2Error) -> Bool? {
+        guard let value = settings[key], !value.isNull else { return nil }
+        guard let bool = value.bool else { throw Llama2Error(.corrupt, "tokenizer_config.json: \(key) is neither true nor false") }
+        return bool
     }
 
     private func failure(_ what: String) -> Llama2Error { Llama2Error(.corrupt, "\(folder)/tokenizer.json: \(what)") }
 
-    /// `vocab` and `merges`, which are "left right" or ["left", "right"]. scored: a token's score is the order of its merge.
-    private mutating func readBPE(_ model: JSON, scored: Bool) throws(Llama2Error) {
+    // MARK: the vocabulary
+
+    /// `vocab` and `merges`, which are "left right" or ["left", "right"].
+    private mutating func readBPE(_ model: JSON) throws(Llama2Error) {
+        guard model.isObject else { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: the model is missing") }
+        if let type = model["type"], type.bytes != Array("BPE".utf8) {
+            throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: model type \((type.text ?? "of another kind").prefix(40)); BPE is read")
+        }
         guard let vocabulary = model["vocab"]?.members, vocabulary.contains(where: { _ in true }) else { throw failure("no vocabulary") }
         guard let list = model["merges"]?.elements else { throw failure("no merges") }
         try MemoryReserve.cover(vocabulary.count { _ in true } + list.count { _ in true }, each: 512, for: "the vocabulary")
         for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
-        var rank: [[UInt8]: Int] = [:]
         for (index, merge) in list.enumerated() {
             let pair: [UInt8]
             if let text = merge.bytes {
@@ -130,17 +166,16 @@ struct HuggingFaceTokenizer {
             }
             guard pair.count(where: { $0 == 0x20 }) == 1 else { throw failure("merge \(index) is not two tokens with a space between") }
             merges.append(pair)
-            if scored {
-                let whole = pair.filter { $0 != 0x20 }
-                if rank[whole] == nil { rank[whole] = index }
-            }
         }
-        guard scored else { return }
-        for (index, token) in tokens.enumerated() {
-            scores[index] = rank[token].map { -Float($0 + 1) } ?? (token.isEmpty ? 0 : -1e5)
-            if token.count == 6, token.starts(with: "<0x".utf8) { types[index] = 6 }
-            if token == Array("<unk>".utf8) { types[index] = 2 }
-        }
+        if let unknown = model["unk_token"]?.bytes, let id = tokens.firstIndex(of: unknown) { types[id] = 2 }
+        guard model["byte_fallback"]?.bool == true else { return }
+        for (id, token) in tokens.enumerated() where token.count == 6 && token.starts(with: "<0x".utf8) && types[id] == 1 { types[id] = 6 }
+    }
+
+    private mutating func addHole() {
+        tokens.append(Array("[PAD\(tokens.count)]".utf8))
+        scores.append(-1e6)
+        types.append(Self.hole)
     }
 
     /// A token at its id; holes are filled with unused ones.
@@ -148,47 +183,163 @@ struct HuggingFaceTokenizer {
         guard let id, id >= 0, id < max(count, 1) else {
             throw failure("token \"\(String(decoding: text.prefix(40), as: UTF8.self))\" has an id outside of 0 to \(count - 1)")
         }
-        while tokens.count <= id {
-            tokens.append(Array("[PAD\(tokens.count)]".utf8))
-            scores.append(-1e6)
-            types.append(5)
-        }
+        while tokens.count <= id { addHole() }
+        guard types[id] == Self.hole else { throw failure("id \(id) is that of two tokens") }
         tokens[id] = text
         types[id] = type
     }
 
-    /// `added_tokens`: special ones are control tokens, the others are found in text before all else.
-    private mutating func addAddedTokens(_ whole: JSON?) throws(Llama2Error) {
-        for added in whole?["added_tokens"]?.array ?? [] {
-            guard let text = added["content"]?.bytes else { throw failure("an added token without content") }
-            let known = added["id"]?.integer.flatMap { $0 >= 0 && $0 < types.count ? types[$0] : nil }
-            try place(text, added["id"]?.integer, type: known == 2 ? 2 : added["special"]?.bool == true ? 3 : 4)
+    /// `added_tokens` of tokenizer.json, `added_tokens_decoder` of tokenizer_config.json, added_tokens.json. One whose id
+    /// the embedding does not have is never needed, and left out.
+    private mutating func addAddedTokens(_ whole: JSON?, _ settings: JSON, _ map: JSON) throws(Llama2Error) {
+        func add(_ id: Int?, _ text: [UInt8]?, _ flags: JSON, special: Bool, _ file: String) throws(Llama2Error) {
+            guard let id, id >= 0, id <= Int(Int32.max), let text, !text.isEmpty else {
+                throw Llama2Error(.corrupt, "\(folder)/\(file): an added token without id and content")
+            }
+            guard id < count else { return }
+            while tokens.count <= id { addHole() }
+            let isNew = types[id] == Self.hole && tokens[id] != text
+            guard isNew || tokens[id] == text else {
+                throw Llama2Error(
+                    .corrupt, "\(folder)/\(file): added token \"\(String(decoding: text.prefix(40), as: UTF8.self))\" has the id \(id) of another token")
+            }
+            if isNew { onlyAdded.append(id) }
+            tokens[id] = text
+            let isSpecial = flags["special"]?.bool ?? special
+            if types[id] != 2, whole != nil || isNew { types[id] = isSpecial ? 3 : 4 }
+            var json: [UInt8] = Array("{\"id\":\(id),\"content\":".utf8)
+            JSONWriter.append(text, to: &json)
+            json += Array(",\"special\":\(isSpecial)".utf8)
+            for key in ["single_word", "lstrip", "rstrip"] { json += Array(",\"\(key)\":\(flags[key]?.bool ?? false)".utf8) }
+            json += Array(",\"normalized\":\(flags["normalized"]?.bool ?? !isSpecial)}".utf8)
+            added.removeAll { $0.id == id }
+            added.append((id, json))
         }
-    }
-
-    /// llama.cpp's name for the way in which words are cut.
-    private func preTokenizer(_ pre: JSON?) throws(Llama2Error) -> String {
-        let steps = pre?["type"]?.text == "Sequence" ? pre?["pretokenizers"]?.array ?? [] : pre.map { [$0] } ?? []
-        for step in steps {
-            switch step["type"]?.text {
-            case "Digits": return "smollm"
-            case "Split":
-                let pattern = step["pattern"]?["Regex"]?.text ?? ""
-                if pattern.contains("\\p{N}{1,3}") { return "llama-bpe" }
-                throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: the words are cut by \(pattern.prefix(200)), which is not known")
-            default: break
+        for token in whole?["added_tokens"]?.array ?? [] {
+            try add(token["id"]?.integer, token["content"]?.bytes, token, special: false, "tokenizer.json")
+        }
+        if let list = settings["added_tokens_decoder"]?.members {
+            for (key, token) in list {
+                try add(key.bytes.flatMap { Self.number($0) }, token["content"]?.bytes, token, special: false, "tokenizer_config.json")
             }
         }
-        return "gpt-2"
+        guard let list = try HuggingFaceFolder.json(folder, "added_tokens.json")?.members else { return }
+        let special = Self.specialNames(settings, map)
+        for (key, id) in list {
+            guard let text = key.bytes else { continue }
+            if let known = id.integer, added.contains(where: { $0.id == known }), known < tokens.count, tokens[known] == text { continue }
+            try add(id.integer, text, .null, special: special.contains(text), "added_tokens.json")
+        }
     }
 
-    /// Whether the post-processor begins a text with a special token; nil when it says nothing.
-    private func addsBOS(_ processor: JSON?) -> Bool? {
-        let steps = processor?["type"]?.text == "Sequence" ? processor?["processors"]?.array ?? [] : processor.map { [$0] } ?? []
-        for step in steps where step["type"]?.text == "TemplateProcessing" {
-            return step["single"]?.array?.first?["SpecialToken"] != nil
+    /// The names that tokenizer_config.json and special_tokens_map.json give to special tokens.
+    private static func specialNames(_ settings: JSON, _ map: JSON) -> [[UInt8]] {
+        var names: [[UInt8]] = []
+        for file in [settings, map] {
+            for key in ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "additional_special_tokens"] {
+                for value in file[key]?.array ?? file[key].map({ [$0] }) ?? [] {
+                    if let name = value.bytes ?? value["content"]?.bytes { names.append(name) }
+                }
+            }
         }
-        return nil
+        return names
+    }
+
+    private static func number(_ digits: [UInt8]) -> Int? {
+        guard !digits.isEmpty, digits.count < 10, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+    }
+
+    // MARK: the rules
+
+    /// How the vocabulary is used: whole for us, and under GGUF's names when they say the same.
+    private mutating func putRules(_ whole: JSON, _ unknown: [UInt8]?, _ metadata: inout Metadata) throws(Llama2Error) {
+        var text: [UInt8] = []
+        for key in ["version", "normalizer", "pre_tokenizer", "decoder"] {
+            guard let value = whole[key] else { continue }
+            JSONWriter.append(key, to: &text)
+            text.append(UInt8(ascii: ":"))
+            JSONWriter.append(value, to: &text)
+            text.append(UInt8(ascii: ","))
+        }
+        text += Array("\"model\":{".utf8)
+        var isFirst = true
+        if let members = whole["model"]?.members {
+            for (key, value) in members where key.bytes != Array("vocab".utf8) && key.bytes != Array("merges".utf8) {
+                if !isFirst { text.append(UInt8(ascii: ",")) }
+                isFirst = false
+                JSONWriter.append(key, to: &text)
+                text.append(UInt8(ascii: ":"))
+                JSONWriter.append(value, to: &text)
+            }
+        }
+        text += Array("}".utf8)
+        putSettings(String(decoding: text, as: UTF8.self), &metadata)
+        _ = metadata.insert(Self.prefix + "merges", .strings(try owned.keep(texts: merges)))
+        let names = GGUFNames(whole)
+        put("model", names.model, &metadata)
+        if let pre = names.pre { put("pre", pre, &metadata) }
+        if names.model == "llama" {
+            // SentencePiece's scores, as far as the order of merges tells them
+            var rank: [[UInt8]: Int] = [:]
+            for (index, pair) in merges.enumerated() {
+                let result = pair.filter { $0 != 0x20 }
+                if rank[result] == nil { rank[result] = index }
+            }
+            for (index, token) in tokens.enumerated() where types[index] != Self.hole {
+                scores[index] = rank[token].map { -Float($0 + 1) } ?? (types[index] == 1 ? -1e5 : 0)
+            }
+            if !names.addsSpacePrefix { _ = metadata.insert(Self.prefix + "add_space_prefix", .bool(false)) }
+            _ = metadata.insert(Self.prefix + "scores", .array(.float32, count: scores.count, owned.keep(scores)))
+        }
+    }
+
+    private func putSettings(_ rules: String, _ metadata: inout Metadata) {
+        var text = Array("{\"added_tokens\":[".utf8)
+        for (i, token) in added.enumerated() {
+            if i > 0 { text.append(UInt8(ascii: ",")) }
+            text += token.json
+        }
+        text += Array("],\"only_added\":[\(onlyAdded.map { String($0) }.joined(separator: ","))],".utf8)
+        text += Array(rules.utf8)
+        text.append(UInt8(ascii: "}"))
+        _ = metadata.insert("tokenizer.llama2swift.settings", .string(owned.keep(text)))
+    }
+
+    /// The special token before a text and the one behind it, by TemplateProcessing's `single`.
+    private func template(_ processor: JSON?) throws(Llama2Error) -> (first: Int?, last: Int?) {
+        guard let processor, !processor.isNull else { return (nil, nil) }
+        func refused(_ what: String) -> Llama2Error { Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor \(what)") }
+        switch processor["type"]?.text {
+        case "ByteLevel": return (nil, nil)  // offsets only
+        case "Sequence":
+            var found: (first: Int?, last: Int?) = (nil, nil)
+            for part in processor["processors"]?.array ?? [] {
+                let one = try template(part)
+                if one.first != nil, found.first != nil || one.last != nil && found.last != nil { throw refused("puts two tokens before or behind a text") }
+                found = (one.first ?? found.first, one.last ?? found.last)
+            }
+            return found
+        case "TemplateProcessing":
+            var first: Int?, last: Int?, isBehind = false
+            for part in processor["single"]?.array ?? [] {
+                if let name = part["SpecialToken"]?["id"]?.bytes {
+                    let entry = processor["special_tokens"]?.members?.first { $0.key.bytes == name }
+                    let ids = entry.map { $0.value["ids"]?.array?.map(\.integer) ?? [] } ?? [tokens.firstIndex(of: name)]
+                    guard ids.count == 1, let id = ids[0], isBehind ? last == nil : first == nil else {
+                        throw refused("puts more than one token before or behind a text")
+                    }
+                    if isBehind { last = id } else { first = id }
+                } else if part["Sequence"]?["id"]?.bytes == Array("A".utf8), !isBehind {
+                    isBehind = true
+                } else {
+                    throw refused("has a part that is not known")
+                }
+            }
+            guard isBehind else { throw refused("leaves out the text") }
+            return (first, last)
+        default: throw refused("type \((processor["type"]?.text ?? "missing").prefix(40)) is not known")
+        }
     }
 
     /// A text, a list of named ones of which the default counts, or a file of its own.
@@ -202,6 +353,118 @@ struct HuggingFaceTokenizer {
         let value = settings["chat_template"]
         if let text = value?.bytes { return text }
         let list = value?.array ?? []
-        return (list.first { $0["name"]?.text == "default" } ?? list.first)?["template"]?.bytes
+        return (list.first { $0["name"]?.bytes == Array("default".utf8) } ?? list.first)?["template"]?.bytes
+    }
+}
+
+/// GGUF's names for the rules of a tokenizer.json: only when llama.cpp does the same by them; else a name that it
+/// refuses. We ourselves go by the settings.
+private struct GGUFNames {
+    private(set) var model = "llama2swift"
+    private(set) var pre: String?
+    private(set) var addsSpacePrefix = true
+
+    private static let llama3 =
+        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+    private static let qwen2 =
+        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+    init(_ whole: JSON) {
+        func text(_ json: JSON?) -> String { json?.bytes.map { String(decoding: $0, as: UTF8.self) } ?? "" }
+        func isSet(_ json: JSON?) -> Bool { json.map { !$0.isNull } ?? false }
+        let bpe = whole["model"], pre = whole["pre_tokenizer"]
+        let plain = (whole["added_tokens"]?.array ?? []).allSatisfy { token in
+            !["lstrip", "rstrip", "single_word"].contains { token[$0]?.bool == true }
+        }
+        guard plain, !isSet(bpe?["dropout"]), text(bpe?["continuing_subword_prefix"]).isEmpty, text(bpe?["end_of_word_suffix"]).isEmpty else { return }
+        let parts = text(pre?["type"]) == "Sequence" ? pre?["pretokenizers"]?.array ?? [] : isSet(pre) ? [pre ?? .null] : []
+        let normalizer = whole["normalizer"]
+        func isByteLevel(_ json: JSON, regex: Bool) -> Bool {
+            text(json["type"]) == "ByteLevel" && json["add_prefix_space"]?.bool == false && (json["use_regex"]?.bool ?? true) == regex
+        }
+        if let last = parts.last, !isSet(normalizer), bpe?["byte_fallback"]?.bool != true, text(whole["decoder"]?["type"]) == "ByteLevel" {
+            let ignores = bpe?["ignore_merges"]?.bool ?? false
+            var name: String?
+            if parts.count == 1, isByteLevel(last, regex: true), !ignores { name = "gpt-2" }
+            if parts.count == 2, isByteLevel(last, regex: true), text(parts[0]["type"]) == "Digits", parts[0]["individual_digits"]?.bool == true, !ignores {
+                name = "smollm"
+            }
+            if parts.count == 2, isByteLevel(last, regex: false), text(parts[0]["type"]) == "Split", text(parts[0]["behavior"]) == "Isolated",
+                parts[0]["invert"]?.bool == false
+            {
+                let expression = parts[0]["pattern"]?["Regex"]?.bytes
+                if expression == Array(Self.llama3.utf8) { name = ignores ? "llama-bpe" : "dbrx" }
+                if expression == Array(Self.qwen2.utf8), !ignores { name = "qwen2" }
+            }
+            if let name { (model, self.pre) = ("gpt2", name) }
+            return
+        }
+        guard bpe?["byte_fallback"]?.bool == true, bpe?["fuse_unk"]?.bool == true, bpe?["ignore_merges"]?.bool != true else { return }
+        let steps = text(normalizer?["type"]) == "Sequence" ? normalizer?["normalizers"]?.array ?? [] : isSet(normalizer) ? [normalizer ?? .null] : []
+        func replaces(_ json: JSON) -> Bool {
+            text(json["type"]) == "Replace" && text(json["pattern"]?["String"]) == " " && json["content"]?.bytes == Array("\u{2581}".utf8)
+        }
+        if parts.isEmpty, steps.count == 2, text(steps[0]["type"]) == "Prepend", steps[0]["prepend"]?.bytes == Array("\u{2581}".utf8), replaces(steps[1]) {
+            model = "llama"
+        } else if parts.isEmpty, steps.count == 1, replaces(steps[0]) {
+            (model, addsSpacePrefix) = ("llama", false)
+        } else if steps.isEmpty, parts.count == 1, text(parts[0]["type"]) == "Metaspace", parts[0]["replacement"]?.bytes == Array("\u{2581}".utf8),
+            parts[0]["split"]?.bool == false
+        {
+            model = "llama"
+            addsSpacePrefix = text(parts[0]["prepend_scheme"]) != "never"
+        }
+    }
+}
+
+/// JSON values as text again.
+enum JSONWriter {
+    static func append(_ text: [UInt8], to out: inout [UInt8]) {
+        out.append(UInt8(ascii: "\""))
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
+            case 0..<0x20:
+                let digits = Array("0123456789abcdef".utf8)
+                out += Array("\\u00".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            default: out.append(byte)
+            }
+        }
+        out.append(UInt8(ascii: "\""))
+    }
+
+    static func append(_ text: String, to out: inout [UInt8]) { append(Array(text.utf8), to: &out) }
+
+    /// Nesting is bounded by the parser.
+    static func append(_ value: JSON, to out: inout [UInt8]) {
+        if let text = value.bytes {
+            append(text, to: &out)
+        } else if let bool = value.bool {
+            out += Array((bool ? "true" : "false").utf8)
+        } else if let number = value.double {
+            out += Array((value.integer.map { String($0) } ?? String(number)).utf8)
+        } else if let members = value.members {
+            out.append(UInt8(ascii: "{"))
+            var isFirst = true
+            for (key, member) in members {
+                if !isFirst { out.append(UInt8(ascii: ",")) }
+                isFirst = false
+                append(key, to: &out)
+                out.append(UInt8(ascii: ":"))
+                append(member, to: &out)
+            }
+            out.append(UInt8(ascii: "}"))
+        } else if let elements = value.elements {
+            out.append(UInt8(ascii: "["))
+            var isFirst = true
+            for element in elements {
+                if !isFirst { out.append(UInt8(ascii: ",")) }
+                isFirst = false
+                append(element, to: &out)
+            }
+            out.append(UInt8(ascii: "]"))
+        } else {
+            out += Array("null".utf8)
+        }
     }
 }

@@ -188,6 +188,13 @@ public struct Metadata: Sendable {
         return try numbers(key, convert) ?? []
     }
 
+    /// The bytes of a string as they are in the file, which keeps them; nil when absent.
+    public func bytes(_ key: String) throws(Llama2Error) -> UnsafeRawBufferPointer? {
+        guard let value = self[key] else { return nil }
+        guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
+        return bytes
+    }
+
     /// An integer of any width inside `range`.
     public func integer(_ key: String, in range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
         let number: Int?

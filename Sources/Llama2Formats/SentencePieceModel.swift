@@ -10,7 +10,10 @@ struct SentencePieceModel {
     /// SentencePiece's types: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; ggml uses the same numbers.
     private(set) var types: [Int32] = []
     private(set) var bos = 1, eos = 2, unknown = 0
-    private(set) var addsSpacePrefix = true
+    /// NormalizerSpec and TrainerSpec; the values of sentencepiece_model.proto when a field is absent.
+    private(set) var addsDummyPrefix = true, removesExtraWhitespaces = true, escapesWhitespaces = true
+    private(set) var whitespaceIsSuffix = false
+    private(set) var characterMap = UnsafeRawBufferPointer(start: nil, count: 0)
 
     /// most: rows of the embedding, more pieces than which are refused as soon as they come.
     init(_ file: MappedFile, most: Int) throws(Llama2Error) {
@@ -30,9 +33,7 @@ struct SentencePieceModel {
                 }
             }
             guard !tokens.isEmpty else { throw Llama2Error(.corrupt, "no pieces: not a SentencePiece model") }
-            for (name, id) in [("bos_id", bos), ("eos_id", eos), ("unk_id", unknown)] where id >= tokens.count {
-                throw Llama2Error(.corrupt, "\(name) is \(id), but there are \(tokens.count) pieces")
-            }
+            try check()
         } catch {
             throw Llama2Error(error.kind, "\(file.path): \(error.message)")
         }
@@ -49,13 +50,43 @@ struct SentencePieceModel {
         }
         let prefix = "tokenizer.ggml."
         _ = metadata.insert(prefix + "model", .string(owned.keep(Array("llama".utf8))))
+        putSettings(&metadata, owned)
         _ = metadata.insert(prefix + "tokens", .strings(texts))
         _ = metadata.insert(prefix + "scores", .array(.float32, count: count, owned.keep(scores)))
         _ = metadata.insert(prefix + "token_type", .array(.int32, count: count, owned.keep(types)))
-        for (key, id) in [("bos", bos), ("eos", eos), ("unknown", unknown)] where id >= 0 {
-            _ = metadata.insert(prefix + key + "_token_id", .unsigned(UInt64(id)))
+        for (key, id) in [("bos", bos), ("eos", eos), ("unknown", unknown)] {
+            _ = metadata.insert(prefix + key + "_token_id", id >= 0 ? .unsigned(UInt64(id)) : .signed(-1))
         }
-        if !addsSpacePrefix { _ = metadata.insert(prefix + "add_space_prefix", .bool(false)) }
+    }
+
+    /// What is not as in Llama's own file: GGUF's keys, and ours for what GGUF has none.
+    func putSettings(_ metadata: inout Metadata, _ owned: OwnedBytes) {
+        if !addsDummyPrefix { putPrefix(false, &metadata) }
+        if removesExtraWhitespaces { _ = metadata.insert("tokenizer.ggml.remove_extra_whitespaces", .bool(true)) }
+        if !characterMap.isEmpty {
+            _ = metadata.insert("tokenizer.ggml.precompiled_charsmap", .array(.uint8, count: characterMap.count, owned.keep(Array(characterMap))))
+        }
+        if whitespaceIsSuffix { _ = metadata.insert("tokenizer.llama2swift.treat_whitespace_as_suffix", .bool(true)) }
+        if !escapesWhitespaces { _ = metadata.insert("tokenizer.llama2swift.escape_whitespaces", .bool(false)) }
+        if types.contains(4) { _ = metadata.insert("tokenizer.llama2swift.user_defined_in_text", .bool(true)) }
+    }
+
+    func putPrefix(_ adds: Bool, _ metadata: inout Metadata) { _ = metadata.insert("tokenizer.ggml.add_space_prefix", .bool(adds)) }
+
+    /// What sentencepiece refuses when it opens a file.
+    private mutating func check() throws(Llama2Error) {
+        var unknowns = 0
+        for (index, type) in types.enumerated() {
+            guard !tokens[index].isEmpty else { throw Llama2Error(.corrupt, "piece \(index) is empty") }
+            if type == 2 {
+                unknowns += 1
+                unknown = index
+            }
+        }
+        guard unknowns == 1 else { throw Llama2Error(.corrupt, "\(unknowns) pieces of type unknown, expected 1") }
+        for (name, id) in [("bos_id", bos), ("eos_id", eos)] where id >= tokens.count {
+            throw Llama2Error(.corrupt, "\(name) is \(id), but there are \(tokens.count) pieces")
+        }
     }
 
     private mutating func addPiece(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
@@ -86,8 +117,8 @@ struct SentencePieceModel {
             switch field.number {
             case 3:
                 // model_type: 1 unigram, 2 BPE
-                guard value == 2 else { throw Llama2Error(.unsupported, "model type \(value); only BPE (2) is read") }
-            case 40: unknown = id
+                guard value == 2 else { throw Llama2Error(.unsupported, "model type \(value) (1 is unigram); only BPE (2) is read") }
+            case 24: whitespaceIsSuffix = value != 0
             case 41: bos = id
             case 42: eos = id
             default: break
@@ -98,7 +129,13 @@ struct SentencePieceModel {
     private mutating func readNormalizer(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         var fields = ProtobufReader(bytes)
         while let field = try fields.next() {
-            if field.number == 3, case .varint(let value) = field.content { addsSpacePrefix = value != 0 }
+            switch (field.number, field.content) {
+            case (2, .bytes(let map)): characterMap = map
+            case (3, .varint(let value)): addsDummyPrefix = value != 0
+            case (4, .varint(let value)): removesExtraWhitespaces = value != 0
+            case (5, .varint(let value)): escapesWhitespaces = value != 0
+            default: break
+            }
         }
     }
 }

@@ -1,28 +1,32 @@
 import Llama2Core
 
-/// Byte-pair merging in O(n log n), shared by both kinds of tokenizer.
+/// Byte-pair merging in O(n log n), shared by all kinds of tokenizer.
 ///
 /// The text is a doubly linked list of symbols. A heap holds the possible merges of neighbours;
 /// the best is taken (lowest priority number, then leftmost), its two symbols become one, and the
 /// two new neighbourhoods are entered. A candidate whose symbols have changed since is skipped.
+///
+/// 16 bytes a symbol and at most 20 a symbol in the heap: a heap that is full throws out the candidates that are
+/// no longer possible, of which there is always a fifth.
 struct MergeQueue: ~Copyable {
     struct Symbol: BitwiseCopyable {
         var start: Int32  // first byte in the text
-        var length: Int32  // bytes; 0 once merged into its left neighbour
         var previous: Int32  // index of the neighbour, -1 at an end
         var next: Int32
-        var id: Int32  // the vocabulary's number for these bytes, -1 when it has none
+        var id: Int32  // the vocabulary's number for these bytes, -1: it has none, -2: never merged
     }
+
+    private static let gone: Int32 = .min  // as id: merged into its left neighbour
 
     struct Candidate: BitwiseCopyable {
         var key: UInt64  // priority << 32 | index of the left symbol
-        var right: Int32
         var length: Int32  // of both together: differs when either has changed
         var id: Int32
     }
 
     private(set) var symbols: GrowingBuffer<Symbol>
     private var heap: GrowingBuffer<Candidate>
+    private var end: Int32 = 0  // of the text
 
     init() throws(Llama2Error) {
         let symbols = try GrowingBuffer<Symbol>(of: "symbols of a text")
@@ -30,49 +34,66 @@ struct MergeQueue: ~Copyable {
         self.symbols = symbols
     }
 
-    mutating func clear() {
+    /// For a text of `count` symbols at most, which the memory is made for.
+    mutating func clear(expecting count: Int = 0) throws(Llama2Error) {
         symbols.removeAll()
         heap.removeAll()
+        try symbols.reserve(count)
     }
 
     mutating func append(start: Int, length: Int, id: Int32) throws(Llama2Error) {
         let index = Int32(truncatingIfNeeded: symbols.count)
         if index > 0 { symbols[symbols.count - 1].next = index }
-        try symbols.append(
-            Symbol(
-                start: Int32(truncatingIfNeeded: start), length: Int32(truncatingIfNeeded: length),
-                previous: index - 1, next: -1, id: id))
+        try symbols.append(Symbol(start: Int32(truncatingIfNeeded: start), previous: index - 1, next: -1, id: id))
+        end = Int32(truncatingIfNeeded: start + length)
     }
 
+    /// Where the symbol's bytes end. Of a symbol that was merged into another: undefined.
+    func end(_ symbol: Symbol) -> Int32 { symbol.next >= 0 ? symbols[Int(symbol.next)].start : end }
+
     /// Merges until no rule applies. The first symbol stays first: walk the list from index 0.
-    mutating func mergeAll<Rules: MergeRules>(_ rules: Rules) throws(Llama2Error) {
+    mutating func mergeAll<Rules: MergeRules>(_ rules: inout Rules) throws(Llama2Error) {
         guard symbols.count > 1 else { return }
-        for i in 1..<symbols.count { try consider(Int32(i - 1), Int32(i), rules) }
+        try heap.reserve(symbols.count + symbols.count / 4 + 4)
+        for i in 1..<symbols.count { try consider(Int32(i - 1), Int32(i), &rules) }
         while let best = pop() {
-            let left = Int(best.key & 0xFFFF_FFFF)
-            let right = Int(best.right)
-            guard symbols[left].length > 0, symbols[right].length > 0,
-                symbols[left].length + symbols[right].length == best.length
-            else { continue }
-            symbols[left].length = best.length
+            guard isPossible(best) else { continue }
+            let left = Int(best.key & 0xFFFF_FFFF), right = Int(symbols[left].next)
             symbols[left].id = best.id
-            symbols[right].length = 0
+            symbols[right].id = MergeQueue.gone
             let next = symbols[right].next
             symbols[left].next = next
             if next >= 0 { symbols[Int(next)].previous = Int32(left) }
-            try consider(symbols[left].previous, Int32(left), rules)
-            try consider(Int32(left), next, rules)
+            try consider(symbols[left].previous, Int32(left), &rules)
+            try consider(Int32(left), next, &rules)
         }
     }
 
-    private mutating func consider<Rules: MergeRules>(_ left: Int32, _ right: Int32, _ rules: Rules) throws(Llama2Error) {
+    private func isPossible(_ candidate: Candidate) -> Bool {
+        let left = symbols[Int(candidate.key & 0xFFFF_FFFF)]
+        guard left.id != MergeQueue.gone, left.next >= 0 else { return false }
+        return end(symbols[Int(left.next)]) - left.start == candidate.length
+    }
+
+    private mutating func consider<Rules: MergeRules>(_ left: Int32, _ right: Int32, _ rules: inout Rules) throws(Llama2Error) {
         guard left >= 0, right >= 0 else { return }
         let (a, b) = (symbols[Int(left)], symbols[Int(right)])
-        guard let (priority, id) = rules.merge(a, b) else { return }
-        try push(
-            Candidate(
-                key: UInt64(priority) << 32 | UInt64(UInt32(bitPattern: left)), right: right,
-                length: a.length + b.length, id: id))
+        guard a.id != -2, b.id != -2 else { return }
+        let middle = b.start, end = end(b)
+        guard let (priority, id) = rules.merge(a, b, from: a.start, middle, to: end) else { return }
+        if heap.count >= symbols.count + symbols.count / 4 { throwOut() }
+        try push(Candidate(key: UInt64(priority) << 32 | UInt64(UInt32(bitPattern: left)), length: end - a.start, id: id))
+    }
+
+    /// Keeps the candidates that are still possible: at most one for each pair of neighbours.
+    private mutating func throwOut() {
+        var kept = 0
+        for i in 0..<heap.count where isPossible(heap[i]) {
+            heap[kept] = heap[i]
+            kept += 1
+        }
+        heap.truncate(to: kept)
+        for i in stride(from: kept / 2, through: 0, by: -1) where i < kept { sink(heap[i], at: i) }
     }
 
     private mutating func push(_ candidate: Candidate) throws(Llama2Error) {
@@ -89,24 +110,31 @@ struct MergeQueue: ~Copyable {
 
     private mutating func pop() -> Candidate? {
         guard let last = heap.popLast() else { return nil }
-        let count = heap.count
-        guard count > 0 else { return last }
+        guard heap.count > 0 else { return last }
         let best = heap[0]
-        var hole = 0
+        sink(last, at: 0)
+        return best
+    }
+
+    private func sink(_ candidate: Candidate, at start: Int) {
+        let count = heap.count
+        var hole = start
         while true {
             var child = 2 * hole + 1
             guard child < count else { break }
             if child + 1 < count, heap[child + 1].key < heap[child].key { child += 1 }
-            guard heap[child].key < last.key else { break }
+            guard heap[child].key < candidate.key else { break }
             heap[hole] = heap[child]
             hole = child
         }
-        heap[hole] = last
-        return best
+        heap[hole] = candidate
     }
 }
 
-/// Which neighbours merge: the lowest priority first, and the number of the result.
+/// Which neighbours merge: the lowest priority first, and the number of the result. Their bytes are those from `start` to
+/// `middle` and from there to `end`.
 protocol MergeRules {
-    func merge(_ left: MergeQueue.Symbol, _ right: MergeQueue.Symbol) -> (priority: UInt32, id: Int32)?
+    mutating func merge(
+        _ left: MergeQueue.Symbol, _ right: MergeQueue.Symbol, from start: Int32, _ middle: Int32, to end: Int32
+    ) -> (priority: UInt32, id: Int32)?
 }

@@ -1,194 +1,231 @@
 import Llama2Core
 
-/// Cuts a text into the words inside which byte-level BPE merges.
-///
-/// Each case is llama.cpp's list of regular expressions for that name, written as a scanner. An
-/// expression of a list cuts the pieces that the one before it left.
-///
-///     gpt-2      's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-///     smollm     \p{N}  then gpt-2
-///     default    [\p{P}\$\+<=>\^~\|]+  then gpt-2, then \p{N}+, then [0-9][0-9][0-9]
-///     llama-bpe  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}
-///                | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-enum PreTokenizer: Sendable {
-    case gpt2, smollm, llamaBPE, standard
+/// What becomes of the places where a text is split: `tokenizers`' SplitDelimiterBehavior.
+enum SplitBehavior: Sendable { case removed, isolated, mergedWithPrevious, mergedWithNext, contiguous }
 
-    init(named name: String) throws(Llama2Error) {
-        switch name {
-        case "", "default": self = .standard
-        case "gpt-2", "phi-2": self = .gpt2
-        case "smollm", "starcoder", "refact", "command-r", "codeshell": self = .smollm
-        case "llama-bpe", "llama3", "llama-v3": self = .llamaBPE
-        default:
-            throw Llama2Error(
-                .unsupported,
-                "pre-tokenizer \"\(name)\" is not known; this version has default, gpt-2, smollm and llama-bpe")
-        }
+/// The steps that cut a text into words, inside of which tokens are made: those of `tokenizers`, under their names.
+enum PreTokenizerStep: Sendable {
+    /// inverted: what lies between the matches counts as a match, and the matches as what lies between.
+    case split(RegexProgram, SplitBehavior, inverted: Bool)
+    /// Each character of a kind is a match: Digits, Punctuation, WhitespaceSplit, CharDelimiterSplit, BertPreTokenizer.
+    case characters(CharacterKind, SplitBehavior)
+    /// `Whitespace`: runs of word characters, and runs of what is neither word nor white space.
+    case words
+    case fixedLength(Int)
+    case metaspace(replacement: [UInt8], PrependScheme, splits: Bool)
+    /// Bytes become the characters that stand for them; `expression` is GPT-2's when it is wanted.
+    case byteLevel(addsPrefixSpace: Bool, RegexProgram?)
+
+    enum CharacterKind: Sendable { case numeric, punctuation, whiteSpace, scalar(UInt32) }
+    enum PrependScheme: Sendable { case always, first, never }
+}
+
+/// A list of steps; each cuts the pieces that the one before it left.
+struct PreTokenizer: Sendable {
+    let steps: [PreTokenizerStep]
+    /// Whether the last step is byte-level: its words are bytes, not yet the characters that stand for them.
+    let givesBytes: Bool
+
+    init(_ steps: [PreTokenizerStep]) {
+        self.steps = steps
+        if case .byteLevel? = steps.last { givesBytes = true } else { givesBytes = false }
     }
 
-    /// Calls `word` with each word's range of code points, in order; together they cover `text`.
-    func split(_ text: CodePoints, _ word: (Range<Int>) throws(Llama2Error) -> Void) throws(Llama2Error) {
-        let all = 0..<text.count
-        switch self {
-        case .gpt2:
-            try Scanner(text, all).gpt2(word)
-        case .llamaBPE:
-            try Scanner(text, all).llamaBPE(word)
-        case .smollm:
-            try runs(all, { text.classes[$0] == .number }) { (run, isNumber) throws(Llama2Error) in
-                if isNumber {
-                    for i in run { try word(i..<i + 1) }
-                } else {
-                    try Scanner(text, run).gpt2(word)
-                }
-            }
-        case .standard:
-            try runs(all, { isStandardPunctuation(text, $0) }) { (run, _) throws(Llama2Error) in
-                try Scanner(text, run).gpt2 { (piece) throws(Llama2Error) in
-                    try runs(piece, { text.classes[$0] == .number }) { (part, isNumber) throws(Llama2Error) in
-                        if isNumber { try threes(text, part, word) } else { try word(part) }
-                    }
+    /// The matchers of one call, used again for every piece.
+    final class Scratch {
+        fileprivate final class Box {
+            var matcher: RegexMatcher
+            init(_ program: RegexProgram) throws(Llama2Error) { matcher = try RegexMatcher(program) }
+        }
+        fileprivate var boxes: [Box?] = []
+
+        init(_ pre: PreTokenizer) throws(Llama2Error) {
+            for step in pre.steps {
+                switch step {
+                case .split(let program, _, _): boxes.append(try Box(program))
+                case .byteLevel(_, let program?): boxes.append(try Box(program))
+                case .characters, .words, .fixedLength, .metaspace, .byteLevel: boxes.append(nil)
                 }
             }
         }
     }
 
-    private func isStandardPunctuation(_ text: CodePoints, _ i: Int) -> Bool {
-        switch text.scalars[i] {
-        case 0x24, 0x2B, 0x3C, 0x3D, 0x3E, 0x5E, 0x7E, 0x7C: true  // $ + < = > ^ ~ |
-        default: text.classes[i] == .punctuation
-        }
+    typealias Word = (UnsafeBufferPointer<UInt8>) throws(Llama2Error) -> Void
+
+    /// Calls `word` with each word, in order. isFirst: the text begins where the whole text began.
+    func split(_ text: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ scratch: Scratch, _ word: Word) throws(Llama2Error) {
+        try split(text, from: 0, isFirst, scratch, word)
     }
 
-    /// The maximal runs inside `range` over which `test` does not change.
-    private func runs(
-        _ range: Range<Int>, _ test: (Int) -> Bool, _ body: (Range<Int>, Bool) throws(Llama2Error) -> Void
+    private func split(
+        _ text: UnsafeBufferPointer<UInt8>, from index: Int, _ isFirst: Bool, _ scratch: Scratch, _ word: Word
     ) throws(Llama2Error) {
-        var start = range.lowerBound
-        while start < range.upperBound {
-            let value = test(start)
-            var end = start + 1
-            while end < range.upperBound, test(end) == value { end += 1 }
-            try body(start..<end, value)
-            start = end
+        guard !text.isEmpty else { return }
+        guard text.count <= 1 << 30 else { throw Llama2Error(.invalidArgument, "a text that becomes \(text.count) bytes; the limit is \(1 << 30)") }
+        guard index < steps.count else { return try word(text) }
+        func piece(_ range: Range<Int>) throws(Llama2Error) {
+            guard !range.isEmpty else { return }
+            try split(UnsafeBufferPointer(rebasing: text[range]), from: index + 1, isFirst && range.lowerBound == 0, scratch, word)
         }
-    }
-
-    /// `[0-9][0-9][0-9]` from the left; what lies between the matches stays whole.
-    private func threes(
-        _ text: CodePoints, _ range: Range<Int>, _ word: (Range<Int>) throws(Llama2Error) -> Void
-    ) throws(Llama2Error) {
-        var start = range.lowerBound  // of what is not yet given out
-        var i = start
-        while i + 3 <= range.upperBound {
-            guard (i..<i + 3).allSatisfy({ (0x30...0x39).contains(text.scalars[$0]) }) else {
-                i += 1
-                continue
+        switch steps[index] {
+        case .split(_, let behavior, let inverted):
+            guard let box = scratch.boxes[index] else { return }
+            var pieces = SplitPieces(behavior), end = 0
+            try box.matcher.matches(in: text) { (range) throws(Llama2Error) in
+                if end < range.lowerBound { try pieces.take(end..<range.lowerBound, isMatch: inverted, piece) }
+                try pieces.take(range, isMatch: !inverted, piece)
+                end = range.upperBound
             }
-            if start < i { try word(start..<i) }
-            try word(i..<i + 3)
-            i += 3
-            start = i
+            if end < text.count { try pieces.take(end..<text.count, isMatch: inverted, piece) }
+            try pieces.finish(piece)
+        case .characters(let kind, let behavior):
+            var pieces = SplitPieces(behavior), end = 0, position = 0
+            while position < text.count {
+                var length = 1, scalar: UInt32 = 0xFFFD
+                if case .scalar(let c, let bytes) = decodeUTF8(text, at: position) { (scalar, length) = (c, bytes) }
+                if kind.contains(scalar) {
+                    if end < position { try pieces.take(end..<position, isMatch: false, piece) }
+                    try pieces.take(position..<position + length, isMatch: true, piece)
+                    end = position + length
+                }
+                position += length
+            }
+            if end < text.count { try pieces.take(end..<text.count, isMatch: false, piece) }
+            try pieces.finish(piece)
+        case .words:
+            // 0 white space, 1 word, 2 other
+            var start = 0, position = 0, kind = 0
+            while position < text.count {
+                var length = 1, scalar: UInt32 = 0xFFFD
+                if case .scalar(let c, let bytes) = decodeUTF8(text, at: position) { (scalar, length) = (c, bytes) }
+                let here = isRegexWord(scalar) ? 1 : isWhiteSpace(scalar) ? 0 : 2
+                if here != kind {
+                    if kind != 0 { try piece(start..<position) }
+                    (start, kind) = (position, here)
+                }
+                position += length
+            }
+            if kind != 0 { try piece(start..<text.count) }
+        case .fixedLength(let wanted):
+            var start = 0, position = 0, count = 0
+            while position < text.count {
+                var length = 1
+                if case .scalar(_, let bytes) = decodeUTF8(text, at: position) { length = bytes }
+                position += length
+                count += 1
+                if count == wanted {
+                    try piece(start..<position)
+                    (start, count) = (position, 0)
+                }
+            }
+            try piece(start..<text.count)
+        case .metaspace(let mark, let scheme, let splits):
+            try metaspace(text, mark, scheme, splits, from: index, isFirst, scratch, word)
+        case .byteLevel(let addsPrefixSpace, let program):
+            if addsPrefixSpace, text[0] != 0x20 {
+                var longer = try GrowingBuffer<UInt8>(capacity: text.count + 1, of: "a text with a space before it")
+                try longer.append(0x20)
+                try longer.append(contentsOf: text)
+                try byteLevel(longer.elements, program, from: index, isFirst, scratch, word)
+            } else {
+                try byteLevel(text, program, from: index, isFirst, scratch, word)
+            }
         }
-        if start < range.upperBound { try word(start..<range.upperBound) }
+    }
+
+    private func metaspace(
+        _ text: UnsafeBufferPointer<UInt8>, _ mark: [UInt8], _ scheme: PreTokenizerStep.PrependScheme, _ splits: Bool, from index: Int,
+        _ isFirst: Bool, _ scratch: Scratch, _ word: Word
+    ) throws(Llama2Error) {
+        var marked = try GrowingBuffer<UInt8>(capacity: text.count + text.count / 4 + mark.count, of: "a text with its spaces marked")
+        let begins = text[0] == 0x20 || text.count >= mark.count && mark.indices.allSatisfy { text[$0] == mark[$0] }
+        if !begins, scheme == .always || scheme == .first && isFirst { for byte in mark { try marked.append(byte) } }
+        for byte in text {
+            if byte == 0x20 { for byte in mark { try marked.append(byte) } } else { try marked.append(byte) }
+        }
+        let all = marked.elements
+        func piece(_ range: Range<Int>) throws(Llama2Error) {
+            guard !range.isEmpty else { return }
+            try split(UnsafeBufferPointer(rebasing: all[range]), from: index + 1, isFirst && range.lowerBound == 0, scratch, word)
+        }
+        guard splits else { return try piece(0..<all.count) }
+        var start = 0, position = 1
+        while position < all.count {  // a mark begins a piece
+            if all[position] == mark[0], all.count - position >= mark.count, mark.indices.allSatisfy({ all[position + $0] == mark[$0] }) {
+                try piece(start..<position)
+                start = position
+            }
+            position += 1
+        }
+        try piece(start..<all.count)
+    }
+
+    private func byteLevel(
+        _ text: UnsafeBufferPointer<UInt8>, _ program: RegexProgram?, from index: Int, _ isFirst: Bool, _ scratch: Scratch, _ word: Word
+    ) throws(Llama2Error) {
+        let isLast = index + 1 == steps.count
+        func piece(_ range: Range<Int>) throws(Llama2Error) {
+            let bytes = UnsafeBufferPointer(rebasing: text[range])
+            if isLast { return try word(bytes) }
+            var spelled = try GrowingBuffer<UInt8>(capacity: 2 * bytes.count, of: "a word in byte characters")
+            for byte in bytes { for character in ByteCharacters.of[Int(byte)] { try spelled.append(character) } }
+            try split(spelled.elements, from: index + 1, isFirst && range.lowerBound == 0, scratch, word)
+        }
+        guard program != nil, let box = scratch.boxes[index] else { return try piece(0..<text.count) }
+        var end = 0
+        try box.matcher.matches(in: text) { (range) throws(Llama2Error) in
+            if end < range.lowerBound { try piece(end..<range.lowerBound) }
+            if !range.isEmpty { try piece(range) }
+            end = range.upperBound
+        }
+        if end < text.count { try piece(end..<text.count) }
     }
 }
 
-/// The alternatives of one regular expression, tried in order at each position of a range.
-private struct Scanner {
-    let text: CodePoints
-    let range: Range<Int>
-
-    init(_ text: CodePoints, _ range: Range<Int>) {
-        self.text = text
-        self.range = range
+extension PreTokenizerStep.CharacterKind {
+    fileprivate func contains(_ scalar: UInt32) -> Bool {
+        switch self {
+        case .numeric: scalar < 0x80 ? (0x30...0x39).contains(scalar) : UnicodeCategory.bit(scalar) & UnicodeCategory.numbers != 0
+        case .punctuation: ScalarSet.punctuation.contains(scalar)
+        case .whiteSpace: isWhiteSpace(scalar)
+        case .scalar(let wanted): scalar == wanted
+        }
     }
+}
 
-    func gpt2(_ word: (Range<Int>) throws(Llama2Error) -> Void) throws(Llama2Error) {
-        var position = range.lowerBound
-        while position < range.upperBound {
-            let end = gpt2End(position)
-            try word(position..<end)
-            position = end
+/// Puts matches and what lies between them together to pieces, as a behavior wants it.
+private struct SplitPieces {
+    private let behavior: SplitBehavior
+    private var held: Range<Int>?
+    private var heldIsMatch = false
+
+    init(_ behavior: SplitBehavior) { self.behavior = behavior }
+
+    mutating func take(
+        _ range: Range<Int>, isMatch: Bool, _ give: (Range<Int>) throws(Llama2Error) -> Void
+    ) throws(Llama2Error) {
+        switch behavior {
+        case .isolated: try give(range)
+        case .removed: if !isMatch { try give(range) }
+        case .contiguous, .mergedWithPrevious, .mergedWithNext:
+            let joins =
+                switch behavior {
+                case .contiguous: isMatch == heldIsMatch
+                case .mergedWithPrevious: isMatch && !heldIsMatch
+                default: !isMatch && heldIsMatch
+                }
+            if let before = held, joins {
+                held = before.lowerBound..<range.upperBound
+            } else {
+                if let before = held { try give(before) }
+                held = range
+            }
+            heldIsMatch = isMatch
         }
     }
 
-    func llamaBPE(_ word: (Range<Int>) throws(Llama2Error) -> Void) throws(Llama2Error) {
-        var position = range.lowerBound
-        while position < range.upperBound {
-            let end = llamaBPEEnd(position)
-            try word(position..<end)
-            position = end
-        }
+    mutating func finish(_ give: (Range<Int>) throws(Llama2Error) -> Void) throws(Llama2Error) {
+        if let held { try give(held) }
+        held = nil
     }
-
-    private func gpt2End(_ start: Int) -> Int {
-        if let end = contraction(start, foldsCase: false) { return end }
-        let body = scalar(start) == 0x20 ? start + 1 : start  // after the optional space
-        switch kind(body) {
-        case .letter: return skip(body, .letter)
-        case .number: return skip(body, .number)
-        case .other, .punctuation: return skipSymbols(body)
-        case .whiteSpace, .end: return whiteSpaceEnd(start)
-        }
-    }
-
-    private func llamaBPEEnd(_ start: Int) -> Int {
-        if let end = contraction(start, foldsCase: true) { return end }
-        let isBreak = isLineBreak(start)
-        if kind(start) == .letter || !isBreak && kind(start) != .number && kind(start + 1) == .letter {
-            return skip(start + 1, .letter)
-        }
-        if kind(start) == .number {
-            // no further than three: a run of digits is not walked again for each of them
-            return (start + 1...start + 3).first { $0 == start + 3 || kind($0) != .number } ?? start + 1
-        }
-        let body = scalar(start) == 0x20 ? start + 1 : start
-        if kind(body) == .other || kind(body) == .punctuation {
-            var end = skipSymbols(body)
-            while isLineBreak(end) { end += 1 }
-            return end
-        }
-        let end = skip(start, .whiteSpace)
-        if let last = (start..<end).last(where: { isLineBreak($0) }) { return last + 1 }
-        return whiteSpaceEnd(start)
-    }
-
-    /// `'s|'t|'m|'d|'re|'ve|'ll`
-    private func contraction(_ start: Int, foldsCase: Bool) -> Int? {
-        guard scalar(start) == 0x27 else { return nil }
-        func letter(_ i: Int) -> UInt32 {
-            let c = scalar(i)
-            return foldsCase && (0x41...0x5A).contains(c) ? c + 0x20 : c
-        }
-        switch (letter(start + 1), letter(start + 2)) {
-        case (0x73, _), (0x74, _), (0x6D, _), (0x64, _): return start + 2
-        case (0x72, 0x65), (0x76, 0x65), (0x6C, 0x6C): return start + 3
-        default: return nil
-        }
-    }
-
-    /// `\s+(?!\S)|\s+`: all the white space, or all but the last when something follows it.
-    private func whiteSpaceEnd(_ start: Int) -> Int {
-        let end = skip(start, .whiteSpace)
-        return end - start > 1 && end < range.upperBound ? end - 1 : max(end, start + 1)
-    }
-
-    private func skip(_ start: Int, _ wanted: UnicodeClass) -> Int {
-        var i = start
-        while kind(i) == wanted { i += 1 }
-        return i
-    }
-
-    private func skipSymbols(_ start: Int) -> Int {
-        var i = start
-        while kind(i) == .other || kind(i) == .punctuation { i += 1 }
-        return i
-    }
-
-    private func isLineBreak(_ i: Int) -> Bool { scalar(i) == 0x0D || scalar(i) == 0x0A }
-
-    private func scalar(_ i: Int) -> UInt32 { i < range.upperBound ? text.scalars[i] : .max }
-
-    private func kind(_ i: Int) -> UnicodeClass { i < range.upperBound ? text.classes[i] : .end }
 }

@@ -2,45 +2,54 @@ import Llama2Core
 
 /// SentencePiece's BPE (Kudo and Richardson 2018), GGUF's model `llama`.
 ///
-/// Spaces become U+2581. The symbols begin as characters; of all neighbours whose concatenation
-/// is a token, those with the highest score merge first. What is no token in the end is spelled
-/// in byte tokens.
+/// The text is normalized already. The symbols begin as characters; of all neighbours whose concatenation
+/// is a token, those with the highest score merge first. User-defined pieces are found first and never merge; a piece
+/// of type "unused" merges, and is taken apart again in the end. What is no token then is spelled in byte tokens, or
+/// is unknown: neighbours together.
 struct SentencePieceBPE: Sendable {
     private var table: ByteStringTable
     private var tokens: [Int32] = []  // by entry of the table
     private var priorities: [UInt32] = []  // by entry: ascending where scores descend
+    private var isUnused: [Bool] = []  // by entry
     private var byteTokens: [Int32] = Array(repeating: -1, count: 256)
     private let unknown: Int32?
+    private let frozen: NameMatcher?
+    private var cuts = CutTable()
+    private var hasUnused = false
 
-    init(tokens texts: ByteStrings, types: [TokenType], scores: [Float], unknown: Int32?) throws(Llama2Error) {
+    /// isText: which tokens are found by merging. frozen: user-defined pieces that are part of the text.
+    init(
+        tokens texts: ByteStrings, types: [TokenType], scores: [Float], unknown: Int32?, frozen: NameMatcher?, isText: (Int) -> Bool
+    ) throws(Llama2Error) {
         table = ByteStringTable(expecting: texts.count)
         self.unknown = unknown
+        self.frozen = frozen
         guard scores.count == texts.count else {
             throw Llama2Error(.corrupt, "the vocabulary has \(texts.count) tokens and \(scores.count) scores")
         }
-        for index in 0..<texts.count {
-            let text = Array(texts[index])
+        for (index, bytes) in texts.walk().enumerated() {
+            let text = bytes.bindMemory(to: UInt8.self)
             let token = Int32(truncatingIfNeeded: index)
             guard !scores[index].isNaN else {
                 throw Llama2Error(.corrupt, "the score of token \(index) is not a number")
             }
-            switch types[index] {
-            case .byte:
+            if types[index] == .byte {
                 if let byte = Self.byteValue(text) { byteTokens[Int(byte)] = token }
                 continue
-            case .control, .unknown: continue
-            case .userDefined where SpecialTokens.isMarker(text): continue
-            case .undefined, .normal, .userDefined, .unused: break
             }
-            guard !text.isEmpty else { continue }
+            guard isText(index), !text.isEmpty else { continue }
             let entry = Int(table.intern(text))
+            cuts.add(bytes)
             if entry == tokens.count {
                 tokens.append(token)
                 priorities.append(Self.priority(scores[index]))
+                isUnused.append(types[index] == .unused)
             } else {
                 tokens[entry] = token  // of two tokens with one text the later counts, as in llama.cpp
                 priorities[entry] = Self.priority(scores[index])
+                isUnused[entry] = types[index] == .unused
             }
+            if types[index] == .unused { hasUnused = true }
         }
         for byte in 0..<256 where byteTokens[byte] < 0 {  // a vocabulary without types
             let name = Self.byteName(UInt8(byte))
@@ -48,33 +57,63 @@ struct SentencePieceBPE: Sendable {
         }
     }
 
-    /// Appends the tokens of `text`, in which spaces are U+2581 already.
+    /// Where the normalized text may be cut before this byte.
+    func mayCut(_ left: UInt8, _ right: UInt8) -> Bool { !hasUnused && right & 0xC0 != 0x80 && cuts.mayCut(left, right) }
+
+    /// What goes from one piece of a text to the next.
+    struct Progress { var endsUnknown = false }
+
+    /// Appends the tokens of `text`, which is normalized.
     func tokenize(
-        _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>
+        _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, _ progress: inout Progress, into out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
-        queue.clear()
+        try queue.clear(expecting: text.count)
         var position = 0
         while position < text.count {
             var length = 1
+            if let frozen, let found = frozen.longest(text, position) {
+                try queue.append(start: position, length: found.length, id: -2)
+                position += found.length
+                continue
+            }
             if case .scalar(_, let bytes) = decodeUTF8(text, at: position) { length = bytes }
-            let id = table.find(UnsafeBufferPointer(rebasing: text[position..<position + length]))
-            try queue.append(start: position, length: length, id: id ?? -1)
+            try queue.append(start: position, length: length, id: -1)
             position += length
         }
-        try queue.mergeAll(Rules(text: text, model: self))
+        var rules = Rules(text: text, model: self)
+        try queue.mergeAll(&rules)
         var index: Int32 = queue.symbols.isEmpty ? -1 : 0
         while index >= 0 {
             let symbol = queue.symbols[Int(index)]
             index = symbol.next
-            if symbol.id >= 0 {
-                try out.append(tokens[Int(symbol.id)])
+            try give(text, Int(symbol.start)..<Int(queue.end(symbol)), rules.splits, &progress, into: &out)
+        }
+    }
+
+    /// One symbol of the end: its token, or the parts of an unused one, or bytes, or an unknown.
+    private func give(
+        _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ splits: [Int32: Int32], _ progress: inout Progress,
+        into out: inout GrowingBuffer<Int32>
+    ) throws(Llama2Error) {
+        var open = [range]  // not recursive: a host's stack may be small
+        while let range = open.popLast() {
+            let bytes = UnsafeBufferPointer(rebasing: text[range])
+            if let entry = table.find(bytes).map({ Int($0) }) {
+                if isUnused[entry], let left = splits[Int32(truncatingIfNeeded: entry)], left > 0, Int(left) < range.count {
+                    open.append(range.lowerBound + Int(left)..<range.upperBound)
+                    open.append(range.lowerBound..<range.lowerBound + Int(left))
+                    continue
+                }
+                try out.append(tokens[entry])
+                progress.endsUnknown = false
                 continue
             }
-            let bytes = UnsafeBufferPointer(rebasing: text[Int(symbol.start)..<Int(symbol.start + symbol.length)])
             if bytes.allSatisfy({ byteTokens[Int($0)] >= 0 }) {
                 for byte in bytes { try out.append(byteTokens[Int(byte)]) }
+                progress.endsUnknown = false
             } else if let unknown {
-                try out.append(unknown)
+                if !progress.endsUnknown { try out.append(unknown) }
+                progress.endsUnknown = true
             } else {
                 throw Llama2Error(
                     .unsupported, "the vocabulary has neither a token for byte \(bytes[0]) nor an unknown token")
@@ -85,10 +124,19 @@ struct SentencePieceBPE: Sendable {
     private struct Rules: MergeRules {
         let text: UnsafeBufferPointer<UInt8>
         let model: SentencePieceBPE
+        /// Of an unused piece: the length of its left part when it was last considered.
+        var splits: [Int32: Int32] = [:]
 
-        func merge(_ left: MergeQueue.Symbol, _ right: MergeQueue.Symbol) -> (priority: UInt32, id: Int32)? {
-            let bytes = text[Int(left.start)..<Int(right.start + right.length)]
-            guard let entry = model.table.find(UnsafeBufferPointer(rebasing: bytes)) else { return nil }
+        init(text: UnsafeBufferPointer<UInt8>, model: SentencePieceBPE) {
+            self.text = text
+            self.model = model
+        }
+
+        mutating func merge(
+            _ left: MergeQueue.Symbol, _ right: MergeQueue.Symbol, from start: Int32, _ middle: Int32, to end: Int32
+        ) -> (priority: UInt32, id: Int32)? {
+            guard let entry = model.table.find(UnsafeBufferPointer(rebasing: text[Int(start)..<Int(end)])) else { return nil }
+            if model.hasUnused, model.isUnused[Int(entry)] { splits[entry] = middle - start }
             return (model.priorities[Int(entry)], entry)
         }
     }
@@ -100,16 +148,16 @@ struct SentencePieceBPE: Sendable {
     }
 
     /// The byte that `<0x0A>` names.
-    static func byteValue(_ name: [UInt8]) -> UInt8? {
-        guard name.count == 6, name.starts(with: "<0x".utf8), name[5] == UInt8(ascii: ">"),
+    static func byteValue(_ name: UnsafeBufferPointer<UInt8>) -> UInt8? {
+        guard name.count == 6, name[0] == UInt8(ascii: "<"), name[1] == 0x30, name[2] == UInt8(ascii: "x"), name[5] == UInt8(ascii: ">"),
             let high = hexDigit(name[3]), let low = hexDigit(name[4])
         else { return nil }
         return high << 4 | low
     }
 
-    private static func byteName(_ byte: UInt8) -> [UInt8] {
-        let digits = Array("0123456789ABCDEF".utf8)
-        return Array("<0x".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)], UInt8(ascii: ">")]
+    static func byteName(_ byte: UInt8) -> [UInt8] {
+        func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x41 + value - 10 }
+        return [0x3C, 0x30, 0x78, digit(byte >> 4), digit(byte & 15), 0x3E]
     }
 
     private static func hexDigit(_ character: UInt8) -> UInt8? {

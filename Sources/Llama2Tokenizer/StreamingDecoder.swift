@@ -7,7 +7,8 @@ public import Llama2Core
 public final class StreamingDecoder {
     /// All that changes; who refuses a step puts it back.
     public struct State: Sendable {
-        fileprivate var atTextStart: Bool
+        fileprivate var trim: TokenDecoder.Trim
+        fileprivate var hasBegun = false
         fileprivate var held: (UInt8, UInt8, UInt8) = (0, 0, 0)
         fileprivate var heldCount = 0
     }
@@ -26,7 +27,7 @@ public final class StreamingDecoder {
         output = try AlignedBuffer(count: try checkedMultiply(longest, 3, "text of the decoder"), of: "text of the decoder")
         self.tokenizer = tokenizer
         self.special = special
-        state = State(atTextStart: atTextStart && tokenizer.addsSpacePrefix)
+        state = State(trim: TokenDecoder.Trim(atTextStart ? tokenizer.decoder.start : .nothing), hasBegun: !atTextStart)
     }
 
     /// The most that one step can give, in bytes.
@@ -36,23 +37,36 @@ public final class StreamingDecoder {
     public func append(_ token: Int32) throws(Llama2Error) -> UnsafeRawBufferPointer {
         var piece = try tokenizer.piece(token, special: special)
         if piece.isEmpty { return piece }
-        if state.atTextStart {
-            state.atTextStart = false
-            if !tokenizer.isFoundByName(token), piece[0] == 0x20 { piece = UnsafeRawBufferPointer(rebasing: piece.dropFirst()) }
+        var dropsSpaces = false
+        if tokenizer.isFoundByName(token) {
+            state.trim = TokenDecoder.Trim(.nothing)
+        } else {
+            piece = state.trim.trim(piece, isByte: tokenizer.isByte(token), &dropsSpaces)
         }
-        return release(piece, isLast: false)
+        defer { state.hasBegun = true }
+        return release(piece, separator: state.hasBegun ? tokenizer.decoder.separator : [], dropsSpaces: dropsSpaces, isLast: false)
     }
 
     /// What is held back: U+FFFD if a character was left unfinished.
     public func finish() -> UnsafeRawBufferPointer {
-        release(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
+        release(UnsafeRawBufferPointer(start: nil, count: 0), separator: [], dropsSpaces: false, isLast: true)
     }
 
-    private func release(_ piece: UnsafeRawBufferPointer, isLast: Bool) -> UnsafeRawBufferPointer {
+    private func release(
+        _ piece: UnsafeRawBufferPointer, separator: [UInt8], dropsSpaces: Bool, isLast: Bool
+    ) -> UnsafeRawBufferPointer {
         // 1. the held bytes and the piece in one run
-        let start = input.pointer, count = state.heldCount + piece.count
+        let start = input.pointer
+        var count = state.heldCount
         (start[0], start[1], start[2]) = state.held
-        for (i, byte) in piece.enumerated() { start[state.heldCount + i] = byte }
+        for byte in separator {
+            start[count] = byte
+            count += 1
+        }
+        for byte in piece where !dropsSpaces || byte != 0x20 {
+            start[count] = byte
+            count += 1
+        }
         let bytes = UnsafeBufferPointer(start: start, count: count)
         // 2. its characters
         var position = 0, written = 0

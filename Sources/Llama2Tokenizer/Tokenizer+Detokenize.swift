@@ -10,7 +10,8 @@ extension Tokenizer {
         UnsafeRawBufferPointer(start: pieces.pointer + range.lowerBound, count: range.count)
     }
 
-    /// The text of `tokens`: `detokenize(tokenize(x))` is `x`, byte for byte.
+    /// The text of `tokens`, as the file's decoder makes it: `detokenize(tokenize(x))` is `x`, byte for byte, where
+    /// nothing that the file wants was changed on the way.
     ///
     /// SentencePiece's added space is taken away where `tokenize` adds it: at the beginning, and
     /// after a special token that is part of the text. (A U+2581 in a SentencePiece text comes
@@ -19,22 +20,30 @@ extension Tokenizer {
         _ tokens: UnsafeBufferPointer<Int32>, special: Bool
     ) throws(Llama2Error) -> GrowingBuffer<UInt8> {
         var out = try GrowingBuffer<UInt8>(of: "text of the tokens")
-        var afterAddedSpace = addsSpacePrefix
+        var trim = TokenDecoder.Trim(decoder.start), hasBegun = false
         for token in tokens {
-            var range = try pieceRange(token, special: special)
+            let range = try pieceRange(token, special: special)
             if range.isEmpty { continue }
+            if hasBegun { for byte in decoder.separator { try out.append(byte) } }
+            hasBegun = true
             if isFoundByName(token) {
-                afterAddedSpace = addsSpacePrefix
-            } else {
-                if afterAddedSpace, pieces.pointer[range.lowerBound] == 0x20 {
-                    range = range.lowerBound + 1..<range.upperBound
-                }
-                afterAddedSpace = false
+                trim = TokenDecoder.Trim(addsSpaceAfterNames ? decoder.start : .nothing)
+                try out.append(bytes(range))
+                continue
             }
-            try out.append(bytes(range))
+            var dropsSpaces = false
+            let piece = trim.trim(bytes(range), isByte: isByte(token), &dropsSpaces)
+            if dropsSpaces {
+                for byte in piece where byte != 0x20 { try out.append(byte) }
+            } else {
+                try out.append(piece)
+            }
         }
         return out
     }
+
+    /// Whether it is a byte of SentencePiece's, whose space was not added. (`tokenizers` strips that as well.)
+    func isByte(_ token: Int32) -> Bool { isSentencePiece && types[Int(token)] == .byte }
 
     func checked(_ token: Int32) throws(Llama2Error) -> Int {
         guard token >= 0, Int(token) < count else {
@@ -46,18 +55,13 @@ extension Tokenizer {
     /// Where the token's bytes lie in `pieces`.
     func pieceRange(_ token: Int32, special: Bool) throws(Llama2Error) -> Range<Int> {
         let index = try checked(token)
-        let start = pieceOffsets[index]
+        let start = Int(pieceOffsets[index])
         switch types[index] {
         case .control where !special, .unknown where !special: return start..<start
-        default: return start..<pieceOffsets[index + 1]
+        default: return start..<Int(pieceOffsets[index + 1])
         }
     }
 
     /// Whether `tokenize` finds this token by its name, so that a new run of text begins after it.
-    func isFoundByName(_ token: Int32) -> Bool {
-        switch types[Int(token)] {
-        case .control, .unknown, .userDefined: true
-        default: false
-        }
-    }
+    func isFoundByName(_ token: Int32) -> Bool { isName[Int(token)] }
 }

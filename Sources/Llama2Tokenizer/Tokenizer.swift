@@ -1,28 +1,37 @@
 import Llama2Core
 
 /// A model's vocabulary: text to tokens and back. Immutable after creation, usable from any thread.
+///
+/// A text passes: added tokens by their names, a normalizer, added tokens by their normalized names, a pre-tokenizer
+/// that cuts words, a model that makes tokens of each word. SentencePiece has its own normalizer and no words.
 public final class Tokenizer: Sendable {
-    private enum Model: Sendable {
-        case sentencePiece(SentencePieceBPE)
-        case byteLevel(ByteLevelBPE)
+    private enum Pipeline: Sendable {
+        case sentencePiece(SentencePieceNormalizer, SentencePieceBPE)
+        case merges(Normalizer, PreTokenizer, MergeBPE)
     }
 
     /// The number of tokens; ids are 0 to `count - 1`.
     public let count: Int
     public let bos: Int32?, eos: Int32?, eot: Int32?, eom: Int32?, unknown: Int32?
-    /// Whether the model expects BOS before a text.
-    public let addsBOS: Bool
+    private let ends: Set<Int32>  // further ends of a text
+    /// Whether the model expects BOS before a text, and EOS behind it.
+    public let addsBOS: Bool, addsEOS: Bool
     let chat: ChatTemplate
     private let namedEnds: EndTokens
 
+    /// Whether a text's first token begins with a space that is not in the text.
     let addsSpacePrefix: Bool
+    /// Whether what follows an added token begins with one too.
+    let addsSpaceAfterNames: Bool
     let isSentencePiece: Bool
+    let decoder: TokenDecoder
     let types: [TokenType]  // (count)
     let pieces: AlignedBuffer<UInt8>  // every token's bytes, end to end
-    let pieceOffsets: [Int]  // (count + 1)
+    let pieceOffsets: [Int32]  // (count + 1)
     let longestPiece: Int  // bytes
-    private let model: Model
-    private let specials: SpecialTokens
+    let isName: [Bool]  // (count) whether it is found in a text by its name, and given by that
+    private let pipeline: Pipeline
+    private let added: AddedTokens, addedNormalized: AddedTokens
 
     /// Tokens, and merges: four times the largest vocabulary there is. Each takes some fifty bytes of memory, more than
     /// it may take in a file.
@@ -31,19 +40,24 @@ public final class Tokenizer: Sendable {
     public init(_ d: TokenizerDescription) throws(Llama2Error) {
         count = d.tokens.count
         guard count > 0 else { throw Llama2Error(.corrupt, "the vocabulary has no tokens") }
-        guard count <= Self.most, d.merges.count <= Self.most else {
+        guard count <= Self.most, d.merges?.count ?? 0 <= Self.most else {
             throw Llama2Error(
-                .unsupported, "\(count) tokens and \(d.merges.count) merges; the limit of each is \(Self.most)")
+                .unsupported, "\(count) tokens and \(d.merges?.count ?? 0) merges; the limit of each is \(Self.most)")
         }
-        types = try Self.checkedTypes(d)
+        let types = try Self.checkedTypes(d)
+        self.types = types
 
         // 1. The model.
-        switch d.model {
-        case "llama": isSentencePiece = true
-        case "gpt2": isSentencePiece = false
-        default:
-            throw Llama2Error(
-                .unsupported, "tokenizer model \"\(d.model)\" is not known; this version has llama and gpt2")
+        let settings = d.settings?.isSentencePiece == true ? nil : d.settings
+        if settings != nil {
+            isSentencePiece = false
+        } else if d.model.elementsEqual("llama".utf8) {
+            isSentencePiece = true
+        } else if d.model.elementsEqual("gpt2".utf8) {
+            isSentencePiece = false
+        } else {
+            let name = String(decoding: d.model.prefix(60), as: UTF8.self)
+            throw Llama2Error(.unsupported, "tokenizer model \"\(name)\" is not known; this version has llama and gpt2")
         }
         // 2. The ids; SentencePiece's own for Llama when the file says nothing.
         let usual = isSentencePiece
@@ -51,62 +65,140 @@ public final class Tokenizer: Sendable {
         eos = try Self.checkedID(d.eos ?? (usual && count > 2 ? 2 : nil), "EOS", count)
         eot = try Self.checkedID(d.eot, "end-of-turn", count)
         eom = try Self.checkedID(d.eom, "end-of-message", count)
+        var ends: Set<Int32> = []
+        for end in d.ends { if let id = try Self.checkedID(end, "end-of-text", count) { ends.insert(id) } }
+        self.ends = ends
         unknown = try Self.checkedID(d.unk ?? (usual ? 0 : nil), "unknown", count)
 
-        // 3. The rules.
-        if isSentencePiece {
-            model = .sentencePiece(
-                try SentencePieceBPE(tokens: d.tokens, types: types, scores: d.scores, unknown: unknown))
-            addsBOS = (d.addBOS ?? true) && bos != nil
-            addsSpacePrefix = d.addSpacePrefix ?? true
-        } else {
-            let pre = try PreTokenizer(named: d.pre)
-            model = .byteLevel(
-                try ByteLevelBPE(tokens: d.tokens, types: types, merges: d.merges, preTokenizer: pre))
-            addsBOS = (d.addBOS ?? (pre == .llamaBPE)) && bos != nil
-            addsSpacePrefix = false
-        }
-        // 4. The names and the bytes of every token.
-        let named = zip(d.tokens, types).reduce(0) { sum, token in
-            switch token.1 {
-            case .control, .unknown, .userDefined: sum &+ min(token.0.count, SpecialTokens.longestName)
-            case .undefined, .normal, .unused, .byte: sum
+        // 3. The added tokens: listed with their settings, or by their types.
+        var names: [AddedToken] = []
+        var isName = Array(repeating: false, count: count)
+        if let list = d.settings?.addedTokens {
+            for token in list {
+                guard Int(token.id) < count else { continue }  // a row that the embedding does not have: never made
+                names.append(token)
             }
-        }
-        try MemoryReserve.cover(named, each: 160, for: "the names of special tokens")
-        var specials = SpecialTokens()
-        var pieces: [UInt8] = []
-        var offsets = [0]
-        offsets.reserveCapacity(count + 1)
-        for index in 0..<count {
-            let text = Array(d.tokens[index])
-            switch types[index] {
-            case .control, .unknown, .userDefined:
-                specials.insert(text, token: Int32(index), type: types[index])
-                pieces += text
-            case .byte:
-                if let byte = SentencePieceBPE.byteValue(text) { pieces.append(byte) } else { pieces += text }
-            case .undefined, .normal, .unused:
-                if isSentencePiece {
-                    Self.appendWithSpaces(text, to: &pieces)
-                } else {
-                    ByteLevelBPE.appendDecoded(text, to: &pieces)
+        } else {
+            for (index, text) in d.tokens.walk().enumerated() {
+                switch types[index] {
+                case .control, .unknown: names.append(AddedToken(id: Int32(index), name: Array(text), isSpecial: true))
+                case .userDefined where !(isSentencePiece && d.sentencePiece.keepsUserDefined):
+                    names.append(AddedToken(id: Int32(index), name: Array(text), isSpecial: false))
+                case .userDefined, .undefined, .normal, .unused, .byte: break
                 }
             }
-            offsets.append(pieces.count)
         }
-        self.specials = specials
-        self.pieces = try AlignedBuffer(count: pieces.count, of: "texts of the tokens")
-        for (i, byte) in pieces.enumerated() { self.pieces.pointer[i] = byte }
+        for token in names { isName[Int(token.id)] = true }
+        try MemoryReserve.cover(names.reduce(0) { $0 &+ $1.name.count }, each: 4, for: "the names of added tokens")
+
+        // 4. The pipeline.
+        var normalizedNames: [Int32: [UInt8]] = [:]
+        if let settings {
+            let normalizer = Normalizer(steps: settings.normalizer), pre = PreTokenizer(settings.preTokenizer)
+            var options = settings.options
+            if settings.unknownName != nil {
+                guard let unknown else { throw Llama2Error(.corrupt, "unk_token is not in the vocabulary") }
+                options.unknown = unknown
+            }
+            // a token that is only added is not made by merging
+            var isText = types.map { $0 != .unused }
+            for id in settings.onlyAdded where id < count { isText[id] = false }
+            let model = try MergeBPE(
+                tokens: d.tokens, isText: { isText[$0] }, isControl: { types[$0] == .control }, merges: d.merges ?? ByteStrings.none, options)
+            pipeline = .merges(normalizer, pre, model)
+            var raw: [AddedToken] = [], normalized: [AddedToken] = [], texts: [[UInt8]] = []
+            for token in names {
+                guard token.isNormalized else {
+                    raw.append(token)
+                    continue
+                }
+                let text = try Self.normalized(token.name, normalizer)
+                if text != token.name { normalizedNames[token.id] = text }
+                normalized.append(token)
+                texts.append(text)
+            }
+            added = try AddedTokens(raw, passesOver: true)
+            addedNormalized = try AddedTokens(normalized, names: texts, passesOver: true)
+            decoder = settings.decoder
+            addsSpaceAfterNames = settings.addsSpaceToAll
+        } else if isSentencePiece {
+            let isMerged = { (index: Int) in types[index] != .control && types[index] != .unknown && types[index] != .byte && !isName[index] }
+            var frozen: NameMatcher?
+            if d.sentencePiece.keepsUserDefined {
+                let list = d.tokens.walk().enumerated().filter { types[$0.offset] == .userDefined && !isName[$0.offset] }
+                if !list.isEmpty { frozen = try NameMatcher(list.map { (Array($0.element), Int32($0.offset)) }) }
+            }
+            let model = try SentencePieceBPE(
+                tokens: d.tokens, types: types, scores: d.scores, unknown: unknown, frozen: frozen,
+                isText: { isMerged($0) || isName[$0] && types[$0] == .userDefined && !AddedTokens.isMarker(Array(d.tokens[$0])) })
+            pipeline = .sentencePiece(try SentencePieceNormalizer(d.sentencePiece, userDefined: frozen), model)
+            added = try AddedTokens(names, passesOver: false)
+            addedNormalized = try AddedTokens([], passesOver: false)
+            decoder = TokenDecoder(sentencePiece: d.sentencePiece)
+            addsSpaceAfterNames = d.sentencePiece.addsDummyPrefix && !d.sentencePiece.whitespaceIsSuffix && d.settings?.addsSpaceToFirstOnly != true
+        } else {
+            let named = try NamedPreTokenizer(d.pre)
+            guard let merges = d.merges, !merges.isEmpty || count <= 256 else { throw Llama2Error(.corrupt, "a byte-level vocabulary without merges") }
+            var options = MergeBPE.Options()
+            options.ignoresMerges = named.ignoresMerges
+            let model = try MergeBPE(
+                tokens: d.tokens,
+                isText: {
+                    switch types[$0] {
+                    case .control, .unknown: false
+                    case .userDefined: !AddedTokens.isMarker(Array(d.tokens[$0]))
+                    case .undefined, .normal, .unused, .byte: true
+                    }
+                }, merges: merges, options)
+            pipeline = .merges(Normalizer(steps: []), PreTokenizer(named.steps), model)
+            added = try AddedTokens(names, passesOver: false)
+            addedNormalized = try AddedTokens([], passesOver: false)
+            decoder = .byteLevel
+            addsSpaceAfterNames = false
+        }
+        addsSpacePrefix = decoder.start != .nothing
+        switch pipeline {
+        case .sentencePiece: addsBOS = (d.addBOS ?? true) && bos != nil
+        case .merges: addsBOS = (d.addBOS ?? (settings == nil && NamedPreTokenizer.addsBOS(d.pre))) && bos != nil
+        }
+        addsEOS = (d.addEOS ?? false) && eos != nil
+
+        // 5. The bytes of every token. A name that was found normalized is text like any other.
+        for id in normalizedNames.keys { isName[Int(id)] = false }
+        self.isName = isName
+        let decoder = decoder
+        var pieces: [UInt8] = []
+        var offsets: [Int32] = [0]
+        offsets.reserveCapacity(count + 1)
+        pieces.reserveCapacity(d.tokens.byteCount - 8 * count)
+        var longest = 0
+        for (index, bytes) in d.tokens.walk().enumerated() {
+            let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
+            if let normalized = normalizedNames[Int32(index)] {
+                try normalized.withUnsafeBufferPointer { text in Result { () throws(Llama2Error) in try decoder.append(text, isName: false, to: &pieces) } }.get()
+            } else if isName[index], settings == nil {
+                pieces.append(contentsOf: text)
+            } else if settings == nil, types[index] == .byte, let byte = SentencePieceBPE.byteValue(text) {
+                pieces.append(byte)
+            } else {
+                try decoder.append(text, isName: isName[index], to: &pieces)
+            }
+            guard pieces.count <= Int32.max else { throw Llama2Error(.unsupported, "tokens of more than 2 GiB together") }
+            longest = max(longest, pieces.count - before)
+            offsets.append(Int32(pieces.count))
+        }
+        let buffer = try AlignedBuffer<UInt8>(count: pieces.count, of: "texts of the tokens"), start = buffer.pointer
+        pieces.withUnsafeBufferPointer { if let bytes = $0.baseAddress { start.update(from: bytes, count: $0.count) } }
+        self.pieces = buffer
         pieceOffsets = offsets
-        longestPiece = zip(offsets, offsets.dropFirst()).reduce(0) { max($0, $1.1 - $1.0) }
+        longestPiece = longest + decoder.separator.count
         chat = ChatTemplate(d.chatTemplate.map { Array($0.utf8) }, isLlama2: isSentencePiece)
         namedEnds = EndTokens(d.tokens)
     }
 
     /// Whether generation ends with `token`: EOS, end of turn or message, or a token of such a name.
     public func isEndOfGeneration(_ token: Int32) -> Bool {
-        token == eos || token == eot || token == eom || namedEnds.contains(token)
+        token == eos || token == eot || token == eom || ends.contains(token) || namedEnds.contains(token)
     }
 
     /// The tokens of `text`. Bytes that are no UTF-8 are kept: each becomes a byte of its own.
@@ -117,67 +209,78 @@ public final class Tokenizer: Sendable {
     ) throws(Llama2Error) -> GrowingBuffer<Int32> {
         var out = try GrowingBuffer<Int32>(of: "tokens of a text")
         if addBOS, let bos { try out.append(bos) }
-        try append(text, parseSpecial ? .all : .userDefined, to: &out)
+        try append(text, parseSpecial ? .all : .userDefined, isFirst: true, to: &out)
         return out
     }
 
-    /// Appends the tokens of `text` between its special tokens, each run as a text of its own.
+    /// Appends the tokens of `text` between its added tokens, each run as a text of its own.
+    /// - Parameter isFirst: the text is the first, or only, of what is put together; nil: it is when `out` is empty.
     func append(
-        _ text: UnsafeRawBufferPointer, _ parsing: SpecialTokens.Parsing, to out: inout GrowingBuffer<Int32>
+        _ text: UnsafeRawBufferPointer, _ parsing: AddedTokens.Parsing, isFirst: Bool? = nil, to out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
         guard text.count <= 1 << 29 else {  // so that every offset fits 32 bits, spaces escaped
             throw Llama2Error(.invalidArgument, "a text of \(text.count) bytes; the limit is \(1 << 29)")
         }
-        let bytes = text.bindMemory(to: UInt8.self)
-        var queue = try MergeQueue()
-        var position = 0
-        while position < bytes.count {
-            let special = specials.next(in: bytes, from: position, parsing)
-            let end = special?.position ?? bytes.count
-            if position < end {
-                let run = UnsafeBufferPointer(rebasing: bytes[position..<end])
-                try appendRun(run, &queue, to: &out)
+        let bytes = text.bindMemory(to: UInt8.self), begins = isFirst ?? out.isEmpty
+        var worker = try Worker(pipeline)
+        try added.split(bytes, parsing) { (range) throws(Llama2Error) in
+            try tokenize(UnsafeBufferPointer(rebasing: bytes[range]), isFirst: begins && range.lowerBound == 0, parsing, range, &worker, &out)
+        } found: { (token) throws(Llama2Error) in try out.append(token.id) }
+    }
+
+    /// What one call needs, made once.
+    private struct Worker: ~Copyable {
+        var queue: MergeQueue
+        let scratch: PreTokenizer.Scratch?
+
+        init(_ pipeline: Pipeline) throws(Llama2Error) {
+            let queue = try MergeQueue()
+            switch pipeline {
+            case .sentencePiece: scratch = nil
+            case .merges(_, let pre, _): scratch = try PreTokenizer.Scratch(pre)
             }
-            guard let special else { break }
-            try out.append(special.token)
-            position = end + special.length
+            self.queue = queue
         }
     }
 
-    private func appendRun(
-        _ run: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, to out: inout GrowingBuffer<Int32>
+    /// One run of text between added tokens, from that place.
+    private func tokenize(
+        _ run: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ parsing: AddedTokens.Parsing, _ place: Range<Int>, _ worker: inout Worker, _ out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
-        switch model {
-        case .byteLevel(let model):
-            try model.tokenize(run, &queue, into: &out)
-        case .sentencePiece(let model):
-            var escaped = try GrowingBuffer<UInt8>(capacity: run.count + run.count / 2, of: "a text with its spaces escaped")
-            if addsSpacePrefix { try escaped.append(Self.space) }
-            for byte in run {
-                if byte == 0x20 { try escaped.append(Self.space) } else { try escaped.append(byte) }
+        switch pipeline {
+        case .sentencePiece(let normalizer, let model):
+            var progress = SentencePieceBPE.Progress()
+            let prefix = isFirst || addsSpaceAfterNames
+            try normalizer.normalize(run, addsPrefix: prefix, mayCut: model.mayCut) { (piece) throws(Llama2Error) in
+                try model.tokenize(piece, &worker.queue, &progress, into: &out)
             }
-            try model.tokenize(escaped.elements, &queue, into: &out)
+        case .merges(let normalizer, let pre, let model):
+            guard let scratch = worker.scratch else { return }
+            func words(_ text: UnsafeBufferPointer<UInt8>, _ isFirst: Bool) throws(Llama2Error) {
+                try pre.split(text, isFirst: isFirst, scratch) { (word) throws(Llama2Error) in try model.tokenize(word, &worker.queue, into: &out) }
+            }
+            if normalizer.steps.isEmpty, addedNormalized.isEmpty { return try words(run, isFirst) }
+            var isAtStart = isFirst
+            let text = try normalizer.normalize(run, isAtStart: &isAtStart)
+            // who said what is not known of a text that was changed
+            let isOwn = if case .trusted(let bytes) = parsing { bytes[place].allSatisfy { $0 } } else { true }
+            let parsing = if case .trusted = parsing { isOwn ? AddedTokens.Parsing.all : .text } else { parsing }
+            try addedNormalized.split(text.elements, parsing) { (range) throws(Llama2Error) in
+                try words(UnsafeBufferPointer(rebasing: text.elements[range]), isAtStart && range.lowerBound == 0)
+            } found: { (token) throws(Llama2Error) in try out.append(token.id) }
         }
     }
 
-    private static let space: StaticString = "\u{2581}"
-
-    private static func appendWithSpaces(_ text: [UInt8], to out: inout [UInt8]) {
-        var i = 0
-        while i < text.count {
-            if text[i] == 0xE2, i + 2 < text.count, text[i + 1] == 0x96, text[i + 2] == 0x81 {
-                out.append(0x20)
-                i += 3
-            } else {
-                out.append(text[i])
-                i += 1
-            }
-        }
+    private static func normalized(_ name: [UInt8], _ normalizer: Normalizer) throws(Llama2Error) -> [UInt8] {
+        var copy = try GrowingBuffer<UInt8>(capacity: name.count, of: "a token's name"), isAtStart = true
+        for byte in name { try copy.append(byte) }
+        let text = try normalizer.normalize(copy.elements, isAtStart: &isAtStart)
+        return Array(text.elements)
     }
 
     private static func checkedID(_ value: Int?, _ name: String, _ count: Int) throws(Llama2Error) -> Int32? {
-        guard let value else { return nil }
-        guard value >= 0, value < count else {
+        guard let value, value >= 0 else { return nil }
+        guard value < count else {
             throw Llama2Error(.corrupt, "the \(name) token is \(value); the vocabulary has \(count) tokens")
         }
         return Int32(value)

@@ -2,23 +2,28 @@ public import Llama2Core
 
 /// What a file says about its vocabulary, in GGUF's terms and not yet checked.
 public struct TokenizerDescription {
-    /// `llama` (SentencePiece BPE) or `gpt2` (byte-level BPE).
-    public var model = ""
+    /// `llama` (SentencePiece BPE), `gpt2` (byte-level BPE) or `llama2swift` (Hugging Face's BPE, as `settings` say).
+    public var model: [UInt8] = []
     /// The pre-tokenizer of byte-level BPE; empty is `default`.
-    public var pre = ""
+    public var pre: [UInt8] = []
     public var tokens: ByteStrings
     public var scores: [Float] = []
     /// ggml's token types; empty: all normal.
     public var types: [Int32] = []
-    /// `left right`, best first.
-    public var merges: ByteStrings
+    /// `left right`, best first; nil when the file has none.
+    public var merges: ByteStrings?
+    /// -1: the file says that there is none. nil: it says nothing.
     public var bos: Int?, eos: Int?, eot: Int?, eom: Int?, unk: Int?
-    public var addBOS: Bool?, addSpacePrefix: Bool?
+    /// Further tokens that end a text.
+    public var ends: [Int] = []
+    public var addBOS: Bool?, addEOS: Bool?
+    public var sentencePiece = SentencePieceSettings()
+    /// Added tokens with settings, which GGUF's types cannot say; see `HuggingFaceSettings`.
+    public var settings: HuggingFaceSettings?
     public var chatTemplate: String?
 
     public init() {
         tokens = ByteStrings(UnsafeRawBufferPointer(start: nil, count: 0))
-        merges = tokens
     }
 }
 

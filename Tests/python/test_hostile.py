@@ -201,7 +201,7 @@ CONTENT = {
     "a type beyond the known": (setting(**{T + "token_type": [1] * 299 + [7]}), CORRUPT, "type 7"),
     "a type below the known": (setting(**{T + "token_type": [1] * 299 + [-1]}), CORRUPT, "type -1"),
     "BOS beyond the vocabulary": (setting(**{T + "bos_token_id": 300}), CORRUPT, "bos_token_id is 300"),
-    "EOS beyond the vocabulary": (setting(**{T + "eos_token_id": 2**32 - 1}), CORRUPT, "eos_token_id"),
+    "EOS beyond the vocabulary": (setting(**{T + "eos_token_id": 2**32 - 2}), CORRUPT, "eos_token_id"),
     "unknown token beyond the vocabulary": (setting(**{T + "unknown_token_id": 2**31}), CORRUPT, "unknown_token_id"),
     "tokenizer unknown": (setting(**{T + "model": "rwkv"}), UNSUPPORTED, "rwkv"),
     "pre-tokenizer unknown": (setting(**{T + "model": "gpt2", T + "pre": "klingon", T + "merges": ["a b"]}), UNSUPPORTED, "klingon"),

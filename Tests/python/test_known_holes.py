@@ -279,14 +279,14 @@ def merge_of(text):
 
 @cases(
     gguf_bos=said(M, "BOS beyond the vocabulary"), gguf_eos=said(M, "EOS beyond the vocabulary"), gguf_unknown=said(M, "unknown token beyond the vocabulary"),
-    gguf_eot=changed(gguf.setting(tokenizer__ggml__eot_token_id=300), CORRUPT, "tokenizer.ggml.eot_token_id is 300, expected -1 to 299"),
+    gguf_eot=changed(gguf.setting(tokenizer__ggml__eot_token_id=300), CORRUPT, "tokenizer.ggml.eot_token_id is 300, but there are 300 tokens"),
     gguf_below=changed(gguf.setting(tokenizer__ggml__bos_token_id=[-2]), CORRUPT, "tokenizer.ggml.bos_token_id"),
     gguf_a_string=changed(gguf.setting(tokenizer__ggml__bos_token_id="1"), CORRUPT, "tokenizer.ggml.bos_token_id is 1, expected an integer"),
     gguf_merge_of_nothing=merge_of(""), gguf_merge_of_one=merge_of("ab"), gguf_merge_of_a_space=merge_of(" "),
     config=in_folder("hf", "config.json", F.config(SHAPE, eos_token_id=ROWS), CORRUPT, "config.json: eos_token_id is 64, but the embedding has 64 rows"),
     config_list=in_folder("hf", "config.json", F.config(SHAPE, eos_token_id=[1, 2**40]), CORRUPT, "config.json: eos_token_id is 1099511627776"),
     generation_config=in_folder("hf", "generation_config.json", {"bos_token_id": 2**31}, CORRUPT, "generation_config.json: bos_token_id is 2147483648"),
-    tokenizer_json=said(TK, "id 2^62"), tokenizer_json_below=said(TK, "id negative"), added_token=said(TK, "added token beyond"), tokenizer_model=said(PB, "bos beyond"),
+    tokenizer_json=said(TK, "id 2^62"), tokenizer_json_below=said(TK, "id negative"), tokenizer_model=said(PB, "bos beyond"),
 )  # fmt: skip
 def test_token_ids_out_of_range(row, tmp_path):
     if row[2].startswith(("config.json: eos", "generation_config")):  # they count when there is a vocabulary
@@ -521,7 +521,7 @@ def test_json_as_deep_as_is_allowed_is_read(tmp_path):
 def test_tokens_that_look_alike_are_not_the_same_key(tmp_path):
     """é as one character and as two: told apart by their bytes, as in every other reader of vocabularies."""
     folder = F.write_hugging_face(tmp_path / "hf", W, SHAPE)
-    (folder / "tokenizer.json").write_text(json.dumps(other.tok(vocab=other.VOCABULARY | {"\u00e9": 20, "e\u0301": 21}), ensure_ascii=False))
+    (folder / "tokenizer.json").write_text(json.dumps(other.tok(vocab=other.VOCABULARY | {"\u00e9": 20, "e\u0301": 21}, merges=[]), ensure_ascii=False))
     llama2swift.Model(folder)
 
 

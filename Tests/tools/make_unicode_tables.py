@@ -1,29 +1,116 @@
 #!/usr/bin/env python3
-"""Writes Sources/Llama2Tokenizer/UnicodeTables.swift: where the classes L, N and P of Unicode begin.
+"""Writes Sources/UnicodeData/unicode_data.c: general categories, some scripts, combining classes, decompositions and compositions.
 
-    python3 Tests/tools/make_unicode_tables.py > Sources/Llama2Tokenizer/UnicodeTables.swift
+    python3 Tests/tools/make_unicode_tables.py > Sources/UnicodeData/unicode_data.c
 
-Takes the newest character database at hand: the package `unicodedata2` when it is installed, else Python's own.
+Each table is that of the version of Unicode which `tokenizers` has for the same purpose (its expressions 16, its
+normalizers 12, its accents 10, its punctuation 8): the library itself is asked about every code point. Needs the packages
+`tokenizers`, `unicodedata2` (for combining classes and pairs) and `regex` (for scripts).
 """
-try:
-    import unicodedata2 as unicodedata
-except ImportError:
-    import unicodedata
+import regex
+import unicodedata2 as u
+from tokenizers import Regex
+from tokenizers import normalizers as N
+from tokenizers import pre_tokenizers as P
 
-CLASSES = {"L": 1, "N": 2, "P": 3}
-boundaries = []
-previous = 0
-for code in range(0x110000):
-    current = CLASSES.get(unicodedata.category(chr(code))[0], 0)
-    if current != previous:
-        boundaries.append(code << 2 | current)
-        previous = current
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
+SCRIPTS = "Arabic Armenian Bengali Cyrillic Devanagari Ethiopic Georgian Greek Han Hangul Hebrew Hiragana Katakana Khmer Lao Latin Tamil Telugu Thai Tibetan".split()
+HANGUL = range(0xAC00, 0xAC00 + 11172)  # by arithmetic
+codes = range(0x110000)
 
-print(f"// Made by Tests/tools/make_unicode_tables.py from Unicode {unicodedata.unidata_version}; do not edit.")
-print()
-print("/// One entry where the class changes, ascending: first code point << 2 | class")
-print("/// (0 other, 1 letter L, 2 number N, 3 punctuation P). Code points before the first entry are 0.")
-print("let unicodeClassBoundaries: [UInt32] = [")
-for i in range(0, len(boundaries), 12):
-    print("    " + " ".join(f"0x{b:X}," for b in boundaries[i : i + 12]))
-print("]")
+
+def table(name, kind, values, comment):
+    print(f"/* {comment} */\nstatic const {kind} {name}[] = {{")
+    for i in range(0, len(values), 12):
+        print("    " + " ".join(f"0x{v:X}," for v in values[i : i + 12]))
+    print("};\n")
+
+
+print("/* Made by Tests/tools/make_unicode_tables.py; do not edit. */")
+print('#include "unicode_data.h"\n')
+
+everything = "".join(chr(c) for c in codes if not 0xD800 <= c < 0xE000)
+letters = list(everything)
+
+
+def matched(expression):
+    kept = set(N.Replace(Regex(expression), "").normalize_str(everything))
+    return {ord(c) for c in letters if c not in kept}
+
+
+def ranges_of(members):
+    ranges = []
+    for code in sorted(members):
+        if ranges and ranges[-1] == code - 1:
+            ranges[-1] = code
+        else:
+            ranges += [code, code]
+    return ranges
+
+
+category = dict.fromkeys(codes, CATEGORIES.index("Cn"))
+for i, name in enumerate(CATEGORIES[:-1]):
+    for code in range(0xD800, 0xE000) if name == "Cs" else matched(rf"\p{{{name}}}"):
+        category[code] = i
+boundaries, previous = [], None
+for code in codes:
+    if category[code] != previous:
+        boundaries.append(code << 5 | category[code])
+        previous = category[code]
+table("categories", "uint32_t", boundaries, "first code point << 5 | category, where it changes; categories in the order of the header")
+
+starts, ranges = [0], []
+for script in SCRIPTS:
+    for run in regex.finditer(rf"\p{{Script={script}}}+", everything):
+        first, last = ord(run.group()[0]), ord(run.group()[-1])
+        ranges += [first, last]
+    starts.append(len(ranges) // 2)
+table("scripts", "uint32_t", ranges, "first and last code point of each range, script after script")
+table("script_starts", "uint32_t", starts, "where each script's ranges begin, and the end")
+print("static const char *const script_names[] = {" + ", ".join(f'"{s}"' for s in SCRIPTS) + "};\n")
+
+accents, clean = N.StripAccents(), N.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+punctuation = P.Punctuation(behavior="removed")
+marks = {ord(c) for c in letters if accents.normalize_str(c) == ""}
+kinds = {
+    "word": (matched(r"\w"), "Oniguruma's word characters"), "mark": (marks, "combining marks of StripAccents"),
+    "nonspacing": ({ord(c) for c in letters if clean.normalize_str(c) == ""}, "nonspacing marks of BertNormalizer"),
+    "punctuation": ({ord(c) for c in letters if not punctuation.pre_tokenize_str(c)}, "what Punctuation splits at"),
+}  # fmt: skip
+for name, (members, comment) in kinds.items():
+    table(name, "uint32_t", ranges_of(members), f"first and last code point of each range: {comment}")
+
+table("combining", "uint32_t", [c << 8 | u.combining(chr(c)) for c in sorted(marks) if u.combining(chr(c))], "code point << 8 | canonical combining class, where not 0")
+
+data, canonical, compatible = [], [], []
+forms = {name: getattr(N, name)() for name in ("NFD", "NFKD", "NFC")}
+for code in codes:
+    if code in HANGUL or 0xD800 <= code < 0xE000:
+        continue
+    nfd, nfkd = forms["NFD"].normalize_str(chr(code)), forms["NFKD"].normalize_str(chr(code))
+    for text, form, plain in ((nfd, canonical, chr(code)), (nfkd, compatible, nfd)):
+        if text != plain:
+            form.append((code, len(data), len(text)))
+            data += map(ord, text)
+table("decomposed", "uint32_t", data, "full decompositions, end to end, in canonical order")
+for name, form, comment in (("canonical", canonical, "code point << 32 | place in decomposed << 8 | length: NFD"), ("compatible", compatible, "the same where NFKD is another")):
+    table(name, "uint64_t", [c << 32 | place << 8 | length for c, place, length in form], comment)
+
+pairs = []
+for code in codes:
+    parts = u.decomposition(chr(code)).split()
+    if len(parts) == 2 and not parts[0].startswith("<") and code not in HANGUL:
+        first, second = (int(x, 16) for x in parts)
+        if forms["NFC"].normalize_str(chr(first) + chr(second)) == chr(code):
+            pairs.append((first << 21 | second, code))
+pairs.sort()
+table("composition_keys", "uint64_t", [key for key, _ in pairs], "first << 21 | second, ascending")
+table("compositions", "uint32_t", [code for _, code in pairs], "what each pair composes to")
+
+for name, kind in (("categories", "uint32_t"), *((k, "uint32_t") for k in kinds), ("combining", "uint32_t"), ("canonical", "uint64_t"), ("compatible", "uint64_t"), ("composition_keys", "uint64_t")):
+    print(f"l2s_unicode_table{'64' if kind == 'uint64_t' else '32'} l2s_unicode_{name}(void) {{\n    l2s_unicode_table{'64' if kind == 'uint64_t' else '32'} t = {{{name}, sizeof {name} / sizeof {name}[0]}};\n    return t;\n}}\n")
+print("const uint32_t *l2s_unicode_decomposed(void) { return decomposed; }\n")
+print("const uint32_t *l2s_unicode_compositions(void) { return compositions; }\n")
+print("int32_t l2s_unicode_script_count(void) { return sizeof script_names / sizeof script_names[0]; }\n")
+print("const char *l2s_unicode_script_name(int32_t i) { return script_names[i]; }\n")
+print("l2s_unicode_table32 l2s_unicode_script(int32_t i) {\n    l2s_unicode_table32 t = {scripts + 2 * script_starts[i], 2 * (script_starts[i + 1] - script_starts[i])};\n    return t;\n}")
