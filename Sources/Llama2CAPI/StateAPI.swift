@@ -16,7 +16,7 @@ public func llama2_state_size(_ context: OpaquePointer?, _ number: Int32, _ size
 @c @implementation
 public func llama2_state_save(_ context: OpaquePointer?, _ number: Int32, _ path: UnsafePointer<CChar>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try context.save(sequence(number), path: FilePath.text(try required(path, "path")))
+        try context.save(sequence(number), path: FilePath(try required(path, "path")))
     }
 }
 
@@ -58,7 +58,7 @@ public func llama2_state_save_io(
 @c @implementation
 public func llama2_state_load(_ context: OpaquePointer?, _ number: Int32, _ path: UnsafePointer<CChar>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try context.load(sequence(number), path: FilePath.text(try required(path, "path")))
+        try context.load(sequence(number), path: FilePath(try required(path, "path")))
     }
 }
 

@@ -5,7 +5,7 @@ public import Llama2Model
 // States of sequences and of whole contexts (nil), to files, memory and callbacks: STATE.md.
 extension Context {
     /// `path` is as it was, or the complete state.
-    public func save(_ sequence: Int?, path: String) throws(Llama2Error) {
+    public func save(_ sequence: Int?, path: FilePath) throws(Llama2Error) {
         // what can be refused is refused before a file is made
         _ = try inference.stateSize(sequence)
         let writer = try GGUFWriter(raw: path)
@@ -13,7 +13,7 @@ extension Context {
         try writer.finish()
     }
 
-    public func load(_ sequence: Int?, path: String) throws(Llama2Error) {
+    public func load(_ sequence: Int?, path: FilePath) throws(Llama2Error) {
         // a copy: what is checked must be what is used, whoever writes to the file meanwhile
         try load(sequence, try MappedFile(path: path, copy: true))
     }

@@ -259,8 +259,8 @@ def test_lies_with_right_checksums_give_a_status_and_leave_a_context_that_works(
     """Numbers of the head, of sequences and of pages changed at random: whatever is accepted is consistent."""
     parts, dice, accepted = sections(state), random.Random(2), 0
     heads = [parts[0], parts[1], *((b, b + 8) for b, _ in parts[2:8])]
-    with stories.context(length=1024, sequences=4) as context:
-        for _ in range(600):
+    with stories.context(length=1024, sequences=4, threads=1) as context:
+        for _ in range(300):
             changed = bytearray(state)
             for _ in range(dice.choice([1, 1, 2, 3])):
                 begin, end = dice.choice(heads)
@@ -281,10 +281,10 @@ def test_lies_with_right_checksums_give_a_status_and_leave_a_context_that_works(
                 context.reset()
         context.reset()
         assert context.info.positions == 0 and context.info.pages_used == 0
-        with stories.context(length=64) as fresh:
+        with stories.context(length=64, threads=1) as fresh:
             fresh.eval([499, 5, 6])
             assert after(context, [499, 5, 6]) == fresh.logits().tobytes()
-    assert accepted > 8
+    assert accepted > 4
 
 
 def test_a_state_that_is_loaded_while_pages_are_scarce(stories):
