@@ -17,13 +17,15 @@ struct StateReader {
     init(_ bytes: UnsafeRawBufferPointer, for weights: Weights, _ format: PageFormat) throws(Llama2Error) {
         self.bytes = bytes
         // 1. the head
-        guard let base = bytes.baseAddress, bytes.count >= StateHead.bytes else {
-            throw Llama2Error(bytes.count < 8 ? .format : .corrupt, "a state has at least \(StateHead.bytes) bytes, this has \(bytes.count)")
+        guard let base = bytes.baseAddress, bytes.count >= 8,
+            UInt64(littleEndian: base.loadUnaligned(as: UInt64.self)) == StateHead.magic
+        else { throw Llama2Error(.format, "this is no state: it does not begin with \"L2STATE\"") }
+        guard bytes.count >= StateHead.bytes else {
+            throw Llama2Error(.corrupt, "a state has at least \(StateHead.bytes) bytes, this has \(bytes.count)")
         }
         self.base = base
         func u32(_ offset: Int) -> UInt32 { UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
         func u64(_ offset: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
-        guard u64(0) == StateHead.magic else { throw Llama2Error(.format, "this is no state: it does not begin with \"L2STATE\"") }
         guard u32(8) == StateHead.version else {
             throw Llama2Error(.unsupported, "a state of version \(u32(8)); this library reads version \(StateHead.version)")
         }
