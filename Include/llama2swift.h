@@ -592,6 +592,45 @@ int32_t llama2_sequence_adopt(llama2_context *context, int32_t sequence, const i
    has to become its own, and there is no room for that), BUSY. After a failure nothing has changed. Since 0.3. */
 int32_t llama2_sequence_shift(llama2_context *context, int32_t sequence, size_t keep, size_t drop);
 
+/* The state of a context or of one of its sequences: tokens, keys and values, for the whole context the logits too. The format
+   is in STATE.md, byte by byte. It is the same on every machine; after a load the next logits are the same bits, with
+   any number of threads, batch size and kernels. It needs the same model file (compared by shape and by a
+   hash over samples of all its weights) and the same type of keys and values.
+   A load checks everything against checksums before anything changes, and keeps pages that are in the cache already
+   once. Whoever can change a state and its checksums can make a model say anything: it is as trusted as the model.
+   sequence: a sequence, or LLAMA2_ALL_SEQUENCES. Loading one sequence needs an empty one, of any number; loading a
+   whole context replaces all its sequences and its logits. */
+#define LLAMA2_ALL_SEQUENCES (-1)
+
+/* Bytes of a state. Returns OK, OUT_OF_RANGE (no such sequence), NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_state_size(const llama2_context *context, int32_t sequence, uint64_t *size);
+
+/* Writes a state to the file `path` (terminated), which is then complete or as it was: see llama2_quantize.
+   Returns OK, OUT_OF_RANGE, IO, NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_state_save(llama2_context *context, int32_t sequence, const char *path);
+
+/* The same to memory. Returns OK, OUT_OF_RANGE, BUFFER_TOO_SMALL, NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_state_save_memory(llama2_context *context, int32_t sequence, void *data, size_t capacity, size_t *needed);
+
+/* Takes the next `length` bytes of a state. Returns 0, or anything else for a failure. */
+typedef int32_t (*llama2_write_callback)(const void *data, size_t length, void *user_data);
+
+/* The same piece by piece to the host. Returns OK, OUT_OF_RANGE, IO (the callback's failure), NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_state_save_io(llama2_context *context, int32_t sequence, llama2_write_callback write, void *user_data);
+
+/* Takes a state over from the file `path`.
+   Returns OK, OUT_OF_RANGE (no such sequence; the state has more), INVALID_ARGUMENT (of another model or another type of keys
+   and values; of one sequence where a whole context was asked for, or the other way; the sequence is not empty), FORMAT (no
+   state), CORRUPT (what and where is in the sentence), UNSUPPORTED (a newer version), CONTEXT_FULL, IO, NO_MEMORY, BUSY.
+   After a failure nothing has changed. Since 0.3. */
+int32_t llama2_state_load(llama2_context *context, int32_t sequence, const char *path);
+
+/* The same from memory (size bytes), which is read during the call only. Returns as llama2_state_load, without IO. Since 0.3. */
+int32_t llama2_state_load_memory(llama2_context *context, int32_t sequence, const void *data, size_t size);
+
+/* The same from what `io` reads, once. Returns as llama2_state_load. Since 0.3. */
+int32_t llama2_state_load_io(llama2_context *context, int32_t sequence, const llama2_io *io);
+
 typedef struct llama2_timings {
     uint32_t struct_size;
     uint32_t reserved;

@@ -72,19 +72,24 @@ public func llama2_model_load_fd(
     }
 }
 
+/// What `io` reads, whole.
+func hostFile(_ io: UnsafePointer<llama2_io>?, _ host: FloatMode) throws(Llama2Error) -> MappedFile {
+    let io = try options(try required(io, "io"), zero: llama2_io(), "llama2_io")
+    guard io.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_io.reserved is \(io.reserved), expected 0") }
+    let read = try required(io.read, "llama2_io.read")
+    guard let size = Int(exactly: io.size) else { throw Llama2Error(.invalidArgument, "llama2_io.size is \(io.size)") }
+    return try MappedFile(size: size) { offset, buffer, length in
+        host.callback { read(UInt64(offset), buffer, length, io.user_data) }
+    }
+}
+
 @c @implementation
 public func llama2_model_load_io(
     _ io: UnsafePointer<llama2_io>?, _ given: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
     load(given, model, error, capacity) { (_, host) throws(Llama2Error) in
-        let io = try options(try required(io, "io"), zero: llama2_io(), "llama2_io")
-        guard io.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_io.reserved is \(io.reserved), expected 0") }
-        let read = try required(io.read, "llama2_io.read")
-        guard let size = Int(exactly: io.size) else { throw Llama2Error(.invalidArgument, "llama2_io.size is \(io.size)") }
-        return try MappedFile(size: size) { offset, buffer, length in
-            host.callback { read(UInt64(offset), buffer, length, io.user_data) }
-        }
+        try hostFile(io, host)
     }
 }
 

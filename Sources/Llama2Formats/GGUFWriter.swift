@@ -63,6 +63,14 @@ public final class GGUFWriter {
         try pad()
     }
 
+    /// A file of another format, written in the same way: what `write` gets is all that it holds.
+    public init(raw given: FilePath) throws(Llama2Error) {
+        let output = try OutputPath(given)
+        path = output.path
+        buffer = try GrowingBuffer(capacity: GGUFWriter.bufferBytes + GGUFWriter.smallBytes, of: "buffer of a file")
+        (temporary, descriptor) = try output.create()
+    }
+
     /// The next bytes of the current tensor.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         position += bytes.count

@@ -87,6 +87,18 @@ public final class Inference {
 
     public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
 
+    /// Sees to it that a state's logits (count) have room.
+    func makeRoomForLogits(_ count: Int) throws(Llama2Error) {
+        if count > back.count { back = try AlignedBuffer(count: count, of: "logits") }
+    }
+
+    /// These are the logits now: (rows, vocabulary), for which there is room.
+    func setLogits(_ floats: UnsafeRawBufferPointer, _ rows: Int) {
+        UnsafeMutableRawBufferPointer(start: back.pointer, count: floats.count).copyMemory(from: floats)
+        swap(&front, &back)
+        logitsRows = rows
+    }
+
     /// Row `row` of the logits, (vocabulary); valid until the next successful eval.
     public func logits(_ row: Int) -> UnsafeBufferPointer<Float>? {
         guard row >= 0, row < logitsRows else { return nil }

@@ -17,6 +17,7 @@ static void expect_busy(llama2_context *context, llama2_sampler *sampler) {
     float probability = 7;
     int32_t token = -5;
     size_t count = 99;
+    uint64_t bytes = 99;
     llama2_struct_init(&info, sizeof info);
     EXPECT(llama2_eval(context, prompt, 1) == LLAMA2_E_BUSY);
     EXPECT(llama2_eval_batch(context, &entry, 1) == LLAMA2_E_BUSY);
@@ -27,6 +28,13 @@ static void expect_busy(llama2_context *context, llama2_sampler *sampler) {
     EXPECT(llama2_sequence_copy(context, 0, 1, 0) == LLAMA2_E_BUSY);
     EXPECT(llama2_sequence_shift(context, 0, 0, 0) == LLAMA2_E_BUSY);
     EXPECT(llama2_sequence_adopt(context, 0, tokens, 8, &count) == LLAMA2_E_BUSY && count == 99);
+    EXPECT(llama2_state_size(context, 0, &bytes) == LLAMA2_E_BUSY && bytes == 99);
+    EXPECT(llama2_state_save(context, 0, "/nowhere/state") == LLAMA2_E_BUSY);
+    EXPECT(llama2_state_save_memory(context, 0, NULL, 0, &count) == LLAMA2_E_BUSY && count == 99);
+    EXPECT(llama2_state_save_io(context, 0, NULL, NULL) == LLAMA2_E_BUSY);
+    EXPECT(llama2_state_load(context, 0, "/nowhere/state") == LLAMA2_E_BUSY);
+    EXPECT(llama2_state_load_memory(context, 0, tokens, sizeof tokens) == LLAMA2_E_BUSY);
+    EXPECT(llama2_state_load_io(context, 0, NULL) == LLAMA2_E_BUSY);
     EXPECT(llama2_context_reset(context) == LLAMA2_E_BUSY);
     EXPECT(llama2_context_set_cancel(context, NULL, NULL) == LLAMA2_E_BUSY);
     EXPECT(llama2_context_get_info(context, &info) == LLAMA2_E_BUSY && info.threads == 0);

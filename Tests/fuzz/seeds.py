@@ -399,11 +399,23 @@ def grammar_seeds() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def state_seeds() -> dict[str, bytes]:
+    def edits(kind, *pairs):
+        return bytes([kind]) + b"".join(struct.pack("<HI", at // 4, value) for at, value in pairs)
+
+    most = 2**32 - 1
+    return {
+        "whole": edits(2), "one": edits(0), "unsigned": edits(10, (48, 1)), "raw": b"\3L2STATE\0" + bytes(80), "empty": b"\3", "cut": edits(6, (128, 0)),
+        "one-sequence": edits(0, (48, 1), (52, 1)), "counts": edits(2, (52, most), (56, most)), "rows": edits(2, (60, 7)), "references": edits(2, (64, most), (68, most)),
+        "numbers": edits(2, (80, 1), (80, 5)), "length": edits(2, (84, most)), "pure": edits(2, (88, 3)), "pages": edits(2, (96, 1), (100, 0)), "positions": edits(2, (136, 63)),
+    }  # fmt: skip
+
+
 def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
-        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(),
+        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(),
     }  # fmt: skip
 
 

@@ -562,6 +562,87 @@ static void run_grammar(const uint8_t *data, size_t size) {
     llama2_grammar_free(grammar);
 }
 
+/* ---- States --------------------------------------------------------------------------------- */
+
+static uint32_t word(const uint8_t *at) { return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24; }
+
+/* The checksum at the end of a section (STATE.md), if it lies in the state. Returns where the next one begins. */
+static size_t sign(uint8_t *state, size_t size, size_t begin, size_t end) {
+    uint64_t hash = 0xcbf29ce484222325u, next;
+    if (end > size || end < begin + 8 || end % 8) return size;
+    for (size_t i = begin; i < end - 8; i += 8) {
+        memcpy(&next, state + i, 8);
+        hash = (hash ^ next) * 0x100000001b3u;
+    }
+    memcpy(state + end - 8, &hash, 8);
+    return end;
+}
+
+static void sign_all(uint8_t *state, size_t size) {
+    size_t at = sign(state, size, 0, 80), of_position;
+    if (size < 80 || at != 80) return;
+    uint64_t references;
+    memcpy(&references, state + 64, 8);
+    of_position = (size_t)word(state + 28) * word(state + 32) * word(state + 36) * (word(state + 12) == 1 ? 4 : 8);
+    if (references > size || word(state + 52) > size || of_position > size) return;
+    at = sign(state, size, 80, 80 + (16 * (size_t)word(state + 52) + 4 * references + 7) / 8 * 8 + 8);
+    for (uint32_t i = 0; i < word(state + 56) && at + 8 <= size; i++) {
+        size_t p = word(state + at);
+        if (p > 64) return;
+        at = sign(state, size, at, at + (8 + 4 * p + 7) / 8 * 8 + (p * of_position + 7) / 8 * 8 + 8);
+    }
+    sign(state, size, at, size);
+}
+
+/* Either a state as it comes, or changes to words of one that is right: (u16 where, u32 what) ..., signed anew. */
+static void run_state(const uint8_t *data, size_t size) {
+    static llama2_context *context;
+    static uint8_t right[1 << 20], changed[1 << 20];
+    static size_t length;
+    static const int32_t tokens[3] = {1, 260, 5};
+    input in = {data, size};
+    if (!context) {
+        llama2_context_options o;
+        llama2_context_options_init(&o);
+        o.context_length = 256;
+        o.max_sequences = 3;
+        o.threads = 1;
+        MUST(llama2_context_create(models[SPM], &o, &context, NULL, 0) == LLAMA2_OK);
+        for (int i = 0; i < 30; i++) MUST(llama2_eval(context, tokens, 3) == LLAMA2_OK);
+        MUST(llama2_sequence_copy(context, 0, 1, 70) == LLAMA2_OK);
+        MUST(llama2_state_save_memory(context, LLAMA2_ALL_SEQUENCES, right, sizeof right, &length) == LLAMA2_OK);
+    }
+    uint8_t kind = take_u8(&in);
+    int32_t sequence = kind & 2 ? LLAMA2_ALL_SEQUENCES : 2, status;
+    MUST(llama2_context_reset(context) == LLAMA2_OK);
+    if (kind & 1) {
+        status = llama2_state_load_memory(context, sequence, in.data, in.size);
+    } else {
+        size_t end = length;
+        memcpy(changed, right, length);
+        while (in.size >= 6) {
+            size_t at = take_u8(&in);
+            at = (at | (size_t)take_u8(&in) << 8) * 4 % length;
+            uint32_t value = take_u32(&in);
+            if (kind & 4 && at % 64 == 0)
+                end = at; /* cut there */
+            else
+                memcpy(changed + at / 4 * 4, &value, 4);
+        }
+        if (!(kind & 8)) sign_all(changed, end);
+        status = llama2_state_load_memory(context, sequence, changed, end);
+    }
+    check_status(status);
+    /* whatever was accepted, the context works */
+    size_t needed = 0;
+    MUST(llama2_state_save_memory(context, LLAMA2_ALL_SEQUENCES, NULL, 0, &needed) == LLAMA2_E_BUFFER_TOO_SMALL && needed >= 80);
+    for (int32_t s = 0; s < 3; s++) {
+        llama2_batch_entry entry = {1, s, LLAMA2_BATCH_LOGITS};
+        int32_t done = llama2_eval_batch(context, &entry, 1);
+        MUST(done == LLAMA2_OK || done == LLAMA2_E_CONTEXT_FULL);
+    }
+}
+
 /* ---- All ------------------------------------------------------------------------------------ */
 
 static const target targets[] = {
@@ -579,6 +660,7 @@ static const target targets[] = {
     {"template", run_template, NULL},
     {"sampler", run_sampler, NULL},
     {"grammar", run_grammar, NULL},
+    {"state", run_state, NULL},
 };
 
 const target *find_target(const char *name) {

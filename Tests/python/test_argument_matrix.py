@@ -42,6 +42,7 @@ RULES = {
     "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
     "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
     **{f"llama2_{name}_callback": {"NULL": OK} for name in ("cancel", "progress", "perplexity", "piece")},
+    "llama2_write_callback": {"NULL": NULL}, "uint64_t*": {"NULL": NULL, "misaligned": OK},
 }  # fmt: skip
 
 # Numbers: (zero, 2^63, largest) of size_t, (lowest, -1, largest) of int32_t, (2^31, largest) of uint32_t; texts that are not UTF-8;
@@ -56,6 +57,8 @@ CELLS = {
     "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
+    **{f"llama2_state_{name}.sequence": (RANGE, OK, RANGE) for name in ("size", "save", "save_memory", "save_io", "load", "load_memory", "load_io")},
+    "llama2_state_load_memory.size": (FORMAT, INVALID, INVALID),
     "llama2_sequence_shift.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_shift.keep": (OK, RANGE, RANGE), "llama2_sequence_shift.drop": (OK, RANGE, RANGE),
     "llama2_sequence_adopt.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_adopt.count": (INVALID, INVALID, INVALID),
     "llama2_sampler_accept.token": (TOKEN, TOKEN, OK), "llama2_model_tensor.index": (OK, RANGE, RANGE), "llama2_importance.count": (INVALID, INVALID, INVALID),

@@ -14,7 +14,7 @@ from llama2swift import _library as lib
 from llama2swift import _structs as S
 
 OK, NULL, INVALID, BAD, STRUCT, RANGE, SMALL, TOKEN, MISSING, FORBIDDEN = 0, -1, -2, -3, -4, -5, -6, -7, -8, -9
-NOMEM, IO, FORMAT, UNSUPPORTED, FULL, NO_LOGITS = -20, -21, -40, -42, -60, -63
+NOMEM, IO, FORMAT, CORRUPT, UNSUPPORTED, FULL, NO_LOGITS = -20, -21, -40, -41, -42, -60, -63
 HUGE = 2**64 - 1
 
 
@@ -81,8 +81,20 @@ def world(stories_path, tmp_path_factory):
 
     fails = lib.ReadCallback(lambda *_: 5)
     io, failing = (Options(S.IO, size=len(raw), read=C.cast(f, C.c_void_p).value) for f in (read, fails))
-    keep = [kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
+    context.eval([1, 2, 3, 4])
+    state = context.state()
+    (text.parent / "state").write_bytes(state)
+    writes = S.WriteCallback(lambda *_: 0)
+
+    @lib.ReadCallback
+    def read_state(offset, buffer, length, _):
+        C.memmove(buffer, state[offset : offset + length], length)
+        return 0
+
+    state_io = Options(S.IO, size=len(state), read=C.cast(read_state, C.c_void_p).value)
+    keep = [read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
     return dict(
+        state=(C.c_uint8 * len(state))(*state), state_size=C.c_uint64(len(state)), state_path=str(text.parent / "state").encode(), state_io=state_io.pointer(), writes=writes,
         model_bytes=C.c_char_p(raw), model_size=C.c_uint64(len(raw)), model_fd=file.fileno(), model_io=io.pointer(), failing_io=failing.pointer(),
         read=C.cast(read, C.c_void_p).value, model=model._handle, context=context._handle, sampler=sampler._handle, decoder=decoder.value, freed=gone._handle,
         grammar=kept._handle, grammar_state=grammar_state._handle, forced_state=forced._handle, spare=spare._handle, token_a=token_a,
@@ -171,6 +183,7 @@ out_text = dict(text=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=[
 out_tokens = dict(tokens=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=[(None, NULL)])
 error = dict(error=[(None, OK)], error_capacity=[(0, OK), (1, OK), (HUGE, OK)])
 new = [(None, NULL)]
+no_sequence = [(-2, RANGE), (2, RANGE), (-(2**31), RANGE), (2**31 - 1, RANGE)]
 counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
@@ -287,6 +300,31 @@ CALLS = {
         dict(context="context", sequence=0, keep=1, drop=2),
         dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (1, RANGE)], keep=[(0, OK), (2, OK), (3, RANGE), (HUGE, RANGE), (HUGE - 1, RANGE), (2**63, RANGE)],
              drop=[(0, OK), (3, OK), (4, RANGE), (HUGE, RANGE), (2**63 - 1, RANGE)]),
+    ),
+    "llama2_state_size": (dict(context="context", sequence=-1, size="out"), dict(context=context, sequence=no_sequence, size=new)),
+    "llama2_state_save": (dict(context="context", sequence=-1, path="output"), dict(context=context, sequence=no_sequence, path=outputs)),
+    "llama2_state_save_memory": (
+        dict(context="context", sequence=-1, data="out", capacity=30000, needed="out2"),
+        dict(context=context, sequence=no_sequence, data=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=new),
+    ),
+    "llama2_state_save_io": (
+        dict(context="context", sequence=-1, write="writes", user_data=None),
+        dict(context=context, sequence=no_sequence, write=[(S.WriteCallback(0), NULL), (S.WriteCallback(lambda *_: 5), IO)], user_data=[(1, OK)]),
+    ),
+    "llama2_state_load": (
+        dict(context="context", sequence=-1, path="state_path"),
+        dict(context=context, sequence=[*no_sequence, (0, INVALID)],
+             path=[(None, NULL), (b"/nowhere/state", IO), (b"", IO), (b"/", IO), ("text", FORMAT), ("path", FORMAT), (b"\xff\xfe", IO)]),
+    ),
+    "llama2_state_load_memory": (
+        dict(context="context", sequence=-1, data="state", size="state_size"),
+        dict(context=context, sequence=[*no_sequence, (0, INVALID)], data=[(None, NULL)], size=[(0, FORMAT), (79, CORRUPT), (100, CORRUPT), *counts]),
+    ),
+    "llama2_state_load_io": (
+        dict(context="context", sequence=-1, io="state_io"),
+        dict(context=context, sequence=[*no_sequence, (0, INVALID)],
+             io=[(None, NULL), *[(o, status if status else NULL) for o, status in sizes(S.IO)], ("failing_io", IO), ("model_io", FORMAT),
+                 (Options(S.IO, size=4, read=1, reserved=1), INVALID), (Options(S.IO, size=2**62, read=1), NOMEM), (Options(S.IO, size=0, read=1), FORMAT)]),
     ),
     "llama2_context_timings": (dict(context="context", timings=Options(S.Timings)), dict(context=context, timings=[(None, NULL), *sizes(S.Timings)])),
     "llama2_sampler_create": (dict(options=None, sampler="out", error=None, error_capacity=0), dict(options=[(None, OK), *sampler_options], sampler=new, **error)),

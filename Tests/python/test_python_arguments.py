@@ -58,6 +58,7 @@ KINDS = {
     "limit": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 10**30], OVER),
     "seed": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1], VALUE) + every([2**64], OVER),
     "int32": every(NO_NUMBERS, TYPE) + every([2**31, -(2**31) - 1, 2**64], OVER),
+    "int32 or None": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([2**31, -(2**31) - 1, 2**64], OVER),
     "cut": every(NO_NUMBERS, TYPE) + every([2**64, 2**64 + 3, -(2**64) - 1], OVER) + every([-1, 2**63], IndexError),
     "cut or None": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([2**64, -(2**64) - 1], OVER) + every([-1, 2**63], IndexError),
     "real": every([None, "5", b"5", [], [5], {}, Odd(), True, False, np.array([5.0]), np.bool_(True), 5j], TYPE) + every([1e39, -1e300, 10**400], OVER) + [(math.nan, VALUE)],
@@ -115,6 +116,10 @@ CALLS = {
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
     "Context.shift": (dict(drop=0, keep=0), dict(drop="cut", sequence="int32", keep="cut")),
+    "Context.save_state": (dict(path="out"), dict(path="path", sequence="int32 or None")),
+    "Context.load_state": (dict(path="state"), dict(path="path", sequence="int32 or None")),
+    "Context.state": (dict(), dict(sequence="int32 or None")),
+    "Context.set_state": (dict(state="state bytes"), dict(state="bytes", sequence="int32 or None")),
     "Context.set_cancel": (dict(callback=None), dict(callback="callback")),
     "Context.sequence_length": (dict(), dict(sequence="int32")),
     "Context.truncate": (dict(length=0), dict(length="cut", sequence="int32")),
@@ -171,9 +176,12 @@ def world(stories_path, tmp_path_factory):
     llama2swift.convert(stories_path, gguf, "F32")
     file = open(gguf, "rb")
     kept = model.grammar(regex="a+")
+    context = model.context(length=16, sequences=2)
+    context.save_state(folder / "state")
     return dict(
-        path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=model.context(length=16, sequences=2), Model=model, Decoder=model.decoder(),
+        path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=context, Model=model, Decoder=model.decoder(),
         Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
+        state=str(folder / "state"), **{"state bytes": context.state()},
     )  # fmt: skip
 
 

@@ -64,11 +64,13 @@ class Walker:
         self.batch_size = self.context.info.batch_size
         self.tokens: list[list[int]] = [[] for _ in range(self.options["sequences"])]
         self.rows: list[tuple[int, int]] = []
+        self.past: list[list[int]] = []  # what was removed: some of it is still known
 
     # What is there
 
     def free(self) -> int:
-        return self.options["length"] - sum(map(len, self.tokens))
+        """What sequences share counts once; who goes on in a page behind another needs more than the tokens themselves."""
+        return self.options["length"] - self.context.info.positions
 
     def logits(self) -> np.ndarray | None:
         try:
@@ -141,11 +143,23 @@ class Walker:
             if wanted:
                 self.rows.append((sequence, len(self.tokens[sequence])))
 
+    def refused_for_a_copy(self, call, before) -> bool:
+        """Whether `call` found no room, which is right where a shared page has to be copied first."""
+        try:
+            call()
+            return False
+        except E.ContextFullError:
+            self.unchanged(before)
+            if not self.context.info.pages_shared:
+                raise
+            return True
+
     def eval(self) -> str:
         if not self.free():
             return self.remove()
         tokens = self.random_tokens(self.piece())
-        self.context.eval(tokens)
+        if self.refused_for_a_copy(lambda: self.context.eval(tokens), self.state()):
+            return "no room for a copy"
         self.added([(t, 0, i == len(tokens) - 1) for i, t in enumerate(tokens)])
         return "eval"
 
@@ -153,11 +167,13 @@ class Walker:
         if not self.free():
             return self.reset()
         entries = self.entries(self.piece())
-        self.context.eval_batch(entries)
+        if self.refused_for_a_copy(lambda: self.context.eval_batch(entries), self.state()):
+            return "no room for a copy"
         self.added(entries)
         return "batch with strangers"
 
     def reset(self) -> str:
+        self.past += self.tokens
         self.context.reset()
         self.tokens, self.rows = [[] for _ in self.tokens], []
         return "reset"
@@ -166,8 +182,59 @@ class Walker:
         sequence = self.dice.randrange(len(self.tokens))
         length = self.dice.randint(0, len(self.tokens[sequence]))
         self.context.truncate(length, sequence)
+        self.past.append(self.tokens[sequence])
         self.tokens[sequence], self.rows = self.tokens[sequence][:length], []
         return "remove"
+
+    def copy(self) -> str:
+        """A sequence becomes the beginning of another."""
+        if len(self.tokens) < 2:
+            return self.eval()
+        source, target = self.dice.sample(range(len(self.tokens)), 2)
+        length = self.dice.choice([len(self.tokens[source]), self.dice.randint(0, len(self.tokens[source]))])
+        self.context.copy_sequence(source, target, length)
+        if self.tokens[target]:
+            self.rows = []
+        self.past.append(self.tokens[target])
+        self.tokens[target] = self.tokens[source][:length]
+        return "copy"
+
+    def adopt(self) -> str:
+        """An empty sequence begins with what is stored anywhere."""
+        empty = [s for s, tokens in enumerate(self.tokens) if not tokens]
+        if not empty:
+            return self.remove()
+        stem = self.dice.choice([*self.tokens, *self.past[-6:]])
+        wanted = stem[: self.dice.randint(0, len(stem))] + self.random_tokens(self.dice.randint(1, 9))
+        known = max((common(tokens, wanted[:-1]) for tokens in self.tokens), default=0)
+        sequence = self.dice.choice(empty)
+        found = self.context.adopt(wanted, sequence)
+        if not known // 64 * 64 <= found < len(wanted):
+            raise Mismatch(f"{found} of {len(wanted)} tokens found, {known} are there")
+        self.tokens[sequence] = wanted[:found]
+        return "adopt"
+
+    def save_and_load(self) -> str:
+        """The whole context, or one sequence into an empty one."""
+        empty = [s for s, tokens in enumerate(self.tokens) if not tokens]
+        if empty and self.dice.random() < 0.5:
+            source, target = self.dice.randrange(len(self.tokens)), self.dice.choice(empty)
+            state, before = self.context.state(source), self.state()
+            try:
+                self.context.set_state(state, target)
+                self.tokens[target] = list(self.tokens[source])
+            except E.ContextFullError:
+                self.unchanged(before)
+            return "load a sequence"
+        state, before = self.context.state(), self.state()
+        if self.dice.random() < 0.7:
+            self.context.reset()
+            if self.dice.random() < 0.5:
+                self.context.eval(self.random_tokens(self.dice.randint(1, self.options["length"])))
+        self.context.set_state(state)
+        if self.state()[:2] != before[:2]:
+            raise Mismatch("a state that was saved and loaded is another")
+        return "load all"
 
     def cancelled(self) -> str:
         """Cancels at a random layer of a random pass; at times behind the last, which must not."""
@@ -185,7 +252,9 @@ class Walker:
         before = self.state()
         self.context.set_cancel(cancel)
         try:
-            self.context.eval_batch(entries)
+            if self.refused_for_a_copy(lambda: self.context.eval_batch(entries), before):
+                self.context.set_cancel(None)
+                return "no room for a copy"
             self.added(entries)
             done = True
         except E.CancelledError:
@@ -266,11 +335,11 @@ class Walker:
 
     def generate(self) -> str:
         """Greedy text, at times cancelled: the tokens are those that a fresh context chooses."""
-        if not self.walk.has_text or self.free() < 2:
+        if not self.walk.has_text or self.free() < 2 or self.context.info.pages_shared:
             return self.batch()
         prompt, most = self.random_tokens(self.dice.choice([1, 3, 8])), self.dice.randint(1, 6)
         prompt = prompt[: self.free() - 1]
-        start, chosen, end = len(self.tokens[0]), [], False
+        start, chosen, end, room = len(self.tokens[0]), [], False, self.free()
         with self.model.context(length=start + len(prompt) + most, kv=self.kv) as fresh:
             fresh.eval(self.tokens[0] + prompt)
             while len(chosen) < most and not end:
@@ -291,7 +360,7 @@ class Walker:
         try:
             text = self.context.generate(prompt, llama2swift.Sampler(temperature=0), max_tokens=most)
             list(text)
-            kept = prompt + chosen[: self.free() - len(prompt)]
+            kept = prompt + chosen[: room - len(prompt)]
             if not end and text.tokens != min(most, len(kept) - len(prompt) + 1):
                 raise Mismatch(f"{text.tokens} tokens, expected {most}")
         except E.CancelledError:
@@ -306,7 +375,12 @@ class Walker:
             self.rows = [(0, len(self.tokens[0]))]
         return "generate" if left > 0 else "generate, cancelled"
 
-    STEPS = {eval: 8, batch: 8, remove: 3, reset: 1, cancelled: 6, error: 6, sample: 1, score: 1, generate: 2}
+    STEPS = {eval: 8, batch: 8, remove: 3, reset: 1, cancelled: 6, error: 6, sample: 1, score: 1, generate: 2, copy: 4, adopt: 4, save_and_load: 2}
+
+
+def common(a: list[int], b: list[int]) -> int:
+    """Length of the common beginning."""
+    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
 
 
 class Episode:
@@ -338,9 +412,8 @@ class Episode:
         # the whole cache: every sequence goes on by a token
         for walker in walkers:
             entries = [(t, s, True) for s, t in enumerate(walker.random_tokens(len(walker.tokens)))]
-            while walker.free() < len(entries):
+            while walker.free() < len(entries) or walker.refused_for_a_copy(lambda: walker.context.eval_batch(entries), walker.state()):
                 walker.remove()
-            walker.context.eval_batch(entries)
             walker.added(entries)
             self.comparisons += walker.check_rows(most=len(entries))
             walker.context.close()

@@ -27,6 +27,7 @@ from ._structs import (
     SpecialTokens,
     TensorInfo,
     Timings,
+    WriteCallback,
 )
 
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -80,6 +81,13 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sequence_copy": (C.c_int32, [C.c_void_p, C.c_int32, C.c_int32, C.c_size_t]),
     "sequence_adopt": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_int32), C.c_size_t, C.POINTER(C.c_size_t)]),
     "sequence_shift": (C.c_int32, [C.c_void_p, C.c_int32, C.c_size_t, C.c_size_t]),
+    "state_size": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_uint64)]),
+    "state_save": (C.c_int32, [C.c_void_p, C.c_int32, C.c_char_p]),
+    "state_save_memory": (C.c_int32, [C.c_void_p, C.c_int32, C.c_void_p, C.c_size_t, C.POINTER(C.c_size_t)]),
+    "state_save_io": (C.c_int32, [C.c_void_p, C.c_int32, WriteCallback, C.c_void_p]),
+    "state_load": (C.c_int32, [C.c_void_p, C.c_int32, C.c_char_p]),
+    "state_load_memory": (C.c_int32, [C.c_void_p, C.c_int32, C.c_void_p, C.c_size_t]),
+    "state_load_io": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(IO)]),
     "context_timings": (C.c_int32, [C.c_void_p, C.POINTER(Timings)]),
     "sampler_options_init": (None, [C.POINTER(SamplerOptions)]),
     "sampler_create": (C.c_int32, [C.POINTER(SamplerOptions), C.POINTER(C.c_void_p), C.c_char_p, C.c_size_t]),

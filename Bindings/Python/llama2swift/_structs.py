@@ -466,6 +466,7 @@ class PerplexityResult(C.Structure):
 
 ReadCallback = C.CFUNCTYPE(C.c_int32, C.c_uint64, C.c_void_p, C.c_size_t, C.c_void_p)
 CancelCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p)
+WriteCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_size_t, C.c_void_p)
 PieceCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(C.c_char), C.c_size_t, C.c_void_p)
 ProgressCallback = C.CFUNCTYPE(C.c_int32, C.c_double, C.c_void_p)
 PerplexityCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(PerplexityResult), C.c_size_t, C.c_void_p)

@@ -256,6 +256,37 @@ class Context:
         self._check_exports()
         lib.call("sequence_shift", self._handle, number, head, gone)
 
+    def save_state(self, path: A.Path, sequence: int | None = None) -> None:
+        """Writes the state of `sequence`, or of the whole context with its logits (None), to a file that is then complete or as
+        it was. Format: STATE.md. Raises OutOfRangeError, InputOutputError."""
+        name, number = A.path("path", path), _which(sequence)
+        self._run(lambda: lib.call_naming((name,), "state_save", self._handle, number, name))
+
+    def load_state(self, path: A.Path, sequence: int | None = None) -> None:
+        """Takes a state over: of one sequence into `sequence`, which is empty, or (None) of a whole context in place of all that
+        this one has. The next logits are the same bits as where it was saved. All or nothing. Raises InvalidArgumentError (another
+        model or type of keys and values, a sequence that is not empty), FormatError, CorruptFileError, UnsupportedError,
+        ContextFullError, OutOfRangeError, InputOutputError."""
+        name, number = A.path("path", path), _which(sequence)
+        self._run(lambda: lib.call_naming((name,), "state_load", self._handle, number, name))
+
+    def state(self, sequence: int | None = None) -> bytes:
+        """What `save_state` would write."""
+        number, size, needed = _which(sequence), C.c_uint64(), C.c_size_t()
+        lib.call("state_size", self._handle, number, C.byref(size))
+        buffer = bytearray(size.value)
+        raw = (C.c_char * max(len(buffer), 1)).from_buffer(buffer)
+        self._run(lambda: lib.call("state_save_memory", self._handle, number, raw, len(buffer), C.byref(needed)))
+        del raw
+        return bytes(buffer)
+
+    def set_state(self, state: bytes, sequence: int | None = None) -> None:
+        """`load_state` from what `state` gave."""
+        if not isinstance(state, (bytes, bytearray, memoryview)):
+            raise A.refuse("state", state, "bytes")
+        data, number = bytes(state), _which(sequence)
+        self._run(lambda: lib.call("state_load_memory", self._handle, number, data, len(data)))
+
     def reset(self) -> None:
         """Empties all sequences. What they had stays known to `adopt` as long as nobody needs the room."""
         self._check_exports()
@@ -312,6 +343,10 @@ def _entry(name: str, entry: Any) -> tuple[int, int, int]:
     return (
         A.token(f"{name}[0]", token), A.signed(f"{name}[1]", sequence), K.BATCH_LOGITS if A.flag(f"{name}[2]", wants) else 0,
     )  # fmt: skip
+
+
+def _which(sequence: int | None) -> int:
+    return K.ALL_SEQUENCES if sequence is None else A.signed("sequence", sequence)
 
 
 class _LogitsMemory:

@@ -1,0 +1,301 @@
+"""States: saved here, loaded there, and the next logits are the same bits; what is not as it was written is refused."""
+
+import random
+import struct
+
+import numpy as np
+import pytest
+from tiny_gguf import random_model
+
+import llama2swift
+from llama2swift import errors as E
+
+PAGE = 64
+IDS = [3 + 11 * i * i % 490 for i in range(400)]
+
+
+def fnv(data: bytes) -> int:
+    h = 0xCBF29CE484222325
+    for (word,) in struct.iter_unpack("<Q", data):
+        h = (h ^ word) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return h
+
+
+def after(context, ids, sequence=0) -> bytes:
+    context.eval_batch([(t, sequence, i == len(ids) - 1) for i, t in enumerate(ids)])
+    return context.logits().tobytes()
+
+
+@pytest.fixture(scope="module")
+def talk(stories):
+    """Some sequences that share their beginning, one of them shifted; (context, what comes after each)."""
+    with stories.context(length=1024, sequences=4) as context:
+        context.eval(IDS[:200])
+        context.copy_sequence(0, 1, 150)
+        context.copy_sequence(0, 3)
+        context.shift(70, 3)
+        context.eval_batch([(t, s, s == 3) for t in IDS[200:210] for s in (1, 3)])
+        context.eval(IDS[200:203])
+        yield context
+
+
+def continued(stories, state, **options) -> list[bytes]:
+    with stories.context(length=1024, sequences=4, **options) as context:
+        context.set_state(state)
+        return [after(context, IDS[300:303], s) for s in (0, 1, 3)]
+
+
+@pytest.fixture(scope="module")
+def state(talk):
+    return talk.state()
+
+
+def test_a_whole_context_goes_on_anywhere(stories, talk, state):
+    logits, lengths = talk.logits().tobytes(), [talk.sequence_length(s) for s in range(4)]
+    info = talk.info
+    expected = continued(stories, state)
+    for options in [dict(threads=3, batch_size=5), dict(length=2000, sequences=9), *(dict(kernels=k) for k in llama2swift.kernels_available())]:
+        with stories.context(**dict(length=1024, sequences=4) | options) as context:
+            context.eval([5] * 100)
+            context.set_state(state)
+            assert context.logits().tobytes() == logits and [context.sequence_length(s) for s in range(4)] == lengths
+            assert (context.info.pages_used, context.info.pages_shared, context.info.positions) == (info.pages_used, info.pages_shared, info.positions)
+            assert context.state() == state
+            assert [after(context, IDS[300:303], s) for s in (0, 1, 3)] == expected
+    # and where it was saved
+    assert [after(talk, IDS[300:303], s) for s in (0, 1, 3)] == expected
+    for s, length in enumerate(lengths):
+        talk.truncate(length, s)
+
+
+@pytest.mark.parametrize("kv", ["f16", "f32"])
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+def test_one_sequence_goes_into_any_empty_one(stories, kv, length, tmp_path):
+    with stories.context(length=512, kv=kv, sequences=2) as context, stories.context(length=512, kv=kv, sequences=3) as other:
+        context.eval_batch([(t, 1, False) for t in IDS[:length]])
+        context.save_state(tmp_path / "one", 1)
+        assert (tmp_path / "one").read_bytes() == context.state(1) and len(context.state(1)) % 8 == 0
+        other.eval(IDS[5:9])
+        other.load_state(tmp_path / "one", 2)
+        assert other.sequence_length(2) == length and len(other.logits().shape) == 1  # the logits stay
+        assert after(other, [7, 8], 2) == after(context, [7, 8], 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["one"]
+
+
+def test_pages_that_are_there_are_shared(stories):
+    with stories.context(length=512, sequences=3) as context:
+        context.eval(IDS[:200])
+        state = context.state(0)
+        context.set_state(state, 1)
+        i = context.info
+        assert (i.pages_used, i.pages_shared, i.positions) == (5, 3, 208)
+        context.reset()
+        context.set_state(state, 2)  # found among what is left of the others
+        assert context.info.pages_used == 4 and context.adopt(IDS[:201], 0) == 200
+        assert after(context, IDS[200:202], 2) == after(context, IDS[200:202], 0)
+
+
+def test_a_loaded_sequence_is_found_by_adopt_but_not_what_was_shifted(stories, state):
+    with stories.context(length=1024, sequences=4) as context, stories.context(length=1024) as fresh:
+        context.set_state(state)
+        assert context.adopt(IDS[:204], 2) == 203
+        context.truncate(0, 2)
+        shifted = IDS[:4] + IDS[74:200]
+        assert context.adopt(shifted, 2) == 4
+        assert after(context, shifted[4:], 2) == (fresh.eval(shifted), fresh.logits().tobytes())[1]
+
+
+def test_generation_goes_on_from_the_logits(stories, greedy):
+    with stories.context(length=256) as context, stories.context(length=256) as other:
+        list(context.generate("Once upon a time", greedy, max_tokens=20))
+        other.set_state(context.state())
+        assert list(other.generate((), greedy, max_tokens=30)) == list(context.generate((), greedy, max_tokens=30))
+
+
+def test_an_empty_state(stories):
+    with stories.context(length=64) as context:
+        whole, one = context.state(), context.state(0)
+        context.eval(IDS[:9])
+        context.set_state(whole)
+        assert context.sequence_length() == 0
+        context.set_state(one, 0)
+        assert context.sequence_length() == 0
+        with pytest.raises(E.NoLogitsError):
+            context.logits()
+
+
+# What is refused, and changes nothing
+
+
+class Kept:
+    """A context that must stay as it is."""
+
+    def __init__(self, context):
+        self.context = context
+        self.before = self.look()
+
+    def look(self):
+        c = self.context
+        return c.state(), c.info
+
+    def refuses(self, problem, state, sequence=None, match=None):
+        with pytest.raises(problem, match=match):
+            self.context.set_state(state, sequence)
+        assert self.look() == self.before
+
+
+@pytest.fixture
+def kept(stories):
+    with stories.context(length=512, sequences=2) as context:
+        context.eval(IDS[:70])
+        yield Kept(context)
+
+
+def test_states_for_others_are_refused(stories, kept, state, tmp_path):
+    one = kept.context.state(0)
+    kept.refuses(E.OutOfRangeError, state, match="sequence 3")
+    kept.refuses(E.InvalidArgumentError, one, match="one sequence")
+    kept.refuses(E.InvalidArgumentError, state, 1, match="whole context")
+    kept.refuses(E.InvalidArgumentError, one, 0, match="empty")
+    kept.refuses(E.OutOfRangeError, one, 2)
+    kept.refuses(E.OutOfRangeError, one, -2)
+    with stories.context(length=64, sequences=2) as small:
+        Kept(small).refuses(E.ContextFullError, one, 1)
+        Kept(small).refuses(E.ContextFullError, kept.context.state())
+    with stories.context(length=512, kv="f32") as wide:
+        Kept(wide).refuses(E.InvalidArgumentError, one, 0, match="F16.*F32")
+    shape = dict(vocabulary=512, dim=64, layers=5, heads=8, heads_kv=4, hidden=172, length=512)
+    for seed in (0, 1):
+        random_model(tmp_path / f"{seed}.gguf", seed=seed, **shape)
+    with llama2swift.Model(tmp_path / "0.gguf").context(length=64) as other, llama2swift.Model(tmp_path / "1.gguf").context(length=64) as third:
+        Kept(other).refuses(E.InvalidArgumentError, one, 0, match="another model")
+        other.eval([1, 2, 3])
+        Kept(third).refuses(E.InvalidArgumentError, other.state(0), 0, match="other weights")
+
+
+def test_no_room_for_one_sequence_changes_nothing(stories):
+    with stories.context(length=256, sequences=2) as context, stories.context(length=512) as other:
+        other.eval(IDS[:190])
+        context.eval(IDS[300:370])
+        kept = Kept(context)
+        kept.refuses(E.ContextFullError, other.state(0), 1, match="190 more tokens")
+
+
+def test_files_that_are_no_states(stories, kept, tmp_path, stories_path):
+    for content, problem in [(b"", E.FormatError), (b"GGUF", E.FormatError), (b"x" * 1000, E.FormatError), (open(stories_path, "rb").read(), E.FormatError)]:
+        (tmp_path / "f").write_bytes(content)
+        with pytest.raises(problem):
+            kept.context.load_state(tmp_path / "f")
+        kept.refuses(problem, content)
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(E.InputOutputError):
+            kept.context.load_state(path)
+    with pytest.raises(E.InputOutputError):
+        kept.context.save_state(tmp_path / "no folder" / "f")
+    assert kept.look() == kept.before and [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_changed_byte_of_the_head_is_found(kept):
+    state = kept.before[0]
+    for at in range(80):
+        changed = bytearray(state)
+        changed[at] ^= 1 << at % 8
+        kept.refuses(E.UnsupportedError if 8 <= at < 12 else E.FormatError, bytes(changed))
+
+
+def test_a_changed_byte_anywhere_is_found_and_named(kept):
+    state, dice = kept.before[0], random.Random(1)
+    for _ in range(150):
+        at = dice.randrange(80, len(state))
+        changed = bytearray(state)
+        changed[at] ^= dice.randrange(1, 256)
+        with pytest.raises(E.CorruptFileError) as found:
+            kept.context.set_state(bytes(changed))
+        first, last = (int(n) for n in str(found.value).split("bytes ")[1].split(",")[0].split(" to "))
+        assert first <= at <= last
+    assert kept.look() == kept.before
+
+
+def test_a_truncated_state_is_refused(kept):
+    state = kept.before[0]
+    for i in range(200):
+        kept.refuses(E.FormatError, state[: len(state) * i // 200])
+    kept.refuses(E.CorruptFileError, state + bytes(8))
+    kept.refuses(E.CorruptFileError, state + state)
+
+
+def sections(state: bytes) -> list[tuple[int, int]]:
+    """(begin, end) of each, by the format's description."""
+    sequences, pages, rows, references = struct.unpack_from("<IIIQ", state, 52)
+    found, at = [(0, 80)], 80 + -(-(16 * sequences + 4 * references) // 8) * 8 + 8
+    found.append((80, at))
+    _, kind = struct.unpack_from("<II", state, 8)
+    vocabulary, layers, heads, dimension = struct.unpack_from("<IIII", state, 24)
+    for _ in range(pages):
+        (p,) = struct.unpack_from("<I", state, at)
+        end = at + -(-(8 + 4 * p) // 8) * 8 + -(-2 * layers * heads * dimension * p * (2 if kind else 4) // 8) * 8 + 8
+        found.append((at, end))
+        at = end
+    if rows:
+        found.append((at, at + -(-4 * rows * vocabulary // 8) * 8 + 8))
+        at = found[-1][1]
+    assert at == len(state)
+    return found
+
+
+def signed(state: bytes, parts) -> bytes:
+    """With checksums that are right."""
+    out = bytearray(state)
+    for begin, end in parts:
+        out[end - 8 : end] = struct.pack("<Q", fnv(bytes(out[begin : end - 8])))
+    return bytes(out)
+
+
+def test_the_description_says_every_byte(state):
+    assert signed(state, sections(state)) == state
+
+
+def test_lies_with_right_checksums_give_a_status_and_leave_a_context_that_works(stories, state):
+    """Numbers of the head, of sequences and of pages changed at random: whatever is accepted is consistent."""
+    parts, dice, accepted = sections(state), random.Random(2), 0
+    heads = [parts[0], parts[1], *((b, b + 8) for b, _ in parts[2:8])]
+    with stories.context(length=1024, sequences=4, threads=1) as context:
+        for _ in range(300):
+            changed = bytearray(state)
+            for _ in range(dice.choice([1, 1, 2, 3])):
+                begin, end = dice.choice(heads)
+                at = dice.randrange(begin // 4, end // 4) * 4
+                old = struct.unpack_from("<I", changed, at)[0]
+                new = dice.choice([0, 1, 2, 63, 64, 65, 2**31 - 1, 2**31, 2**32 - 1, old + 1, old - 1, old ^ 1 << dice.randrange(32)]) % 2**32
+                struct.pack_into("<I", changed, at, new)
+            try:
+                context.set_state(signed(changed, parts))
+                accepted += 1
+            except E.Llama2Error:
+                pass
+            if accepted and dice.random() < 0.05:
+                for s in range(4):
+                    after(context, IDS[: dice.randrange(1, 70)], s)
+                context.copy_sequence(dice.randrange(2), 2)
+                context.truncate(0, dice.randrange(4))
+                context.reset()
+        context.reset()
+        assert context.info.positions == 0 and context.info.pages_used == 0
+        with stories.context(length=64, threads=1) as fresh:
+            fresh.eval([499, 5, 6])
+            assert after(context, [499, 5, 6]) == fresh.logits().tobytes()
+    assert accepted > 4
+
+
+def test_a_state_that_is_loaded_while_pages_are_scarce(stories):
+    """Everything that fits, fits: the room of a context is that of its positions."""
+    with stories.context(length=256, sequences=4) as context:
+        context.eval_batch([(t, s, False) for s in range(4) for t in IDS[s * 7 : s * 7 + 64]])
+        state = context.state()
+        for turn in range(5):
+            context.set_state(state)
+            assert context.info.positions == 256
+            with pytest.raises(E.ContextFullError):
+                context.eval([1])
+            context.reset()
+            context.eval(IDS[turn : turn + 250])
