@@ -35,14 +35,18 @@ struct HuggingFaceTokenizer {
         // 1. the vocabulary
         let proto = folder + "/tokenizer.model"
         var pieces: SentencePieceModel?
-        if let whole {
-            try readBPE(whole["model"] ?? .null)
-        } else if try MappedFile.exists(proto) {
+        // one without merges says nothing of a vocabulary that tokenizer.model has: only its added tokens count
+        let isStub = whole.map { $0["model"]?["merges"]?.array?.isEmpty != false } ?? true
+        if isStub, try MappedFile.exists(proto) {
             let model = try SentencePieceModel(try MappedFile(path: proto, copy: true), most: max(count, 1))
+            if whole.map({ ($0["model"]?["vocab"]?.members.map { Array($0).count } ?? 0) < model.tokens.count }) ?? true { pieces = model }
+        }
+        if let whole, pieces == nil {
+            try readBPE(whole["model"] ?? .null)
+        } else if let model = pieces {
             tokens = withExtendedLifetime(model) { model.tokens.map { Array($0) } }
             scores = model.scores
             types = model.types
-            pieces = model
         } else {
             return  // a model without a vocabulary
         }
@@ -81,7 +85,7 @@ struct HuggingFaceTokenizer {
         let ends = try ids("eos"), begins = try ids("bos")
         let bos = named("bos_token") ?? begins.first ?? pieces?.bos
         let eos = named("eos_token") ?? ends.first ?? pieces?.eos
-        let unknownName = whole.map { $0["model"]?["unk_token"]?.bytes } ?? nil
+        let unknownName = pieces == nil ? whole.map { $0["model"]?["unk_token"]?.bytes } ?? nil : nil
         let unknown = unknownName.flatMap { tokens.firstIndex(of: $0) } ?? pieces?.unknown ?? named("unk_token")
         put("bos_token_id", bos, &metadata)
         put("eos_token_id", eos, &metadata)
@@ -100,14 +104,14 @@ struct HuggingFaceTokenizer {
         if let given = around.first, given != bos { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor begins a text with token \(given), which is not BOS") }
         if let given = around.last, given != eos { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor ends a text with token \(given), which is not EOS") }
         let saysBOS = try Self.bool(settings, "add_bos_token"), saysEOS = try Self.bool(settings, "add_eos_token")
-        let addsBOS = saysBOS ?? (whole == nil ? nil : around.first != nil), addsEOS = saysEOS ?? (around.last != nil)
+        let addsBOS = saysBOS ?? (pieces != nil || whole == nil ? nil : around.first != nil), addsEOS = saysEOS ?? (around.last != nil)
         if let addsBOS { _ = metadata.insert(Self.prefix + "add_bos_token", .bool(addsBOS)) }
         if addsEOS { _ = metadata.insert(Self.prefix + "add_eos_token", .bool(true)) }
         if let template = try chatTemplate(settings) {
             _ = metadata.insert("tokenizer.chat_template", .string(owned.keep(template)))
         }
         // 5. the vocabulary and its rules
-        if let whole {
+        if let whole, pieces == nil {
             try putRules(whole, unknownName, &metadata)
         } else if let pieces {
             put("model", "llama", &metadata)
