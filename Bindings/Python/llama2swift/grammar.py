@@ -6,7 +6,7 @@ import ctypes as C
 import json
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,8 +15,12 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 
-if TYPE_CHECKING:
-    from .vocabulary import Vocabulary
+
+class HasVocabulary(Protocol):
+    """A model, seen from here: models make grammars, so that grammars cannot import them."""
+
+    _handle: int | None
+
 
 # A schema: text of JSON, a dict, True or False, or a pydantic model (its class).
 Schema = Any
@@ -29,12 +33,10 @@ class Grammar:
     """
 
     def __init__(
-        self, model: Vocabulary, *, gbnf: A.Text | None = None, json_schema: Schema = None, regex: A.Text | None = None,
+        self, model: HasVocabulary, *, gbnf: A.Text | None = None, json_schema: Schema = None, regex: A.Text | None = None,
         choices: Sequence[str] | None = None, whitespace: str = "free", any_order: bool = False, ignore_unsupported: bool = False,
     ):  # fmt: skip
-        from .vocabulary import Vocabulary  # which makes grammars itself
-
-        if not isinstance(model, Vocabulary):
+        if not isinstance(getattr(model, "_handle", None), int):
             raise A.refuse("model", model, "a Model")
         given = {"gbnf": gbnf, "json_schema": json_schema, "regex": regex, "choices": choices}
         kinds = [name for name, value in given.items() if value is not None]

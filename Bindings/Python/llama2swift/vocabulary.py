@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as C
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from . import _arguments as A
