@@ -52,10 +52,11 @@ enum WrittenValues {
         let size = tensor.type.bytes, base = start + first, elements = 0..<(count / size)
         let bad: Int?
         // all ones in the exponent: infinity and NaN
-        switch tensor.type {
-        case .f32: bad = elements.first { base.loadUnaligned(fromByteOffset: 4 &* $0, as: UInt32.self) & 0x7f80_0000 == 0x7f80_0000 }
-        case .f16: bad = elements.first { base.loadUnaligned(fromByteOffset: 2 &* $0, as: UInt16.self) & 0x7c00 == 0x7c00 }
-        default: bad = elements.first { base.loadUnaligned(fromByteOffset: 2 &* $0, as: UInt16.self) & 0x7f80 == 0x7f80 }
+        if tensor.type == .f32 {
+            bad = elements.first { base.loadUnaligned(fromByteOffset: 4 &* $0, as: UInt32.self) & 0x7f80_0000 == 0x7f80_0000 }
+        } else {
+            let exponent: UInt16 = tensor.type == .f16 ? 0x7c00 : 0x7f80
+            bad = elements.first { base.loadUnaligned(fromByteOffset: 2 &* $0, as: UInt16.self) & exponent == exponent }
         }
         guard let bad else { return }
         let index = first / size + bad

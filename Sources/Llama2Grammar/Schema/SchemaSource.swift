@@ -21,7 +21,7 @@ final class SchemaSource {
         self.root = root
         self.ignoresUnsupported = ignoresUnsupported
         let dialect = root["$schema"]?.bytes ?? []
-        referenceStandsAlone = ["draft-03", "draft-04", "draft-06", "draft-07"].contains { (d: String) in dialect.contains(Array(d.utf8)) }
+        referenceStandsAlone = ["draft-03", "draft-04", "draft-06", "draft-07"].map { Array($0.utf8) }.contains { (d: [UInt8]) in dialect.contains(d) }
         try findAddresses(root, base: [])
     }
 
@@ -304,12 +304,9 @@ final class SchemaSource {
                 }
                 basePositions[json.position] = base
                 if json.position == root.position, addresses[[]] == nil { addresses[[]] = (json, base) }
-                for key in ["$anchor", "$dynamicAnchor"] {
-                    if let name = json[key]?.bytes {
-                        addresses[base + [UInt8(ascii: "#")] + name] = (json, base)
-                        if key == "$dynamicAnchor" { dynamicAnchors[name, default: 0] += 1 }
-                    }
-                }
+                let dynamic = json["$dynamicAnchor"]?.bytes
+                for name in [json["$anchor"]?.bytes, dynamic].compactMap({ $0 }) { addresses[base + [UInt8(ascii: "#")] + name] = (json, base) }
+                if let dynamic { dynamicAnchors[dynamic, default: 0] += 1 }
             }
             if let members = json.members {
                 for (key, value) in members {
