@@ -68,14 +68,15 @@ public final class ThreadPool: @unchecked Sendable {
         }
         self.words = words
         for index in 1..<max(threads, 1) {
-            let start = Unmanaged.passRetained(Start(pool: self, index: index))
+            let start = Unmanaged.passRetained(Start(pool: .passUnretained(self), index: index))
             var handle = pthread_t()
             let code = l2s_start_thread(&handle, "llama2-\(index)", { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                // The pool outlives its threads: `shutdown` joins them.
-                let pool = start.pool, index = start.index
-                pool.work(index)
+                // The pool outlives its threads, as `shutdown` joins them, and no thread may hold it: a pool that nobody else
+                // holds has to end.
+                let index = start.index
+                start.pool._withUnsafeGuaranteedRef { $0.work(index) }
                 return nil
             }, start.toOpaque())
             guard code == 0 else {
@@ -90,9 +91,9 @@ public final class ThreadPool: @unchecked Sendable {
 
     /// A thread's argument. Does not retain the pool, or the pool would never end.
     private final class Start {
-        unowned(unsafe) let pool: ThreadPool
+        let pool: Unmanaged<ThreadPool>
         let index: Int
-        init(pool: ThreadPool, index: Int) {
+        init(pool: Unmanaged<ThreadPool>, index: Int) {
             self.pool = pool
             self.index = index
         }

@@ -363,10 +363,27 @@ static int hostile(int argc, char **argv) {
     return 0;
 }
 
+/* The runtime's tables are made at some time and kept, and the C library keeps the stack of a thread that has ended with its
+ * thread-local blocks until the next thread takes it, so what is live moves by some KiB with the order in which threads end.
+ * What is lost comes back each time: over many runs a leak of 128 bytes passes what these can move. */
+static void check_growth(int32_t (*run)(void), long first) {
+    enum { RUNS = 64, KEPT = 8192 };
+    int i;
+    armed = 1;
+    for (i = 0; i < RUNS; i++) {
+        int32_t status = run();
+        if (!is_promised(status)) die("not the status that was promised", status);
+    }
+    armed = 0;
+    if (inject_live() - first < KEPT) return;
+    printf("n = %ld: %ld bytes were not given back in %d runs\n", n, inject_live() - first, RUNS);
+    exit(1);
+}
+
 int main(int argc, char **argv) {
     int32_t (*run)(void) = NULL;
     size_t i;
-    long faults = 0, refused = 0, oks = 0, repeated = 0;
+    long faults = 0, refused = 0, oks = 0;
     size_t largest = 0;
     int step;
     size_t none;
@@ -407,12 +424,7 @@ int main(int argc, char **argv) {
         if (!is_promised(status)) die("not the status that was promised", status);
         if (status == LLAMA2_OK) oks++; else refused++;
         after = inject_live();
-        /* the runtime's tables and the C library's thread stacks are made at some time and kept: a leak comes back each time */
-        /* Not understood yet: a context that fails after its threads have started sometimes keeps less than 1 KiB. */
-        if (run == create && after > before && after - before < 1024) after = before;
-        if (after != before && ++repeated < 8) continue;
-        if (after != before) { printf("n = %ld: %ld bytes were not given back\n", n, after - before); return 1; }
-        repeated = 0;
+        if (after != before) check_growth(run, after);
         if (open_descriptors() != descriptors) die("descriptors are left open", status);
         status = run();
         if (status != LLAMA2_OK) die("the same call afterwards", status);

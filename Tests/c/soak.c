@@ -204,7 +204,7 @@ static void hostile(worker *w) {
     if (ALLOW(w, llama2_model_load_memory(copy, size, &o, &model, NULL, 0), LLAMA2_E_FORMAT, LLAMA2_E_CORRUPT, LLAMA2_E_UNSUPPORTED, LLAMA2_E_NO_MEMORY,
               LLAMA2_E_INVALID_ARGUMENT) == LLAMA2_OK) {
         if (ALLOW(w, llama2_context_create(model, &small, &context, NULL, 0), LLAMA2_E_NO_MEMORY) == LLAMA2_OK) {
-            ALLOW(w, llama2_eval(context, &token, 1), LLAMA2_E_INVALID_TOKEN);
+            ALLOW(w, llama2_eval(context, &token, 1), LLAMA2_E_INVALID_TOKEN, LLAMA2_E_UNSUPPORTED); /* a changed weight: a key that no F16 holds */
             llama2_context_free(context);
         }
         llama2_model_free(model);
