@@ -308,6 +308,9 @@ int32_t llama2_model_metadata(const llama2_model *model, const char *key, size_t
 #define LLAMA2_TOKENIZE_SPECIAL 2u /* names of control tokens in the text become these tokens: for
                                       trusted text only */
 #define LLAMA2_TOKENIZE_DEFAULT_BOS 4u /* begin with BOS if the model expects it */
+#define LLAMA2_TOKENIZE_EOS 8u     /* end with EOS, if the vocabulary has one */
+#define LLAMA2_TOKENIZE_DEFAULT_EOS 16u /* end with EOS if the file says so (add_eos_token): for a whole text, not
+                                      for one that goes on. Both since 0.3 */
 
 /* The tokens of `text` (text_length bytes of any content). Bytes that are not UTF-8 are kept, each for itself; a
    byte for which a byte-level vocabulary has no token at all is left out.
@@ -342,6 +345,7 @@ typedef struct llama2_special_tokens {
     int32_t eot; /* end of turn */
     int32_t unknown;
     int32_t adds_bos; /* 1: the model expects BOS before a text */
+    int32_t adds_eos; /* 1: the file says that EOS ends a text (add_eos_token). Since 0.3 */
 } llama2_special_tokens;
 
 /* Returns OK, STRUCT_SIZE, UNSUPPORTED. Threads: any. Since 0.1. */
@@ -694,8 +698,9 @@ int32_t llama2_sampler_accept(llama2_sampler *sampler, int32_t token);
 
 /* Chooses a token from the last row of logits and accepts it.
    Returns OK, NO_LOGITS, INVALID_ARGUMENT (logits that are not numbers, or all forbidden), OUT_OF_RANGE
-   (a bias for a token beyond the vocabulary), NO_MEMORY, BUSY. After a failure the sampler is as
-   before. Since 0.1. */
+   (a bias for a token beyond the vocabulary), FORBIDDEN (the text of the sampler's grammar has ended), UNSUPPORTED
+   (a grammar, and the model has no vocabulary; too many ways to read the grammar at once), NO_MEMORY, BUSY. After a
+   failure the sampler is as before. Since 0.1. */
 int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t *token);
 
 /* ---- Grammars ----------------------------------------------------------------------------- */

@@ -76,12 +76,7 @@ private func conversation(_ options: UnsafePointer<llama2_chat_options>?) throws
     }
     func json(_ pointer: UnsafePointer<CChar>?, _ length: Int, _ name: StaticString) throws(Llama2Error) -> JSON? {
         guard let bytes = try bytes(pointer, length, name) else { return nil }
-        do throws(Llama2Error) {
-            return try JSON.parse(bytes, "\(name)")
-        } catch {
-            // the caller's, not a file's
-            throw error.kind == .corrupt ? Llama2Error(.invalidArgument, error.message) : error
-        }
+        return try JSON.parse(argument: bytes, "\(name)")
     }
     guard let messages = try json(o.messages, o.messages_length, "messages") else { throw Llama2Error(.invalidArgument, "there are no messages") }
     var conversation = Conversation(.json(messages))

@@ -11,10 +11,12 @@ public func llama2_tokenize(
     call { () throws(Llama2Error) in
         let tokenizer = try Handles.model(model).tokenizer()
         let (bos, special, usual) = (UInt32(LLAMA2_TOKENIZE_BOS), UInt32(LLAMA2_TOKENIZE_SPECIAL), UInt32(LLAMA2_TOKENIZE_DEFAULT_BOS))
-        try checkFlags(flags, bos | special | usual, "llama2_tokenize")
+        let (eos, usualEnd) = (UInt32(LLAMA2_TOKENIZE_EOS), UInt32(LLAMA2_TOKENIZE_DEFAULT_EOS))
+        try checkFlags(flags, bos | special | usual | eos | usualEnd, "llama2_tokenize")
         let wantsBOS = flags & bos != 0 || (flags & usual != 0 && tokenizer.addsBOS)
+        let wantsEOS = flags & eos != 0 || (flags & usualEnd != 0 && tokenizer.addsEOS)
         let ids = try tokenizer.tokenize(
-            try text(input, length, "text"), bos: wantsBOS, parseSpecial: flags & special != 0)
+            try text(input, length, "text"), bos: wantsBOS, eos: wantsEOS, parseSpecial: flags & special != 0)
         try give(ids.elements, to: tokens, capacity, count)
     }
 }
@@ -67,6 +69,6 @@ public func llama2_model_special_tokens(
             tokens,
             with: llama2_special_tokens(
                 struct_size: 0, bos: t.bos ?? -1, eos: t.eos ?? -1, eot: t.eot ?? -1, unknown: t.unknown ?? -1,
-                adds_bos: t.addsBOS ? 1 : 0), "llama2_special_tokens")
+                adds_bos: t.addsBOS ? 1 : 0, adds_eos: t.addsEOS ? 1 : 0), "llama2_special_tokens")
     }
 }

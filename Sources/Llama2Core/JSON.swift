@@ -18,6 +18,15 @@ public struct JSON {
         return JSON(document: JSONDocument(bytes, try parser.document(), owner), node: 0)
     }
 
+    /// JSON that a caller gave: what is wrong with it is an invalid argument, not a corrupt file.
+    public static func parse(argument bytes: UnsafeRawBufferPointer, _ name: String) throws(Llama2Error) -> JSON {
+        do throws(Llama2Error) {
+            return try parse(bytes, name)
+        } catch {
+            throw error.kind == .corrupt ? Llama2Error(.invalidArgument, error.message) : error
+        }
+    }
+
     public static var null: JSON {
         let text: StaticString = "null"
         let bytes = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)

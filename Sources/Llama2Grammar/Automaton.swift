@@ -52,8 +52,6 @@ final class Automaton {
         start = try settle()
     }
 
-    var stateCount: Int { states.count }
-
     /// Whether so much is known that starting anew is better.
     var isFull: Bool { states.count > Automaton.mostStates }
 

@@ -108,9 +108,6 @@ extension DFA {
         return try product(other, needsFirst: false, needsSecond: false, budget) { max($0, $1) }
     }
 
-    /// All texts of Unicode that are not of this language.
-    func complement(_ budget: GrammarBudget) throws(Llama2Error) -> DFA { try DFA.anyText.subtracting(self, budget) }
-
     /// The same language with the fewest states (Moore, 1956): states are told apart by tag, then by where their edges lead.
     func minimized() -> DFA {
         guard count > 1 else { return self }

@@ -4,7 +4,9 @@ internal import Llama2Core
 /// never meets a dead end; the empty language has no states.
 ///
 /// Rows are sparse: edges of state s are edges[offsets[s] ..< offsets[s + 1]], ascending and disjoint.
-struct DFA: Sendable {
+///
+/// A class because steppers hold one: passing it on is one count, not one an array.
+final class DFA: Sendable {
     struct Edge: Sendable {
         var low, high: UInt8
         var to: Int32
@@ -18,6 +20,13 @@ struct DFA: Sendable {
     let edges: [Edge]
     /// What an accepting state stands for, from 0 on; -1 in the others.
     let tags: [Int32]  // (states)
+
+    init(start: Int32, offsets: [Int32], edges: [Edge], tags: [Int32]) {
+        self.start = start
+        self.offsets = offsets
+        self.edges = edges
+        self.tags = tags
+    }
 
     var count: Int { tags.count }
     var isEmpty: Bool { tags.isEmpty }

@@ -63,7 +63,7 @@ public final class Grammar: Sendable {
 
     /// A JSON array of strings.
     private static func choices(_ text: UnsafeRawBufferPointer, _ vocabulary: GrammarVocabulary) throws(Llama2Error) -> DFA {
-        let json = try JSON.parse(text, "the list of choices")
+        let json = try JSON.parse(argument: text, "the list of choices")
         guard let elements = json.array, !elements.isEmpty else {
             throw Llama2Error(.invalidArgument, "the list of choices is no JSON array of strings")
         }

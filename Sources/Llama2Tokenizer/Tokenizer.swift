@@ -202,14 +202,15 @@ public final class Tokenizer: Sendable {
     }
 
     /// The tokens of `text`. Bytes that are no UTF-8 are kept: each becomes a byte of its own.
-    /// - Parameter bos: begin with BOS, if the vocabulary has one.
+    /// - Parameters bos, eos: begin with BOS, end with EOS, if the vocabulary has one.
     /// - Parameter parseSpecial: the name of a control token in the text becomes that token.
     public func tokenize(
-        _ text: UnsafeRawBufferPointer, bos addBOS: Bool, parseSpecial: Bool
+        _ text: UnsafeRawBufferPointer, bos addBOS: Bool, eos addEOS: Bool = false, parseSpecial: Bool
     ) throws(Llama2Error) -> GrowingBuffer<Int32> {
         var out = try GrowingBuffer<Int32>(of: "tokens of a text")
         if addBOS, let bos { try out.append(bos) }
         try append(text, parseSpecial ? .all : .userDefined, isFirst: true, to: &out)
+        if addEOS, let eos { try out.append(eos) }
         return out
     }
 

@@ -18,7 +18,7 @@
 
 #define SLOTS 16
 #define TOKENS 200
-enum { MODEL, CONTEXT, SAMPLER, DECODER, KINDS };
+enum { MODEL, CONTEXT, SAMPLER, DECODER, GRAMMAR, GRAMMAR_STATE, KINDS };
 static void *table[KINDS][SLOTS];
 static llama2_model *kept; /* never freed, for what must be right */
 static float known[4][512];
@@ -97,7 +97,9 @@ static void discard(int kind, void *handle) {
     case MODEL: llama2_model_free(handle); break;
     case CONTEXT: llama2_context_free(handle); break;
     case SAMPLER: llama2_sampler_free(handle); break;
-    default: llama2_decoder_free(handle); break;
+    case DECODER: llama2_decoder_free(handle); break;
+    case GRAMMAR: llama2_grammar_free(handle); break;
+    default: llama2_grammar_state_free(handle); break;
     }
 }
 /* Into the table; what was there before is freed, or as a rule was. */
@@ -189,6 +191,82 @@ static void known_answer(void) {
     __atomic_add_fetch(&answers, 1, __ATOMIC_RELAXED);
 }
 
+static const char *const languages[][2] = {
+    {"1", "root ::= [ab]{1,9} \"c\" | <[5]>"}, {"1", "root ::= root \"a\""}, {"2", "{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}"},
+    {"2", "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":9},\"b\":{\"enum\":[1,null,\"x\"]}},\"required\":[\"a\"]}"},
+    {"2", "{\"allOf\":[{\"minimum\":3},{\"maximum\":2}],\"type\":\"number\"}"}, {"3", "(yes|no|[0-9]+)"}, {"3", "(a|aa)*b{2,"}, {"4", "[\"one\",\"two\",\"\"]"},
+};
+static void hold_to_a_grammar(const llama2_model *model) {
+    const char *const *language = languages[below(sizeof languages / sizeof *languages)];
+    char text[200], error[300];
+    size_t length = strlen(language[1]), needed;
+    int32_t accepts;
+    llama2_grammar_options o;
+    llama2_grammar *made = NULL;
+    llama2_grammar_state *state = NULL;
+    memcpy(text, language[1], length);
+    if (once_in(6)) text[below((int)length)] = (char)next();
+    llama2_grammar_options_init(&o);
+    o.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(8);
+    TRY(llama2_grammar_create(model, once_in(9) ? (uint32_t)edge() : (uint32_t)(language[0][0] - '0'), text, once_in(9) ? (size_t)below((int)length) : length,
+                              once_in(2) ? NULL : &o, &made, error, (size_t)below(300)), UNSUPPORTED, STRUCT, NOMEM);
+    if (made != NULL) {
+        TRY(llama2_grammar_accepts(made, "[1, 23]", (size_t)below(8), &accepts), UNSUPPORTED, NOMEM);
+        keep(GRAMMAR, made);
+    }
+    TRY(llama2_grammar_ignored(pick(GRAMMAR), error, (size_t)below(300), &needed), SMALL);
+    TRY(llama2_sampler_set_grammar(pick(SAMPLER), once_in(3) ? NULL : pick(GRAMMAR)), NOMEM, BUSY);
+    TRY(llama2_grammar_start(pick(GRAMMAR), &state, error, sizeof error), NOMEM, UNSUPPORTED);
+    if (state != NULL) keep(GRAMMAR_STATE, state);
+}
+
+/* A state of a grammar takes some of the tokens that it allows. */
+static void step_through_a_grammar(int32_t *tokens, char *text, size_t room) {
+    void *state = pick(GRAMMAR_STATE);
+    uint32_t mask[32];
+    size_t needed = 0;
+    int32_t complete, status;
+    int i, n, at;
+    for (n = below(6); n > 0; n--) {
+        TRY(status = llama2_grammar_state_allowed(state, mask, once_in(9) ? 0 : 32, &needed), SMALL, LLAMA2_E_FORBIDDEN, UNSUPPORTED, NOMEM, BUSY);
+        if (status != LLAMA2_OK || needed > 32) break;
+        for (at = below(512), i = 0; i < 512 && !(mask[at / 32] >> at % 32 & 1); i++) at = (at + 1) % 512;
+        TRY(llama2_grammar_state_accept(state, once_in(9) ? tokens[n] : at), LLAMA2_E_FORBIDDEN, TOKEN, UNSUPPORTED, NOMEM, BUSY);
+    }
+    if (once_in(2)) TRY(llama2_grammar_state_withdraw(state, once_in(9) ? (size_t)edge() : (size_t)below(4)), RANGE, BUSY);
+    if (once_in(9)) TRY(llama2_grammar_state_reset(state), BUSY);
+    TRY(llama2_grammar_state_complete(state, &complete), BUSY);
+    TRY(llama2_grammar_state_forced(state, text, room, &needed), SMALL, UNSUPPORTED, NOMEM, BUSY);
+}
+
+static int32_t on_write(const void *data, size_t length, void *user_data) {
+    (void)user_data;
+    if (length == 0 || data == NULL) fault("an empty write", 0);
+    called_back();
+    return once_in(40);
+}
+static void keep_a_state(void *context) {
+    static __thread unsigned char data[1 << 18];
+    int32_t sequence = once_in(9) ? (int32_t)edge() : below(4) - 1;
+    char path[300];
+    size_t needed = 0;
+    uint64_t size;
+    int i;
+    TRY(llama2_state_size(context, sequence, &size), RANGE, BUSY, NOMEM);
+    snprintf(path, sizeof path, "%s/state-%d", folder, below(3));
+    switch (below(4)) {
+    case 0: TRY(llama2_state_save(context, sequence, path), RANGE, INOUT, NOMEM, BUSY); break;
+    case 1: TRY(llama2_state_load(pick(CONTEXT), sequence, path), RANGE, LLAMA2_E_FORMAT, LLAMA2_E_CORRUPT, UNSUPPORTED, FULL, INOUT, NOMEM, BUSY); break;
+    case 2: TRY(llama2_state_save_io(context, sequence, on_write, NULL), RANGE, INOUT, NOMEM, BUSY); break;
+    default:
+        TRY(llama2_state_save_memory(context, sequence, data, once_in(9) ? (size_t)below(100) : sizeof data, &needed), RANGE, SMALL, NOMEM, BUSY);
+        if (needed == 0 || needed > sizeof data) break;
+        if (once_in(4)) for (i = 0; i < 3; i++) data[next() % needed] = (unsigned char)next();
+        TRY(llama2_state_load_memory(pick(CONTEXT), sequence, data, once_in(9) ? (size_t)below((int)needed) : needed), RANGE, LLAMA2_E_FORMAT, LLAMA2_E_CORRUPT,
+            UNSUPPORTED, FULL, NOMEM, BUSY);
+    }
+}
+
 static void act(void) {
     int32_t tokens[TOKENS], token = 0, *outer_tokens = me->tokens;
     llama2_batch_entry entries[40], *outer_entries = me->entries;
@@ -198,7 +276,7 @@ static void act(void) {
     for (i = 0; i < TOKENS; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
     me->tokens = tokens;
     me->entries = entries;
-    switch (below(47)) {
+    switch (below(51)) {
     case 0: case 1: {
         llama2_model *made = NULL;
         llama2_model_options o;
@@ -243,7 +321,7 @@ static void act(void) {
         TRY(llama2_eval_batch(context, entries, n), EVALUATING, RANGE);
         break;
     }
-    case 15: case 16: TRY(llama2_sample(context, pick(SAMPLER), &token), NO_LOGITS, RANGE, NOMEM, BUSY); break;
+    case 15: case 16: TRY(llama2_sample(context, pick(SAMPLER), &token), NO_LOGITS, RANGE, NOMEM, BUSY, LLAMA2_E_FORBIDDEN, UNSUPPORTED); break;
     case 17: case 18: {
         llama2_generate_options o;
         llama2_generate_result result = {0};
@@ -278,7 +356,7 @@ static void act(void) {
     case 33: TRY(llama2_decoder_finish(pick(DECODER), text, room, &needed), SMALL, BUSY); break;
     case 34:
         for (i = 0; i < 64; i++) text[i] = (char)next();
-        TRY(llama2_tokenize(model, text, (size_t)below(64), (uint32_t)below(9), tokens, (size_t)below(TOKENS), &needed), SMALL, UNSUPPORTED, NOMEM);
+        TRY(llama2_tokenize(model, text, (size_t)below(64), (uint32_t)below(33), tokens, (size_t)below(TOKENS), &needed), SMALL, UNSUPPORTED, NOMEM);
         break;
     case 35: TRY(llama2_detokenize(model, tokens, count, (uint32_t)below(3), text, room, &needed), TOKEN, SMALL, UNSUPPORTED, NOMEM); break;
     case 36:
@@ -368,6 +446,22 @@ static void act(void) {
         break;
     }
     case 45: TRY(llama2_sequence_shift(context, below(4) - 1, (size_t)edge(), (size_t)edge()), RANGE, FULL, BUSY, UNSUPPORTED); break;
+    case 46: hold_to_a_grammar(model); break;
+    case 47: step_through_a_grammar(tokens, text, room); break;
+    case 48: keep_a_state(context); break;
+    case 49: {
+        llama2_chat_options o;
+        char messages[64];
+        snprintf(messages, sizeof messages, "[{\"role\":\"user\",\"content\":\"%d\"}]%s", below(100), once_in(6) ? "]" : "");
+        llama2_chat_options_init(&o);
+        o.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(8);
+        o.messages = messages;
+        o.messages_length = once_in(9) ? (size_t)below(20) : strlen(messages);
+        if (once_in(3)) o.template_text = "{% for m in messages %}{{ m.content }}{% endfor %}", o.template_length = once_in(6) ? 9 : 50;
+        TRY(llama2_chat_encode_json(model, &o, tokens, once_in(6) ? 0 : TOKENS, &needed), LLAMA2_E_UNKNOWN_TEMPLATE, SMALL, UNSUPPORTED, NOMEM, STRUCT);
+        TRY(llama2_chat_render(model, &o, text, room, &needed), LLAMA2_E_UNKNOWN_TEMPLATE, SMALL, UNSUPPORTED, NOMEM, STRUCT);
+        break;
+    }
     default: known_answer(); break;
     }
     me->tokens = outer_tokens;

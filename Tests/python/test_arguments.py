@@ -224,7 +224,7 @@ CALLS = {
     "llama2_tokenize": (
         dict(model="model", text=b"hello there", text_length=11, flags=0, tokens="out", capacity=100, count="out2"),
         dict(model=model, text=[(None, NULL), (b"\xff\xfe\0 \x80.......", OK)], text_length=[(0, OK), (HUGE, INVALID), (2**40, INVALID)],
-             flags=[(8, INVALID), (2**31, INVALID)], tokens=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], count=new),
+             flags=[(24, OK), (32, INVALID), (2**31, INVALID)], tokens=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], count=new),
     ),
     "llama2_detokenize": (
         dict(model="model", tokens="tokens", count=4, flags=0, text="out", capacity=1000, length="out2"),

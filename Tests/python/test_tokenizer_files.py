@@ -76,7 +76,9 @@ def test_bos_and_eos_of_the_template(tmp_path, single, config, bos, eos):
     for model in (llama2swift.Model(path), llama2swift.Model(tmp_path / "m.gguf")):
         assert model.special_tokens.adds_bos == bos
         assert model.tokenize_prompt("ab") == [8] * bos + [0, 1]
-        assert (model.metadata.get("tokenizer.ggml.add_eos_token") == "true") == eos
+        assert model.special_tokens.adds_eos == eos
+        assert model.tokenize("ab", bos=None, eos=None) == [8] * bos + [0, 1] + [9] * eos
+        assert model.tokenize("ab", eos=True) == [0, 1, 9] and model.tokenize("ab") == [0, 1]
 
 
 def test_another_token_before_a_text_is_refused(tmp_path):

@@ -87,6 +87,7 @@ class SpecialTokens(C.Structure):
     eot: int
     unknown: int
     adds_bos: int
+    adds_eos: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -95,6 +96,7 @@ class SpecialTokens(C.Structure):
         ("eot", C.c_int32),
         ("unknown", C.c_int32),
         ("adds_bos", C.c_int32),
+        ("adds_eos", C.c_int32),
     ]
 
 

@@ -48,6 +48,7 @@ class SpecialTokens:
     eot: int | None
     unknown: int | None
     adds_bos: bool
+    adds_eos: bool
 
 
 @dataclass(frozen=True)

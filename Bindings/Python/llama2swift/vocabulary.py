@@ -33,16 +33,18 @@ class Vocabulary:
         values = S.sized(S.SpecialTokens)
         lib.call("model_special_tokens", self._handle, C.byref(values))
         bos, eos, eot, unknown = (None if v < 0 else v for v in (values.bos, values.eos, values.eot, values.unknown))
-        return SpecialTokens(bos, eos, eot, unknown, bool(values.adds_bos))
+        return SpecialTokens(bos, eos, eot, unknown, bool(values.adds_bos), bool(values.adds_eos))
 
-    def tokenize(self, text: A.Text, bos: bool = False, special: bool = False) -> list[int]:
-        """The tokens of `text`. bos: begin with BOS. special: names of control tokens in the text become these
-        tokens, for trusted text only."""
-        flags = (K.TOKENIZE_BOS if A.flag("bos", bos) else 0) | (K.TOKENIZE_SPECIAL if A.flag("special", special) else 0)
+    def tokenize(self, text: A.Text, bos: bool | None = False, special: bool = False, eos: bool | None = False) -> list[int]:
+        """The tokens of `text`. bos, eos: begin with BOS, end with EOS; None: if the model expects it (add_bos_token,
+        add_eos_token). special: names of control tokens in the text become these tokens, for trusted text only."""
+        flags = K.TOKENIZE_SPECIAL if A.flag("special", special) else 0
+        flags |= K.TOKENIZE_DEFAULT_BOS if bos is None else K.TOKENIZE_BOS if A.flag("bos", bos) else 0
+        flags |= K.TOKENIZE_DEFAULT_EOS if eos is None else K.TOKENIZE_EOS if A.flag("eos", eos) else 0
         return self._tokenize(A.text("text", text), flags)
 
     def tokenize_prompt(self, text: A.Text) -> list[int]:
-        """The tokens of a text that begins a sequence: with BOS if the model expects it."""
+        """The tokens of a text that begins a sequence: with BOS if the model expects it, and no EOS, since it goes on."""
         return self._tokenize(A.text("text", text), K.TOKENIZE_DEFAULT_BOS)
 
     def _tokenize(self, raw: bytes, flags: int) -> list[int]:

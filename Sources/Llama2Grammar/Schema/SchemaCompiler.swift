@@ -26,9 +26,7 @@ final class SchemaCompiler {
     static func compile(
         _ text: UnsafeRawBufferPointer, _ options: Grammar.Options, _ vocabulary: GrammarVocabulary
     ) throws(Llama2Error) -> (Program, ignored: [[UInt8]]) {
-        let json: JSON
-        do throws(Llama2Error) { json = try JSON.parse(text, "the schema") } catch { throw Llama2Error(.invalidArgument, error.message) }
-        let compiler = try SchemaCompiler(json, options, vocabulary)
+        let compiler = try SchemaCompiler(try JSON.parse(argument: text, "the schema"), options, vocabulary)
         try compiler.run()
         return (compiler.program, compiler.source.ignored)
     }

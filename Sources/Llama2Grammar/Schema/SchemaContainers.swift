@@ -184,9 +184,8 @@ extension SchemaCompiler {
                 // the same value has the same number at every index
                 for value in values {
                     let id = schema(of: value, Array("#".utf8))
-                    let number = distinct(id)
-                    form.distinct = max(form.distinct, number + 1)
-                    try addAll(literals + [Literal(schema: id)], number)
+                    form.distinct = max(form.distinct, id + 1)
+                    try addAll(literals + [Literal(schema: id)], id)
                 }
             } else {
                 try addAll(literals, -1)
@@ -201,8 +200,6 @@ extension SchemaCompiler {
         program.arrays.append(form)
         return Int32(truncatingIfNeeded: program.arrays.count - 1)
     }
-
-    private func distinct(_ id: SchemaID) -> Int32 { id }
 
     /// Numbers of values from 0 on; how many there are.
     private func renumber(_ items: inout [[Program.ArrayForm.Choice]]) -> Int32 {
