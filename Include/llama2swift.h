@@ -729,8 +729,8 @@ void llama2_grammar_options_init(llama2_grammar_options *options);
 /* A language of texts, as tokens of `model` can write them. What is generated under it is of the language byte by byte;
    a token may reach over several of its symbols; the end tokens may come exactly where the text is complete; no way
    that is offered ends nowhere. A schema is followed or refused: no keyword is passed over, except those that are
-   annotations by the specification (unknown keywords and formats among them; date, time, date-time, duration, uuid,
-   email, hostname, ipv4, ipv6, uri, uri-reference, json-pointer and relative-json-pointer are asserted). Numbers that are
+   annotations by the specification (unknown keywords and formats among them; all formats of section 7.3 of 2020-12 are
+   asserted, idn-hostname, idn-email and regex by a part of their languages that every validator takes). Numbers that are
    held to something are written without exponents.
    text: (text_length), at most 16 MiB. *grammar: receives a handle, to be freed by the caller; NULL on failure. It keeps
    what it needs of the model, never changes, and serves any number of samplers and threads.

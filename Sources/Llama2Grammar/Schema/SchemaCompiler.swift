@@ -150,7 +150,7 @@ final class SchemaCompiler {
             formats[format] = -1
             return nil
         }
-        let dfa = try RegexCompiler(budget, allowed: writable).anchored(try RegexParser.parse(regex, .ecma))
+        let dfa = try RegexCompiler(budget, allowed: writable).anchored(try RegexParser.parse(regex, .re2))
         let number = add(dfa)
         formats[format] = number
         return number
