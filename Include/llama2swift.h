@@ -160,6 +160,8 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_TENSOR_INFO 19
 #define LLAMA2_STRUCT_GRAMMAR_OPTIONS 20
 #define LLAMA2_STRUCT_CHAT_OPTIONS 21
+#define LLAMA2_STRUCT_ADAPTER_INFO 22
+#define LLAMA2_STRUCT_SCALED_ADAPTER 23
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -195,6 +197,7 @@ typedef struct llama2_sampler llama2_sampler;
 typedef struct llama2_decoder llama2_decoder;
 typedef struct llama2_grammar llama2_grammar;
 typedef struct llama2_grammar_state llama2_grammar_state;
+typedef struct llama2_adapter llama2_adapter;
 
 /* Reads the file into memory of its own instead of mapping it. A mapped file that is truncated
    by someone else while in use raises SIGBUS in this process; a copy cannot. */
@@ -596,10 +599,54 @@ int32_t llama2_sequence_adopt(llama2_context *context, int32_t sequence, const i
    has to become its own, and there is no room for that), BUSY. After a failure nothing has changed. Since 0.3. */
 int32_t llama2_sequence_shift(llama2_context *context, int32_t sequence, size_t keep, size_t drop);
 
+/* A LoRA adapter (Hu et al., LoRA, 2021): of some products W x of the model the addition s B (A x), computed beside them in F32. The
+   model's own weights are not touched. Read are a GGUF file as llama.cpp's convert_lora_to_gguf.py writes it, and a folder of
+   PEFT's (adapter_config.json with adapter_model.safetensors or .bin). Every key of the settings is followed (rank and alpha, also by
+   patterns, rsLoRA, target modules and layers) or refused by name: DoRA, biases, modules that are saved as a whole, ...
+   Adapters of attention, feed-forward and the output matrix are read; one of the embedding is refused.
+   path: terminated. *adapter: receives a handle, to be freed by the caller; NULL on failure. It keeps the model, never changes, and serves
+   any number of contexts and threads. Memory: 4 bytes for each of its weights.
+   Returns OK, IO, NO_MEMORY, FORMAT (no adapter), CORRUPT (a shape or rank that is not the model's, NaN or infinity: with the tensor's
+   name), UNSUPPORTED (a name that the model does not have; what cannot be followed; the model has no weights). Threads: any. Since 0.3. */
+int32_t llama2_adapter_load(const llama2_model *model, const char *path, llama2_adapter **adapter, char *error,
+                            size_t error_capacity);
+
+/* Frees the handle; sequences that have the adapter keep what they need. NULL or a bad handle: does nothing. Threads: any. Since 0.3. */
+void llama2_adapter_free(llama2_adapter *adapter);
+
+typedef struct llama2_adapter_info {
+    uint32_t struct_size;
+    uint32_t products; /* of the model that it adds to */
+    uint32_t rank;     /* the largest */
+    uint32_t reserved;
+    uint64_t bytes;       /* of memory */
+    uint64_t fingerprint; /* a hash of what it computes: the same in every process */
+} llama2_adapter_info;
+
+/* Fills *info. Returns OK, STRUCT_SIZE. Threads: any. Since 0.3. */
+int32_t llama2_adapter_get_info(const llama2_adapter *adapter, llama2_adapter_info *info);
+
+/* An adapter, and what it counts: s is scale * alpha / rank, as a rule. */
+typedef struct llama2_scaled_adapter {
+    const llama2_adapter *adapter;
+    float scale;
+    uint32_t reserved; /* 0 */
+} llama2_scaled_adapter;
+
+/* `sequence` has these adapters (count, 0 to 64; 0: none) from now on, until others are set: evals, llama2_sequence_remove and
+   llama2_context_reset do not change that, llama2_sequence_copy gives those of `source` to `target`. Sequences with different adapters
+   are evaluated together. The logits depend on the adapters, their scales and order, beside weights and tokens, and on
+   nothing else. Pages that were computed with other adapters are never shared or adopted. A state says which adapters its sequences have, and
+   is loaded into sequences that have the same.
+   Returns OK, OUT_OF_RANGE (no such sequence), INVALID_ARGUMENT (more than 64, one twice, one for another model, a scale that is not finite;
+   the sequence has positions, and other adapters), BAD_HANDLE (also of an adapter), NO_MEMORY, BUSY. After a failure nothing has changed.
+   Since 0.3. */
+int32_t llama2_sequence_set_adapters(llama2_context *context, int32_t sequence, const llama2_scaled_adapter *adapters, size_t count);
+
 /* The state of a context or of one of its sequences: tokens, keys and values, for the whole context the logits too. The format
    is in STATE.md, byte by byte. It is the same on every machine; after a load the next logits are the same bits, with
    any number of threads, batch size and kernels. It needs the same model file (compared by shape and by a
-   hash over samples of all its weights) and the same type of keys and values.
+   hash over samples of all its weights), the same type of keys and values, and the same adapters in each sequence, set before.
    A load checks everything against checksums before anything changes, and keeps pages that are in the cache already
    once. Whoever can change a state and its checksums can make a model say anything: it is as trusted as the model.
    sequence: a sequence, or LLAMA2_ALL_SEQUENCES. Loading one sequence needs an empty one, of any number; loading a
@@ -623,7 +670,7 @@ typedef int32_t (*llama2_write_callback)(const void *data, size_t length, void *
 int32_t llama2_state_save_io(llama2_context *context, int32_t sequence, llama2_write_callback write, void *user_data);
 
 /* Takes a state over from the file `path`.
-   Returns OK, OUT_OF_RANGE (no such sequence; the state has more), INVALID_ARGUMENT (of another model or another type of keys
+   Returns OK, OUT_OF_RANGE (no such sequence; the state has more), INVALID_ARGUMENT (of another model, other adapters or another type of keys
    and values; of one sequence where a whole context was asked for, or the other way; the sequence is not empty), FORMAT (no
    state), CORRUPT (what and where is in the sentence), UNSUPPORTED (a newer version), CONTEXT_FULL, IO, NO_MEMORY, BUSY.
    After a failure nothing has changed. Since 0.3. */
@@ -906,6 +953,9 @@ typedef struct llama2_quantize_options {
     void *cancel_data;             /* for cancel. Since 0.3 */
     uint32_t context_length; /* see llama2_model_options. Since 0.3 */
     uint32_t reserved_2;     /* 0 */
+    const char *adapter;     /* see llama2_adapter_load: becomes part of the weights before they are quantized; terminated; NULL: none. Since 0.3 */
+    float adapter_scale;     /* what it counts; 0: 1. Since 0.3 */
+    uint32_t reserved_3;     /* 0 */
 } llama2_quantize_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.2. */
@@ -916,6 +966,8 @@ void llama2_quantize_options_init(llama2_quantize_options *options);
    matrices in other types; norms stay F32. The output matrix gets Q6_K in files of less than 8 bits, the mixes give
    more bits to attn_v and ffn_down in some layers: llama.cpp's rules. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are byte by
    byte those of the `gguf` package. A row that is no whole number of blocks gets a type of smaller blocks.
+   With options->adapter every product is W + s B A, summed in F32; one for the output matrix of a model that shares it with
+   the embedding is UNSUPPORTED.
    Written beside `output` under another name, synced and renamed: after a failure `output` is as it was and nothing
    is left beside it. A regular file keeps its mode, a link is followed to what it leads to; a device, FIFO, socket or folder
    is not replaced (IO). A process that is killed meanwhile leaves `output`.PROCESS.part (.llama2swift.PROCESS.part where that name would be

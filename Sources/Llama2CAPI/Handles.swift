@@ -3,12 +3,13 @@ internal import LinuxSystem
 internal import Llama2Core
 internal import Llama2Engine
 internal import Llama2Grammar
+internal import Llama2Model
 internal import Llama2Tokenizer
 internal import Synchronization
 
 /// What a handle can stand for.
 enum HandleKind: UInt, Sendable {
-    case model = 1, context, sampler, decoder, grammar, grammarState
+    case model = 1, context, sampler, decoder, grammar, grammarState, adapter
 
     var name: String {
         switch self {
@@ -18,6 +19,7 @@ enum HandleKind: UInt, Sendable {
         case .decoder: "llama2_decoder"
         case .grammar: "llama2_grammar"
         case .grammarState: "llama2_grammar_state"
+        case .adapter: "llama2_adapter"
         }
     }
 }
@@ -175,6 +177,9 @@ enum Handles {
     }
     static func grammar(_ handle: OpaquePointer?) throws(Llama2Error) -> Grammar {
         unsafeDowncast(try resolve(handle, .grammar), to: Grammar.self)
+    }
+    static func adapter(_ handle: OpaquePointer?) throws(Llama2Error) -> Adapter {
+        unsafeDowncast(try resolve(handle, .adapter), to: Adapter.self)
     }
     static func grammarState(_ handle: OpaquePointer?) throws(Llama2Error) -> GrammarState {
         unsafeDowncast(try resolve(handle, .grammarState), to: GrammarState.self)

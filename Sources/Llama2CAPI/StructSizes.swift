@@ -28,6 +28,8 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_TENSOR_INFO: size.pointee = MemoryLayout<llama2_tensor_info>.stride
         case LLAMA2_STRUCT_GRAMMAR_OPTIONS: size.pointee = MemoryLayout<llama2_grammar_options>.stride
         case LLAMA2_STRUCT_CHAT_OPTIONS: size.pointee = MemoryLayout<llama2_chat_options>.stride
+        case LLAMA2_STRUCT_ADAPTER_INFO: size.pointee = MemoryLayout<llama2_adapter_info>.stride
+        case LLAMA2_STRUCT_SCALED_ADAPTER: size.pointee = MemoryLayout<llama2_scaled_adapter>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }
@@ -71,3 +73,4 @@ extension llama2_tensor_info: SizedCStruct { static var firstSize: Int { 32 } }
 // Since 0.3
 extension llama2_grammar_options: SizedCStruct { static var firstSize: Int { 8 } }
 extension llama2_chat_options: SizedCStruct { static var firstSize: Int { 96 } }
+extension llama2_adapter_info: SizedCStruct { static var firstSize: Int { 32 } }

@@ -57,6 +57,9 @@ private func quantize(
             }
             quantizer.overrides.append((ByteText(pattern), type))
         }
+        guard o.reserved_3 == 0 else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.reserved_3 is \(o.reserved_3), expected 0") }
+        guard o.adapter_scale.isFinite else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.adapter_scale is \(o.adapter_scale)") }
+        quantizer.adapter = o.adapter.map { (FilePath($0), o.adapter_scale == 0 ? 1 : o.adapter_scale) }
         quantizer.importancePath = o.importance.map { FilePath($0) }
         if let progress = o.progress {
             let userData = o.user_data

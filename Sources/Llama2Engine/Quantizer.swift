@@ -13,6 +13,8 @@ public struct Quantizer {
     public var threads = 1
     /// Positions that the model was trained on, see `LoadOptions`.
     public var contextLength: Int?
+    /// An adapter that becomes part of the weights, and what it counts.
+    public var adapter: (path: FilePath, scale: Float)?
     /// A matrix with a weight that would be infinite in its type gets a wider one, and is not refused.
     public var keepsWider = false
     /// After every piece, with the part that is done; true to stop.
@@ -34,6 +36,7 @@ public struct Quantizer {
         try MemoryReserve.cover(file.tensors.count, each: 1024, for: "\(file.tensors.count) tensors")
         try MemoryReserve.cover(file.metadata.keys.count, each: 512, for: "metadata")
         var jobs = try plan(weights)
+        let merge = try adapter.map { (adapter) throws(Llama2Error) in try Merge(adapter.path, adapter.scale, weights) }
         var importance: [ByteText: [Float]] = [:]
         if let importancePath { importance = try ImportanceFile.read(importancePath) }
         if let stranger = importance.keys.filter({ file.tensor($0) == nil }).min() {
@@ -53,12 +56,12 @@ public struct Quantizer {
         metadata.set("general.quantization_version", 2)
         let pool = try ThreadPool(threads: threads)
         defer { pool.shutdown() }
-        if keepsWider { try widen(&jobs, pool) }
+        if keepsWider { try widen(&jobs, merge, pool) }
         let writer = try GGUFWriter(path: output, metadata: metadata, tensors: jobs.map(\.target))
         let total = jobs.reduce(0.0) { $0 + Double($1.source.data.count) }
         var done = 0.0
         for job in jobs {
-            try convert(job, importance[job.source.name], weights.hyperparameters, file.rotatesHalves, pool, writer) {
+            try convert(job, importance[job.source.name], merge?.of(job.source.name), weights.hyperparameters, file.rotatesHalves, pool, writer) {
                 (part, isCancelled) throws(Llama2Error) in
                 let isUnwanted = isCancelled || part.map { progress?((done + $0 * Double(job.source.data.count)) / max(total, 1)) ?? false } ?? false
                 // parent and child share the place in the file
@@ -91,7 +94,7 @@ public struct Quantizer {
     }
 
     private func convert(
-        _ job: Job, _ importance: [Float]?, _ h: Hyperparameters, _ rotatesHalves: Bool, _ pool: ThreadPool, _ writer: GGUFWriter,
+        _ job: Job, _ importance: [Float]?, _ addition: Merge.Addition?, _ h: Hyperparameters, _ rotatesHalves: Bool, _ pool: ThreadPool, _ writer: GGUFWriter,
         _ report: (_ part: Double?, _ isCancelled: Bool) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         let source = job.source, target = job.target
@@ -101,7 +104,7 @@ public struct Quantizer {
             try writePairs(source, h.headDimension / 2, writer)
             return try report(1, false)
         }
-        if source.type == target.type && !reorders {
+        if source.type == target.type && !reorders && addition == nil {
             var first = 0
             while first < source.data.count {
                 let count = min(Quantizer.pieceBytes, source.data.count - first)
@@ -134,6 +137,7 @@ public struct Quantizer {
             rowBytes: rowBytes, half: reorders ? h.headDimension / 2 : 0, floats: floats.pointer,
             floatStride: 2 * columns + scratchBytes / 4, pool: Unmanaged.passUnretained(pool), lost: lost.pointer,
             importance: importance == nil ? nil : UnsafePointer(weights.pointer), cancel: cancel, cancelled: cancelled)
+        work.addition = addition
         var first = 0
         while first < rows {
             work.first = first
@@ -175,7 +179,7 @@ extension Quantizer {
     }
 
     /// Other types for the matrices that theirs cannot hold: every weight is looked at before the first is written.
-    private func widen(_ jobs: inout [Job], _ pool: ThreadPool) throws(Llama2Error) {
+    private func widen(_ jobs: inout [Job], _ merge: Merge?, _ pool: ThreadPool) throws(Llama2Error) {
         for (index, job) in jobs.enumerated() where job.source.type != job.target.type && job.target.type != .f32 {
             let source = job.source, rows = source.rows, columns = source.columns
             guard let data = source.data.baseAddress else { throw Llama2Error(.corrupt, "tensor \(source.name) is empty") }
@@ -193,6 +197,7 @@ extension Quantizer {
                 rowBytes: rowBytes, half: 0, floats: floats.pointer, floatStride: 2 * columns + scratchBytes / 4,
                 pool: Unmanaged.passUnretained(pool), lost: lost.pointer, importance: nil, cancel: cancel, cancelled: cancelled)
             work.isProbe = true
+            work.addition = merge?.of(source.name)
             work.count = rows
             withUnsafeMutablePointer(to: &work) { work in
                 pool.run(work) { context, thread, threads in
@@ -227,6 +232,7 @@ private struct RowWork {
     let cancelled: SharedFlag
     /// Nothing is kept: `out` has a row for each thread. Only rows that may be lost are made.
     var isProbe = false
+    var addition: Merge.Addition?
 
     func run(_ thread: Int, _ threads: Int) {
         let x = floats + thread &* floatStride
@@ -258,6 +264,7 @@ private struct RowWork {
         }
         let y = x + columns, scratch = UnsafeMutableRawPointer(y + columns)
         kernels.dequantize(source, data + row &* sourceRowBytes, columns, x, scratch: scratch)
+        addition?.add(row, to: x)
         var bad = 0
         guard let largest = WrittenValues.largest(x, columns, bad: &bad) else { return report(.notFinite, row, bad, x[bad], thread) }
         if isProbe && largest <= WrittenValues.largestHalf { return }

@@ -72,7 +72,7 @@ struct HuggingFaceFolder {
     ]
 
     /// GGUF's name for transformers' one; nil for what is computed.
-    private static func name(_ name: ByteText, _ folder: FilePath) throws(Llama2Error) -> ByteText? {
+    static func name(_ name: ByteText, _ folder: FilePath) throws(Llama2Error) -> ByteText? {
         switch name {
         case "model.embed_tokens.weight": return "token_embd.weight"
         case "model.norm.weight": return "output_norm.weight"

@@ -40,18 +40,27 @@ struct Batch: BitwiseCopyable {
         static func rows(_ h: Hyperparameters) -> Int { tokens(h) * (h.headCount / h.headCountKV) }
     }
 
+    /// Consecutive tokens with the same adapters.
+    struct Run: BitwiseCopyable {
+        var first: Int
+        var count: Int
+        var adapters: UnsafePointer<AdapterTable>
+    }
+
     let tokens: UnsafeMutablePointer<Token>  // (batch size)
     let blocks: UnsafeMutablePointer<Block>  // (batch size)
-    private(set) var count = 0, blockCount = 0
+    let runs: UnsafeMutablePointer<Run>  // (batch size): of those tokens that have adapters
+    private(set) var count = 0, blockCount = 0, runCount = 0
     /// Tokens that want logits.
     private(set) var rows = 0
 
-    init(tokens: UnsafeMutablePointer<Token>, blocks: UnsafeMutablePointer<Block>) {
+    init(tokens: UnsafeMutablePointer<Token>, blocks: UnsafeMutablePointer<Block>, runs: UnsafeMutablePointer<Run>) {
         self.tokens = tokens
         self.blocks = blocks
+        self.runs = runs
     }
 
-    mutating func removeAll() { (count, blockCount, rows) = (0, 0, 0) }
+    mutating func removeAll() { (count, blockCount, runCount, rows) = (0, 0, 0, 0) }
 
     /// The caller sees to it that there are at most as many as the batch size. blockTokens: `Block.tokens`.
     mutating func append(
@@ -67,5 +76,15 @@ struct Batch: BitwiseCopyable {
             token: token, sequence: sequence, slot: slot, position: position, pages: pages, row: wantsLogits ? rows : -1)
         count &+= 1
         if wantsLogits { rows &+= 1 }
+    }
+    /// The token that was appended last has these adapters.
+    mutating func attach(_ adapters: UnsafePointer<AdapterTable>) {
+        let last = count &- 1
+        if runCount > 0, runs[runCount &- 1].adapters == adapters, runs[runCount &- 1].first &+ runs[runCount &- 1].count == last {
+            runs[runCount &- 1].count &+= 1
+        } else {
+            runs[runCount] = Run(first: last, count: 1, adapters: adapters)
+            runCount &+= 1
+        }
     }
 }

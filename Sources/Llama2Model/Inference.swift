@@ -14,6 +14,7 @@ public final class Inference {
     public let isa: Int32
     let pool: ThreadPool
     let cache: KVCache
+    let adapters: SequenceAdapters
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
@@ -58,6 +59,7 @@ public final class Inference {
         configuration = c
         isa = kernels.isa.rawValue
         cache = try KVCache(h, c)
+        adapters = try SequenceAdapters(sequences: c.maxSequences, batchSize: c.batchSize)
         work = try WorkMemory(try WorkMemory.Layout(h, c, cache.layout))
         front = try AlignedBuffer(count: h.vocabularySize, of: "logits")
         back = try AlignedBuffer(count: h.vocabularySize, of: "logits")
@@ -85,7 +87,7 @@ public final class Inference {
         pass.deallocate()
     }
 
-    public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
+    public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + adapters.byteCount + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
 
     /// Sees to it that a state's logits (count) have room.
     func makeRoomForLogits(_ count: Int) throws(Llama2Error) {
@@ -209,6 +211,7 @@ public final class Inference {
             pass.pointee.batch.append(
                 Int(entry.token), sequence: sequence, slot: slot, position: slot, pages: cache.table(sequence),
                 wantsLogits: entry.wantsLogits, blockTokens: blockTokens)
+            if let set = adapters.set(sequence) { pass.pointee.batch.attach(set.table) }
             ends.pointer[sequence] = slot + 1
         }
     }

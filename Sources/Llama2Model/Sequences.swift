@@ -20,8 +20,8 @@ extension Inference {
         logitsRows = 0
     }
 
-    /// `target` becomes the first `length` positions of `source`, which share their pages until one of them goes on. The
-    /// logits are forgotten if `target` had positions.
+    /// `target` becomes the first `length` positions of `source`, which share their pages until one of them goes on, with
+    /// the adapters of `source`. The logits are forgotten if `target` had positions.
     public func copy(_ source: Int, to target: Int, length: Int) throws(Llama2Error) {
         try checkSequence(target)
         try checkLength(source, length, "\(length) cannot be copied")
@@ -30,6 +30,7 @@ extension Inference {
         }
         if cache.length(target) > 0 { logitsRows = 0 }
         cache.copy(source, to: target, length: length)
+        adapters.copy(source, to: target)
     }
 
     /// Starts `sequence`, which is empty, with the longest beginning of `tokens` that is stored anywhere in the context,

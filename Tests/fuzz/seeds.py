@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+import adapters as L  # noqa: E402
 import formats as F  # noqa: E402
 from tiny_gguf import shape_metadata, tensor_shapes, write_gguf  # noqa: E402
 
@@ -411,11 +412,30 @@ def state_seeds() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def adapter_seeds(tmp: Path) -> dict[str, bytes]:
+    shape = SHAPE | dict(vocabulary=8, dim=32, hidden=256)
+    weights = L.adapter("w", lambda name: 2 if name.endswith(("attn_q", "ffn_down", "output")) else 0, shape)
+    small = {n: x for n, x in weights.items() if n == "blk.0.attn_q"}
+
+    def folder(data=F.safetensors(L.peft_tensors(small, shape)), **more):
+        return packed({0: json.dumps(L.settings(**dict(r=2, target_modules=["q_proj"]) | more)), 1: data})
+
+    def gguf(weights=small, **more):
+        return packed({2: L.write_adapter(tmp / "a.gguf", weights, **more).read_bytes()})
+
+    patterns = dict(use_rslora=True, rank_pattern={"^model\\.layers\\.[0-9]+.*": 2, "x|y": 3}, alpha_pattern={"(a*)*b?": 1.5, "q_proj": 4}, layers_to_transform=[0], layers_pattern=["layers"])
+    return {
+        "peft": folder(), "patterns": folder(**patterns), "regex": folder(target_modules=".*(q|k)_proj$", exclude_modules=["x"]), "dora": folder(use_dora=True), "pissa": folder(init_lora_weights="pissa"),
+        "f16": folder(F.safetensors(L.peft_tensors(small, shape), "F16"), target_modules="all-linear"), "all": folder(F.safetensors(L.peft_tensors(weights, shape)), target_modules=None),
+        "gguf": gguf(), "gguf-all": gguf(weights), "gguf-f16": gguf(kind="F16", alpha=None), "nothing": packed({0: "{}"}),
+    }  # fmt: skip
+
+
 def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
-        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(),
+        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(), "adapter": adapter_seeds(tmp),
     }  # fmt: skip
 
 

@@ -27,6 +27,53 @@ static void load_folder(const uint8_t *data, size_t size, const char *const *nam
 }
 
 static const char *const split_files[] = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
+/* A folder of PEFT's, or a GGUF file, for a model that stays the same; what loads is computed with, and merged now and then. */
+static const char *const adapter_files[] = {"adapter_config.json", "adapter_model.safetensors", "adapter.gguf", "adapter_model.bin"};
+static void run_adapter(const uint8_t *data, size_t size) {
+    static llama2_model *model;
+    static llama2_context *context;
+    char path[256], output[256], error[256];
+    if (!context) {
+        llama2_context_options o;
+        llama2_context_options_init(&o);
+        o.context_length = 64;
+        o.max_sequences = 2;
+        o.threads = 1;
+        MUST(llama2_model_load(model_path("quantize.gguf"), NULL, &model, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_context_create(model, &o, &context, NULL, 0) == LLAMA2_OK);
+    }
+    int is_gguf = size && data[0] % 4 == 2;
+    const char *folder = unpack_folder(data, size, adapter_files, COUNT(adapter_files));
+    snprintf(path, sizeof path, "%s%s%s", folder, is_gguf ? "/" : "", is_gguf ? adapter_files[2] : "");
+    llama2_adapter *adapter = NULL;
+    int32_t status = llama2_adapter_load(model, path, &adapter, error, sizeof error);
+    check_status(status);
+    MUST((status == LLAMA2_OK) == (adapter != NULL) && (status == LLAMA2_OK || error[0]));
+    if (!adapter) return;
+    llama2_adapter_info info;
+    MUST(llama2_struct_init(&info, sizeof info) == LLAMA2_OK && llama2_adapter_get_info(adapter, &info) == LLAMA2_OK);
+    MUST(info.products > 0 && info.rank > 0 && info.bytes >= 4 * info.rank);
+    llama2_scaled_adapter one = {adapter, 0.5f, 0};
+    llama2_batch_entry entries[4] = {{1, 0, 1}, {2, 1, 1}, {3, 1, 0}, {4, 0, 1}};
+    MUST(llama2_context_reset(context) == LLAMA2_OK);
+    status = llama2_sequence_set_adapters(context, 1, &one, 1);
+    llama2_adapter_free(adapter);
+    check_status(status);
+    if (status == LLAMA2_OK) check_status(llama2_eval_batch(context, entries, 4));
+    MUST(llama2_context_reset(context) == LLAMA2_OK && llama2_sequence_set_adapters(context, 1, NULL, 0) == LLAMA2_OK);
+    if (size % 4) return;
+    snprintf(output, sizeof output, "%s/out.gguf", folder);
+    llama2_quantize_options options;
+    llama2_quantize_options_init(&options);
+    options.threads = 1;
+    options.type = "Q4_0";
+    options.adapter = path;
+    check_status(llama2_quantize(model_path("quantize.gguf"), output, &options, NULL, 0));
+}
+static size_t mutate_adapter(uint8_t *data, size_t size, size_t room, unsigned seed) {
+    return mutate_folder(data, size, room, seed, adapter_files, COUNT(adapter_files));
+}
+
 /* What loads is also written: every kind of metadata goes out again. */
 static void run_split(const uint8_t *data, size_t size) {
     char from[256], to[256];
@@ -661,6 +708,7 @@ static const target targets[] = {
     {"sampler", run_sampler, NULL},
     {"grammar", run_grammar, NULL},
     {"state", run_state, NULL},
+    {"adapter", run_adapter, mutate_adapter},
 };
 
 const target *find_target(const char *name) {

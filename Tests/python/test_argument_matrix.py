@@ -21,7 +21,7 @@ from llama2swift import _structs as S
 
 LARGEST, HALF = 2**64 - 1, 2**63
 LOWEST32, LARGEST32 = -(2**31), 2**31 - 1
-HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state")}
+HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter")}
 KINDS = {re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", k.__name__).lower(): k for k in S.NUMBERS.values()}
 STRUCTS = {"llama2_" + name + "*": kind for name, kind in KINDS.items()}
 FIRST = header.first_sizes()
@@ -37,7 +37,7 @@ RULES = {
     **{kind: {"NULL": OK, "larger, not zero": STRUCT} | SIZED for kind in STRUCTS if kind.endswith("_options*")},
     **{kind: {"NULL": NULL, "larger, not zero": OK} | SIZED for kind in STRUCTS if not kind.endswith("_options*")},
     "llama2_io*": {"NULL": NULL, "larger, not zero": STRUCT} | SIZED,
-    "llama2_batch_entry*": {"NULL": NULL, "misaligned": OK}, "llama2_message*": {"NULL": NULL, "misaligned": OK},
+    "llama2_batch_entry*": {"NULL": NULL, "misaligned": OK}, "llama2_message*": {"NULL": NULL, "misaligned": OK}, "llama2_scaled_adapter*": {"NULL": NULL, "misaligned": OK},
     **{kind: {"NULL": NULL, "misaligned": OK} for kind in ("int32_t*", "uint32_t*", "uint8_t*", "size_t*", "float*", "float**", "void*")},
     "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
     "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
@@ -59,6 +59,7 @@ CELLS = {
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
     **{f"llama2_state_{name}.sequence": (RANGE, OK, RANGE) for name in ("size", "save", "save_memory", "save_io", "load", "load_memory", "load_io")},
     "llama2_state_load_memory.size": (FORMAT, INVALID, INVALID),
+    "llama2_sequence_set_adapters.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_set_adapters.count": (OK, INVALID, INVALID),
     "llama2_sequence_shift.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_shift.keep": (OK, RANGE, RANGE), "llama2_sequence_shift.drop": (OK, RANGE, RANGE),
     "llama2_sequence_adopt.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_adopt.count": (INVALID, INVALID, INVALID),
     "llama2_sampler_accept.token": (TOKEN, TOKEN, OK), "llama2_model_tensor.index": (OK, RANGE, RANGE), "llama2_importance.count": (INVALID, INVALID, INVALID),
@@ -204,9 +205,9 @@ WHERE = {
     "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"), "llama2_chat_options": ("llama2_chat_encode_json", "options"),
     "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
-    "llama2_grammar_options": ("llama2_grammar_create", "options"),
+    "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"),
 }  # fmt: skip
-RESULTS = {"llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result"}
+RESULTS = {"llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info"}
 
 FIELD_RULES = {
     "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32], "int64_t": [-(2**63), -1, 2**63 - 1],
@@ -219,7 +220,8 @@ FIELDS = {
     "llama2_sampler_options.min_p": (INVALID, RANGE, OK, OK, RANGE), "llama2_sampler_options.repetition_penalty": (INVALID, RANGE, RANGE, RANGE, OK),
     "llama2_sampler_options.frequency_penalty": (INVALID, RANGE, RANGE, OK, OK), "llama2_sampler_options.presence_penalty": (INVALID, RANGE, RANGE, OK, OK),
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
-    "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
+    "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, OK, OK),
+    "llama2_scaled_adapter.scale": (INVALID, INVALID, INVALID, OK, OK), "llama2_scaled_adapter.adapter": (BAD,), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
     "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),
     "llama2_chat_options.messages": (NULL, INVALID), **{f"llama2_chat_options.{name}": (OK, OK) for name in ("tools", "documents", "variables", "template_text")}, "llama2_chat_options.time": (OK, OK, OK),
     "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
@@ -230,7 +232,7 @@ GOOD = {
     "llama2_io": lambda world: dict(size=resolve(world, "model_size").value, read=world["read"]), "llama2_batch_entry": lambda _: dict(token=1, sequence=0, flags=1),
     "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
     "llama2_logit_bias": lambda _: dict(token=1, bias=1.0), "llama2_type_override": lambda _: dict(pattern=b"attn_q", type=b"Q8_0"),
-    "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
+    "llama2_scaled_adapter": lambda world: dict(adapter=world["adapter"], scale=1.0), "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
 }  # fmt: skip
 
 
@@ -279,6 +281,8 @@ def test_a_wrong_field(world, cell):
             change = {"prompt": at_odd_address(world, world["tokens"]), "prompt_count": 4}
         elif field == "result":
             change = {"result": at_odd_address(world, S.sized(S.GenerateResult))}
+        elif field == "adapter":
+            change = {"adapter": world["adapter"] + 1}
         else:
             inner, count = POINTED[field]
             change = {field: at_odd_address(world, filled(world, inner)), count: 1}

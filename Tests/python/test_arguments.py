@@ -6,6 +6,7 @@ A function or parameter that the header gains without rows here fails the first 
 import ctypes as C
 import math
 
+import adapters as L
 import pytest
 from header import first_sizes, functions, values
 
@@ -16,6 +17,14 @@ from llama2swift import _structs as S
 OK, NULL, INVALID, BAD, STRUCT, RANGE, SMALL, TOKEN, MISSING, FORBIDDEN = 0, -1, -2, -3, -4, -5, -6, -7, -8, -9
 NOMEM, IO, FORMAT, CORRUPT, UNSUPPORTED, FULL, NO_LOGITS = -20, -21, -40, -41, -42, -60, -63
 HUGE = 2**64 - 1
+
+
+STORIES = dict(vocabulary=512, dim=64, layers=5, heads=8, heads_kv=4, hidden=172)
+
+
+def scaled(*rows):
+    pairs = list(zip(rows[::2], rows[1::2]))
+    return (S.ScaledAdapter * len(pairs))(*(S.ScaledAdapter(*pair, 0) for pair in pairs))
 
 
 class Options:
@@ -66,6 +75,8 @@ def world(stories_path, tmp_path_factory):
     grammar_state, forced = kept.start(), model.grammar(regex="abc").start()
     spare = llama2swift.Sampler(temperature=0)  # its grammar must not hold the others
     token_a = next(t for t in range(512) if model.piece(t) == b"a")
+    adapter_path = L.write_adapter(tmp_path_factory.mktemp("adapter") / "a.gguf", L.adapter("w", lambda name: 2 * name.endswith("attn_q"), STORIES), 4)
+    adapter = model.adapter(adapter_path)
     gone = model.context()
     gone.close()
     text = tmp_path_factory.mktemp("arguments") / "text.gguf"
@@ -92,12 +103,13 @@ def world(stories_path, tmp_path_factory):
         return 0
 
     state_io = Options(S.IO, size=len(state), read=C.cast(read_state, C.c_void_p).value)
-    keep = [read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
+    keep = [adapter, read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
     return dict(
         state=(C.c_uint8 * len(state))(*state), state_size=C.c_uint64(len(state)), state_path=str(text.parent / "state").encode(), state_io=state_io.pointer(), writes=writes,
         model_bytes=C.c_char_p(raw), model_size=C.c_uint64(len(raw)), model_fd=file.fileno(), model_io=io.pointer(), failing_io=failing.pointer(),
         read=C.cast(read, C.c_void_p).value, model=model._handle, context=context._handle, sampler=sampler._handle, decoder=decoder.value, freed=gone._handle,
         grammar=kept._handle, grammar_state=grammar_state._handle, forced_state=forced._handle, spare=spare._handle, token_a=token_a,
+        adapter=adapter._handle, adapter_path=str(adapter_path).encode(), scaled=scaled(adapter._handle, 1.0),
         path=stories_path.encode(), text=str(text).encode(), output=str(text.parent / "out.gguf").encode(), out=C.cast(out, C.c_void_p), keep=keep + [out],
         tokens=(C.c_int32 * 4)(1, 2, 3, 4), wrong_tokens=(C.c_int32 * 2)(1, 512), negative=(C.c_int32 * 1)(-1),
     )  # fmt: skip
@@ -107,7 +119,7 @@ ANY_HANDLE = [(None, NULL), ("freed", BAD), (0x1234, BAD), (HUGE, BAD)]
 
 
 def handle(kind):
-    others = [k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state") if k != kind]
+    others = [k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter") if k != kind]
     return ANY_HANDLE + [(o, BAD) for o in others]
 
 
@@ -127,7 +139,7 @@ def bias(token, value):
 stop = C.pointer(S.Text(b"\xff", 1))
 long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 
-model, context, sampler, decoder, grammar, state = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state"))
+model, context, sampler, decoder, grammar, state, adapter = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter"))
 model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID))
 context_options = inputs(
     S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
@@ -169,10 +181,10 @@ half_override = C.pointer(S.TypeOverride(None, b"Q8_0"))
 typeless_override = C.pointer(S.TypeOverride(b"attn_q", None))
 grammar_options = inputs(S.GrammarOptions, flags=(8, INVALID))
 quantize_options = inputs(
-    S.QuantizeOptions, flags=(2, INVALID), threads=(1025, INVALID), reserved=(1, INVALID), reserved_2=(1, INVALID), context_length=(2**30 + 1, INVALID), type=(b"q4", INVALID), override_count=(HUGE, INVALID),
+    S.QuantizeOptions, flags=(2, INVALID), threads=(1025, INVALID), reserved=(1, INVALID), reserved_2=(1, INVALID), reserved_3=(1, INVALID), adapter_scale=(math.nan, INVALID), context_length=(2**30 + 1, INVALID), type=(b"q4", INVALID), override_count=(HUGE, INVALID),
 ) + [
     (Options(S.QuantizeOptions, override_count=1), NULL), (Options(S.QuantizeOptions, override_count=1025), INVALID),
-    (Options(S.QuantizeOptions, importance=b"/nowhere/imatrix.gguf"), IO),
+    (Options(S.QuantizeOptions, importance=b"/nowhere/imatrix.gguf"), IO), (Options(S.QuantizeOptions, adapter=b"/nowhere/adapter"), IO),
     (Options(S.QuantizeOptions, overrides=override, override_count=1), INVALID),
     (Options(S.QuantizeOptions, overrides=half_override, override_count=1), NULL),
     (Options(S.QuantizeOptions, overrides=typeless_override, override_count=1), NULL),
@@ -188,7 +200,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (22, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (24, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_struct_init": (dict(structure="out", size=64), dict(structure=new, size=[(0, INVALID), (3, INVALID), (4, OK), (4096, OK), (4097, INVALID), *counts])),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
@@ -301,6 +313,16 @@ CALLS = {
         dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (1, RANGE)], keep=[(0, OK), (2, OK), (3, RANGE), (HUGE, RANGE), (HUGE - 1, RANGE), (2**63, RANGE)],
              drop=[(0, OK), (3, OK), (4, RANGE), (HUGE, RANGE), (2**63 - 1, RANGE)]),
     ),
+    "llama2_adapter_load": (
+        dict(model="model", path="adapter_path", adapter="out", error=None, error_capacity=0),
+        dict(model=model, path=[(None, NULL), (b"/nowhere/adapter", IO), (b"", IO), (b"/", FORMAT), ("text", FORMAT), ("path", FORMAT)], adapter=new, **error),
+    ),
+    "llama2_adapter_get_info": (dict(adapter="adapter", info=Options(S.AdapterInfo)), dict(adapter=adapter, info=[(None, NULL), *sizes(S.AdapterInfo)])),
+    "llama2_sequence_set_adapters": (
+        dict(context="context", sequence=1, adapters="scaled", count=1),
+        dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (0, INVALID)], adapters=[(None, NULL), (scaled(0x1234, 1.0), BAD), (scaled(None, 1.0), NULL)],
+             count=[(0, OK), (65, INVALID), *counts]),
+    ),
     "llama2_state_size": (dict(context="context", sequence=-1, size="out"), dict(context=context, sequence=no_sequence, size=new)),
     "llama2_state_save": (dict(context="context", sequence=-1, path="output"), dict(context=context, sequence=no_sequence, path=outputs)),
     "llama2_state_save_memory": (
@@ -393,7 +415,7 @@ TOTAL = {
     "llama2_status_string": [(0,), (-1,), (1,), (-(2**31),), (2**31 - 1,)],
     "llama2_type_name": [(0,), (4,), (35,), (36,), (2**32 - 1,)],
     "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
-    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state")},
+    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter")},
     **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar", "chat")},
 }  # fmt: skip
 
@@ -443,7 +465,7 @@ ROWS = [
 
 @pytest.mark.parametrize("name, parameter, value, expected", ROWS)
 def test_wrong_argument_gives_its_status(world, name, parameter, value, expected):
-    world["handles"] = ("model", "context", "sampler", "decoder", "grammar", "state", "user_data")
+    world["handles"] = ("model", "context", "sampler", "decoder", "grammar", "state", "adapter", "user_data")
     lib.call("context_reset", world["context"])
     lib.call("eval", world["context"], world["tokens"], 4)
     right, _ = CALLS[name]

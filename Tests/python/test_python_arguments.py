@@ -13,8 +13,10 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import adapters as L
 import numpy as np
 import pytest
+from test_arguments import STORIES
 
 import llama2swift
 
@@ -67,6 +69,7 @@ KINDS = {
     "callback": every([5, "x", [], True], TYPE),
     "stop": every([None, 5, b"x", Odd(), [b"x"], [5], [None], ["x", 5], {"x": 1}.values, np.array([1])], TYPE) + [(["x"] * 65, VALUE), (["x" * 4097], VALUE), ("\ud800", VALUE)],
     "prompt": [(v, e) for v, e in TOKENS if not isinstance(v, str)] + [("\ud800", VALUE)],
+    "adapters": every([None, 5, "12", b"12", [5], [None], ["ab"], [("x", 1.0)], [(None, 1.0)]], TYPE) + every([[()], [(1,)]], VALUE),
     "sampler": every([5, "greedy", Odd(), llama2swift.Sampler], TYPE),
     "grammar": every([5, "x", Odd(), llama2swift.Grammar], TYPE),
     "second": every(["root ::= \"a\"", b"{}", 5, 5.0, ["x"], Odd()], TYPE),
@@ -87,7 +90,7 @@ KINDS = {
 
 # One of these makes a grammar: two are as wrong as none.
 GIVEN = dict(gbnf="second", json_schema="second", regex="text", choices="second")
-FILES = dict(type="type", threads="count32", progress="callback", keep_wider="flag", context_length="count32")
+FILES = dict(adapter="path+None", adapter_scale="real", type="type", threads="count32", progress="callback", keep_wider="flag", context_length="count32")
 OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word")
 # name -> (how it is called when nothing is wrong, {parameter: kind})
 CALLS = {
@@ -105,6 +108,9 @@ CALLS = {
     **{f"Model.{name}": (dict(messages=[{"role": "user", "content": "x"}], add_generation_prompt=False), dict(
         messages="messages", add_generation_prompt="flag", continue_final_message="flag", tools="dicts", documents="dicts", chat_template="template")) for name in ("chat_tokens", "chat_text")},
     "Model.context": (dict(length=8), {**OPTIONS, "deterministic": "flag"}),
+    "Model.adapter": (dict(path="adapter"), dict(path="path")),
+    "Adapter": (dict(model="model", path="adapter"), dict(model="model", path="path")),
+    "Context.set_adapters": (dict(sequence=1, adapters="adapters"), dict(sequence="int32", adapters="adapters")),
     "Model.score": (dict(prompt="a", continuation="b"), dict(prompt="str", continuation="str", context="context")),
     "Context": (dict(model="model", length=8), {"model": "model", **OPTIONS, "deterministic": "flag"}),
     "Context.eval": (dict(tokens=[1]), dict(tokens="tokens", all_logits="flag")),
@@ -179,7 +185,9 @@ def world(stories_path, tmp_path_factory):
     kept = model.grammar(regex="a+")
     context = model.context(length=16, sequences=2)
     context.save_state(folder / "state")
+    adapter = L.write_adapter(folder / "adapter.gguf", L.adapter("w", lambda name: 2 * name.endswith("attn_q"), STORIES), 4)
     return dict(
+        adapter=str(adapter), adapters=[(model.adapter(adapter), 0.5)],
         path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=context, Model=model, Decoder=model.decoder(),
         Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
         state=str(folder / "state"), **{"state bytes": context.state()},

@@ -8,6 +8,7 @@
 
 from . import errors
 from ._library import version as __version__
+from .adapter import Adapter
 from .context import Context
 from .errors import Llama2Error
 from .generation import Generation
@@ -21,7 +22,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Context", "ContextInfo", "Decoder", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Adapter", "Context", "ContextInfo", "Decoder", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Sampler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
     "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import ctypes as C
 from typing import Any
 
 from ._structs import (
+    AdapterInfo,
     BatchEntry,
     CancelCallback,
     ChatOptions,
@@ -24,6 +25,7 @@ from ._structs import (
     ProgressCallback,
     QuantizeOptions,
     SamplerOptions,
+    ScaledAdapter,
     SpecialTokens,
     TensorInfo,
     Timings,
@@ -81,6 +83,10 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sequence_copy": (C.c_int32, [C.c_void_p, C.c_int32, C.c_int32, C.c_size_t]),
     "sequence_adopt": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_int32), C.c_size_t, C.POINTER(C.c_size_t)]),
     "sequence_shift": (C.c_int32, [C.c_void_p, C.c_int32, C.c_size_t, C.c_size_t]),
+    "adapter_load": (C.c_int32, [C.c_void_p, C.c_char_p, C.POINTER(C.c_void_p), C.c_char_p, C.c_size_t]),
+    "adapter_free": (None, [C.c_void_p]),
+    "adapter_get_info": (C.c_int32, [C.c_void_p, C.POINTER(AdapterInfo)]),
+    "sequence_set_adapters": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(ScaledAdapter), C.c_size_t]),
     "state_size": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_uint64)]),
     "state_save": (C.c_int32, [C.c_void_p, C.c_int32, C.c_char_p]),
     "state_save_memory": (C.c_int32, [C.c_void_p, C.c_int32, C.c_void_p, C.c_size_t, C.POINTER(C.c_size_t)]),

@@ -244,6 +244,40 @@ class BatchEntry(C.Structure):
     ]
 
 
+class AdapterInfo(C.Structure):
+    """llama2_adapter_info"""
+
+    struct_size: int
+    products: int
+    rank: int
+    reserved: int
+    bytes: int
+    fingerprint: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("products", C.c_uint32),
+        ("rank", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("bytes", C.c_uint64),
+        ("fingerprint", C.c_uint64),
+    ]
+
+
+class ScaledAdapter(C.Structure):
+    """llama2_scaled_adapter"""
+
+    adapter: Any
+    scale: float
+    reserved: int
+
+    _fields_ = [
+        ("adapter", C.c_void_p),
+        ("scale", C.c_float),
+        ("reserved", C.c_uint32),
+    ]
+
+
 class Timings(C.Structure):
     """llama2_timings"""
 
@@ -427,6 +461,9 @@ class QuantizeOptions(C.Structure):
     cancel_data: Any
     context_length: int
     reserved_2: int
+    adapter: bytes | None
+    adapter_scale: float
+    reserved_3: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -443,6 +480,9 @@ class QuantizeOptions(C.Structure):
         ("cancel_data", C.c_void_p),
         ("context_length", C.c_uint32),
         ("reserved_2", C.c_uint32),
+        ("adapter", C.c_char_p),
+        ("adapter_scale", C.c_float),
+        ("reserved_3", C.c_uint32),
     ]
 
 
@@ -485,6 +525,8 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_MEMORY: Memory,
     K.STRUCT_CONTEXT_INFO: ContextInfo,
     K.STRUCT_BATCH_ENTRY: BatchEntry,
+    K.STRUCT_ADAPTER_INFO: AdapterInfo,
+    K.STRUCT_SCALED_ADAPTER: ScaledAdapter,
     K.STRUCT_TIMINGS: Timings,
     K.STRUCT_LOGIT_BIAS: LogitBias,
     K.STRUCT_SAMPLER_OPTIONS: SamplerOptions,

@@ -14,6 +14,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import SHORT, Calls, Progress, library_flag, run
+from .adapter import Adapter
 from .errors import BusyError
 from .generation import Generation, stop_strings
 from .modelfile import ModelFile
@@ -256,6 +257,17 @@ class Context:
         self._check_exports()
         lib.call("sequence_shift", self._handle, number, head, gone)
 
+    def set_adapters(self, sequence: int, adapters: Iterable[tuple[Adapter, float]]) -> None:
+        """`sequence`, which is empty or has these already, has these (adapter, scale) from now on, until others are set; [] for none. What
+        it has in the cache is found by `adopt` under the same adapters only. Raises InvalidArgumentError (more than 64, one twice, one of
+        another model, a scale that is not finite, a sequence with positions), OutOfRangeError."""
+        number = A.signed("sequence", sequence)
+        if isinstance(adapters, (str, bytes)) or not hasattr(adapters, "__iter__"):
+            raise A.refuse("adapters", adapters, "a list of (adapter, scale)")
+        rows = [_scaled(f"adapters[{i}]", entry) for i, entry in enumerate(adapters)]
+        array = (S.ScaledAdapter * max(len(rows), 1))(*(S.ScaledAdapter(adapter._handle, scale, 0) for adapter, scale in rows))
+        lib.call("sequence_set_adapters", self._handle, number, array, len(rows))
+
     def save_state(self, path: A.Path, sequence: int | None = None) -> None:
         """Writes the state of `sequence`, or of the whole context with its logits (None), to a file that is then complete or as
         it was. Format: STATE.md. Raises OutOfRangeError, InputOutputError."""
@@ -343,6 +355,14 @@ def _entry(name: str, entry: Any) -> tuple[int, int, int]:
     return (
         A.token(f"{name}[0]", token), A.signed(f"{name}[1]", sequence), K.BATCH_LOGITS if A.flag(f"{name}[2]", wants) else 0,
     )  # fmt: skip
+
+
+def _scaled(name: str, entry: object) -> tuple[Adapter, float]:
+    if not isinstance(entry, (tuple, list)):
+        raise A.refuse(name, entry, "(adapter, scale)")
+    if len(entry) != 2:
+        raise ValueError(f"{name} has {len(entry)} elements, expected (adapter, scale)")
+    return A.instance(f"{name}[0]", entry[0], Adapter), A.real(f"{name}[1]", entry[1])
 
 
 def _which(sequence: int | None) -> int:

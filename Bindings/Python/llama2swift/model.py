@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _arguments as A
+from .adapter import Adapter
 from .context import Context
 from .modelfile import ModelFile
 from .results import Score
@@ -27,6 +28,11 @@ class Model(ModelFile):
             self, length=length, threads=threads, sequences=sequences, batch_size=batch_size, kv=kv, kernels=kernels,
             deterministic=deterministic,
         )  # fmt: skip
+
+    def adapter(self, path: A.Path) -> Adapter:
+        """A LoRA adapter for this model, from a GGUF file or a folder of PEFT's. Raises FileNotFoundError and its sisters, FormatError,
+        CorruptFileError (a shape or rank that is not the model's, with the tensor's name), UnsupportedError (what cannot be followed)."""
+        return Adapter(self, path)
 
     def score(self, prompt: str, continuation: str, *, context: Context | None = None) -> Score:
         """How probable the text `continuation` is after the text `prompt`: a `Score`. Both are tokenized as one text, as

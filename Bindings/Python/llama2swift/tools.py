@@ -15,6 +15,7 @@ from ._calls import Calls, Progress, library_flag, run
 def quantize(
     path: A.Path, output: A.Path, type: str = "Q4_K_M", *, overrides: Mapping[str, str] | None = None, importance: A.Path | None = None,
     threads: int = 0, progress: Callable[[float], object] | None = None, keep_wider: bool = False, context_length: int = 0,
+    adapter: A.Path | None = None, adapter_scale: float = 1.0,
 ) -> None:  # fmt: skip
     """Writes the model at `path`, of any format, to `output` as GGUF with smaller weights.
 
@@ -22,22 +23,23 @@ def quantize(
     {part of a tensor's name: type}, the first that fits counts. importance: a file of `Context.importance`. progress: called
     with 0 to 1; True stops (CancelledError). Ctrl-C does so within some milliseconds. keep_wider: a matrix with a weight that
     would be infinite in its type is kept in BF16 or F32, instead of a CorruptFileError that names it. context_length: see `Model`.
+    adapter: a LoRA adapter (see `Model.adapter`) that becomes part of the weights, adapter_scale: what it counts, not 0.
     `output` is replaced when all is written and on the disk, and stays as it was after an error.
     """
-    _run("quantize", path, output, type, overrides, importance, threads, progress, keep_wider, context_length)
+    _run("quantize", path, output, type, overrides, importance, threads, progress, keep_wider, context_length, adapter, adapter_scale)
 
 
 def convert(
     path: A.Path, output: A.Path, type: str = "F16", *, threads: int = 0, progress: Callable[[float], object] | None = None,
-    keep_wider: bool = False, context_length: int = 0,
+    keep_wider: bool = False, context_length: int = 0, adapter: A.Path | None = None, adapter_scale: float = 1.0,
 ) -> None:  # fmt: skip
     """Writes the model at `path`, of any format, to `output` as GGUF in F32, F16, BF16 or Q8_0. See `quantize`."""
-    _run("convert", path, output, type, None, None, threads, progress, keep_wider, context_length)
+    _run("convert", path, output, type, None, None, threads, progress, keep_wider, context_length, adapter, adapter_scale)
 
 
 def _run(
     name: str, path: object, output: object, type_: object, overrides: object, importance: object, threads: object,
-    progress: Callable[[float], object] | None, keep_wider: object, context_length: object,
+    progress: Callable[[float], object] | None, keep_wider: object, context_length: object, adapter: object, adapter_scale: object,
 ) -> None:  # fmt: skip
     paths = A.path("path", path), A.path("output", output)
     options = S.sized(S.QuantizeOptions)
@@ -46,6 +48,10 @@ def _run(
     options.context_length = A.unsigned("context_length", context_length, 32)
     options.threads = A.unsigned("threads", threads, 32)
     options.importance = A.path("importance", importance) if importance is not None else None
+    options.adapter = A.path("adapter", adapter) if adapter is not None else None
+    options.adapter_scale = A.real("adapter_scale", adapter_scale)
+    if options.adapter_scale == 0:
+        raise ValueError("adapter_scale is 0: then there is nothing to merge")
     if overrides is not None and not isinstance(overrides, Mapping):
         raise A.refuse("overrides", overrides, "a dict {part of a name: type}")
     rules = [(A.terminated("a key of overrides", k), A.terminated(f"overrides[{k!r}]", v)) for k, v in (overrides or {}).items()]
@@ -61,6 +67,6 @@ def _run(
     def call() -> None:
         # the options hold addresses only: what they point at lives as long as this
         assert kept is not None and cancel is not None
-        lib.call_naming((*paths, *([options.importance] if options.importance else [])), name, *paths, C.byref(options), None, 0)
+        lib.call_naming((*paths, *(p for p in (options.importance, options.adapter) if p)), name, *paths, C.byref(options), None, 0)
 
     run(calls, call, progress=asks)

@@ -34,6 +34,8 @@ final class KVCache {
     private let lengths: AlignedBuffer<Int>
     /// (maxSequences): how many positions from the first on depend on their tokens alone. The others were shifted.
     private let pure: AlignedBuffer<Int>
+    /// (maxSequences): what the first page of each follows, see `PrefixIndex`.
+    private let roots: AlignedBuffer<PrefixIndex.Node>
     /// (tableLength): the pages that a sequence had before it is shifted.
     private let pagesBefore: AlignedBuffer<Int32>
     private let tokensRead: AlignedBuffer<Int32>  // (64)
@@ -49,9 +51,10 @@ final class KVCache {
         tables = try AlignedBuffer(count: c.maxSequences * layout.tableLength, of: "page tables")
         lengths = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         pure = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
+        roots = try AlignedBuffer(count: c.maxSequences, of: "sequences")
         pagesBefore = try AlignedBuffer(count: layout.tableLength, of: "page tables")
         tokensRead = try AlignedBuffer(count: PageFormat.positions, of: "tokens of a page")
-        for i in 0..<c.maxSequences { pure.pointer[i] = .max }
+        for i in 0..<c.maxSequences { (pure.pointer[i], roots.pointer[i]) = (.max, PrefixIndex.root) }
         journal = Journal(
             lengths: try AlignedBuffer(count: c.maxSequences, of: "journal"),
             entries: try AlignedBuffer(count: layout.pageCount, of: "journal"))
@@ -61,6 +64,11 @@ final class KVCache {
     func table(_ sequence: Int) -> UnsafePointer<Int32> { UnsafePointer(tables.pointer + sequence * layout.tableLength) }
 
     func length(_ sequence: Int) -> Int { lengths.pointer[sequence] }
+
+    /// What the first page of a sequence follows.
+    func root(_ sequence: Int) -> PrefixIndex.Node { roots.pointer[sequence] }
+    /// Of an empty sequence.
+    func setRoot(_ sequence: Int, _ root: PrefixIndex.Node) { roots.pointer[sequence] = root }
 
     /// Where `sequence` ended at `begin`.
     func lengthBefore(_ sequence: Int) -> Int { journal.lengthBefore(sequence) }
@@ -130,7 +138,7 @@ final class KVCache {
             let table = tables.pointer + sequence * layout.tableLength, end = lengths.pointer[sequence]
             var index = journal.lengthBefore(sequence) / PageFormat.positions
             while index * PageFormat.positions < min(end, pure.pointer[sequence]) {
-                let page = table[index], parent = index == 0 ? PrefixIndex.root : store.index.node(table[index - 1])
+                let page = table[index], parent = index == 0 ? root(sequence) : store.index.node(table[index - 1])
                 let held = min(PageFormat.positions, min(end, pure.pointer[sequence]) - index * PageFormat.positions)
                 let known = store.index.register(page, after: parent, held: held)
                 if known != page {
@@ -182,6 +190,7 @@ final class KVCache {
         truncate(target, to: 0)
         (tables.pointer + target * layout.tableLength).update(from: table(source), count: pages)
         lengths.pointer[target] = length
+        roots.pointer[target] = roots.pointer[source]
         if length > pure.pointer[source] { pure.pointer[target] = pure.pointer[source] }
     }
 
@@ -226,7 +235,7 @@ final class KVCache {
     /// Gives `sequence`, which is empty, the longest beginning of `tokens` (limit) that is stored anywhere and fits; returns its length.
     func adopt(_ sequence: Int, _ tokens: UnsafePointer<Int32>, limit: Int) -> Int {
         let table = tables.pointer + sequence * layout.tableLength, p = PageFormat.positions
-        var parent = PrefixIndex.root, index = 0
+        var parent = root(sequence), index = 0
         func take(_ page: Int32, _ positions: Int) -> Bool {
             let filled = max(store.filled(page), positions)
             guard filled - store.filled(page) <= free else { return false }
@@ -267,7 +276,7 @@ final class KVCache {
         _ fill: (UnsafeMutableRawPointer) -> Void
     ) -> Int32? {
         let p = PageFormat.positions, slot = sequence * layout.tableLength + index
-        let parent = index == 0 ? PrefixIndex.root : store.index.node(tables.pointer[slot - 1])
+        let parent = index == 0 ? root(sequence) : store.index.node(tables.pointer[slot - 1])
         read(tokens, filled)
         let chosen: Int32
         if known == p, let twin = twin(after: parent) {

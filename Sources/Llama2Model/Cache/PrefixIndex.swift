@@ -4,7 +4,7 @@ internal import Llama2Core
 ///
 /// Keys and values of a position depend on the tokens up to it and on nothing else, to the bit; so a page is as good as
 /// any other after the same tokens. Every full page is a node of a tree: it has a number that no other page ever had,
-/// and it names the node that it follows. A search goes down from `root` by a hash over (node, 64 tokens) and compares
+/// and it names the node that it follows. A search goes down from `root`, or from that of the sequence's adapters, by a hash over (node, 64 tokens) and compares
 /// both in full: two prefixes are the same by induction, and a collision of hashes costs a comparison, never an answer.
 final class PrefixIndex {
     typealias Node = UInt64
@@ -41,6 +41,12 @@ final class PrefixIndex {
         buckets = try AlignedBuffer(count: size, of: "index of prefixes")
         for i in 0..<pages { entries.pointer[i] = Entry() }
         for i in 0..<size { buckets.pointer[i] = -1 }
+    }
+
+    /// Before the first position of sequences whose pages are no others'.
+    func newRoot() -> Node {
+        nextNode += 1
+        return nextNode - 1
     }
 
     func knows(_ page: Int32) -> Bool { entries.pointer[Int(page)].parent != PrefixIndex.unknown }

@@ -8,6 +8,11 @@ extension ForwardPass {
         let input = normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
         collect(normed, shape.embeddingLength, index, 0, thread)
         // 2. q, k, v
+        let place = index &* Adapter.products.count
+        if hasAdapters {
+            projectDown(place..<(place &+ 3), input.f32, thread, threads)
+            barrier()
+        }
         let fromK = layer.q.panels, fromV = fromK &+ layer.k.panels, panels = fromV &+ layer.v.panels
         var pieces = Pieces(panels, work: 16 &* layer.q.columns &* tokens, threads, pool)
         while let (share, following) = pieces.next() {
@@ -16,9 +21,9 @@ extension ForwardPass {
                 following < fromK ? layer.q.panel(following)
                 : following < fromV ? layer.k.panel(following &- fromK)
                 : following < panels ? layer.v.panel(following &- fromV) : layer.attentionOutput.data
-            multiply(layer.q, share, from: 0, input, q, shape.queryLength, next, thread)
-            multiply(layer.k, share, from: fromK, input, k, shape.keyLength, next, thread)
-            multiply(layer.v, share, from: fromV, input, v, shape.keyLength, next, thread)
+            multiply(layer.q, place, share, from: 0, input, q, shape.queryLength, next, thread)
+            multiply(layer.k, place &+ 1, share, from: fromK, input, k, shape.keyLength, next, thread)
+            multiply(layer.v, place &+ 2, share, from: fromV, input, v, shape.keyLength, next, thread)
         }
         barrier()
         // 3. rotation; keys and values to the cache
@@ -34,7 +39,7 @@ extension ForwardPass {
             barrier()
         }
         collect(attended, shape.queryLength, index, 1, thread)
-        addProduct(layer.attentionOutput, activations(attended, tokens), before: layer.gate, thread, threads)
+        addProduct(layer.attentionOutput, place &+ 3, activations(attended, tokens), before: layer.gate, thread, threads)
         barrier()
     }
 

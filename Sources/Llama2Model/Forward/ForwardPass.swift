@@ -41,6 +41,9 @@ struct ForwardPass {
     var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
     /// Where the squares of what the matrices take are summed, see `ImportanceSums`; nil as a rule.
     var squares: UnsafeMutablePointer<Float>?
+    /// (batch size, lowRankWidth): A x of the adapters, see LowRank.
+    var lowRank: UnsafeMutablePointer<Float>
+    var lowRankWidth = 0
     var watch: Watch
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
     /// takes it for unchanging.
@@ -82,7 +85,7 @@ struct ForwardPass {
         hiddenScales = work.floats(l.hiddenScales)
         hiddenCorrections = work.piece(l.hiddenCorrections)
         rope = work.floats(l.rope)
-        batch = Batch(tokens: work.piece(l.tokens), blocks: work.piece(l.blocks))
+        batch = Batch(tokens: work.piece(l.tokens), blocks: work.piece(l.blocks), runs: work.piece(l.runs))
         scratchBase = work.piece(l.scratch)
         scratchStride = l.scratchStride
         kernelScratch = l.kernelScratch
@@ -90,6 +93,7 @@ struct ForwardPass {
         self.cancelled = cancelled
         self.beyondHalf = beyondHalf
         logits = x  // set before every pass
+        lowRank = x  // set with the first adapter
     }
 
     /// Tokens of the current pass.

@@ -28,6 +28,7 @@ extension ForwardPass {
             guard row >= 0, row < count, row % threads == thread else { continue }
             let target = normed + parts &* row &* e
             kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
+            if hasAdapters { projectOutputDown(t, target, thread) }
             if parts == 2 {
                 kernels.quantize(input, columns: e, token: 2 &* row, first: 0, count: e)
                 kernels.subtractQuantized(input, columns: e, token: 2 &* row, from: target, target + e)
@@ -51,6 +52,10 @@ extension ForwardPass {
                     let target = logits + ((first &+ row) &* vocabulary &+ 16 &* p)
                     target.update(from: panel + 16 &* parts &* row, count: width)
                     if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
+                }
+                if hasAdapters { projectOutputUp(p, first, count, logits + first &* vocabulary, thread) }
+                for row in 0..<count {
+                    let target = logits + ((first &+ row) &* vocabulary &+ 16 &* p)
                     // which NaN a sum has depends on the order of operands, which IEEE 754 leaves open: all become one
                     for i in 0..<width { target[i] = target[i] == target[i] ? target[i] : .nan }
                 }

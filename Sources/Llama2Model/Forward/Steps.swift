@@ -77,9 +77,9 @@ extension ForwardPass {
         }
     }
 
-    /// The panels of `m` inside `share`, when the panels of `m` begin at number `from`.
+    /// The panels of `m` inside `share`, when the panels of `m` begin at number `from`. place: of the product, see `Adapter`.
     @inline(__always) func multiply(
-        _ m: Linear, _ share: Range<Int>, from: Int, _ input: Activations, _ out: UnsafeMutablePointer<Float>,
+        _ m: Linear, _ place: Int, _ share: Range<Int>, from: Int, _ input: Activations, _ out: UnsafeMutablePointer<Float>,
         _ stride: Int, _ next: UnsafeRawPointer, _ thread: Int
     ) {
         let first = max(share.lowerBound &- from, 0), end = min(share.upperBound &- from, m.panels)
@@ -87,16 +87,21 @@ extension ForwardPass {
         m.multiply(
             kernels, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
             scratch: scratch(thread))
+        if hasAdapters { projectUp(place, first..<end, out, stride, thread) }
     }
 
     /// x += m(input). other: the matrix that is multiplied after this one.
-    func addProduct(_ m: Linear, _ input: Activations, before other: Linear, _ thread: Int, _ threads: Int) {
+    func addProduct(_ m: Linear, _ place: Int, _ input: Activations, before other: Linear, _ thread: Int, _ threads: Int) {
         let e = shape.embeddingLength
+        if hasAdapters {
+            projectDown(place..<(place &+ 1), input.f32, thread, threads)
+            barrier()
+        }
         var pieces = Pieces(m.panels, work: 16 &* m.columns &* tokens, threads, pool)
         while let (share, following) = pieces.next() {
             guard mayMultiply(rows: 16 &* share.count, columns: m.columns, thread) else { break }
             let next = following < m.panels ? m.panel(following) : other.data
-            multiply(m, share, from: 0, input, product, e, next, thread)
+            multiply(m, place, share, from: 0, input, product, e, next, thread)
             let first = 16 &* share.lowerBound, count = min(16 &* share.upperBound, e) &- first
             for t in 0..<tokens { kernels.add(x + (t &* e &+ first), product + (t &* e &+ first), count) }
         }

@@ -19,6 +19,7 @@ struct WorkMemory: ~Copyable {
         let rope: Int  // (T, ropeDimension / 2, 2) F32
         let tokens: Int  // (T) Batch.Token
         let blocks: Int  // (T) Batch.Block
+        let runs: Int  // (T) Batch.Run
         let scratch: Int  // (threads, scratchStride) bytes
         let scratchStride: Int, kernelScratch: Int
 
@@ -52,8 +53,9 @@ struct WorkMemory: ~Copyable {
             rope = try reserve(t * h.ropeDimension, 4)
             tokens = try reserve(t, MemoryLayout<Batch.Token>.stride)
             blocks = try reserve(t, MemoryLayout<Batch.Block>.stride)
+            runs = try reserve(t, MemoryLayout<Batch.Run>.stride)
             // per thread: the kernels' scratch; then the padded queries and results of an attention and its page
-            // pointers, or a panel of logits
+            // pointers, or a panel of logits or of what an adapter adds
             let rows = Batch.Block.rows(h)
             let attention = 2 * rows * cache.format.headStride * 4 + 2 * cache.tableLength * 8
             kernelScratch = try alignUp(

@@ -14,7 +14,7 @@ struct StateHead: BitwiseCopyable {
     var fingerprint: UInt64
     var isWhole: Bool
     var sequences: UInt32 = 0, pages: UInt32 = 0, rows: UInt32 = 0
-    /// References to pages in the records of sequences.
+    /// Words of 32 bits in the records of sequences behind the first four of each: references to pages, and four for each adapter.
     var references: UInt64 = 0
 
     init(_ weights: Weights, _ format: PageFormat, isWhole: Bool) {
@@ -28,7 +28,7 @@ struct StateHead: BitwiseCopyable {
         self.isWhole = isWhole
     }
 
-    /// Bytes of the section of sequences: 16 and 4 a page for each, padded to words; with its checksum.
+    /// Bytes of the section of sequences: 16, 4 a page and 16 an adapter for each, padded to words; with its checksum.
     var sequencesBytes: Int { padded(16 * Int(sequences) + 4 * Int(references)) + 8 }
 
     /// Bytes of a page of `positions`: 8, its tokens, keys and values, padded, with its checksum.

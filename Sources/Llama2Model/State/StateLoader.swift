@@ -17,8 +17,9 @@ extension Inference {
             throw Llama2Error(.invalidArgument, "sequence \(sequence) has \(cache.length(sequence)) positions; a state goes into an empty one")
         }
         guard let own = state.sequences.first else { return }
+        try checkAdapters(state, own, in: sequence)
         // before anything changes: what is there already costs nothing
-        var needed = 0, parent = PrefixIndex.root
+        var needed = 0, parent = cache.root(sequence)
         for index in 0..<KVCache.pages(own.length) {
             let number = state.reference(own, index)
             needed += cache.cost(
@@ -43,6 +44,7 @@ extension Inference {
         guard state.positions <= configuration.contextLength else {
             throw Llama2Error(.contextFull, "the state has \(state.positions) positions; this context has \(configuration.contextLength)")
         }
+        for own in state.sequences { try checkAdapters(state, own, in: own.number) }
         let rows = Int(state.head.rows), floats = rows * weights.hyperparameters.vocabularySize
         try MemoryReserve.cover(state.pages.count, each: 16, for: "a state")
         try makeRoomForLogits(floats)
@@ -62,6 +64,19 @@ extension Inference {
         }
         if rows > 0 {
             setLogits(UnsafeRawBufferPointer(rebasing: state.bytes[state.logitsOffset..<(state.logitsOffset + 4 * floats)]), rows)
+        }
+    }
+
+    /// A state goes on under the adapters that it was computed with: the host sets them first.
+    private func checkAdapters(_ state: StateReader, _ own: StateReader.Sequence, in sequence: Int) throws(Llama2Error) {
+        let wanted = state.adapters(own), here = adapterNames(sequence)
+        guard wanted.count == here.count, zip(wanted, here).allSatisfy({ $0 == $1 }) else {
+            func list(_ names: [(fingerprint: UInt64, scale: UInt32)]) -> String {
+                names.isEmpty ? "none" : names.map { "\(String($0.fingerprint, radix: 16)) times \(Float(bitPattern: $0.scale))" }.joined(separator: ", ")
+            }
+            throw Llama2Error(
+                .invalidArgument,
+                "sequence \(own.number) of the state was computed with other adapters (\(list(wanted))) than sequence \(sequence) has (\(list(here))); set these first")
         }
     }
 

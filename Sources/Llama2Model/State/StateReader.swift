@@ -3,7 +3,7 @@ internal import Llama2Core
 /// A state whose every byte was checked against its checksums, and every number against the others: nothing in it can be
 /// out of range or contradict itself afterwards.
 struct StateReader {
-    struct Sequence { var number: Int, length: Int, pure: Int?, references: Int }
+    struct Sequence { var number: Int, length: Int, pure: Int?, references: Int, adapters: Int }
 
     let head: StateHead
     private(set) var sequences: [Sequence] = []
@@ -63,16 +63,17 @@ struct StateReader {
         for _ in 0..<head.sequences {
             guard place + 16 <= table.upperBound - 8 else { throw Llama2Error(.corrupt, "the sequences end at byte \(place)") }
             let number = u32(place), length = Int(u32(place + 4)), pure = u32(place + 8), count = KVCache.pages(length)
-            guard number <= 1 << 20, length > 0, length <= 1 << 30, u32(place + 12) == 0, numbers.insert(number).inserted,
-                count <= (table.upperBound - 8 - place - 16) / 4
+            let adapters = Int(u32(place + 12))
+            guard number <= 1 << 20, length > 0, length <= 1 << 30, adapters <= Inference.mostAdapters, numbers.insert(number).inserted,
+                count + 4 * adapters <= (table.upperBound - 8 - place - 16) / 4
             else { throw Llama2Error(.corrupt, "sequence \(number) at byte \(place): length \(length), or a number that is there twice") }
             sequences.append(
-                Sequence(number: Int(number), length: length, pure: pure == StateHead.all ? nil : Int(pure), references: place + 16))
-            references += UInt64(count)
-            place += 16 + 4 * count
+                Sequence(number: Int(number), length: length, pure: pure == StateHead.all ? nil : Int(pure), references: place + 16, adapters: adapters))
+            references += UInt64(count + 4 * adapters)
+            place += 16 + 4 * count + 16 * adapters
         }
         guard references == head.references, padded(place) + 8 == table.upperBound, head.isWhole || sequences.count <= 1 else {
-            throw Llama2Error(.corrupt, "the sequences have \(references) pages, the head says \(head.references)")
+            throw Llama2Error(.corrupt, "the sequences have \(references) words, the head says \(head.references)")
         }
         at = table.upperBound
         // 3. the pages
@@ -105,7 +106,8 @@ struct StateReader {
         try MemoryReserve.cover(pages.count, each: 64, for: "a state")
         var place = [(index: Int, before: Int, most: Int)](repeating: (-1, -1, 0), count: pages.count)
         for sequence in sequences {
-            var before = -1
+            // pages that were computed with other adapters are other pages
+            var before = -1 - (sequences.firstIndex { hasSameAdapters($0, sequence) } ?? 0)
             for index in 0..<KVCache.pages(sequence.length) {
                 let page = reference(sequence, index), here = min(PageFormat.positions, sequence.length - index * PageFormat.positions)
                 guard page < pages.count, place[page].index < 0 || (place[page].index, place[page].before) == (index, before),
@@ -123,6 +125,21 @@ struct StateReader {
     /// The page of the state that is number `index` of a sequence.
     func reference(_ sequence: Sequence, _ index: Int) -> Int {
         Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: sequence.references + 4 * index, as: UInt32.self)))
+    }
+
+    /// (fingerprint, bits of the scale) of each adapter of a sequence.
+    func adapters(_ sequence: Sequence) -> [(fingerprint: UInt64, scale: UInt32)] {
+        let start = sequence.references + 4 * KVCache.pages(sequence.length)
+        return (0..<sequence.adapters).map { i in
+            (
+                UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 16 * i, as: UInt64.self)),
+                UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 16 * i + 8, as: UInt32.self))
+            )
+        }
+    }
+
+    private func hasSameAdapters(_ a: Sequence, _ b: Sequence) -> Bool {
+        a.adapters == b.adapters && (a.adapters == 0 || zip(adapters(a), adapters(b)).allSatisfy { $0 == $1 })
     }
 
     /// Positions of all pages.

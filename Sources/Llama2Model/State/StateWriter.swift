@@ -9,7 +9,7 @@ extension Inference {
 
     /// Gives the state of `sequence`, nil for the whole context with its logits, to `sink` piece by piece. Changes nothing.
     public func save(_ sequence: Int?, _ sink: StateSink) throws(Llama2Error) {
-        let (head, list) = try plan(sequence)
+        let (head, pages) = try plan(sequence)
         // 1. the head
         var section = try StateSection()
         section.begin()
@@ -28,15 +28,21 @@ extension Inference {
             try section.append(UInt32(number))
             try section.append(UInt32(cache.length(number)))
             try section.append(cache.pureLength(number).map { UInt32($0) } ?? StateHead.all)
-            try section.append(UInt32(0))
-            for index in 0..<KVCache.pages(cache.length(number)) { try section.append(UInt32(list.number(cache.table(number)[index]))) }
+            let list = adapterNames(number)
+            try section.append(UInt32(list.count))
+            for index in 0..<KVCache.pages(cache.length(number)) { try section.append(UInt32(pages.number(cache.table(number)[index]))) }
+            for (fingerprint, scale) in list {
+                try section.append(fingerprint)
+                try section.append(scale)
+                try section.append(UInt32(0))
+            }
         }
         try section.end(sink)
         // 3. the pages
         let format = cache.layout.format
         let packed = try AlignedBuffer<UInt8>(count: PageFormat.positions * format.bytesOfPosition, of: "a page of a state")
-        for number in 0..<list.count {
-            let page = list.page(number), positions = list.positions(number)
+        for number in 0..<pages.count {
+            let page = pages.page(number), positions = pages.positions(number)
             section.begin()
             try section.append(UInt32(positions))
             try section.append(UInt32(0))
@@ -54,6 +60,11 @@ extension Inference {
         }
     }
 
+    /// (fingerprint, bits of the scale) of each adapter of a sequence.
+    func adapterNames(_ sequence: Int) -> [(fingerprint: UInt64, scale: UInt32)] {
+        adapters.set(sequence)?.adapters.map { ($0.adapter.fingerprint, $0.scale.bitPattern) } ?? []
+    }
+
     /// The sequences of a state.
     private func saved(_ sequence: Int?) -> [Int] {
         (sequence.map { $0..<($0 + 1) } ?? 0..<configuration.maxSequences).filter { cache.length($0) > 0 }
@@ -68,7 +79,7 @@ extension Inference {
         head.sequences = UInt32(sequences.count)
         for number in sequences {
             let pages = KVCache.pages(cache.length(number))
-            head.references += UInt64(pages)
+            head.references += UInt64(pages + 4 * adapterNames(number).count)
             for index in 0..<pages {
                 list.add(cache.table(number)[index], min(PageFormat.positions, cache.length(number) - index * PageFormat.positions))
             }

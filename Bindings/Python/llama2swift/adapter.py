@@ -1,0 +1,71 @@
+"""Adapters: small matrices beside a model's own, which some sequences have and others do not."""
+
+from __future__ import annotations
+
+import ctypes as C
+import weakref
+from typing import Any, Protocol
+
+from . import _arguments as A
+from . import _library as lib
+from . import _structs as S
+
+
+class HasWeights(Protocol):
+    """A model, seen from here: models load adapters, so that adapters cannot import them."""
+
+    _handle: int | None
+
+
+class Adapter:
+    """A LoRA adapter for one model: a GGUF file as llama.cpp's converter writes it, or a folder of PEFT's. Never changes; any number of
+    contexts and threads share it. `Context.set_adapters` gives it to a sequence.
+
+    Loaded by `Model.adapter`.
+    """
+
+    def __init__(self, model: HasWeights, path: A.Path):
+        if not isinstance(getattr(model, "_handle", None), int):
+            raise A.refuse("model", model, "a Model")
+        raw, handle = A.path("path", path), C.c_void_p()
+        lib.call_naming((raw,), "adapter_load", model._handle, raw, C.byref(handle), None, 0)
+        self._handle = handle.value
+        self._finalizer = weakref.finalize(self, lib.free, "adapter", self._handle)
+
+    def _info(self) -> S.AdapterInfo:
+        info = S.sized(S.AdapterInfo)
+        lib.call("adapter_get_info", self._handle, C.byref(info))
+        return info
+
+    @property
+    def products(self) -> int:
+        """Of the model that it adds to."""
+        return int(self._info().products)
+
+    @property
+    def rank(self) -> int:
+        """The largest."""
+        return int(self._info().rank)
+
+    @property
+    def bytes(self) -> int:
+        """Of memory."""
+        return int(self._info().bytes)
+
+    @property
+    def fingerprint(self) -> int:
+        """A hash of what it computes: the same in every process."""
+        return int(self._info().fingerprint)
+
+    def close(self) -> None:
+        """Frees it; sequences that have it go on."""
+        self._finalizer()
+
+    def __enter__(self) -> Adapter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("an Adapter cannot be pickled or copied; load it again")

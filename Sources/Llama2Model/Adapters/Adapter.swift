@@ -1,0 +1,160 @@
+public import Llama2Core
+public import Llama2Formats
+internal import Llama2Kernels
+internal import Synchronization
+
+/// A LoRA adapter for one model: of some of its products W x the addition factor * B (A x), with A (rank, columns) and B (rows, rank).
+/// Hu et al., LoRA, 2021. The model's own weights stay as they are in their file; the small matrices are copied as F32, whatever their
+/// type was, so that a sequence's numbers are the same for each. Immutable; shared by any number of contexts.
+public final class Adapter: @unchecked Sendable {
+    /// The products of a layer, in the order of `place`; behind those of all layers comes the output matrix.
+    static let products: [ByteText] = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
+    static func places(_ h: Hyperparameters) -> Int { h.layerCount &* products.count &+ 1 }
+
+    struct Pair: BitwiseCopyable {
+        let a: Matrix  // (rank, columns)
+        let b: Matrix  // (rows, rank)
+        let factor: Float
+        var rank: Int { a.rows }
+    }
+
+    public let weights: Weights
+    /// (places): nil where the adapter adds nothing.
+    let pairs: [Pair?]
+    private let memory: AlignedBuffer<Float>
+    /// Tells adapters apart, within this process and for ever.
+    let number: UInt64
+    /// A hash of all matrices and factors: the same file for the same model always has the same.
+    public let fingerprint: UInt64
+    public let largestRank: Int
+    public var productCount: Int { pairs.count { $0 != nil } }
+    public var byteCount: Int { 4 &* memory.count }
+
+    private static let next = Atomic<UInt64>(1)
+
+    public init(_ file: AdapterFile, for weights: Weights, _ path: FilePath) throws(Llama2Error) {
+        self.weights = weights
+        let h = weights.hyperparameters, places = Adapter.places(h)
+        try MemoryReserve.cover(places, each: MemoryLayout<Pair?>.stride * 2, for: "an adapter")
+        // 1. every matrix has the shape that its product wants
+        var floats = 0, chosen: [(place: Int, pair: AdapterFile.Pair)] = []
+        for pair in file.pairs {
+            guard let place = Adapter.place(pair.name, h) else {
+                throw Llama2Error(
+                    .unsupported, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which is no product of this model of \(h.layerCount) layers")
+            }
+            let (rows, columns) = Adapter.shape(place, h)
+            guard pair.a.columns == columns else {
+                throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.a) has shape \(pair.a.shape), expected [\(columns), \(pair.a.rows)]: an adapter of another model")
+            }
+            guard pair.b.rows == rows else {
+                throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.b) has shape \(pair.b.shape), expected [\(pair.b.columns), \(rows)]: an adapter of another model")
+            }
+            for count in [try checkedMultiply(columns, pair.a.rows, "an adapter"), try checkedMultiply(rows, pair.a.rows, "an adapter")] {
+                floats = try checkedAdd(floats, try alignUp(count, 16, "an adapter"), "an adapter")
+            }
+            chosen.append((place, pair))
+        }
+        // 2. as floats
+        memory = try AlignedBuffer(count: floats, of: "an adapter")
+        let scratch = try AlignedBuffer<UInt8>(count: Kernels.dequantizeScratchBytes, of: "scratch"), lanes = scratch.pointer, base = memory.pointer
+        defer { withExtendedLifetime(scratch) {} }
+        let kernels = try Kernels.table(.reference)
+        var pairs = [Pair?](repeating: nil, count: places), used = 0, hash = WordHash(), largest = 0
+        func matrix(_ tensor: TensorInfo, half: Int, _ name: ByteText, _ start: UnsafeMutablePointer<Float>) throws(Llama2Error) -> Matrix {
+            let columns = tensor.columns, rows = tensor.rows
+            guard let data = tensor.data.baseAddress, let rowBytes = tensor.type.rowBytes(columns) else {
+                throw Llama2Error(.corrupt, "\(path): tensor \(name) is empty")
+            }
+            for row in 0..<rows {
+                let source = half == 0 ? row : Adapter.source(row, half, toPairs: file.rotatesHalves), out = start + row * columns
+                kernels.dequantize(tensor.type, data + source * rowBytes, columns, out, scratch: lanes)
+                for column in 0..<columns where !out[column].isFinite {
+                    throw Llama2Error(.corrupt, "\(path): tensor \(name), row \(source), column \(column): \(out[column]) is not finite")
+                }
+            }
+            return Matrix(data: UnsafeRawPointer(start), type: .f32, rows: rows, columns: columns)
+        }
+        for (place, pair) in chosen {
+            guard pairs[place] == nil else { throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which another is for too") }
+            // rows of q and k in the order of the model's own
+            let turns = file.rotatesHalves != h.rotatesHalves && Adapter.isRotated(place, h)
+            let a = try matrix(pair.a, half: 0, pair.namesInFile.a, base + used)
+            used += try alignUp(a.rows * a.columns, 16, "an adapter")
+            let b = try matrix(pair.b, half: turns ? h.headDimension / 2 : 0, pair.namesInFile.b, base + used)
+            used += try alignUp(b.rows * b.columns, 16, "an adapter")
+            pairs[place] = Pair(a: a, b: b, factor: Float(pair.factor))
+            largest = max(largest, a.rows)
+        }
+        for (place, pair) in pairs.enumerated() {
+            guard let pair else { continue }
+            for number in [place, pair.rank, Int(pair.factor.bitPattern)] { hash.add(UInt64(number)) }
+            hash.add(UnsafeRawBufferPointer(start: pair.a.data, count: 4 * pair.a.rows * pair.a.columns))
+            // rows of q and k count in GGUF's order, whatever the model's
+            let half = h.rotatesHalves && Adapter.isRotated(place, h) ? h.headDimension / 2 : 0
+            for row in 0..<pair.b.rows {
+                let source = half == 0 ? row : Adapter.source(row, half, toPairs: true)
+                hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.rank, count: 4 * pair.rank))
+            }
+        }
+        self.pairs = pairs
+        fingerprint = hash.value
+        largestRank = largest
+        number = Adapter.next.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+
+    /// Where a row comes from when the halves of heads become pairs side by side, or the other way.
+    private static func source(_ row: Int, _ half: Int, toPairs: Bool) -> Int {
+        let inHead = row % (2 * half), head = row - inHead
+        return toPairs ? head + inHead % 2 * half + inHead / 2 : head + inHead % half * 2 + inHead / half
+    }
+
+    private static func isRotated(_ place: Int, _ h: Hyperparameters) -> Bool { place < places(h) - 1 && place % products.count < 2 }
+
+    /// nil: no product of the model.
+    static func place(_ name: ByteText, _ h: Hyperparameters) -> Int? {
+        if name == "output.weight" { return places(h) - 1 }
+        guard let (layer, rest) = TensorNames.inLayer(name), layer < h.layerCount,
+            let product = products.firstIndex(where: { rest == $0 + ".weight" })
+        else { return nil }
+        return layer * products.count + product
+    }
+
+    /// (rows, columns) of the product itself.
+    private static func shape(_ place: Int, _ h: Hyperparameters) -> (rows: Int, columns: Int) {
+        let e = h.embeddingLength
+        if place == places(h) - 1 { return (h.vocabularySize, e) }
+        return switch place % products.count {
+        case 0: (h.queryLength, e)
+        case 1, 2: (h.keyLength, e)
+        case 3: (e, h.queryLength)
+        case 4, 5: (h.feedForwardLength, e)
+        default: (e, h.feedForwardLength)
+        }
+    }
+}
+
+extension Adapter {
+    /// What is added to a matrix when the adapter becomes part of it: s B A, a row at a time. Plain pointers, as long as the adapter.
+    public struct Addition: BitwiseCopyable {
+        let pair: Pair
+        let scale: Float
+
+        /// x (columns) += s * row `row` of B A, in the order of the ranks.
+        @inline(__always)
+        public func add(_ row: Int, to x: UnsafeMutablePointer<Float>) {
+            let rank = pair.rank, columns = pair.a.columns
+            let b = pair.b.data.assumingMemoryBound(to: Float.self) + row &* rank, a = pair.a.data.assumingMemoryBound(to: Float.self)
+            for k in 0..<rank {
+                let factor = scale * b[k], source = a + k &* columns
+                for i in 0..<columns { x[i] += factor * source[i] }
+            }
+        }
+    }
+
+    /// To the matrix `name`, as its rows lie in the model's file; nil when nothing is added.
+    public func addition(to name: ByteText, _ scale: Float) -> Addition? {
+        guard let place = Adapter.place(name, weights.hyperparameters), let pair = pairs[place] else { return nil }
+        return Addition(pair: pair, scale: scale * pair.factor)
+    }
+}

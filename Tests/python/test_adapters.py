@@ -1,0 +1,425 @@
+"""LoRA adapters: what `peft` computes, on every path; per sequence, never shared with what was computed without them; or refused by name."""
+
+import itertools
+import json
+import shutil
+import threading
+
+import adapters as L
+import formats as F
+import numpy as np
+import pytest
+from conftest import FIXTURES
+
+import llama2swift
+from llama2swift import errors as E
+
+TOKENS = L.TOKENS
+
+
+def rows(model, adapters=(), pieces=None, sequence=0, **options) -> np.ndarray:
+    with model.context(length=192, sequences=sequence + 1, **dict(kv="f32") | options) as context:
+        context.set_adapters(sequence, adapters)
+        found = []
+        for piece in pieces or [TOKENS]:
+            context.eval_batch([(t, sequence, True) for t in piece])
+            found.append(np.atleast_2d(context.logits()).copy())
+        return np.concatenate(found)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The model in two orders of rows, and its adapters as PEFT's folders and as GGUF files."""
+    folder = tmp_path_factory.mktemp("adapters")
+    F.write_hugging_face(folder / "hf", L.base())
+    F.write_gguf_model(folder / "model.gguf", L.base())
+    for name, weights, settings in L.GOLDEN:
+        L.write_peft(folder / name, weights, **settings)
+    L.write_adapter(folder / "all.gguf", L.GOLDEN[0][1], 6)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(folder):
+    return [llama2swift.Model(folder / "model.gguf"), llama2swift.Model(folder / "hf")]
+
+
+@pytest.fixture(scope="module")
+def model(models):
+    return models[0]
+
+
+@pytest.fixture(scope="module")
+def loaded(model, folder):
+    return {name: model.adapter(folder / name) for name, *_ in L.GOLDEN}
+
+
+def test_logits_are_those_of_peft(models, folder):
+    golden = np.load(FIXTURES / "adapters.npz")["logits"]
+    expected = []
+    for model in models:  # the rows of q and k in each order
+        loaded = {name: model.adapter(folder / name) for name, *_ in L.GOLDEN}
+        found = [rows(model, [(loaded[name], scale) for name, scale in chosen]) for chosen in L.LISTS]
+        for ours, theirs, plain in zip(found, golden, golden[:1].repeat(4, 0)):
+            assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+            assert ours is found[0] or np.abs(theirs - plain).max() > 0.1
+        expected.append([f.tobytes() for f in found])
+    assert expected[0] == expected[1]  # to the bit
+
+
+def test_a_gguf_file_is_the_same_adapter(models, folder, loaded):
+    for model in models:
+        adapter = model.adapter(folder / "all.gguf")
+        assert adapter.fingerprint == loaded["all"].fingerprint and (adapter.products, adapter.rank) == (15, 4)
+    assert loaded["some"].fingerprint != loaded["all"].fingerprint and loaded["some"].rank == 17
+    assert loaded["some"].bytes >= 4 * sum(a.size + b.size for a, b in L.GOLDEN[1][1].values())
+
+
+def test_what_llama_cpp_converted_is_read(model, tmp_path):
+    """Its converter knows one alpha and neither rsLoRA nor patterns: factor alpha / rank."""
+    found = rows(model, [(model.adapter(FIXTURES / "adapter.gguf"), 1.0)])
+    ranks = {name: a.shape[0] for name, (a, _) in L.GOLDEN[1][1].items()}
+    L.write_peft(tmp_path / "same", L.GOLDEN[1][1], r=3, lora_alpha=2, target_modules=["q_proj", "v_proj", "down_proj"],
+                 rank_pattern={L.module(n): r for n, r in ranks.items()})  # fmt: skip
+    assert found.tobytes() == rows(model, [(model.adapter(tmp_path / "same"), 1.0)]).tobytes()
+    assert found.tobytes() != rows(model).tobytes()
+
+
+def test_the_same_bits_over_kernels_threads_splits_and_neighbours(model, loaded):
+    chosen = [(loaded["some"], 0.5), (loaded["all"], -1.5)]
+    expected, plain = rows(model, chosen), rows(model)
+    for kernels, threads in itertools.product(llama2swift.kernels_available(), (1, 3)):
+        for pieces, batch in (([TOKENS], 256), ([TOKENS[:9], TOKENS[9:66], *([t] for t in TOKENS[66:])], 16), *([([[t] for t in TOKENS], 1)] if threads == 1 else [])):
+            found = rows(model, chosen, pieces, 1, kernels=kernels, threads=threads, batch_size=batch)
+            assert found.tobytes() == expected.tobytes(), (kernels, threads, batch)
+        with model.context(length=640, sequences=5, kv="f32", kernels=kernels, threads=threads, batch_size=37) as context:
+            sets = [[], chosen, [(loaded["all"], 1.0)], chosen, []]
+            for sequence, adapters in enumerate(sets):
+                context.set_adapters(sequence, adapters)
+            context.eval_batch([(t, s, s in (1, 4)) for i, t in enumerate(TOKENS) for s in ((0, 1, 2, 3, 4) if i % 3 else (4, 3, 2, 1, 0))])
+            logits = context.logits()
+            places = [s for i in range(len(TOKENS)) for s in ((1, 4) if i % 3 else (4, 1))]
+            for sequence, wanted in ((1, expected), (4, plain)):
+                assert logits[[p == sequence for p in places]].tobytes() == wanted.tobytes()
+            del logits
+    assert rows(model, [(loaded["all"], 0.0)]).tobytes() == plain.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_K", "Q4_0", "F16", "BF16"])
+def test_on_other_types_of_weights(model, folder, tmp_path, kind):
+    """The difference that an adapter makes is nearly that in F32, and the same bits on each kernel."""
+    llama2swift.quantize(folder / "model.gguf", tmp_path / "m.gguf", {"Q4_K": "Q4_K_S"}.get(kind, kind))
+    other = llama2swift.Model(tmp_path / "m.gguf")
+    adapter, exact = other.adapter(folder / "all"), rows(model, [(model.adapter(folder / "all"), 1.0)])
+    found = [rows(other, [(adapter, 1.0)], kernels=k, threads=t).tobytes() for k in llama2swift.kernels_available() for t in (1, 2)]
+    assert len(set(found)) == 1
+    error = np.abs(np.frombuffer(found[0], np.float32).reshape(exact.shape) - exact).mean()
+    assert error < np.abs(rows(other) - rows(model)).mean() * 1.5 + 1e-4 < np.abs(rows(model) - exact).mean()
+
+
+def test_pages_of_other_adapters_are_never_found(model, loaded):
+    expected = {name: rows(model, [(a, 1.0)], [TOKENS])[-1].tobytes() for name, a in loaded.items()} | {"": rows(model)[-1].tobytes()}
+    with model.context(length=400, sequences=3, kv="f32") as context:
+        def last(sequence, found):
+            context.eval_batch([(t, sequence, i == len(TOKENS) - found - 1) for i, t in enumerate(TOKENS[found:])])
+            return context.logits().tobytes()
+
+        context.eval(TOKENS)
+        context.set_adapters(1, [(loaded["all"], 1.0)])
+        assert context.adopt(TOKENS, 1) == 0
+        assert last(1, 0) == expected["all"]
+        assert context.info.pages_shared == 0
+        context.set_adapters(2, [(loaded["all"], 1.0)])
+        assert context.adopt(TOKENS, 2) == 69 and last(2, 69) == expected["all"] and context.info.pages_shared == 1
+        context.truncate(0, 2)
+        for other in ([(loaded["all"], 0.5)], [(loaded["some"], 1.0)], [(loaded["all"], 1.0), (loaded["some"], 1.0)]):
+            context.set_adapters(2, other)
+            assert context.adopt(TOKENS, 2) == 0
+        context.set_adapters(2, [])
+        assert context.adopt(TOKENS, 2) == 69 and last(2, 69) == expected[""]
+        # of a removed sequence, after the adapter was another meanwhile
+        context.truncate(0, 1)
+        context.truncate(0, 2)
+        context.set_adapters(1, [(loaded["some"], 1.0)])
+        assert context.adopt(TOKENS, 1) == 0 and last(1, 0) == expected["some"]
+        context.set_adapters(2, [(loaded["all"], 1.0)])
+        assert context.adopt(TOKENS, 2) == 69 and last(2, 69) == expected["all"]
+        # a copy has the adapters of its source, also what follows
+        context.copy_sequence(1, 0, 10)
+        context.eval_batch([(t, 0, i == 59) for i, t in enumerate(TOKENS[10:])])
+        assert context.logits().tobytes() == expected["some"]
+        # they stay over a reset
+        context.reset()
+        assert context.adopt(TOKENS, 2) == 69 and last(2, 69) == expected["all"]
+
+
+def test_adapters_are_set_of_empty_sequences(model, loaded):
+    with model.context(length=64, sequences=2) as context:
+        context.set_adapters(0, [(loaded["all"], 1.0)])
+        context.eval(TOKENS[:5])
+        before = context.logits().tobytes()
+        context.set_adapters(0, [(loaded["all"], 1.0)])  # the same
+        for other in ([], [(loaded["all"], 2.0)], [(loaded["some"], 1.0)]):
+            with pytest.raises(E.InvalidArgumentError, match="has 5 positions that were computed with other adapters"):
+                context.set_adapters(0, other)
+        assert context.logits().tobytes() == before and context.sequence_length() == 5
+        for wrong, match in [([(loaded["all"], 1.0)] * 2, "adapter 1 is in the list before"), ([(loaded["all"], np.inf)], "scale of adapter 0 is inf"), ([(loaded["all"], np.nan)], "scale")]:
+            with pytest.raises(E.InvalidArgumentError, match=match):
+                context.set_adapters(1, wrong)
+        for sequence in (-1, 2):
+            with pytest.raises(E.OutOfRangeError):
+                context.set_adapters(sequence, [(loaded["all"], 1.0)])
+
+
+def test_freed_adapters_serve_those_who_have_them(folder):
+    model = llama2swift.Model(folder / "model.gguf")
+    adapter, other = model.adapter(folder / "all"), llama2swift.Model(folder / "model.gguf").adapter(folder / "all")
+    expected = rows(model, [(adapter, 1.0)]).tobytes()
+    with model.context(length=96, kv="f32") as context:
+        with pytest.raises(E.InvalidArgumentError, match="adapter 0 was loaded for another model"):
+            context.set_adapters(0, [(other, 1.0)])
+        context.set_adapters(0, [(adapter, 1.0)])
+        closing = threading.Thread(target=lambda: (adapter.close(), model.close()))
+        closing.start()
+        context.eval(TOKENS, all_logits=True)
+        closing.join()
+        assert context.logits().tobytes() == expected
+        context.reset()
+        context.eval(TOKENS, all_logits=True)
+        assert context.logits().tobytes() == expected
+        with pytest.raises(E.BadHandleError):
+            context.set_adapters(0, [(adapter, 1.0)])
+    with pytest.raises(E.BadHandleError):
+        _ = adapter.rank
+
+
+def test_states_say_which_adapters(model, loaded):
+    chosen = [(loaded["some"], 0.5), (loaded["all"], -1.5)]
+    with model.context(length=400, sequences=3, kv="f32") as context, model.context(length=400, sequences=3, kv="f32") as other:
+        context.set_adapters(1, chosen)
+        for sequence in (0, 1):
+            context.eval_batch([(t, sequence, i == 68) for i, t in enumerate(TOKENS[:69])])
+        context.copy_sequence(1, 2)
+        one, whole = context.state(1), context.state()
+        for state, sequence in ((one, 1), (whole, None)):
+            for wrong in ([], chosen[:1], chosen[::-1], [chosen[0], (chosen[1][0], 1.5)]):
+                other.set_adapters(1, wrong)
+                with pytest.raises(E.InvalidArgumentError, match="sequence 1 of the state was computed with other adapters"):
+                    other.set_state(state, sequence)
+        other.set_adapters(1, chosen)
+        other.set_state(one, 1)
+        with pytest.raises(E.InvalidArgumentError, match="sequence 2 of the state was computed with other adapters"):
+            other.set_state(whole)
+        other.set_adapters(2, chosen)
+        other.set_state(whole)
+        assert other.state() == whole and other.info.pages_shared == context.info.pages_shared == 2
+        for sequence, adapters in ((0, []), (1, chosen), (2, chosen)):
+            other.eval_batch([(TOKENS[69], sequence, True)])
+            assert other.logits().tobytes() == rows(model, adapters)[-1].tobytes()
+        # a page of two sequences with other adapters is a lie
+        head, table = bytearray(whole[:80]), bytearray(whole[80:])
+        assert int.from_bytes(table[12:16], "little") == 0 and int.from_bytes(table[24 + 12 : 24 + 16], "little") == 2
+        table[24 + 16 : 24 + 24] = table[16:24]
+        size = len(table) - len(whole[80:]) + 8 * -(-(16 * 3 + 4 * 6 + 16 * 4) // 8)
+        table[size : size + 8] = _fnv(table[:size])
+        with pytest.raises(E.CorruptFileError, match="out of its place"):
+            other.set_state(bytes(head + table))
+
+
+def _fnv(data) -> bytes:
+    h = 0xCBF29CE484222325
+    for i in range(0, len(data), 8):
+        h = (h ^ int.from_bytes(data[i : i + 8], "little")) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return h.to_bytes(8, "little")
+
+
+@pytest.mark.parametrize("source", ["model.gguf", "hf"])
+def test_an_adapter_becomes_part_of_a_file(model, folder, tmp_path, source):
+    expected = rows(model, [(model.adapter(folder / "all"), 0.5)])
+    llama2swift.convert(folder / source, tmp_path / "m.gguf", "F32", adapter=folder / "all", adapter_scale=0.5)
+    found = rows(llama2swift.Model(tmp_path / "m.gguf"))
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    # quantized from the sum, not before
+    llama2swift.quantize(folder / source, tmp_path / "q.gguf", "Q8_0", adapter=folder / "all.gguf", adapter_scale=0.5, threads=3)
+    llama2swift.quantize(tmp_path / "m.gguf", tmp_path / "q2.gguf", "Q8_0")
+    assert (tmp_path / "q.gguf").read_bytes() == (tmp_path / "q2.gguf").read_bytes()
+
+
+def test_what_cannot_be_merged(folder, tmp_path):
+    F.write_gguf_model(tmp_path / "tied.gguf", L.base(tied=True))
+    with pytest.raises(E.UnsupportedError, match="shares with the embedding"):
+        llama2swift.convert(tmp_path / "tied.gguf", tmp_path / "m.gguf", adapter=folder / "all")
+    with pytest.raises(FileNotFoundError) as problem:
+        llama2swift.convert(folder / "hf", tmp_path / "m.gguf", adapter=tmp_path / "nothing")
+    assert problem.value.filename.endswith("nothing") and not (tmp_path / "m.gguf").exists()
+    with pytest.raises(ValueError, match="adapter_scale is 0"):
+        llama2swift.convert(folder / "hf", tmp_path / "m.gguf", adapter=folder / "all", adapter_scale=0)
+    # beside the shared output matrix it counts, as in PEFT
+    model = llama2swift.Model(tmp_path / "tied.gguf")
+    assert rows(model, [(model.adapter(folder / "all"), 1.0)]).tobytes() != rows(model).tobytes()
+
+
+# ---- Settings of PEFT's
+
+WEIGHTS = L.adapter("w", lambda name: 2 if name.endswith("attn_q") else 0)
+
+
+def peft(model, path, **more):
+    shutil.rmtree(path, ignore_errors=True)
+    return model.adapter(L.write_peft(path, more.pop("weights", WEIGHTS), **dict(r=2, lora_alpha=4, target_modules=["q_proj"]) | more))
+
+
+@pytest.mark.parametrize(
+    "more, factors",
+    [
+        (dict(), (2, 2)), (dict(use_rslora=True), (4 / 2**0.5,) * 2), (dict(lora_alpha=3), (1.5, 1.5)), (dict(lora_alpha=1.25), (0.625, 0.625)), (dict(lora_alpha=0), (0, 0)),
+        (dict(alpha_pattern={"layers.0.self_attn.q_proj": 8}), (4, 2)), (dict(alpha_pattern={"q_proj": 8}), (4, 4)), (dict(alpha_pattern={"proj": 8}), (2, 2)),
+        (dict(alpha_pattern={r"layers\.(1|2)\..*": 8, "q_proj": 6}), (3, 4)), (dict(alpha_pattern={"^model.layers.0.self_attn.q_proj": 8}), (4, 2)), (dict(alpha_pattern={"^layers.*": 8}), (2, 2)),
+        (dict(alpha_pattern={r"layers\.[01]\.self_attn\.(?:k|q)_proj": 8}), (4, 4)), (dict(alpha_pattern={r"model\.layers\.\d+?\.\w+\.[^k]_proj$": 8}), (4, 4)),
+        (dict(rank_pattern={"q_proj": 2}, r=16), (2, 2)), (dict(target_modules="all-linear"), (2, 2)), (dict(target_modules=r".*\.(q|v)_proj"), (2, 2)), (dict(target_modules=None), (2, 2)),
+        (dict(layers_to_transform=[0, 1], layers_pattern="layers"), (2, 2)), (dict(init_lora_weights="gaussian", eva_config=None, revision="main", auto_mapping=None, peft_version="0.18"), (2, 2)),
+        (dict(exclude_modules=["lm_head"], layer_replication=None, alpha_pattern={}, use_dora=False, megatron_core="megatron.core"), (2, 2)),
+    ],
+)  # fmt: skip
+def test_settings_are_followed(model, tmp_path, more, factors):
+    adapter = peft(model, tmp_path / "a", **more)
+    scaled = {n: (a, b * np.float32(f)) for (n, (a, b)), f in zip(WEIGHTS.items(), factors)}
+    with model.context(length=8, kv="f32") as context:
+        def last(chosen, scale):
+            context.reset()
+            context.set_adapters(0, [(chosen, scale)])
+            context.eval(TOKENS[:6])
+            return context.logits().copy()
+
+        wanted = last(model.adapter(L.write_adapter(tmp_path / "a.gguf", scaled, None)), 1)
+        assert np.abs(last(adapter, 1) - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    "more, match",
+    [
+        *((dict([pair]), f'"{pair[0]}" asks for') for pair in dict(
+            bias="all", fan_in_fan_out=True, modules_to_save=["lm_head"], use_dora=True, trainable_token_indices=[1], lora_bias=True, layer_replication=[[0, 2]], megatron_config={"a": 1},
+            alora_invocation_tokens=[5], use_qalora=True, target_parameters=["w"], use_bdlora={"nblocks": 2}, arrow_config={"top_k": 1}, kasa_config={"a": 1}, monteclora_config={"a": 1},
+            velora_config={"a": 1}, corda_config={"a": 1}, lora_ga_config={"a": 1}, ensure_weight_tying=True).items()),
+        (dict(use_magic=False), 'the key "use_magic" is none that this version knows'), (dict(peft_type="IA3"), '"peft_type" is "IA3"'), (dict(task_type="SEQ_CLS"), '"task_type"'),
+        (dict(init_lora_weights="pissa_niter_4"), '"init_lora_weights" is "pissa_niter_4"'), (dict(layers_pattern="h"), '"layers_pattern"'), (dict(r=0), '"r" is "0"'), (dict(r=-1), '"r"'), (dict(r=2.5), '"r"'),
+        (dict(r=None), '"r"'), (dict(lora_alpha="4"), "lora_alpha"), (dict(use_rslora="yes"), "use_rslora"), (dict(rank_pattern={"q_proj": 0}), "rank_pattern"), (dict(rank_pattern=[1]), "rank_pattern"),
+        (dict(alpha_pattern={"q_proj": "8"}), "alpha_pattern"), (dict(alpha_pattern={"(?=q)": 1}), "a regular expression that this version does not read"), (dict(alpha_pattern={"q{2}": 1}), "does not read"),
+        (dict(alpha_pattern={"(" * 30: 1}), "does not read"), (dict(alpha_pattern={"x" * 5000: 1}), "longer than 4096"), (dict(alpha_pattern={"[z-a]": 1}), "does not read"), (dict(alpha_pattern={r"\1": 1}), "does not read"),
+        (dict(r=4), r"layers.0.self_attn.q_proj.lora_A.weight has rank 2, but .* says 4"), (dict(target_modules=["k_proj"]), "q_proj.lora_A.weight is of a module that .* does not adapt"),
+        (dict(target_modules=5), "target_modules"), (dict(target_modules=[5]), "target_modules"), (dict(exclude_modules=["q_proj"]), "does not adapt"), (dict(layers_to_transform=0), "layers.1.self_attn.q_proj"),
+        (dict(layers_to_transform=["0"]), "layers_to_transform"), (dict(lora_alpha=1e308, use_rslora=False), "its factor is"),
+    ],
+)  # fmt: skip
+def test_settings_that_are_refused_by_name(model, tmp_path, more, match):
+    with pytest.raises((E.UnsupportedError, E.CorruptFileError), match=match):
+        peft(model, tmp_path / "a", **more)
+
+
+def test_patterns_take_no_time(model, tmp_path):
+    """Nor memory: what would take long is refused."""
+    with pytest.raises(E.UnsupportedError, match="its patterns take too long"):
+        peft(model, tmp_path / "a", alpha_pattern={"(a*)*" * 300 + f"b{i}": 1 for i in range(40)} | {".*" * 1500 + f"z{i}": 1 for i in range(4000)})
+    # one for each module, as rank redistribution writes them
+    peft(model, tmp_path / "a", alpha_pattern={f"model.layers.{i}.self_attn.{x}_proj": 4 for i in range(80) for x in "kqvo"})
+
+
+# ---- Files that lie
+
+
+def named(name, change=None, **more):
+    """(tensors of the folder of WEIGHTS, with one changed)"""
+    tensors = L.peft_tensors(WEIGHTS)
+    key = f"base_model.model.{name}"
+    if change is not None:
+        tensors[key] = change(tensors[key])
+    return tensors | more
+
+
+Q0 = "model.layers.0.self_attn.q_proj"
+A0, B0 = f"{Q0}.lora_A.weight", f"{Q0}.lora_B.weight"
+
+
+def spoiled(value):
+    def change(x):
+        x = x.copy()
+        x[1, 2 if x.shape[1] > 2 else 1] = value
+        return x
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "tensors, match",
+    [
+        (named(A0, lambda x: x[:, :-1]), r"q_proj.lora_A.weight has shape \[63, 2\], expected \[64, 2\]"), (named(B0, lambda x: x[:-1]), r"q_proj.lora_B.weight has shape \[2, 63\], expected \[2, 64\]"),
+        (named(A0, lambda x: x[:1]), "q_proj.lora_A.weight has shape .*the rank is 1 in one and 2 in the other"), (named(A0, lambda x: x[:0]), r"q_proj.lora_A.weight has shape \[0, 64\]"),
+        (named(A0, lambda x: x[0]), "q_proj.lora_A.weight has shape"), (named(A0, spoiled(np.nan)), "q_proj.lora_A.weight, row 1, column 2: nan is not finite"), (named(B0, spoiled(np.inf)), "lora_B.weight, row .*: inf is not finite"),
+        ({k: v for k, v in named(A0).items() if "layers.0" not in k or "lora_B" not in k}, "q_proj.lora_A.weight has no lora_b"), ({k: v for k, v in named(A0).items() if "layers.0" not in k or "lora_A" not in k}, "q_proj.lora_B.weight has no lora_a"),
+        ({}, "holds no tensors"), (named(A0, **{"base_model.model.model.layers.0.self_attn.q_proj.bias": np.ones(64)}), "q_proj.bias is not"),
+        (named(A0, **{f"base_model.model.{Q0}.lora_magnitude_vector": np.ones(64)}), "lora_magnitude_vector"), (named(A0, **{"base_model.model.model.embed_tokens.lora_embedding_A": np.ones((2, 96))}), "lora_embedding_A"),
+        (named(A0, **{f"base_model.model.model.layers.0.self_attn.w_proj.lora_{x}.weight": np.ones((2, 2)) for x in "AB"}), "w_proj"), (named(A0, **{f"{A0}": np.ones((2, 64))}), "is not base_model.model."),
+        (named(A0, **{f"base_model.model.model.layers.2.self_attn.q_proj.lora_{x}.weight": np.ones((2, 2)) for x in "AB"}), "a layer that this model of 2 layers does not have"),
+        (named(A0, **{f"base_model.model.model.norm.lora_{x}.weight": np.ones((2, 2)) for x in "AB"}), "does not adapt"), (named(A0, **{f"base_model.model.model.embed_tokens.lora_{x}.weight": np.ones((2, 2)) for x in "AB"}), "adapts what is no product"),
+    ],
+)  # fmt: skip
+def test_tensors_that_are_refused_by_name(model, tmp_path, tensors, match):
+    with pytest.raises((E.UnsupportedError, E.CorruptFileError), match=match):
+        peft(model, tmp_path / "a", tensors=tensors)
+
+
+@pytest.mark.parametrize(
+    "more, match",
+    [
+        (dict(metadata={"general.type": "model"}), 'general.type is "model"'), (dict(metadata={"adapter.type": "ia3"}), 'adapter.type is "ia3"'), (dict(metadata={"general.architecture": "qwen2"}), "general.architecture"),
+        (dict(metadata={"adapter.alora.invocation_tokens": [1]}), "adapter.alora.invocation_tokens is none that this version knows"), (dict(metadata={"llama.block_count": 2}), "llama.block_count"), (dict(alpha=0), "adapter.lora.alpha is 0"),
+        (dict(alpha=float("nan")), "adapter.lora.alpha"), (dict(tensors={"blk.0.attn_norm.weight": (0, (64,), bytes(256))}), "blk.0.attn_norm.weight is neither"),
+        (dict(tensors={f"blk.0.attn_norm.weight.lora_{x}": (0, (2, 2), bytes(16)) for x in "ab"}), "attn_norm.weight.lora_a is for .* no product"), (dict(tensors={f"token_embd.weight.lora_{x}": (0, (2, 2), bytes(16)) for x in "ab"}), "token_embd.weight.lora_a"),
+        (dict(tensors={f"blk.2.attn_q.weight.lora_{x}": (0, (2, 2), bytes(16)) for x in "ab"}), "blk.2.attn_q.weight.lora_a is for .* no product of this model of 2 layers"), (dict(tensors={"blk.0.attn_k.weight.lora_a": (0, (64, 2), bytes(512))}), "blk.0.attn_k.weight.lora_a has no lora_b"),
+        (dict(tensors={"blk.0.attn_k.weight.lora_a": (0, (64, 0), b""), "blk.0.attn_k.weight.lora_b": (0, (0, 32), b"")}), "blk.0.attn_k.weight.lora_a has dimension 1 of length 0"),
+        (dict(tensors={"blk.0.attn_k.weight.lora_a": (0, (64, 2, 2), bytes(1024))}), r"blk.0.attn_k.weight.lora_a has shape \[64, 2, 2\]"),
+    ],
+)  # fmt: skip
+def test_gguf_files_that_are_refused_by_name(model, tmp_path, more, match):
+    with pytest.raises((E.UnsupportedError, E.CorruptFileError), match=match):
+        model.adapter(L.write_adapter(tmp_path / "a.gguf", WEIGHTS, **dict(alpha=4) | more))
+
+
+def test_what_is_no_adapter(model, folder, tmp_path):
+    for path in (folder / "hf", folder / "hf" / "model.safetensors", tmp_path):
+        with pytest.raises(E.FormatError):
+            model.adapter(path)
+    with pytest.raises(E.UnsupportedError, match="general.type"):
+        model.adapter(folder / "model.gguf")
+    with pytest.raises(E.CorruptFileError, match="token_embd.weight is missing"):
+        llama2swift.Model(folder / "all.gguf")
+    with pytest.raises(FileNotFoundError):
+        model.adapter(tmp_path / "nothing")
+    (tmp_path / "adapter_config.json").write_text(json.dumps(L.settings()))
+    with pytest.raises(FileNotFoundError, match="adapter_model.bin"):
+        model.adapter(tmp_path)
+    (tmp_path / "adapter_config.json").write_text("[]")
+    with pytest.raises(E.CorruptFileError, match="no JSON object"):
+        model.adapter(tmp_path)
+    # every cut of a small file
+    data = L.write_adapter(tmp_path / "a.gguf", WEIGHTS, 4).read_bytes()
+    for size in [*range(0, len(data), 61), len(data) - 1]:
+        (tmp_path / "b.gguf").write_bytes(data[:size])
+        with pytest.raises((E.FormatError, E.CorruptFileError)):
+            model.adapter(tmp_path / "b.gguf")
+
+
+def test_generation_perplexity_and_shift_count_them(model, loaded, tmp_path):
+    merged = tmp_path / "m.gguf"
+    llama2swift.convert(model_path := model._pickled[0], merged, "F32", adapter=L.write_adapter(tmp_path / "a.gguf", L.GOLDEN[0][1], 6))
+    assert model_path
+    with model.context(length=128, kv="f32") as context, llama2swift.Model(merged).context(length=128, kv="f32") as other:
+        context.set_adapters(0, [(loaded["all"], 1.0)])
+        assert context.perplexity(TOKENS, window=32).mean == pytest.approx(other.perplexity(TOKENS, window=32).mean, rel=1e-4)
+        assert context.score(TOKENS[:5], TOKENS[5:9]).log_probabilities == pytest.approx(other.score(TOKENS[:5], TOKENS[5:9]).log_probabilities, rel=1e-3)
+        for c in (context, other):
+            c.eval(TOKENS)
+            c.shift(30)
+            c.eval(TOKENS[:3])
+        assert np.abs(context.logits() - other.logits()).max() <= 1e-4 * np.abs(other.logits()).max()
