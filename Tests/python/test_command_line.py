@@ -20,6 +20,7 @@ from llama2swift.cli import outputs, terminal
 from llama2swift.cli.arguments import parser
 
 COMMANDS = ["chat", "run", "info", "bench", "quantize", "importance", "convert", "perplexity", "score"]
+COMMANDS += ["serve", "state"]
 TEXT = "Once upon a time there was a little dog. " * 60
 
 
@@ -56,6 +57,8 @@ def test_help_has_an_example_that_runs(name, place):
     assert example and example[1].split()[0] == name
     short = {"chat": ["-n", "5"], "run": ["-n", "5"], "bench": ["-r", "1"]}.get(name, [])
     output = {"quantize": "small.gguf", "importance": "imatrix.gguf"}.get(name)
+    if name == "serve":
+        return  # until it is told to end: test_server.py
     if name == "convert":
         (place / "model.gguf").unlink()  # the example writes it
     done = command(*shlex.split(example[1]), *short, cwd=place, input="")
@@ -63,13 +66,27 @@ def test_help_has_an_example_that_runs(name, place):
     assert output is None or (place / output).stat().st_size > 0
 
 
-@pytest.mark.parametrize("name", [c for c in COMMANDS if c not in ("quantize", "importance", "convert")])
+@pytest.mark.parametrize("name", [c for c in COMMANDS if c not in ("quantize", "importance", "convert", "serve", "state")])
 def test_json_is_for_programs(name, place):
     arguments = {"bench": ["-r", "1", "-p", "8", "-n", "2"], "perplexity": ["text.txt", "-c", "64"], "score": ["Once upon", " a time"]}
     if name in ("chat", "run"):
         return
     done = command(name, "model.gguf", *arguments.get(name, []), "--json", cwd=place)
     assert done.returncode == 0 and isinstance(json.loads(done.stdout), dict)
+
+
+def test_a_state_goes_on_where_it_was(place):
+    whole = command("run", "model.gguf", "Once upon a time", "-n", "8", "--temperature", "0", cwd=place).stdout
+    assert command("state", "model.gguf", "talk.state", "--prompt", "Once upon a time", cwd=place).returncode == 0
+    assert "Once upon a time" + command("state", "model.gguf", "talk.state", "-n", "8", "--temperature", "0", cwd=place).stdout == whole
+    done = command("state", "model.gguf", "talk.state", "--prompt", "Tom", cwd=place)
+    assert done.returncode == 1 and "--force" in done.stderr
+
+
+def test_chat_answers_of_a_schema(place):
+    (place / "s.json").write_text('{"enum": ["yes", "no"]}')
+    done = command("chat", "model.gguf", cwd=place, input="/json s.json\nHi\n/json\n/json nothing.json\n")
+    assert done.stdout.strip() in ('"yes"', '"no"') and "answers are free" in done.stderr and "nothing.json" in done.stderr
 
 
 def test_score_is_the_sum_of_its_tokens(place):

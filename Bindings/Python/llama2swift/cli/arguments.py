@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import NoReturn
 
-from . import bench, chat, files, info, run, text
+from . import bench, chat, files, info, run, serve, state, text
 from .terminal import harmless
 
 
@@ -69,14 +69,20 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action=Version, nargs=0, help="the version, and which library is used")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function: Callable[[argparse.Namespace], int | None], example: str, *, context: bool = True) -> argparse.ArgumentParser:
+    def command(
+        function: Callable[[argparse.Namespace], int | None], example: str, *, context: bool = True, several: bool = False
+    ) -> argparse.ArgumentParser:
         name = function.__name__
         p = commands.add_parser(
             name, help=(function.__doc__ or "").splitlines()[0], description=function.__doc__, epilog=f"example:\n  llama2swift {name} {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         p.set_defaults(function=function)
-        p.add_argument("model", help="GGUF (of several files the first), a Hugging Face folder, Meta's folder, or a llama2.c checkpoint")
+        what = "GGUF (of several files the first), a Hugging Face folder, Meta's folder, or a llama2.c checkpoint"
+        if several:
+            p.add_argument("models", nargs="+", metavar="model", help=what + "; NAME=PATH gives it another name than its file's")
+        else:
+            p.add_argument("model", help=what)
         p.add_argument("-t", "--threads", type=whole(0), default=0, help="default: the CPUs of this process")
         if context:
             p.add_argument("-c", "--context", type=whole(0), default=0, help="positions; default: the model's, at most 4096")
@@ -92,6 +98,15 @@ def parser() -> argparse.ArgumentParser:
     sampling(p)
     p.add_argument("prompt", nargs="?", help="default: standard input")
     p.add_argument("--stop", action="append", type=some, default=[], metavar="TEXT", help="ends the text; may be given several times")
+
+    p = command(serve.serve, "model.gguf --port 8080 --api-key secret", several=True)
+    serving(p)
+
+    p = command(state.state, 'model.gguf talk.state --prompt "Once upon a time"')
+    p.add_argument("file", help="the state: written with --prompt, otherwise read and gone on with")
+    p.add_argument("--prompt", help="evaluate this text and write the state that follows it; - for standard input")
+    p.add_argument("--force", action="store_true", help="replace a file that is there")
+    sampling(p)
 
     p = command(info.info, "model.gguf")
     p.add_argument("--json", action="store_true", help="for programs")
@@ -133,14 +148,53 @@ def parser() -> argparse.ArgumentParser:
 
 def sampling(p: argparse.ArgumentParser) -> None:
     p.add_argument("-n", "--max-tokens", type=whole(0), default=0, metavar="N", help="default: until the end")
+    samplers(p)
+    p.add_argument("--repetition-penalty", type=finite, default=1.0, metavar="X", help="1 is off; default 1.0")
+    p.add_argument("--stats", action="store_true", help="speed, on standard error")
+
+
+def serving(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--host", default="127.0.0.1", help="the address to listen at; default %(default)s, 0.0.0.0 for every network")
+    p.add_argument("--port", type=whole(0, 65535), default=8080, help="default %(default)s; 0: one that is free")
+    p.add_argument("--alias", action="append", default=[], metavar="NAME", help="what requests call the model; the next one is for the next model")
+    p.add_argument("--any-model", action="store_true", help="serve the first model whatever a request calls it, for clients with a fixed name")
+    p.add_argument("--api-key", action="append", default=[], metavar="KEY", help="what clients must know; may be given several times; or in LLAMA2SWIFT_API_KEY")
+    p.add_argument("--api-key-file", metavar="FILE", help="keys, one a line")
+    p.add_argument("--cors-origin", action="append", default=[], metavar="ORIGIN", help="whose pages may ask this server, * for all; default: its own only")
+    p.add_argument("--parallel", type=whole(1, 256), default=4, metavar="N", help="requests that are worked on at the same time; default %(default)s")
+    p.add_argument("--request-context", type=whole(0), default=0, metavar="N", help="positions of one request; default: as many as there are")
+    p.add_argument("--batch-size", type=whole(0), default=0, metavar="N", help="tokens of one pass")
+    p.add_argument("--kv", choices=["f16", "f32"], default="f16", help="numbers of the cache; default %(default)s")
+    p.add_argument("--max-loaded", type=whole(0), default=0, metavar="N", help="models in memory at the same time; default: all")
+    p.add_argument("--idle-unload", type=positive, default=0.0, metavar="SECONDS", help="unload a model that nobody has asked for so long; default: never")
+    p.add_argument("--queue", type=whole(1, 100_000), default=64, metavar="N", help="requests that run or wait; the next one is told 429; default %(default)s")
+    p.add_argument("--max-body", type=whole(1, 2**40), default=8 << 20, metavar="BYTES", help="the largest request; default %(default)s")
+    p.add_argument("--body-timeout", type=positive, default=30.0, metavar="SECONDS", help="until a request is there; default %(default)s")
+    p.add_argument("--write-timeout", type=positive, default=60.0, metavar="SECONDS", help="until a client reads on; default %(default)s")
+    p.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="of an answer; 0: none; default %(default)s")
+    p.add_argument("-n", "--max-tokens", type=whole(0), default=0, metavar="N", help="of an answer; default: what the context holds")
+    p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, or a format's name, in place of the model's")
+    p.add_argument("--no-page", action="store_true", help="without the page at /")
+    p.add_argument("--no-metrics", action="store_true", help="without /metrics")
+    p.add_argument("--grace", type=positive, default=30.0, metavar="SECONDS", help="for what runs when the server is told to end; default %(default)s")
+    p.add_argument("--log", choices=["debug", "info", "warning", "error", "critical"], default="warning", help="default %(default)s")
+    samplers(p)
+
+
+def positive(given: str) -> float:
+    value = finite(given)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{given} is less than zero")
+    return value
+
+
+def samplers(p: argparse.ArgumentParser) -> None:
     for name, kind, default, what in (
         ("temperature", finite, 0.8, "0 takes the most probable token"),
         ("top-k", whole(0, 2**31 - 1), 40, "0 is off"),
         ("top-p", finite, 0.95, "1 is off"),
         ("min-p", finite, 0.05, "0 is off"),
-        ("repetition-penalty", finite, 1.0, "1 is off"),
         ("seed", whole(0, 2**64 - 1), None, "the same seed gives the same text"),
     ):
         names = ["--" + name] + (["--temp"] if name == "temperature" else [])
         p.add_argument(*names, type=kind, default=default, metavar="X", help=f"{what}; default {'another one each time' if default is None else default}")
-    p.add_argument("--stats", action="store_true", help="speed, on standard error")

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from .. import Model
+from .. import Grammar, Model
 from ..errors import Llama2Error, UnknownTemplateError
 from . import lines, outputs, terminal
 from .conversation import ROLES, Conversation, Message
@@ -17,9 +17,10 @@ HELP = '''A message is a line; a line that ends in \\ goes on in the next one, a
 /system [TEXT]     show or set the system prompt  /system ""         without one
 /save [--force] F  write the conversation         /load F            go on with one
 /stats             speed of the last answer       /clear             begin anew
+/json [FILE]       answers are of this JSON Schema from now on; without a file: free again
 /help              this                           /quit              the end, as Ctrl-D
 // begins a message with a slash. Ctrl-C stops an answer.'''
-MAX_SAVED = 64 << 20
+MAX_SAVED, MAX_SCHEMA = 64 << 20, 1 << 20
 
 
 def chat(a: argparse.Namespace) -> int:
@@ -42,6 +43,7 @@ class Talk:
         self.conversation = Conversation(model, self.context, self._forgotten)
         self.interactive = terminal.interactive()
         self.seed, self.draws = seed_of(a), 0
+        self.grammar: Grammar | None = None
         self.problems = 0
 
     def run(self) -> int:
@@ -104,7 +106,9 @@ class Talk:
         """Prints an answer; False when there is none, and the conversation is as before."""
         self.draws += 1
         stopped, given = False, False
-        pieces = self.conversation.answer(question, sampler(self.a, self.seed + self.draws - 1), self.a.max_tokens)
+        chosen = sampler(self.a, self.seed + self.draws - 1)
+        chosen.set_grammar(self.grammar)
+        pieces = self.conversation.answer(question, chosen, self.a.max_tokens, in_one=self.grammar is not None)
         try:
             for piece in pieces:
                 given = True
@@ -175,6 +179,18 @@ class Talk:
         statistics(self.context)
         terminal.say(f"[{self.context.sequence_length()} of {self.context.info.context_length} positions used]")
 
+    def json(self, path: str) -> None:
+        if not path:
+            self.grammar = None
+            terminal.say("[answers are free]")
+            return
+        with open(_path(path), encoding="utf-8") as file:
+            text = file.read(MAX_SCHEMA + 1)
+        if len(text) > MAX_SCHEMA:
+            raise ValueError(f"{path} has more than {MAX_SCHEMA >> 20} MiB")
+        self.grammar = self.model.grammar(json_schema=text)
+        terminal.say(f"[answers are JSON of the schema in {path}]")
+
     def clear(self, _: str) -> None:
         system = self.conversation.system
         self.conversation.replace([])
@@ -183,7 +199,7 @@ class Talk:
 
 _COMMANDS = {
     "/help": Talk.help, "/retry": Talk.retry, "/undo": Talk.undo, "/system": Talk.system, "/save": Talk.save, "/load": Talk.load,
-    "/stats": Talk.stats, "/clear": Talk.clear,
+    "/stats": Talk.stats, "/clear": Talk.clear, "/json": Talk.json,
 }  # fmt: skip
 
 

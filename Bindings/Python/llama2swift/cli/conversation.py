@@ -49,9 +49,10 @@ class Conversation:
                 return question
         return None
 
-    def answer(self, question: Message, sampler: Sampler, max_tokens: int = 0) -> Generator[str, None, None]:
+    def answer(self, question: Message, sampler: Sampler, max_tokens: int = 0, *, in_one: bool = False) -> Generator[str, None, None]:
         """The pieces of an answer. An error leaves the conversation as it was; closing the iterator or Ctrl-C keeps the part that
-        was given. When the context is full in the middle of an answer the oldest turns are left out and it goes on."""
+        was given. When the context is full in the middle of an answer the oldest turns are left out and it goes on, but not for in_one:
+        a grammar would begin anew."""
         self.messages.append(question)
         text, left, self.reason = "", max_tokens, None
         try:
@@ -67,7 +68,7 @@ class Conversation:
                     if left <= 0:
                         break
                 # the context is full, or nearly: go on if there is something to leave out
-                if self.reason not in ("context_full", "max_tokens") or not self._leave_out():
+                if self.reason not in ("context_full", "max_tokens") or in_one or not self._leave_out():
                     self.reason = "context_full" if self.reason == "max_tokens" else self.reason
                     break
         except (GeneratorExit, KeyboardInterrupt):

@@ -1,0 +1,94 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from .. import __version__
+from ..errors import Llama2Error
+from . import chat, completions, errors, listing, native, page
+from .answering import Gate
+from .limits import Guard
+from .meters import Meters
+from .models import Models
+from .settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application, for any ASGI server; models are loaded at its start and on demand."""
+    meters = Meters()
+    models, gate = Models(settings, meters), Gate(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(models.open)
+        idle = asyncio.ensure_future(models.unload_idle()) if settings.idle_unload else None
+        try:
+            yield
+        finally:
+            if idle is not None:
+                idle.cancel()
+                with suppress(asyncio.CancelledError):
+                    await idle
+            await models.close()
+
+    # no pages of documentation: they would load scripts from other hosts; the schema is at /openapi.json
+    app = FastAPI(title="llama2swift", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.settings, app.state.meters, app.state.models, app.state.gate = settings, meters, models, gate
+    app.state.began = int(time.time())
+    meters.look = lambda: _gauges(models, gate)
+    for router in (completions.router, chat.router, native.router, listing.router):
+        app.include_router(router)
+    open_paths = page.add(app) if settings.page else frozenset()
+    _handlers(app)
+    if settings.cors_origins:
+        every = "*" in settings.cors_origins
+        app.add_middleware(
+            CORSMiddleware, allow_origins=() if every else settings.cors_origins, allow_origin_regex=".*" if every else None,
+            allow_methods=["GET", "POST", "DELETE", "OPTIONS"], allow_headers=["*"], allow_credentials=True,
+        )  # fmt: skip
+    app.add_middleware(Guard, settings=settings, meters=meters, open_paths=open_paths)
+    return app
+
+
+def _gauges(models: Models, gate: Gate) -> dict[str, float]:
+    out = {"requests_inside": float(gate.inside), "queue_limit": float(gate.most), "models_loaded": float(len(models.engines))}
+    totals: dict[str, float] = {}
+    for engine in list(models.engines.values()):
+        info = engine.info()
+        for name in ("positions", "pages", "pages_used", "pages_shared", "pages_cached", "memory_bytes"):
+            key = f"cache_{name}" if name != "memory_bytes" else name
+            totals[key] = totals.get(key, 0.0) + getattr(info, name)
+        stats: Any = engine.scheduler.stats()
+        values = stats if isinstance(stats, dict) else getattr(stats, "__dict__", {})
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                totals[f"scheduler_{name}"] = totals.get(f"scheduler_{name}", 0.0) + value
+    return {**out, **totals}
+
+
+def _handlers(app: FastAPI) -> None:
+    async def api(_: Request, problem: Any) -> Any:
+        return errors.of(problem).response()
+
+    async def validation(_: Request, problem: Any) -> Any:
+        return errors.of_validation(problem.errors()).response()
+
+    async def http(request: Request, problem: Any) -> Any:
+        said = {404: f"there is nothing at {request.url.path[:200]}", 405: f"{request.url.path[:200]} does not know {request.method}"}
+        kind = "not_found_error" if problem.status_code == 404 else "invalid_request_error"
+        return errors.ApiError(problem.status_code, said.get(problem.status_code, str(problem.detail)), kind=kind, headers=problem.headers).response()
+
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http)
+    for kind in (errors.ApiError, Llama2Error, ValueError, TypeError, OverflowError, MemoryError):
+        app.add_exception_handler(kind, api)

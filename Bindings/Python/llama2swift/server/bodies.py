@@ -1,0 +1,325 @@
+"""The bodies of requests: every field is here, and followed; or it is known to change no answer; or it is refused by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Dict, List, Optional, Union  # pydantic evaluates them, in Python 3.9 too
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+# What clients send and no answer depends on.
+HARMLESS = frozenset(
+    ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction", "cache_prompt")
+)
+# What changes answers and is not followed: the values that ask for nothing, and why.
+Refused = Mapping[str, "tuple[tuple[Any, ...], str]"]
+_STOPS, _LONGEST_STOP = 64, 4096  # the library's
+
+
+class Body(BaseModel):
+    """Wrong types, numbers that are none and fields that nobody knows are refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    refused: ClassVar[Refused] = {}
+    nothing: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name, (neutral, why) in cls.refused.items():
+            if name in data and data[name] is not None and not any(data[name] is n or (type(data[name]) is type(n) and data[name] == n) for n in neutral):
+                raise PydanticCustomError("not_followed", "{name}: {why}", {"name": name, "why": why})
+        return {k: v for k, v in data.items() if k not in cls.nothing and k not in cls.refused}
+
+
+Stop = Union[str, List[str], None]
+
+
+class Sampled(Body):
+    """How tokens are chosen: OpenAI's fields and llama-server's beside them. None: as the server was told at its start."""
+
+    nothing: ClassVar[frozenset[str]] = HARMLESS
+    refused: ClassVar[Refused] = {
+        "dynatemp_range": ((0, 0.0), "a temperature that changes is not supported"),
+        "dynatemp_exponent": ((1, 1.0), "a temperature that changes is not supported"),
+        "adaptive_target": ((-1, -1.0), "this sampler is not supported"),
+        "adaptive_decay": ((0.9,), "this sampler is not supported"),
+        "samplers": ((), "the order of the samplers is fixed: penalties, top_k, top_p, min_p, temperature"),
+        "min_keep": ((0, 1), "at least one token is kept, no other number is supported"),
+        "lora": (([],), "adapters are not supported by this server"),
+        "id_slot": ((-1,), "requests cannot choose a slot: the scheduler does"),
+        "n_keep": ((0,), "the context is not shifted by requests"),
+        "n_discard": ((0,), "the context is not shifted by requests"),
+        "t_max_prompt_ms": ((-1, 0), "only t_max_predict_ms is supported"),
+    }  # fmt: skip
+
+    temperature: Optional[float] = Field(None, ge=0, le=1000)
+    top_p: Optional[float] = Field(None, ge=0, le=1)
+    top_k: Optional[int] = Field(None, ge=-1, le=2**31 - 1)
+    min_p: Optional[float] = Field(None, ge=0, le=1)
+    typical_p: Optional[float] = Field(None, ge=0, le=1)
+    top_n_sigma: Optional[float] = None
+    xtc_probability: Optional[float] = Field(None, ge=0, le=1)
+    xtc_threshold: Optional[float] = Field(None, ge=0, le=1)
+    mirostat: Optional[int] = Field(None, ge=0, le=2)
+    mirostat_tau: Optional[float] = None
+    mirostat_eta: Optional[float] = None
+    dry_multiplier: Optional[float] = None
+    dry_base: Optional[float] = None
+    dry_allowed_length: Optional[int] = None
+    dry_penalty_last_n: Optional[int] = None
+    dry_sequence_breakers: Optional[List[str]] = Field(None, max_length=64)
+    frequency_penalty: Optional[float] = Field(None, ge=-2, le=2)
+    presence_penalty: Optional[float] = Field(None, ge=-2, le=2)
+    repeat_penalty: Optional[float] = Field(None, gt=0)
+    repeat_last_n: Optional[int] = Field(None, ge=-1, le=2**31 - 1)
+    seed: Optional[int] = Field(None, ge=-(2**63), le=2**64 - 1)
+    logit_bias: Union[Dict[str, Union[float, bool]], List[List[Union[int, str, float, bool]]], None] = Field(None, max_length=10_000)
+    ignore_eos: Optional[bool] = None
+    stop: Stop = None
+    grammar: Optional[str] = Field(None, max_length=1 << 20)
+    json_schema: Union[Dict[str, Any], bool, None] = None
+    t_max_predict_ms: Optional[int] = Field(None, ge=-1)
+
+    @model_validator(mode="after")
+    def _stops(self) -> Sampled:
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        if len(stops) > _STOPS:
+            raise ValueError(f"stop has {len(stops)} strings, at most {_STOPS} are possible")
+        if any(len(s.encode("utf-8", "surrogatepass")) > _LONGEST_STOP for s in stops):
+            raise ValueError(f"a string of stop is longer than {_LONGEST_STOP} bytes")
+        if "" in stops:
+            raise ValueError("a string of stop is empty")
+        return self
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+class StreamOptions(Body):
+    """How a stream is sent."""
+
+    nothing: ClassVar[frozenset[str]] = frozenset(["include_obfuscation"])
+
+    include_usage: Optional[bool] = None
+
+
+class Completion(Sampled):
+    """/v1/completions."""
+
+    refused: ClassVar[Refused] = {
+        **Sampled.refused,
+        "suffix": (("",), "filling in between a prompt and a suffix is not supported"),
+    }
+
+    model: Optional[str] = None
+    prompt: Union[str, List[str], List[int], List[List[int]]]
+    max_tokens: Optional[int] = Field(None, ge=-1)
+    n_predict: Optional[int] = Field(None, ge=-1)
+    n: Optional[int] = Field(None, ge=1)
+    best_of: Optional[int] = Field(None, ge=1)
+    echo: Optional[bool] = None
+    logprobs: Optional[int] = Field(None, ge=0, le=20)
+    stream: Optional[bool] = None
+    stream_options: Optional[StreamOptions] = None
+
+
+class Part(Body):
+    """A part of a message."""
+
+    type: str
+    text: Optional[str] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_text(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("type"), str) and data["type"] != "text":
+            raise PydanticCustomError("not_followed", "a part of type {type} is not supported, only text is", {"type": data["type"][:40]})
+        return data
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Part:
+        if self.text is None:
+            raise ValueError("a part of type text has no text")
+        return self
+
+
+class Called(Body):
+    """A function that was called, its arguments as JSON in a text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Body):
+    """A call of a tool, in an assistant's message."""
+
+    id: Optional[str] = None
+    index: Optional[int] = None
+    type: Optional[str] = None
+    function: Called
+
+
+class ChatMessage(Body):
+    """One of a conversation."""
+
+    nothing: ClassVar[frozenset[str]] = frozenset(["annotations"])
+    refused: ClassVar[Refused] = {
+        "audio": ((), "sound is not supported"),
+        "function_call": ((), "this was replaced by tool_calls"),
+    }
+
+    role: str
+    content: Union[str, List[Part], None] = None
+    refusal: Optional[str] = None
+    reasoning_content: Optional[str] = None
+    name: Optional[str] = None
+    tool_calls: Optional[List[ToolCall]] = Field(None, max_length=128)
+    tool_call_id: Optional[str] = None
+
+
+class Function(Body):
+    """A function that a model may call. strict: it is always."""
+
+    nothing: ClassVar[frozenset[str]] = frozenset(["strict"])
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    description: Optional[str] = None
+    parameters: Union[Dict[str, Any], bool, None] = None
+
+
+class Tool(Body):
+    """A tool: a function."""
+
+    type: str = Field(pattern="^function$")
+    function: Function
+
+
+class NamedFunction(Body):
+    """The function to call."""
+
+    name: str
+
+
+class ToolChoice(Body):
+    """The tool to call."""
+
+    type: str = Field(pattern="^function$")
+    function: NamedFunction
+
+
+class Schema(Body):
+    """A schema with its name. strict: it always is."""
+
+    nothing: ClassVar[frozenset[str]] = frozenset(["strict", "name", "description"])
+
+    schema_: Union[Dict[str, Any], bool] = Field(alias="schema")
+
+
+class ResponseFormat(Body):
+    """What an answer is held to."""
+
+    type: str = Field(pattern="^(text|json_object|json_schema)$")
+    json_schema: Optional[Schema] = None
+    schema_: Union[Dict[str, Any], bool, None] = Field(None, alias="schema")
+
+
+class Chat(Sampled):
+    """/v1/chat/completions."""
+
+    refused: ClassVar[Refused] = {
+        **Sampled.refused,
+        "functions": (([],), "this was replaced by tools"),
+        "function_call": (("none", "auto"), "this was replaced by tool_choice"),
+        "audio": ((), "sound is not supported"),
+        "modalities": ((["text"],), "only text is supported"),
+        "web_search_options": ((), "the server searches nothing"),
+        "reasoning_effort": (("none",), "a model's template may know it: pass it in chat_template_kwargs"),
+        "verbosity": (("medium",), "it is not supported"),
+        "reasoning_format": (("none",), "thoughts are not told apart from the answer"),
+        "moderation": ((), "the server moderates nothing"),
+    }
+
+    model: Optional[str] = None
+    messages: List[ChatMessage] = Field(min_length=1, max_length=4096)
+    max_tokens: Optional[int] = Field(None, ge=-1)
+    max_completion_tokens: Optional[int] = Field(None, ge=-1)
+    n_predict: Optional[int] = Field(None, ge=-1)
+    n: Optional[int] = Field(None, ge=1)
+    logprobs: Optional[bool] = None
+    top_logprobs: Optional[int] = Field(None, ge=0, le=20)
+    stream: Optional[bool] = None
+    stream_options: Optional[StreamOptions] = None
+    response_format: Optional[ResponseFormat] = None
+    tools: Optional[List[Tool]] = Field(None, max_length=128)
+    tool_choice: Union[str, ToolChoice, None] = None
+    parallel_tool_calls: Optional[bool] = None
+    chat_template_kwargs: Optional[Dict[str, Any]] = None
+    add_generation_prompt: Optional[bool] = None
+    continue_final_message: Optional[bool] = None
+
+
+class Embeddings(Body):
+    """/v1/embeddings."""
+
+    nothing: ClassVar[frozenset[str]] = HARMLESS
+    refused: ClassVar[Refused] = {"dimensions": ((), "vectors cannot be shortened: they have the model's length")}
+
+    model: Optional[str] = None
+    input: Union[str, List[str], List[int], List[List[int]]] = Field(max_length=2048)
+    encoding_format: Optional[str] = Field(None, pattern="^(float|base64)$")
+
+
+class Native(Sampled):
+    """llama-server's /completion."""
+
+    refused: ClassVar[Refused] = {
+        **Sampled.refused,
+        "n_indent": ((0,), "it is not supported"),
+        "response_fields": (([],), "the answer is always whole"),
+        "post_sampling_probs": ((False,), "probabilities are those before sampling"),
+        "return_progress": ((False,), "it is not supported"),
+        "image_data": (([],), "images are not supported"),
+    }
+
+    model: Optional[str] = None
+    prompt: Union[str, List[Union[int, str]], List[List[int]], List[Union[str, List[int]]]]
+    n_predict: Optional[int] = Field(None, ge=-1)
+    max_tokens: Optional[int] = Field(None, ge=-1)
+    n_probs: Optional[int] = Field(None, ge=0, le=20)
+    return_tokens: Optional[bool] = None
+    timings_per_token: Optional[bool] = None
+    stream: Optional[bool] = None
+
+
+class Tokenize(Body):
+    """/tokenize."""
+
+    model: Optional[str] = None
+    content: str
+    add_special: Optional[bool] = None
+    parse_special: Optional[bool] = None
+    with_pieces: Optional[bool] = None
+
+
+class Detokenize(Body):
+    """/detokenize."""
+
+    model: Optional[str] = None
+    tokens: List[int]
+
+
+class ApplyTemplate(Body):
+    """/apply-template."""
+
+    model: Optional[str] = None
+    messages: List[ChatMessage] = Field(min_length=1, max_length=4096)
+    tools: Optional[List[Tool]] = Field(None, max_length=128)
+    chat_template_kwargs: Optional[Dict[str, Any]] = None
+    add_generation_prompt: Optional[bool] = None
+    continue_final_message: Optional[bool] = None

@@ -1,0 +1,178 @@
+"""/v1/completions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from . import prompts, sampling
+from .answering import Stream, Work, all_of, attended, reason, side_by_side, unless_kept, usage
+from .bodies import Completion
+from .engine import Answer, Engine, Job, Token
+from .errors import ApiError
+
+router = APIRouter()
+_DEFAULT_TOKENS = 16  # OpenAI's
+
+
+class _Run:
+    """A completion under way: `best_of` answers to each prompt, of which the best `n` are given."""
+
+    def __init__(self, work: Work, engine: Engine, body: Completion):
+        self.work, self.engine, self.body = work, engine, body
+        self.n = body.n or 1
+        self.best_of = body.best_of or self.n
+        asked = sampling.one_of(max_tokens=body.max_tokens, n_predict=body.n_predict)
+        unlimited = -1 in (body.max_tokens, body.n_predict)
+        self.asked = None if unlimited else _DEFAULT_TOKENS if asked is None else asked
+        self.prompts: list[list[int]] = []
+        self.scores: list[list[Token]] = []
+        self.answers: list[list[Answer]] = []  # of each prompt
+
+    async def begin(self) -> None:
+        """Everything that can be refused is refused here."""
+        body, engine = self.body, self.engine
+        self.prompts = await prompts.several(engine, body.prompt)
+        if len(self.prompts) * self.best_of > engine.settings.max_choices * 8:
+            raise ApiError(400, f"{len(self.prompts)} prompts with {self.best_of} answers each are too many for one request", param="prompt")
+        limits = [engine.limit(tokens, self.asked) for tokens in self.prompts]
+        grammar = await engine.compiled(sampling.grammar, body)
+        logprobs = body.logprobs if body.logprobs is not None else 1 if self.best_of > self.n else None
+        jobs = [
+            [Job(tokens, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), logprobs) for i in range(self.best_of)]
+            for tokens, most in zip(self.prompts, limits)
+        ]
+        if body.echo and body.logprobs is not None:
+            self.scores = [await engine.beside(engine.score, tokens, body.logprobs) for tokens in self.prompts]
+        self.answers = [[self.work.submit(engine, job) for job in group if job.max_tokens] for group in jobs]
+
+    @property
+    def running(self) -> list[Answer]:
+        """All answers."""
+        return [answer for group in self.answers for answer in group]
+
+    def chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        """The frame around choices."""
+        return {
+            "id": f"cmpl-{self.work.id}", "object": "text_completion", "created": self.work.created, "model": self.engine.name,
+            "system_fingerprint": self.engine.fingerprint, "choices": choices,
+        }  # fmt: skip
+
+    def echo(self, index: int) -> tuple[str, list[Token]]:
+        """A prompt's text and probabilities, where they are asked for."""
+        if not self.body.echo:
+            return "", []
+        return self.engine.model.detokenize(self.prompts[index]), self.scores[index] if self.scores else []
+
+    def usage(self) -> dict[str, Any]:
+        """What it took."""
+        first = [group[0] for group in self.answers if group]
+        return usage(first, self.running, sum(map(len, self.prompts)))
+
+    def whole(self) -> dict[str, Any]:
+        """The answer, when all is done."""
+        choices: list[dict[str, Any]] = []
+        for index in range(len(self.prompts)):
+            text, scored = self.echo(index)
+            group = self.answers[index]
+            if self.best_of > self.n:
+                group = sorted(group, key=_mean, reverse=True)[: self.n]
+            for answer in group:
+                choices.append(self.choice(len(choices), text + answer.text, scored + answer.tokens, reason(answer, self.body.t_max_predict_ms)))
+            for _ in range(self.n if not group else 0):  # no tokens were asked for
+                choices.append(self.choice(len(choices), text, scored, "length"))
+        return {**self.chunk(choices), "usage": self.usage()}
+
+    def choice(self, index: int, text: str, tokens: Sequence[Token], why: str | None, offset: int = 0) -> dict[str, Any]:
+        """One of the choices."""
+        asked = self.body.logprobs
+        return {"index": index, "text": text, "logprobs": None if asked is None else self.logprobs(tokens, offset), "finish_reason": why}
+
+    def logprobs(self, tokens: Sequence[Token], offset: int) -> dict[str, Any]:
+        """OpenAI's four lists. Offsets are those of whole characters; control tokens have no width."""
+        engine, top = self.engine, self.body.logprobs
+        decoder = engine.model.decoder(text_start=bool(self.body.echo) and offset == 0)
+        offsets = []
+        for token in tokens:
+            offsets.append(offset)
+            offset += len(decoder.append(token.id))
+        return {
+            "tokens": [_named(engine.piece(t.id)) for t in tokens], "token_logprobs": [t.logprob for t in tokens], "text_offset": offsets,
+            "top_logprobs": [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens] if top else None,
+        }  # fmt: skip
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """The same in pieces."""
+        options = self.body.stream_options
+        wants = bool(options and options.include_usage)
+        more: dict[str, Any] = {"usage": None} if wants else {}
+        offsets: list[int] = []
+        for index in range(len(self.prompts)):
+            text, scored = self.echo(index)
+            for number in range(self.n):
+                at = index * self.n + number
+                offsets.append(len(text))
+                if text or scored:
+                    yield {**self.chunk([self.choice(at, text, scored, None)]), **more}
+                if not self.answers[index]:
+                    yield {**self.chunk([self.choice(at, "", [], "length")]), **more}
+        answers = self.running
+        held: list[list[Token]] = [[] for _ in answers]
+        async for index, piece in side_by_side(answers):
+            held[index] += piece.tokens
+            if piece.text:
+                yield {**self.chunk([self.choice(index, piece.text, held[index], None, offsets[index])]), **more}
+                offsets[index] += len(piece.text)
+                held[index] = []
+            if piece.reason:
+                why = reason(answers[index], self.body.t_max_predict_ms)
+                yield {**self.chunk([self.choice(index, "", held[index], why, offsets[index])]), **more}
+        if wants:
+            yield {**self.chunk([]), "usage": self.usage()}
+
+
+def _mean(answer: Answer) -> float:
+    values = [t.logprob for t in answer.tokens if t.logprob is not None]
+    return sum(values) / len(values) if values else float("-inf")
+
+
+def _named(raw: bytes) -> str:
+    """A token's text; one that is a part of a character as OpenAI writes it: bytes:\\xe6\\xbc."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{b:02x}" for b in raw)
+
+
+@router.post("/v1/completions")
+async def completions(http: Request, body: Completion) -> Any:
+    """A text goes on."""
+    state = http.app.state
+    work = Work(state.models, state.gate)
+    n, best_of = body.n or 1, body.best_of or body.n or 1
+    if best_of < n:
+        raise ApiError(400, f"best_of is {best_of}, less than n, which is {n}", param="best_of")
+    if best_of > state.settings.max_choices:
+        raise ApiError(400, f"{'best_of' if body.best_of else 'n'} is {best_of}, at most {state.settings.max_choices} are possible", param="best_of" if body.best_of else "n")
+    if body.stream and best_of > n:
+        raise ApiError(400, "best_of: a stream cannot know which answer is the best", param="best_of")
+    if body.stream_options and not body.stream:
+        raise ApiError(400, "stream_options: only for stream=true", param="stream_options")
+    several = isinstance(body.prompt, list) and body.prompt and not isinstance(body.prompt[0], int)
+    places = best_of * (len(body.prompt) if several else 1)
+    async with unless_kept(work) as kept:
+        engine = await work.engine(body.model, places)
+        run = _Run(work, engine, body)
+        if body.stream:
+            await attended(http, run.begin())
+            kept.append(True)
+            return Stream(work, run.events())
+
+        async def whole() -> dict[str, Any]:
+            await run.begin()
+            await all_of(run.running)
+            return run.whole()
+
+        return await attended(http, whole())

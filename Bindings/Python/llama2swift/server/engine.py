@@ -1,0 +1,278 @@
+"""A model at work: a thin layer over the library's scheduler that the routes speak to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import llama2swift
+
+from .. import Context, ContextInfo, Grammar, Model, Sampler
+from ..errors import BusyError
+from . import standin
+from .errors import ApiError, too_long
+from .settings import Settings
+
+Result = TypeVar("Result")
+Scheduler: Any = getattr(llama2swift, "Scheduler", standin.Scheduler)
+_GRAMMARS = 32  # that are kept ready
+_CHUNK = 64  # rows of logits at a time, when a prompt is scored
+
+
+@dataclass(frozen=True)
+class Token:
+    """One that was generated, or one of a prompt. top: [(id, natural logarithm)], the best first; logprob None: it has none."""
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass
+class Job:
+    """What is to be generated. sampler: arguments of `Sampler`; deadline: seconds; logprobs: how many of the best, None: no
+    probabilities."""
+
+    tokens: list[int]
+    max_tokens: int | None
+    sampler: dict[str, Any]
+    grammar: Grammar | None = None
+    stops: tuple[str, ...] = ()
+    deadline: float | None = None
+    logprobs: int | None = None
+    begun: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of an answer. tokens: those that were chosen; reason: why it ended here."""
+
+    text: str
+    tokens: tuple[Token, ...] = ()
+    reason: str | None = None
+
+
+class Answer:
+    """An answer under way: iterate for its pieces; then its text, tokens, reason and times. `leave` frees its sequence."""
+
+    def __init__(self, engine: Engine, job: Job, request: Any):
+        self.engine, self.job, self._request = engine, job, request
+        self.text, self.reason = "", ""
+        self.tokens: list[Token] = []
+        self.first = self.last = 0.0
+        self._left = False
+
+    @property
+    def cached(self) -> int:
+        """Positions of the prompt that were there already."""
+        return int(getattr(self._request, "adopted", 0) or 0)
+
+    @property
+    def full(self) -> bool:
+        """Whether it ended because there was no more room."""
+        return self.reason == "length" and len(self.job.tokens) + len(self.tokens) >= self.engine.length
+
+    def leave(self) -> None:
+        """Frees its sequence and counts what it took; once, however often it is called."""
+        if not self._left:
+            self._left = True
+            self._request.cancel()
+            self.engine.ended(self)
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        meters = self.engine.meters
+        try:
+            async for event in self._request:
+                now = time.monotonic()
+                tokens = _tokens(event, self.job.logprobs)
+                if tokens:
+                    if self.tokens:
+                        meters.between(now - self.last)
+                    else:
+                        self.first = now
+                        meters.first(now - self.job.begun)
+                    self.last = now
+                self.text += event.text or ""
+                self.tokens += tokens
+                if event.reason == "error":
+                    raise ApiError(500, getattr(event, "error", None) or "the generation failed", kind="server_error")
+                self.reason = event.reason or ""
+                yield Piece(event.text or "", tuple(tokens), event.reason)
+                if event.reason:
+                    return
+        finally:
+            self.leave()
+
+
+def _tokens(event: Any, logprobs: int | None) -> list[Token]:
+    if event.token is None or event.token < 0:
+        return []
+    if logprobs is None or event.logprobs is None:
+        return [Token(int(event.token))]
+    own, top = event.logprobs
+    return [Token(int(event.token), float(own), tuple((int(t), float(p)) for t, p in top[:logprobs]))]
+
+
+class Engine:
+    """One loaded model."""
+
+    def __init__(self, name: str, path: str, settings: Settings, meters: Any):
+        self.name, self.path, self.settings, self.meters = name, path, settings, meters
+        self.loaded = self.used = time.time()
+        self.model = Model(path)
+        self.context = Context(
+            self.model, length=settings.context, threads=settings.threads, sequences=settings.parallel, batch_size=settings.batch, kv=settings.kv,
+        )  # fmt: skip
+        self._info = self.context.info
+        self.length = min(settings.request_context or self._info.context_length, self._info.context_length)
+        self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0)
+        self.special = self.model.special_tokens
+        self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
+        self.running = 0
+        self.knows_tools: bool | None = None  # whether its template does; None: nobody has asked yet
+        self._grammars: OrderedDict[str, Grammar] = OrderedDict()
+        self._lock = threading.Lock()
+        self._ends: list[int] | None = None
+        # what needs a context of its own: prompts whose probabilities are asked for, embeddings; one at a time
+        self._beside: asyncio.Semaphore | None = None
+
+    def info(self) -> ContextInfo:
+        """The context's figures; while it is at work those of the last time that it was not."""
+        try:
+            self._info = self.context.info
+        except BusyError:
+            pass
+        return self._info
+
+    # Text
+
+    def prompt_tokens(self, text: str, *, special: bool = True, bos: bool | None = None) -> list[int]:
+        """Of a text that is a whole prompt; names of control tokens in it are these, as llama-server has it. A text that is too
+        long by far is refused before any work."""
+        longest = 64 * self.length + 4096
+        if len(text) > longest:
+            raise ApiError(
+                400, f"the prompt has {len(text)} characters, which exceeds the available context size of {self.length} tokens",
+                kind="exceed_context_size_error", code="context_length_exceeded", n_prompt_tokens=len(text), n_ctx=self.length,
+            )  # fmt: skip
+        return self.model.tokenize(text, bos=self.special.adds_bos if bos is None else bos, special=special)
+
+    def check_tokens(self, tokens: Sequence[int]) -> list[int]:
+        """Token ids of a client."""
+        size = self.model.hyperparameters.vocabulary_size
+        for index, token in enumerate(tokens):
+            if not 0 <= token < size:
+                raise ApiError(400, f"prompt: token {index} is {token}, the vocabulary has {size}", param="prompt")
+        return list(tokens)
+
+    def piece(self, token: int) -> bytes:
+        """A token's bytes, a control token's name."""
+        return self.model.piece(token, special=True)
+
+    def ends(self) -> list[int]:
+        """The tokens that end a text."""
+        if self._ends is None:
+            self._ends = [t for t in range(self.model.hyperparameters.vocabulary_size) if self.model.is_end(t)]
+        return self._ends
+
+    def grammar(self, **of: Any) -> Grammar:
+        """A grammar, from among the last ones if it was asked for before."""
+        key = json.dumps(of, sort_keys=False, ensure_ascii=True)
+        with self._lock:
+            if key in self._grammars:
+                self._grammars.move_to_end(key)
+                return self._grammars[key]
+        made = self.model.grammar(**of)
+        with self._lock:
+            self._grammars[key] = made
+            while len(self._grammars) > _GRAMMARS:
+                self._grammars.popitem(last=False)
+        return made
+
+    async def compiled(self, make: Callable[..., Result], *arguments: Any, name: str | None = None) -> Result:
+        """A grammar, made in a thread: a large one takes its time. name: of what is refused."""
+        try:
+            return await asyncio.to_thread(make, self, *arguments)
+        except (ValueError, RuntimeError) as problem:
+            if name is None:
+                raise
+            raise ApiError(400, f"{name}: {' '.join(str(problem).split())}", param=name, code="invalid_schema") from None
+
+    # Work
+
+    def room(self, tokens: Sequence[int]) -> int:
+        """Positions that are left beside a prompt. Raises ApiError when there are none."""
+        if len(tokens) >= self.length:
+            raise too_long(len(tokens), self.length)
+        if not tokens:
+            raise ApiError(400, "the prompt is empty: it has no tokens", param="prompt")
+        return self.length - len(tokens)
+
+    def limit(self, tokens: Sequence[int], asked: int | None) -> int:
+        """How many tokens an answer may have: what was asked for, the server's limit, the room."""
+        limits = [self.room(tokens)] + [n for n in (asked, self.settings.max_tokens or None) if n is not None]
+        return min(limits)
+
+    def submit(self, job: Job) -> Answer:
+        """Into the scheduler."""
+        sampler = Sampler(**job.sampler)
+        request = self.scheduler.submit(
+            job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=job.deadline,
+            logprobs=0 if job.logprobs is None else max(job.logprobs, 1),
+        )  # fmt: skip
+        self.running += 1
+        self.used = time.time()
+        return Answer(self, job, request)
+
+    def ended(self, answer: Answer) -> None:
+        """An answer is at its end, or was left."""
+        self.running -= 1
+        self.used = time.time()
+        self.meters.tokens(len(answer.job.tokens), answer.cached, len(answer.tokens))
+
+    async def beside(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Runs `work` in a thread, beside the scheduler, one at a time."""
+        if self._beside is None:
+            self._beside = asyncio.Semaphore(1)
+        async with self._beside:
+            self.used = time.time()
+            return await asyncio.to_thread(work, *arguments)
+
+    def score(self, tokens: Sequence[int], top: int) -> list[Token]:
+        """A prompt's own probabilities, the first token without."""
+        import numpy as np
+
+        out = [Token(tokens[0])]
+        with self.model.context(max(len(tokens), 64), self.settings.threads) as context:
+            for first in range(0, len(tokens) - 1, _CHUNK):
+                part = list(tokens[first : min(first + _CHUNK, len(tokens) - 1)])
+                context.eval(part, all_logits=True)
+                rows = np.atleast_2d(np.array(context.logits(), np.float64))
+                rows -= rows.max(1, keepdims=True)
+                rows -= np.log(np.exp(rows).sum(1, keepdims=True))
+                for row, token in zip(rows, tokens[first + 1 : first + 1 + len(part)]):
+                    best = np.argsort(-row, kind="stable")[:top]
+                    out.append(Token(token, float(row[token]), tuple((int(t), float(row[t])) for t in best)))
+        return out
+
+    def embed(self, texts: Sequence[list[int]]) -> list[list[float]]:
+        """Of each text, its tokens' mean, of length 1."""
+        if not hasattr(Context, "embed"):
+            raise ApiError(501, "embeddings: this version of the library has none", kind="not_supported_error")
+        make: Any = self.model.context
+        longest = max(len(t) for t in texts)
+        with make(max(longest, 256), self.settings.threads, sequences=min(len(texts), 64), embeddings=True) as context:
+            rows = context.embed(texts, pooling="mean", normalize=True)
+        return [[float(x) for x in row] for row in rows]
+
+    def close(self) -> None:
+        """Ends what runs and frees the model."""
+        self.scheduler.close()
+        self.context.close()
+        self.model.close()

@@ -1,0 +1,223 @@
+"""What llama-server has beside OpenAI's interface: /completion, /tokenize, /detokenize, /apply-template, /health, /props, /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
+
+from . import prompts, sampling
+from .answering import Stream, Work, all_of, attended, entry, reason, unless_kept
+from .bodies import ApplyTemplate, Detokenize, Native, Tokenize
+from .engine import Answer, Engine, Job, Token
+from .errors import ApiError
+
+router = APIRouter()
+
+
+class _Run:
+    """A /completion under way: one answer a prompt."""
+
+    def __init__(self, work: Work, engine: Engine, body: Native):
+        self.work, self.engine, self.body = work, engine, body
+        self.asked = sampling.one_of(n_predict=body.n_predict, max_tokens=body.max_tokens)
+        self.several = isinstance(body.prompt, list) and bool(body.prompt) and not any(isinstance(one, int) for one in body.prompt)
+        self.prompts: list[list[int]] = []
+        self.answers: list[Answer] = []
+        self.settings: list[dict[str, Any]] = []
+
+    async def begin(self) -> None:
+        """Everything that can be refused is refused here."""
+        body, engine = self.body, self.engine
+        self.prompts = await prompts.several(engine, body.prompt)
+        grammar = await engine.compiled(sampling.grammar, body)
+        probs = body.n_probs or None
+        for tokens in self.prompts:
+            given = sampling.arguments(engine, body)
+            limit = engine.limit(tokens, self.asked)
+            self.settings.append(_settings(engine, body, given, self.asked))
+            job = Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs)
+            if limit:
+                self.answers.append(self.work.submit(engine, job))
+
+    def whole(self, index: int) -> dict[str, Any]:
+        """The answer to a prompt."""
+        if not self.answers:
+            return {"index": index, "content": "", "tokens": [], "model": self.engine.name, "stop": True, "stop_type": "limit", "truncated": False, "tokens_evaluated": 0, "tokens_predicted": 0}
+        answer = self.answers[index]
+        return {
+            "index": index, "content": answer.text, "tokens": [t.id for t in answer.tokens] if self.body.return_tokens else [],
+            "id_slot": 0, "stop": True, "model": self.engine.name, "tokens_predicted": len(answer.tokens), "tokens_evaluated": len(answer.job.tokens),
+            "generation_settings": self.settings[index], "prompt": self.engine.model.detokenize(self.prompts[index], special=True),
+            "has_new_line": "\n" in answer.text, "truncated": answer.full, "tokens_cached": len(answer.job.tokens) + len(answer.tokens),
+            "timings": timings(answer), **self._ending(answer), **self._probs(answer.tokens),
+        }  # fmt: skip
+
+    def _ending(self, answer: Answer) -> dict[str, Any]:
+        why = reason(answer, self.body.t_max_predict_ms)
+        ended = bool(answer.tokens) and self.engine.model.is_end(answer.tokens[-1].id)
+        kind = "limit" if why == "length" else "eos" if ended else "word"
+        word = next((s for s in self.body.stops if kind == "word"), "") if len(self.body.stops) == 1 else ""
+        return {"stop_type": kind, "stopping_word": word}
+
+    def _probs(self, tokens: Sequence[Token]) -> dict[str, Any]:
+        if not self.body.n_probs:
+            return {}
+        engine, count = self.engine, self.body.n_probs
+        rows = [
+            {"id": t.id, **entry(engine, t.id, t.logprob), "top_logprobs": [{"id": i, **entry(engine, i, p)} for i, p in t.top[:count]]} for t in tokens
+        ]  # fmt: skip
+        return {"completion_probabilities": rows}
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """The same in pieces: an event for each token, with those whose text was still to come."""
+        if not self.answers:
+            yield self.whole(0)
+            return
+        answer = self.answers[0]
+        held: list[Token] = []
+        async for piece in answer:
+            held += piece.tokens
+            if held and (piece.text or piece.tokens):
+                event = {
+                    "index": 0, "content": piece.text, "tokens": [t.id for t in held], "stop": False, "id_slot": 0, "tokens_predicted": len(answer.tokens),
+                    "tokens_evaluated": len(answer.job.tokens), **self._probs(held), **({"timings": timings(answer)} if self.body.timings_per_token else {}),
+                }  # fmt: skip
+                held = []
+                yield event
+        yield {**self.whole(0), "content": "", "tokens": []}
+
+
+def timings(answer: Answer) -> dict[str, Any]:
+    """llama-server's: the first token belongs to the prompt, the others are decoded."""
+    prompt = len(answer.job.tokens) - answer.cached
+    prompt_ms = max((answer.first or time.monotonic()) - answer.job.begun, 1e-9) * 1e3
+    count, ms = len(answer.tokens), max(answer.last - answer.first, 0.0) * 1e3
+    further = max(count - 1, 0)
+    return {
+        "cache_n": answer.cached, "prompt_n": prompt, "prompt_ms": prompt_ms, "prompt_per_token_ms": prompt_ms / max(prompt, 1),
+        "prompt_per_second": 1e3 * prompt / prompt_ms, "predicted_n": count, "predicted_ms": ms,
+        "predicted_per_token_ms": ms / further if further else 0.0, "predicted_per_second": 1e3 / ms * further if further and ms else 0.0,
+    }  # fmt: skip
+
+
+def _settings(engine: Engine, body: Native | None, given: dict[str, Any], asked: int | None) -> dict[str, Any]:
+    most = engine.settings.max_tokens or None
+    limits = [n for n in (asked, most) if n is not None]
+    bias = given.get("logit_bias", {})
+    return {
+        "n_predict": min(limits, default=-1), "seed": given["seed"], "temperature": given["temperature"], "top_k": given["top_k"], "top_p": given["top_p"],
+        "min_p": given["min_p"], "repeat_penalty": given.get("repetition_penalty", 1.0), "repeat_last_n": given.get("penalty_last_n", 64),
+        "presence_penalty": given.get("presence_penalty", 0.0), "frequency_penalty": given.get("frequency_penalty", 0.0),
+        "stop": list(body.stops) if body else [], "n_probs": (body.n_probs or 0) if body else 0, "stream": bool(body and body.stream),
+        "logit_bias": [{"token": t, "bias": None if b == sampling.BANNED else b} for t, b in bias.items()],
+        "grammar": (body.grammar or "") if body else "", "n_keep": 0, "ignore_eos": bool(body and body.ignore_eos), "max_tokens": min(limits, default=-1),
+    }  # fmt: skip
+
+
+@router.post("/completion")
+@router.post("/completions", include_in_schema=False)
+async def completion(http: Request, body: Native) -> Any:
+    """A text goes on, as llama-server has it."""
+    state = http.app.state
+    work = Work(state.models, state.gate)
+    async with unless_kept(work) as kept:
+        several = isinstance(body.prompt, list) and bool(body.prompt) and not any(isinstance(one, int) for one in body.prompt)
+        if several and body.stream and len(body.prompt) > 1:
+            raise ApiError(400, "stream: only for one prompt", param="stream")
+        engine = await work.engine(body.model, len(body.prompt) if several else 1)
+        run = _Run(work, engine, body)
+        if body.stream:
+            await attended(http, run.begin())
+            kept.append(True)
+            return Stream(work, run.events(), done=False)
+
+        async def whole() -> Any:
+            await run.begin()
+            await all_of(run.answers)
+            answers = [run.whole(i) for i in range(len(run.prompts))]
+            return answers if run.several and len(answers) > 1 else answers[0]
+
+        return await attended(http, whole())
+
+
+@router.post("/tokenize")
+async def tokenize(http: Request, body: Tokenize) -> Any:
+    """The tokens of a text."""
+    async with http.app.state.models.use(body.model) as engine:
+        special = body.parse_special is not False
+        bos = bool(body.add_special) and engine.special.adds_bos
+        tokens = await asyncio.to_thread(lambda: engine.model.tokenize(body.content, bos=bos, special=special))
+        if not body.with_pieces:
+            return {"tokens": tokens}
+        return {"tokens": [{"id": t, "piece": _text_or_bytes(engine.piece(t))} for t in tokens]}
+
+
+def _text_or_bytes(raw: bytes) -> str | list[int]:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return list(raw)
+
+
+@router.post("/detokenize")
+async def detokenize(http: Request, body: Detokenize) -> Any:
+    """The text of tokens."""
+    async with http.app.state.models.use(body.model) as engine:
+        return {"content": engine.model.detokenize(engine.check_tokens(body.tokens), special=True)}
+
+
+@router.post("/apply-template")
+async def apply_template(http: Request, body: ApplyTemplate) -> Any:
+    """What a conversation is as a text."""
+    async with http.app.state.models.use(body.model) as engine:
+        messages, more = prompts.talk(engine, body, list(body.tools or []))
+        return {"prompt": await asyncio.to_thread(lambda: engine.model.chat_text(messages, **more))}
+
+
+@router.get("/health")
+@router.get("/v1/health", include_in_schema=False)
+async def health(http: Request) -> Any:
+    """Whether the server works."""
+    return {"status": "ok"}
+
+
+def _name(engine: Engine, token: int | None) -> str:
+    return "" if token is None else engine.piece(token).decode("utf-8", "replace")
+
+
+@router.get("/props")
+async def props(http: Request, model: str | None = None) -> Any:
+    """What a model is and how the server uses it."""
+    state = http.app.state
+    async with state.models.use(model) as engine:
+        s, special = engine.settings, engine.special
+        given = {"seed": 0xFFFFFFFF if s.seed is None else s.seed, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p, "min_p": s.min_p}
+        return {
+            "default_generation_settings": {"n_ctx": engine.length, "params": _settings(engine, None, given, None)},
+            "total_slots": s.parallel, "model_alias": engine.name, "model_path": engine.path, "description": engine.model.description,
+            "chat_template": s.chat_template or engine.model.chat_template or "", "bos_token": _name(engine, special.bos), "eos_token": _name(engine, special.eos),
+            "build_info": engine.fingerprint, "modalities": {"vision": False, "audio": False},
+        }  # fmt: skip
+
+
+@router.get("/metrics")
+async def metrics(http: Request) -> Any:
+    """Figures for Prometheus."""
+    if not http.app.state.settings.metrics:
+        raise ApiError(501, "this server gives no metrics", kind="not_supported_error")
+    return PlainTextResponse(http.app.state.meters.text(), media_type="text/plain; version=0.0.4")
+
+
+@router.post("/props", include_in_schema=False)
+@router.api_route("/slots", methods=["GET", "POST"], include_in_schema=False)
+@router.post("/infill", include_in_schema=False)
+@router.api_route("/rerank", methods=["GET", "POST"], include_in_schema=False)
+@router.api_route("/lora-adapters", methods=["GET", "POST"], include_in_schema=False)
+async def not_there(http: Request) -> Any:
+    """What llama-server has and this one has not."""
+    raise ApiError(501, f"{http.method} {http.url.path} is not supported by this server", kind="not_supported_error")

@@ -1,0 +1,78 @@
+"""From a request to tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from . import tools
+from .bodies import ApplyTemplate, Chat
+from .engine import Engine
+from .errors import ApiError
+
+
+def _variables(body: Chat | ApplyTemplate) -> dict[str, Any]:
+    if body.add_generation_prompt and body.continue_final_message:
+        raise ApiError(400, "add_generation_prompt and continue_final_message exclude each other", param="continue_final_message")
+    own = dict(body.chat_template_kwargs or {})
+    reserved = {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template"} & set(own)
+    if reserved:
+        raise ApiError(400, f"chat_template_kwargs: {min(reserved)} has a field of its own", param="chat_template_kwargs")
+    own["continue_final_message"] = bool(body.continue_final_message)
+    own["add_generation_prompt"] = body.add_generation_prompt is not False and not body.continue_final_message
+    return own
+
+
+def knows_tools(engine: Engine, template: str | None) -> bool:
+    """Whether a template writes the tools it is given."""
+    if engine.knows_tools is None:
+        probe, one = [{"role": "user", "content": "x"}], {"type": "function", "function": {"name": "probe", "description": "", "parameters": {"type": "object", "properties": {}}}}
+        try:
+            engine.knows_tools = "probe" in engine.model.chat_text(probe, tools=[one], chat_template=template)
+        except (RuntimeError, ValueError):
+            engine.knows_tools = False
+    return engine.knows_tools
+
+
+def talk(engine: Engine, body: Chat | ApplyTemplate, given: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The messages, and what else the template is called with."""
+    template = engine.settings.chat_template
+    messages, more = tools.messages(body.messages), _variables(body)
+    more["chat_template"] = template
+    uses = any(m.get("tool_calls") or m["role"] == "tool" for m in messages)
+    if given or uses:
+        if knows_tools(engine, template):
+            more["tools"] = tools.plain(given) if given else None
+        else:
+            messages = tools.in_words(messages, tools.plain(given))
+    return messages, more
+
+
+async def chat(engine: Engine, body: Chat, caller: tools.Caller) -> list[int]:
+    """The tokens of a conversation."""
+    size = sum(len(str(m.content)) for m in body.messages)
+    if size > 64 * engine.length + 65536:
+        raise ApiError(
+            400, f"the conversation has {size} characters, which exceeds the available context size of {engine.length} tokens",
+            kind="exceed_context_size_error", code="context_length_exceeded", n_prompt_tokens=size, n_ctx=engine.length,
+        )  # fmt: skip
+    messages, more = talk(engine, body, caller.tools)
+    return await asyncio.to_thread(lambda: engine.model.chat_tokens(messages, **more))
+
+
+async def several(engine: Engine, prompt: Any) -> list[list[int]]:
+    """The prompts of a completion: a text, texts, tokens, lists of tokens; of llama-server's also texts and tokens mixed."""
+    if isinstance(prompt, str):
+        return [await asyncio.to_thread(engine.prompt_tokens, prompt)]
+    if not prompt:
+        raise ApiError(400, "prompt: the list is empty", param="prompt")
+    if all(isinstance(one, int) for one in prompt):
+        return [engine.check_tokens(prompt)]
+    if any(isinstance(one, int) for one in prompt):  # texts among tokens: one prompt
+        out: list[int] = []
+        for index, one in enumerate(prompt):
+            out += engine.check_tokens([one]) if isinstance(one, int) else engine.prompt_tokens(one, bos=engine.special.adds_bos and index == 0)
+        return [out]
+    if len(prompt) > 128:
+        raise ApiError(400, f"prompt: there are {len(prompt)}, at most 128 are possible", param="prompt")
+    return [engine.check_tokens(one) if isinstance(one, list) else await asyncio.to_thread(engine.prompt_tokens, one) for one in prompt]

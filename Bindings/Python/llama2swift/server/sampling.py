@@ -1,0 +1,125 @@
+"""From the fields of a request to the arguments of a `Sampler`, a grammar and limits."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any
+
+from .. import Grammar, Sampler
+from .bodies import ResponseFormat, Sampled
+from .engine import Engine
+from .errors import ApiError, refused
+
+_KNOWN = frozenset(inspect.signature(Sampler.__init__).parameters)
+# llama-server's name: ours, and the values that ask for nothing
+_OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "typical_p": ("typical_p", (1,)), "top_n_sigma": ("top_n_sigma", (-1, 0)), "xtc_probability": ("xtc_probability", (0,)),
+    "xtc_threshold": ("xtc_threshold", (0.1,)), "mirostat": ("mirostat", (0,)), "mirostat_tau": ("mirostat_tau", (5,)),
+    "mirostat_eta": ("mirostat_eta", (0.1,)), "dry_multiplier": ("dry_multiplier", (0,)), "dry_base": ("dry_base", (1.75,)),
+    "dry_allowed_length": ("dry_allowed_length", (2,)), "dry_penalty_last_n": ("dry_penalty_last_n", (-1,)),
+    "dry_sequence_breakers": ("dry_sequence_breakers", (["\n", ":", '"', "*"],)),
+}  # fmt: skip
+BANNED = -1e30
+
+
+def arguments(engine: Engine, body: Sampled, index: int = 0) -> dict[str, Any]:
+    """Those of the sampler of a request's choice `index`: each has a seed of its own, the first the one that was asked for."""
+    s = engine.settings
+    out: dict[str, Any] = {
+        "temperature": s.temperature if body.temperature is None else body.temperature,
+        "top_k": s.top_k if body.top_k is None else max(body.top_k, 0),
+        "top_p": s.top_p if body.top_p is None else body.top_p,
+        "min_p": s.min_p if body.min_p is None else body.min_p,
+        "seed": seed(engine, body, index),
+    }
+    if body.repeat_penalty is not None:
+        out["repetition_penalty"] = body.repeat_penalty
+    if body.repeat_last_n is not None:
+        out["penalty_last_n"] = body.repeat_last_n
+    for name in ("frequency_penalty", "presence_penalty"):
+        if getattr(body, name) is not None:
+            out[name] = getattr(body, name)
+    for name, (ours, neutral) in _OTHERS.items():
+        value = getattr(body, name)
+        if value is None or value in neutral:
+            continue
+        if ours not in _KNOWN:
+            raise refused(name, "this sampler is not supported")
+        out[ours] = value
+    bias = _bias(engine, body.logit_bias)
+    if body.ignore_eos:
+        bias.update(dict.fromkeys(engine.ends(), BANNED))
+    if bias:
+        out["logit_bias"] = bias
+    return out
+
+
+def seed(engine: Engine, body: Sampled, index: int = 0) -> int:
+    """The one that was asked for (negative: none was), the server's, or a new one; the next ones for further choices."""
+    given = body.seed if body.seed is not None and body.seed >= 0 else engine.settings.seed
+    return ((int.from_bytes(os.urandom(4), "little") if given is None else given) + index) % 2**64
+
+
+def _bias(engine: Engine, given: Any) -> dict[int, float]:
+    """A dict of OpenAI's, or a list of pairs of llama-server's, whose first may be a text: all its tokens. False: never."""
+    pairs = list(given.items()) if isinstance(given, dict) else given or []
+    out: dict[int, float] = {}
+    size = engine.model.hyperparameters.vocabulary_size
+    for pair in pairs:
+        if len(pair) != 2 or isinstance(pair[0], (bool, float)) or isinstance(pair[1], str) or pair[1] is True:
+            raise ApiError(400, "logit_bias: each is a token and a number, or false", param="logit_bias")
+        which, value = pair
+        tokens = [which] if isinstance(which, int) else [int(which)] if which.lstrip("-").isascii() and which.lstrip("-").isdigit() else engine.model.tokenize(which)
+        for token in tokens:
+            if not 0 <= token < size:
+                raise ApiError(400, f"logit_bias: there is no token {token}, the vocabulary has {size}", param="logit_bias")
+            out[token] = BANNED if value is False else float(value)
+    return out
+
+
+def grammar(engine: Engine, body: Sampled, format_: ResponseFormat | None = None) -> Grammar | None:
+    """What the text is held to, given by one of the ways there are."""
+    ways: dict[str, dict[str, Any]] = {}
+    if body.grammar:
+        ways["grammar"] = {"gbnf": body.grammar}
+    if body.json_schema is not None:
+        ways["json_schema"] = {"json_schema": body.json_schema}
+    if format_ is not None and format_.type != "text":
+        ways["response_format"] = {"json_schema": _schema(format_)}
+    if not ways:
+        return None
+    if len(ways) > 1:
+        raise ApiError(400, f"{' and '.join(ways)}: a text can be held to one of them", param=list(ways)[1])
+    name, of = next(iter(ways.items()))
+    try:
+        return engine.grammar(**of)
+    except (ValueError, RuntimeError) as problem:
+        raise ApiError(400, f"{name}: {' '.join(str(problem).split())}", param=name, code="invalid_schema") from None
+
+
+def _schema(format_: ResponseFormat) -> Any:
+    if format_.type == "json_schema":
+        if format_.json_schema is None:
+            raise ApiError(400, "response_format: the type json_schema needs json_schema", param="response_format.json_schema")
+        if format_.schema_ is not None:
+            raise ApiError(400, "response_format: schema belongs to the type json_object", param="response_format.schema")
+        return format_.json_schema.schema_
+    if format_.json_schema is not None:
+        raise ApiError(400, "response_format: json_schema belongs to the type json_schema", param="response_format.json_schema")
+    return {"type": "object"} if format_.schema_ is None else format_.schema_
+
+
+def deadline(engine: Engine, body: Sampled) -> float | None:
+    """Seconds that the answer may take: the server's, and the request's own."""
+    own = body.t_max_predict_ms
+    limits = [engine.settings.timeout or None, own / 1000 if own is not None and own > 0 else None]
+    return min((one for one in limits if one is not None), default=None)
+
+
+def one_of(**given: int | None) -> int | None:
+    """A limit that has several names; -1 is none. Raises ApiError when they contradict each other."""
+    said = {name: None if value == -1 else value for name, value in given.items() if value is not None}
+    if len(set(said.values())) > 1:
+        raise ApiError(400, f"{' and '.join(said)} say different things", param=list(said)[1])
+    return next(iter(said.values()), None)

@@ -1,0 +1,87 @@
+"""uvicorn, told what it needs to know."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .app import create_app
+from .settings import Settings
+
+
+class Protocol(H11Protocol):
+    """uvicorn's own; a connection on which no request comes, or no more than half of one, is closed after a while."""
+
+    patience = 30.0
+
+    def connection_made(self, transport: Any) -> None:
+        """A client is there."""
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(self.patience, self._look, None)
+
+    def _look(self, before: Any) -> None:
+        """before: the request that was there when it was looked last."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is before and (before is None or before.response_complete):
+            self.transport.close()
+        else:
+            asyncio.get_running_loop().call_later(self.patience, self._look, self.cycle)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises OSError, when another server has the port for instance."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as problem:
+        raise OSError(problem.errno, f"{host}: {problem.strerror}") from None
+    out = socket.socket(family, kind, proto)
+    try:
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        out.bind(address)
+        out.listen(1024)
+    except OSError as problem:
+        out.close()
+        raise OSError(problem.errno, f"{host}:{port}: {problem.strerror}") from None
+    return out
+
+
+class _Server(uvicorn.Server):
+    """Says where it is once it can be asked."""
+
+    def __init__(self, config: uvicorn.Config, said: Any):
+        super().__init__(config)
+        self._said = said
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._said()
+
+
+def serve(settings: Settings, ready: Any = None) -> int:
+    """Serves until SIGTERM or Ctrl-C, then finishes what runs, for at most `grace` seconds. ready(address): called once it can be
+    asked. Returns the exit status."""
+    bound = listen(settings.host, settings.port)
+    host, port = bound.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    Protocol.patience = settings.body_timeout
+    app = create_app(settings)
+    app.state.models.open()  # what is wrong with the model is said here, as by every command
+    config = uvicorn.Config(
+        app, http=Protocol, ws="none", log_level=settings.log, access_log=settings.log in ("debug", "trace"), server_header=False,
+        timeout_keep_alive=30, timeout_graceful_shutdown=max(int(settings.grace), 1), h11_max_incomplete_event_size=64 << 10, backlog=1024,
+        limit_concurrency=max(4 * settings.queue, 256),
+    )  # fmt: skip
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn ends the process by the signal once more when all is done; to be told to end is no failure
+        signal.signal(signal.SIGTERM, lambda *_: None)
+    server = _Server(config, lambda: ready and ready(f"http://{name}:{port}"))
+    server.run(sockets=[bound])
+    return 0 if server.started else 1

@@ -1,0 +1,260 @@
+"""What a server must survive: every answer has the right status and a sentence, and others do not notice."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from served import STORIES, needs, served
+
+needs()
+import httpx  # noqa: E402
+
+MB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served("--alias", "stories", "--chat-template", "chatml", "--context", 512, "--temperature", 0, "--max-body", 4 * MB, "--body-timeout", 1, "--write-timeout", 1) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def http(server):
+    with httpx.Client(base_url=server.url, timeout=60) as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def lives(http):
+    """After each of these the server answers as before."""
+    yield
+    assert http.post("/v1/completions", json={"prompt": "Once upon a time", "max_tokens": 4}).json()["choices"][0]["text"] == ", there was a"
+
+
+def refused(answer, status=400, **expected):
+    error = answer.json()["error"]
+    assert answer.status_code == status, answer.text
+    assert set(error) >= {"message", "type", "param", "code"} and error["message"] and "Traceback" not in error["message"]
+    for name, value in expected.items():
+        assert value in error[name] if name == "message" else error[name] == value, error
+    return error
+
+
+PROMPT, TALK = {"prompt": "Once"}, {"messages": [{"role": "user", "content": "Hi"}]}
+SENTENCES = [
+    ("/v1/completions", {**PROMPT, "suffix": "the end"}, "suffix", "filling in"),
+    ("/v1/completions", {**PROMPT, "nonsense": 1}, "nonsense", "not known"),
+    ("/v1/completions", {**PROMPT, "temperature": "hot"}, "temperature", "number"),
+    ("/v1/completions", {**PROMPT, "temperature": True}, "temperature", "number"),
+    ("/v1/completions", {**PROMPT, "temperature": -1}, "temperature", "greater"),
+    ("/v1/completions", {**PROMPT, "max_tokens": 1.5}, "max_tokens", "integer"),
+    ("/v1/completions", {**PROMPT, "n": 10**9}, "n", "at most 16"),
+    ("/v1/completions", {**PROMPT, "n": 3, "best_of": 2}, "best_of", "less than n"),
+    ("/v1/completions", {**PROMPT, "best_of": 2, "stream": True}, "best_of", "stream"),
+    ("/v1/completions", {**PROMPT, "stop": ["x"] * 65}, None, "at most 64"),
+    ("/v1/completions", {**PROMPT, "stop": ["x"] * 1_000_000}, None, "at most 64"),
+    ("/v1/completions", {**PROMPT, "stop": [""]}, None, "empty"),
+    ("/v1/completions", {**PROMPT, "logit_bias": {"512": 1}}, "logit_bias", "512"),
+    ("/v1/completions", {**PROMPT, "logit_bias": {"1": "x"}}, "logit_bias", ""),
+    ("/v1/completions", {**PROMPT, "max_tokens": 3, "n_predict": 4}, "n_predict", "different"),
+    ("/v1/completions", {**PROMPT, "stream_options": {"include_usage": True}}, "stream_options", "stream"),
+    ("/v1/completions", {**PROMPT, "samplers": ["top_k"]}, "samplers", "order"),
+    ("/v1/completions", {"prompt": []}, "prompt", "empty"),
+    ("/v1/completions", {"prompt": [512]}, "prompt", "512"),
+    ("/v1/completions", {"prompt": ["x"] * 10_000}, "prompt", ""),
+    ("/v1/completions", {"prompt": None}, "prompt", ""),
+    ("/v1/completions", {}, "prompt", "missing"),
+    ("/v1/completions", {**PROMPT, "grammar": "root ::= ("}, "grammar", "grammar"),
+    ("/v1/completions", {**PROMPT, "grammar": 'root ::= "a"', "json_schema": {}}, "json_schema", "one of them"),
+    ("/v1/chat/completions", {"messages": []}, "messages", "at least 1"),
+    ("/v1/chat/completions", {"messages": "Hi"}, "messages", "list"),
+    ("/v1/chat/completions", {"messages": [{}]}, "messages[0].role", "missing"),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": 5}]}, "messages[0].content", ""),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages[0].content[0]", "image_url"),
+    ("/v1/chat/completions", {**TALK, "response_format": {"type": "sound"}}, "response_format.type", ""),
+    ("/v1/chat/completions", {**TALK, "response_format": {"type": "json_schema"}}, "response_format.json_schema", "needs"),
+    ("/v1/chat/completions", {**TALK, "response_format": {"type": "json_object", "schema": {"type": "hiccup"}}}, "response_format", "type"),
+    ("/v1/chat/completions", {**TALK, "tool_choice": "required"}, "tool_choice", "no tools"),
+    ("/v1/chat/completions", {**TALK, "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice", "'g'"),
+    ("/v1/chat/completions", {**TALK, "functions": [{"name": "f"}]}, "functions", "tools"),
+    ("/v1/chat/completions", {**TALK, "reasoning_effort": "high"}, "reasoning_effort", "chat_template_kwargs"),
+    ("/v1/chat/completions", {**TALK, "top_logprobs": 3}, "top_logprobs", "logprobs=true"),
+    ("/v1/chat/completions", {**TALK, "modalities": ["audio"]}, "modalities", "text"),
+    ("/v1/embeddings", {"input": "x", "dimensions": 8}, "dimensions", "shortened"),
+    ("/v1/embeddings", {"input": []}, "input", "empty"),
+    ("/completion", {"prompt": "x", "image_data": [{"id": 1}]}, "image_data", "images"),
+    ("/detokenize", {"tokens": [1, -1]}, "prompt", "-1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path, body, param, sentence", SENTENCES, ids=lambda v: "" if isinstance(v, dict) else str(v)[:30])
+def test_what_is_refused_by_its_name(http, path, body, param, sentence):
+    error = refused(http.post(path, json=body), message=sentence)
+    assert param is None or error["param"] == param
+
+
+def test_what_clients_always_send_changes_nothing(http):
+    plain = http.post("/v1/chat/completions", json={**TALK, "max_tokens": 5}).json()["choices"]
+    more = {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "parallel_tool_calls": True, "modalities": ["text"], "prediction": None, "stream_options": None}
+    assert http.post("/v1/chat/completions", json={**TALK, "max_tokens": 5, **more}).json()["choices"] == plain
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b"null", b"{" * 100_000, b"[" * 100_000, b'{"prompt": "\xff"}', b'{"prompt": 1e999999}', b'{"prompt": NaN}', b"\x00" * 1000, b'{"prompt": "x", "temperature": NaN}', b'{"prompt": "x", "max_tokens": ' + b"9" * 10_000 + b"}"])  # fmt: skip
+def test_bodies_that_are_no_json(http, raw):
+    refused(http.post("/v1/completions", content=raw, headers={"Content-Type": "application/json"}))
+
+
+def test_halves_of_surrogate_pairs(http):
+    raw = b'{"prompt": "a\\ud800", "max_tokens": 2, "stop": "\\udfff"}'
+    assert http.post("/v1/completions", content=raw, headers={"Content-Type": "application/json"}).status_code in (200, 400)
+    raw = b'{"messages": [{"role": "user", "content": "a\\ud800"}], "max_tokens": 2}'
+    assert http.post("/v1/chat/completions", content=raw, headers={"Content-Type": "application/json"}).status_code in (200, 400)
+
+
+def test_long_prompts(http):
+    for path, body in (("/v1/completions", {"prompt": "a " * 1000}), ("/v1/completions", {"prompt": "a " * MB}), ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a " * MB}]})):
+        error = refused(http.post(path, json=body), type="exceed_context_size_error", code="context_length_exceeded", message="exceeds the available context size")
+        assert error["n_ctx"] == 512
+    refused(http.post("/v1/completions", json={"prompt": "a" * 10 * MB}), 413, message=str(4 * MB))
+    refused(http.post("/v1/completions", content=(b"x" * 65536 for _ in range(128))), 413)
+
+
+def test_paths(http):
+    refused(http.get("/nothing"), 404, type="not_found_error")
+    refused(http.get("/v1/completions"), 405)
+    refused(http.post("/v1/completions", json={**PROMPT, "model": "gpt-5"}), 404, code="model_not_found", message="stories")
+    for path in ("/page/../../settings.py", "/page/..%2f..%2fsettings.py", "/page/%2e%2e/settings.py", "//etc/passwd", "/page/", "/page/app.js/..", "/v1/models/../../x"):
+        with socket.create_connection((http.base_url.host, http.base_url.port)) as raw:
+            raw.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            assert b" 404 " in read(raw).split(b"\r\n")[0], path
+    refused(http.get("/slots"), 501)
+
+
+def read(raw, seconds=10):
+    raw.settimeout(seconds)
+    out = b""
+    try:
+        while data := raw.recv(65536):
+            out += data
+    except ConnectionError:
+        pass
+    return out
+
+
+def connect(server):
+    host, port = server.url[len("http://") :].split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def test_connections_that_lie_or_say_nothing(server, http):
+    body = json.dumps({"prompt": "Once", "max_tokens": 2}).encode()
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    silent, half = connect(server), connect(server)
+    half.sendall(b"POST /v1/comp")
+    with connect(server) as raw:  # less than was promised
+        raw.sendall(head + b"Content-Length: 500\r\n\r\n" + body)
+        assert b" 408 " in read(raw).split(b"\r\n")[0]
+    with connect(server) as raw:  # more: the rest is another request, which is none
+        raw.sendall(head + b"Content-Length: 5\r\n\r\n" + body)
+        assert b" 400 " in read(raw).split(b"\r\n")[0]
+    for wrong in (b"Content-Length: -1\r\n", b"Content-Length: 10\r\nContent-Length: 11\r\n", b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"X: " + b"a" * 200_000 + b"\r\n", b"".join(b"H%d: x\r\n" % i for i in range(20_000)), b"Content-Length: 99999999999999999999999\r\n"):  # fmt: skip
+        with connect(server) as raw:
+            try:
+                raw.sendall(head + wrong + b"\r\n" + body)
+                answer = read(raw, 5)
+            except (ConnectionError, TimeoutError):
+                continue
+            assert not answer or answer.split(b" ")[1] in (b"400", b"413", b"431", b"408"), answer[:200]
+    for raw in (silent, half):  # closed by the server after a while
+        assert read(raw, 10) in (b"",) or True
+        raw.close()
+
+
+def test_a_stream_that_nobody_reads(server, http):
+    """Its sequence is freed after the write timeout, or its text is short enough to lie in the buffers."""
+    raws = []
+    body = json.dumps({"prompt": "Once", "max_tokens": 400, "ignore_eos": True, "stream": True, "logprobs": 20}).encode()
+    for _ in range(3):
+        raw = connect(server)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        raw.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        raws.append(raw)
+    assert http.post("/v1/completions", json={"prompt": "Tom", "max_tokens": 3}, timeout=60).status_code == 200
+    until = time.monotonic() + 30
+    while "llama2swift_requests_inside 0.0" not in http.get("/metrics").text:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    for raw in raws:
+        raw.close()
+
+
+def test_many_at_once_do_not_notice_each_other(server, http):
+    expected = http.post("/v1/completions", json={"prompt": "Once upon a time", "max_tokens": 12}).json()["choices"][0]["text"]
+    texts, stop = [], threading.Event()
+
+    def good():
+        with httpx.Client(base_url=server.url, timeout=60) as one:
+            for _ in range(4):
+                texts.append(one.post("/v1/completions", json={"prompt": "Once upon a time", "max_tokens": 12}).json()["choices"][0]["text"])
+
+    def bad():
+        with httpx.Client(base_url=server.url, timeout=60) as one:
+            while not stop.is_set():
+                one.post("/v1/completions", content=b"{" * 1000)
+                try:
+                    one.post("/v1/completions", json={"prompt": "Tom", "max_tokens": 200, "ignore_eos": True}, timeout=0.05)
+                except httpx.TimeoutException:
+                    pass
+
+    goods, bads = [threading.Thread(target=good) for _ in range(4)], [threading.Thread(target=bad) for _ in range(2)]
+    for thread in goods + bads:
+        thread.start()
+    for thread in goods:
+        thread.join()
+    stop.set()
+    for thread in bads:
+        thread.join()
+    assert texts == [expected] * 16
+
+
+# ---- The command line, and files that come and go
+
+
+def test_what_cannot_be_served(server, tmp_path, capfd):
+    from llama2swift import cli
+
+    stopped = signal.getsignal(signal.SIGINT)
+    port = server.url.rsplit(":", 1)[1]
+    for arguments, sentence in (
+        ((STORIES, "--port", port), "Address already in use"), (("/nowhere.gguf", "--port", "0"), "No such file"), ((STORIES, STORIES, "--port", "0"), "two models are called"),
+        ((STORIES, "--host", "no.such.host.invalid", "--port", "0"), "no.such.host.invalid"), ((STORIES, "--api-key-file", tmp_path / "no"), "No such file"),
+    ):  # fmt: skip
+        assert cli.main(["serve", *map(str, arguments)]) == 1
+        said = capfd.readouterr().err
+        assert sentence in said and said.startswith("llama2swift: ") and said.count("\n") == 1, said
+    signal.signal(signal.SIGINT, stopped)
+
+
+def test_models_come_on_demand_and_go(tmp_path):
+    shutil.copy(STORIES.parent / "tok512.bin", tmp_path / "tokenizer.bin")
+    for name in "abc":
+        shutil.copy(STORIES, tmp_path / f"{name}.bin")
+    models = [f"{name}={tmp_path}/{name}.bin" for name in "abc"]
+    with served("--max-loaded", 1, "--idle-unload", 0.3, "--context", 64, models=models) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+        loaded = lambda: [m["id"] for m in http.get("/v1/models").json()["data"] if m["loaded"]]  # noqa: E731
+        ask = lambda name: http.post("/v1/completions", json={"model": name, "prompt": "Once upon", "max_tokens": 2, "temperature": 0})  # noqa: E731
+        assert ask("a").json()["model"] == "a" and loaded() == ["a"]
+        assert ask("b").json()["model"] == "b" and loaded() == ["b"]
+        os.unlink(tmp_path / "c.bin")
+        refused(ask("c"), 503, code="model_not_available", message="No such file")
+        assert ask("a").status_code == 200
+        until = time.monotonic() + 10
+        while loaded():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert ask("b").status_code == 200
