@@ -40,7 +40,6 @@ def main():
     out += ["--chat-template", a.chat_template_file or a.chat_template or "chatml", "--parallel", slots]
     for ours, value in (("--host", a.host), ("--port", a.port), ("--temperature", a.temp), ("--seed", a.seed), ("--api-key", a.api_key), ("--batch-size", a.batch_size), ("--threads", a.threads)):
         out += [ours, value] if value else []
-    out += ["--max-tokens", a.n_predict] if a.n_predict and int(a.n_predict) > 0 else []
     out += ["--alias", a.alias.split(",")[0]] if a.alias else []
     out += ["--cors-origin", a.cors_origins or "*"]
     out += ["--no-page"] if a.no_ui else []

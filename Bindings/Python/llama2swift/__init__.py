@@ -13,6 +13,7 @@ from .context import Context
 from .errors import Llama2Error
 from .generation import Generation
 from .grammar import Grammar, GrammarState
+from .llama import Llama
 from .model import Model
 from .modelfile import ModelFile, printable
 from .options import kernels_available, preflight
@@ -22,7 +23,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Adapter", "Context", "ContextInfo", "Decoder", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Adapter", "Context", "ContextInfo", "Decoder", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Sampler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
     "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

@@ -281,7 +281,6 @@ class Native(Sampled):
     refused: ClassVar[Refused] = {
         **Sampled.refused,
         "n_indent": ((0,), "it is not supported"),
-        "response_fields": (([],), "the answer is always whole"),
         "post_sampling_probs": ((False,), "probabilities are those before sampling"),
         "return_progress": ((False,), "it is not supported"),
         "image_data": (([],), "images are not supported"),
@@ -293,6 +292,7 @@ class Native(Sampled):
     max_tokens: Optional[int] = Field(None, ge=-1)
     n_probs: Optional[int] = Field(None, ge=0, le=20)
     return_tokens: Optional[bool] = None
+    response_fields: Optional[List[str]] = Field(None, max_length=64)
     timings_per_token: Optional[bool] = None
     stream: Optional[bool] = None
 

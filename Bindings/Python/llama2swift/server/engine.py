@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 
 import llama2swift
 
-from .. import Context, ContextInfo, Grammar, Model, Sampler
+from .. import Context, ContextInfo, Grammar, Model, Sampler, _stepwise
 from ..errors import BusyError
-from . import standin
 from .errors import ApiError, too_long
 from .settings import Settings
 
 Result = TypeVar("Result")
-Scheduler: Any = getattr(llama2swift, "Scheduler", standin.Scheduler)
+Scheduler: Any = getattr(llama2swift, "Scheduler", _stepwise.Scheduler)
 _GRAMMARS = 32  # that are kept ready
 _CHUNK = 64  # rows of logits at a time, when a prompt is scored
 

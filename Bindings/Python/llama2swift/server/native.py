@@ -92,6 +92,20 @@ class _Run:
         yield {**self.whole(0), "content": "", "tokens": []}
 
 
+def _only(whole: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:
+    """The fields that were asked for; a/b: b of a. What is not there is left out, as llama-server has it."""
+    if not fields:
+        return whole
+    out = {}
+    for field in fields:
+        value: Any = whole
+        for name in field.split("/"):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            out[field] = value
+    return out
+
+
 def timings(answer: Answer) -> dict[str, Any]:
     """llama-server's: the first token belongs to the prompt, the others are decoded."""
     prompt = len(answer.job.tokens) - answer.cached
@@ -115,7 +129,7 @@ def _settings(engine: Engine, body: Native | None, given: dict[str, Any], asked:
         "presence_penalty": given.get("presence_penalty", 0.0), "frequency_penalty": given.get("frequency_penalty", 0.0),
         "stop": list(body.stops) if body else [], "n_probs": (body.n_probs or 0) if body else 0, "stream": bool(body and body.stream),
         "logit_bias": [{"token": t, "bias": None if b == sampling.BANNED else b} for t, b in bias.items()],
-        "grammar": (body.grammar or "") if body else "", "n_keep": 0, "ignore_eos": bool(body and body.ignore_eos), "max_tokens": min(limits, default=-1),
+        "grammar": (body.grammar or "") if body else "", "n_keep": 0, "adaptive_target": -1.0, "adaptive_decay": 0.9, "ignore_eos": bool(body and body.ignore_eos), "max_tokens": min(limits, default=-1),
     }  # fmt: skip
 
 
@@ -139,7 +153,7 @@ async def completion(http: Request, body: Native) -> Any:
         async def whole() -> Any:
             await run.begin()
             await all_of(run.answers)
-            answers = [run.whole(i) for i in range(len(run.prompts))]
+            answers = [_only(run.whole(i), body.response_fields) for i in range(len(run.prompts))]
             return answers if run.several and len(answers) > 1 else answers[0]
 
         return await attended(http, whole())

@@ -1,4 +1,5 @@
-"""Requests one after the other, token by token, in the shape of the library's scheduler: for libraries that have none."""
+"""Requests one after the other, token by token and with probabilities, in the shape of the library's scheduler: for hosts that have
+one at a time, and for libraries that have no scheduler."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import Context, Grammar, Sampler
-from ..errors import CancelledError
+from .context import Context
+from .errors import CancelledError
+from .grammar import Grammar
+from .sampler import Sampler
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,164 @@
+"""`llama2swift.Llama`: the examples of llama-cpp-python's README run, answers are the library's, what is not supported says so."""
+
+import json
+import sys
+import types
+
+import pytest
+
+import llama2swift
+from llama2swift import Llama
+
+PROMPT = "Once upon a time, there was a"
+TALK = [{"role": "system", "content": "You are a helpful assistant that outputs in JSON."}, {"role": "user", "content": "Who won the world series in 2020"}]
+SCHEMA = {"type": "object", "properties": {"team_name": {"enum": ["Dodgers", "Rays"]}}, "required": ["team_name"], "additionalProperties": False}
+USER = {
+    "type": "function",
+    "function": {
+        "name": "UserDetail",
+        "parameters": {"type": "object", "title": "UserDetail", "properties": {"name": {"title": "Name", "enum": ["Jason", "Tom"]}, "age": {"title": "Age", "type": "integer", "minimum": 0, "maximum": 99}}, "required": ["name", "age"], "additionalProperties": False},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def llm(stories_path):
+    with Llama(model_path=stories_path, n_ctx=1024, n_gpu_layers=-1, seed=1337, chat_format="chatml", verbose=False) as one:
+        yield one
+
+
+def alone(model, tokens, count, **options):
+    with model.context(length=1024) as context:
+        return "".join(context.generate(tokens, llama2swift.Sampler(**{"temperature": 0, **options}), max_tokens=count))
+
+
+def test_the_first_example(llm, stories):
+    prompt = "Q: Name the planets in the solar system? A: "
+    output = llm(prompt, max_tokens=32, stop=["Q:", "\n"], echo=True, temperature=0)
+    assert output["object"] == "text_completion" and output["id"].startswith("cmpl-") and output["model"] == llm.model_path
+    whole = alone(stories, prompt, 32)
+    assert output["choices"][0]["text"] == prompt + whole.split("\n")[0].split("Q:")[0]
+    assert output["usage"]["prompt_tokens"] == len(stories.tokenize_prompt(prompt))
+
+
+def test_sampling_and_seeds(llm, stories):
+    options = dict(temperature=1.2, top_k=20, top_p=0.9, min_p=0.02, frequency_penalty=0.3, presence_penalty=0.2)
+    got = llm.create_completion(PROMPT, max_tokens=12, seed=5, repeat_penalty=1.1, logit_bias={"432": -2.0}, **options)
+    assert got["choices"][0]["text"] == alone(stories, PROMPT, 12, seed=5, repetition_penalty=1.1, logit_bias={432: -2.0}, **options)
+    llm.set_seed(9)
+    drawn = [llm(PROMPT, max_tokens=8)["choices"][0]["text"] for _ in range(2)]
+    llm.set_seed(9)
+    assert drawn[0] != drawn[1] and drawn[0] == llm(PROMPT, max_tokens=8)["choices"][0]["text"] == alone(stories, PROMPT, 8, seed=9, temperature=0.8)
+
+
+def test_streams_add_up(llm, stories):
+    for prompt in (PROMPT, stories.tokenize_prompt(PROMPT)):
+        chunks = list(llm(prompt, max_tokens=10, temperature=0, stream=True))
+        assert "".join(c["choices"][0]["text"] for c in chunks) == alone(stories, PROMPT, 10) and chunks[-1]["choices"][0]["finish_reason"] == "length"
+    stream = llm(PROMPT, max_tokens=500, temperature=0, stream=True)
+    next(stream)
+    stream.close()  # the context is free again
+    chunks = list(llm.create_chat_completion(TALK, max_tokens=6, temperature=0, stream=True))
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant"}
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == alone(stories, stories.chat_tokens(TALK, chat_template="chatml"), 6)
+
+
+def test_logprobs(llm, stories):
+    got = llm(PROMPT, max_tokens=4, temperature=0, logprobs=2)["choices"][0]["logprobs"]
+    tokens = stories.tokenize_prompt(PROMPT)
+    with stories.context() as context:
+        score = context.score(tokens, stories.tokenize_prompt(PROMPT + "".join(got["tokens"]))[len(tokens) :])
+    assert got["token_logprobs"] == pytest.approx(score.log_probabilities.tolist(), abs=1e-4) and [len(t) for t in got["top_logprobs"]] == [2] * 4
+    chat = llm.create_chat_completion(TALK, max_tokens=3, logprobs=True, top_logprobs=4)["choices"][0]["logprobs"]["content"]
+    assert len(chat) == 3 and all(len(t["top_logprobs"]) == 4 for t in chat)
+
+
+def test_json_mode_and_schema(llm):
+    value = llm.create_chat_completion(messages=TALK, response_format={"type": "json_object", "schema": SCHEMA}, temperature=0.7)
+    assert json.loads(value["choices"][0]["message"]["content"])["team_name"] in ("Dodgers", "Rays")
+    assert llm.create_chat_completion(messages=TALK, response_format={"type": "json_object"}, max_tokens=8)["choices"][0]["message"]["content"].strip()[:1] in ("{", "")
+    with pytest.raises(ValueError, match="response_format"):
+        llm.create_chat_completion(messages=TALK, response_format={"type": "json_schema"})
+
+
+def test_function_calling(stories_path):
+    with Llama(model_path=stories_path, n_ctx=1024, chat_format="chatml-function-calling") as llm:
+        talk = [{"role": "user", "content": "Extract Jason is 25 years old"}]
+        for choice in ({"type": "function", "function": {"name": "UserDetail"}}, "required"):
+            got = llm.create_chat_completion(messages=talk, tools=[USER], tool_choice=choice)["choices"][0]
+            call = got["message"]["tool_calls"][0]["function"]
+            assert call["name"] == "UserDetail" and json.loads(call["arguments"])["name"] in ("Jason", "Tom") and got["finish_reason"] == "tool_calls"
+            chunks = list(llm.create_chat_completion(messages=talk, tools=[USER], tool_choice=choice, stream=True, seed=3))
+            text = "".join(t["function"]["arguments"] for c in chunks for t in c["choices"][0]["delta"].get("tool_calls", []))
+            assert set(json.loads(text)) == {"name", "age"}
+        with pytest.raises(ValueError, match="'Other'"):
+            llm.create_chat_completion(messages=talk, tools=[USER], tool_choice={"type": "function", "function": {"name": "Other"}})
+
+
+def test_openai_classes(llm):
+    pytest.importorskip("openai")
+    assert llm.create_chat_completion_openai_v1(TALK, max_tokens=3).choices[0].message.role == "assistant"
+
+
+def test_tokens_and_states(llm, stories):
+    assert llm.tokenize(b"Hello") == stories.tokenize_prompt("Hello") and llm.tokenize(b"Hello", add_bos=False) == stories.tokenize("Hello")
+    assert llm.detokenize(llm.tokenize("Grüße".encode())).strip() == "Grüße".encode()
+    assert (llm.n_ctx(), llm.n_vocab(), llm.n_embd(), llm.token_bos(), llm.token_eos()) == (1024, 512, 64, 1, 2)
+    llm.reset()
+    llm.eval(llm.tokenize(PROMPT.encode()))
+    state, count = llm.save_state(), llm.n_tokens
+    best = llm.sample(temp=0)
+    llm.reset()
+    llm.load_state(state)
+    assert llm.n_tokens == count and llm.sample(temp=0) == best
+
+
+def test_embeddings(stories_path, llm, stories):
+    with pytest.raises(RuntimeError, match="embedding=True"):
+        llm.embed("Hello")
+    if not hasattr(llama2swift.Context, "embed"):
+        pytest.skip("this library has no embeddings")
+    with Llama(model_path=stories_path, embedding=True) as one:
+        got = one.create_embedding(["Hello, world!", "Tom"])
+        assert len(got["data"]) == 2 and len(got["data"][1]["embedding"]) == len(stories.tokenize_prompt("Tom")) and len(got["data"][1]["embedding"][0]) == 64
+    with Llama(model_path=stories_path, embedding=True, pooling_type=1) as one:
+        assert one.embed("Tom") == pytest.approx(stories.embed(["Tom"])[0].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("arguments, problem", [({"n_gpu_layers": 20}, ValueError), ({"draft_model": object()}, ValueError), ({"lora_path": "x"}, ValueError), ({"chat_format": "functionary-v2"}, ValueError), ({"rope_freq_base": 5e5}, ValueError), ({"nonsense": 1}, TypeError), ({"type_k": 8}, ValueError), ({"pooling_type": 9}, ValueError), ({"chat_handler": object()}, ValueError)])  # fmt: skip
+def test_what_is_not_supported_is_refused_by_its_name(stories_path, arguments, problem):
+    with pytest.raises(problem, match=next(iter(arguments))):
+        Llama(model_path=stories_path, **arguments)
+
+
+def test_calls_that_are_refused(llm):
+    for options in ({"suffix": "end"}, {"mirostat_mode": 2}, {"typical_p": 0.5}, {"logits_processor": [len]}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            llm(PROMPT, **options)
+    with pytest.raises(TypeError, match="nonsense"):
+        llm(PROMPT, nonsense=1)
+    with pytest.raises(llama2swift.errors.ContextFullError):
+        llm([1] * 1024)
+    with pytest.raises(ValueError, match="empty"):
+        llm([])
+
+
+def test_from_pretrained(monkeypatch, stories_path):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match="pip install huggingface_hub"):
+        Llama.from_pretrained(repo_id="a/b", filename="*.gguf")
+    hub = types.ModuleType("huggingface_hub")
+    hub.HfApi = lambda: types.SimpleNamespace(list_repo_files=lambda repo: ["a.Q4_0.gguf", "b.bin", "README.md"])
+    hub.hf_hub_download = lambda repo_id, filename, local_dir, cache_dir: {"b.bin": stories_path}[filename]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    with Llama.from_pretrained(repo_id="a/b", filename="*.bin", n_ctx=64) as llm:
+        assert llm.n_ctx() == 64
+    with pytest.raises(ValueError, match="0 files of a/b fit"):
+        Llama.from_pretrained(repo_id="a/b", filename="*.safetensors")
+
+    def unreachable():
+        raise ConnectionError("no network")
+
+    hub.HfApi = unreachable
+    with pytest.raises(OSError, match="no network.*model_path"):
+        Llama.from_pretrained(repo_id="a/b", filename="*.gguf")
