@@ -79,6 +79,8 @@ def test_commands_of_the_package_run(tmp_path):
     lines = [c for text in (README, PYTHON_README) for c in commands(text) if c.startswith("llama2swift ")]
     assert len(lines) >= 3
     for line in lines:
+        if line.startswith("llama2swift serve"):
+            continue  # until it is told to end: test_server.py
         if "Q4_K_M" in line:
             line = line.replace("Q4_K_M", "Q8_0")  # rows of 64 weights have no superblocks
         done = command(*shlex.split(line)[1:], cwd=tmp_path, input="")
