@@ -5,7 +5,7 @@ internal import Llama2Core
 ///
 ///     frames      (kind, a, b, frame below), each once
 ///     states      (may end, leaves ascending), each once: the stacks by their topmost frames
-///     rows        (states, 256): the state behind a byte, `dead`, or `unknown`
+///     rows        (states, 257): the state behind a byte, `dead`, or `unknown`; behind them whether any text may come
 final class Automaton {
     static let dead: Int32 = -1
     private static let unknown: Int32 = -2
@@ -19,7 +19,10 @@ final class Automaton {
     private var states: TupleTable
     private var strings: TupleTable
     private var tuples: TupleTable  // states of objects and arrays, sets of tags
-    private var rows: GrowingBuffer<Int32>
+    private var rows: RowTable<Int32>
+    /// Numbers of a row.
+    static let width = 257
+    private static let anyText = 256
 
     // work of one step
     private struct Pending: BitwiseCopyable { var frame, tag: Int32 }
@@ -40,7 +43,7 @@ final class Automaton {
         states = try TupleTable(1024)
         strings = try TupleTable(256)
         tuples = try TupleTable(64)
-        rows = try GrowingBuffer(capacity: 64 * 256, of: "states of a grammar")
+        rows = try RowTable(width: Automaton.width, capacity: 64)
         pending = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         leaves = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         visited = try GrowingBuffer(capacity: 1024, of: "states of a grammar")
@@ -64,12 +67,12 @@ final class Automaton {
     /// The state behind `byte`.
     @inline(__always)
     func next(_ state: Int32, _ byte: UInt8) throws(Llama2Error) -> Int32 {
-        let known = rows.elements[Int(state) &* 256 &+ Int(byte)]  // a row for every state, 256 numbers each
+        let known = rows[Int(state)][Int(byte)]
         return known != Automaton.unknown ? known : try explore(state, byte)
     }
 
-    /// (states, 256); valid until a state is added.
-    var rowsSoFar: UnsafePointer<Int32>? { rows.elements.baseAddress }
+    /// (states, width); valid until a state is added.
+    var rowsSoFar: UnsafePointer<Int32> { UnsafePointer(rows.start) }
 
     @inline(never)
     func explore(_ state: Int32, _ byte: UInt8) throws(Llama2Error) -> Int32 {
@@ -91,7 +94,7 @@ final class Automaton {
             }
         }
         let target = try settle()
-        rows[Int(state) * 256 + Int(byte)] = target
+        rows[Int(state)][Int(byte)] = target
         return target
     }
 
@@ -126,6 +129,29 @@ final class Automaton {
         for leaf in states[first].dropFirst() { try leaves.append(leaf) }
         for leaf in states[second].dropFirst() { try leaves.append(leaf) }
         return try settle()
+    }
+
+    /// Whether any characters of a JSON string may come next, and any number of them.
+    @inline(__always)
+    func takesAnyText(_ state: Int32) -> Bool {
+        let known = rows[Int(state)][Automaton.anyText]
+        return known == Automaton.unknown ? findAnyText(state) : known == 1
+    }
+
+    @inline(never)
+    private func findAnyText(_ state: Int32) -> Bool {
+        var takes = false
+        for leaf in states[state].dropFirst() where program.anyText >= 0 {
+            let (kind, a, b, _) = frame(leaf)
+            guard kind == Program.Frame.string else { continue }
+            let form = program.strings[Int(a)], s = string(b), dfa = program.automata[Int(form.dfa)]
+            guard s.phase == StringState.Phase.body else { continue }
+            if form.isAny ? s.dfa == dfa.start && form.most < 0 : stepper(a, b).mayEnd(s) && dfa.holds(program.automata[Int(program.anyText)], at: s.dfa) {
+                takes = true
+            }
+        }
+        rows[Int(state)][Automaton.anyText] = takes ? 1 : 0
+        return takes
     }
 
     /// Inside a JSON string where any characters may come: how many, Int.max for no limit; 0 elsewhere, and where something
@@ -264,7 +290,7 @@ final class Automaton {
         }
         list[0] = mayEnd ? 1 : 0
         let state = try states.number(UnsafeBufferPointer(rebasing: UnsafeBufferPointer(list)[..<unique]))
-        while rows.count < states.count * 256 { try rows.append(Automaton.unknown) }
+        while rows.count < states.count { try rows.append(repeating: Automaton.unknown) }
         return state
     }
 

@@ -44,6 +44,29 @@ final class DFA: Sendable {
 
     func edges(of state: Int32) -> ArraySlice<Edge> { edges[Int(offsets[Int(state)])..<Int(offsets[Int(state) + 1])] }
 
+    /// Whether from `state` on it is as `other` is from its beginning, which all of its ways come back to: every text of
+    /// `other` leads back to an accepting state.
+    func holds(_ other: DFA, at state: Int32) -> Bool {
+        guard accepts(state), !other.isEmpty else { return false }
+        var known = [Int32](repeating: -1, count: other.count), waiting = [other.start]
+        known[Int(other.start)] = state
+        while let theirs = waiting.popLast() {
+            let ours = known[Int(theirs)]
+            for edge in other.edges(of: theirs) {
+                for byte in edge.low...edge.high {
+                    let to = next(ours, byte)
+                    guard to >= 0 else { return false }
+                    if known[Int(edge.to)] < 0 {
+                        known[Int(edge.to)] = to
+                        waiting.append(edge.to)
+                    }
+                    guard known[Int(edge.to)] == to else { return false }
+                }
+            }
+        }
+        return true
+    }
+
     func accepts(_ state: Int32) -> Bool { state >= 0 && tags[Int(state)] >= 0 }
 
     /// The tag of a whole text, nil when it is not of the language.

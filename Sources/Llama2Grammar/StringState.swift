@@ -33,6 +33,12 @@ struct StringStepper {
         allowed.isEmpty || allowed[Int(tag) / 32] >> (tag % 32) & 1 != 0
     }
 
+    /// Whether the text may end at `s`.
+    func mayEnd(_ s: StringState) -> Bool {
+        let tag = dfa.tags[Int(s.dfa)]
+        return tag >= 0 && isAllowed(tag)
+    }
+
     /// Whether an allowed end can be reached.
     private func isLive(_ state: Int32) -> Bool {
         guard state >= 0 else { return false }

@@ -14,19 +14,24 @@ public final class GrammarVocabulary: Sendable {
         var depth: [UInt16] = []
         var after: [Int32] = []
         var first: [Int32] = []
+        /// Behind the last node one more: where the tokens of a node and below begin in `tokens`.
+        var rank: [Int32] = []
+        /// In the order of their bytes.
+        var tokens: [Int32] = []
         var count: Int { byte.count }
     }
 
     public let count: Int
-    let all: Tree
-    /// Tokens that are not plain: what they do inside a JSON string depends on its state.
-    let special: Tree
+    /// The plain tokens (see `plain`), and all others: what those do inside a JSON string depends on its state.
+    let plainTree: Tree, special: Tree
     /// Number of the next token with the same bytes, -1.
     let sameBytes: [Int32]
     /// Bits of the plain tokens of at most n characters, for n = 0 ... mostPlain; the last row has all plain ones.
-    /// Plain: whole characters of UTF-8, none of them a quote, a backslash or a control character.
+    /// Plain: whole characters of UTF-8 that are writable, none of them a quote, a backslash or a control character.
     let plain: [[UInt32]]
     static let mostPlain = 32
+    /// Plain tokens of more characters than that, with their number.
+    let longPlain: [(token: Int32, characters: Int)]
     /// Bytes of a token; a longer one is never chosen under a grammar.
     private static let longest = 4096
     /// Bits of the tokens that begin with white space of JSON.
@@ -75,14 +80,17 @@ public final class GrammarVocabulary: Sendable {
         // 2. the trees
         var same = [Int32](repeating: -1, count: count), single = [Bool](repeating: false, count: 256)
         var rows = [[UInt32]](repeating: [UInt32](repeating: 0, count: (count + 31) / 32), count: GrammarVocabulary.mostPlain + 2)
-        var notPlain: [Int] = []
+        var notPlain: [Int] = [], arePlain: [Int] = [], long: [(token: Int32, characters: Int)] = []
+        for token in order where starts[token + 1] - starts[token] == 1 { single[Int(text[Int(starts[token])])] = true }
+        let writable = GrammarVocabulary.characters(single)
         for token in order {
             let piece = text[Int(starts[token])..<Int(starts[token + 1])]
-            if piece.count == 1, let byte = piece.first { single[Int(byte)] = true }
-            guard let characters = GrammarVocabulary.plainCharacters(piece) else {
+            guard let characters = GrammarVocabulary.plainCharacters(piece, writable) else {
                 notPlain.append(token)
                 continue
             }
+            arePlain.append(token)
+            if characters > GrammarVocabulary.mostPlain { long.append((Int32(truncatingIfNeeded: token), characters)) }
             for n in min(characters, GrammarVocabulary.mostPlain + 1)..<rows.count { rows[n][token / 32] |= 1 << UInt32(token % 32) }
         }
         // tokens of the same bytes stand side by side
@@ -90,7 +98,7 @@ public final class GrammarVocabulary: Sendable {
         where text[Int(starts[token])..<Int(starts[token + 1])] == text[Int(starts[next])..<Int(starts[next + 1])] {
             same[token] = Int32(truncatingIfNeeded: next)
         }
-        all = GrammarVocabulary.tree(order, text, starts)
+        plainTree = GrammarVocabulary.tree(arePlain, text, starts)
         special = GrammarVocabulary.tree(notPlain, text, starts)
         var spaced = [UInt32](repeating: 0, count: (count + 31) / 32)
         for token in order where GrammarVocabulary.isSpace(text[Int(starts[token])]) { spaced[token / 32] |= 1 << UInt32(token % 32) }
@@ -98,18 +106,20 @@ public final class GrammarVocabulary: Sendable {
         sameBytes = same
         plain = rows
         singleBytes = single
-        deepest = Int(all.depth.max() ?? 0)
+        self.writable = writable
+        longPlain = long
+        deepest = Int(max(plainTree.depth.max() ?? 0, special.depth.max() ?? 0))
     }
 
     static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
 
     /// The number of characters; nil when the token is not plain.
-    private static func plainCharacters(_ piece: ArraySlice<UInt8>) -> Int? {
+    private static func plainCharacters(_ piece: ArraySlice<UInt8>, _ writable: CodePointSet) -> Int? {
         var decoder = Unicode.UTF8(), iterator = piece.makeIterator(), count = 0
         while true {
             switch decoder.decode(&iterator) {
             case .scalarValue(let scalar):
-                guard scalar.value >= 0x20, scalar != "\"", scalar != "\\" else { return nil }
+                guard scalar.value >= 0x20, scalar != "\"", scalar != "\\", writable.contains(scalar.value) else { return nil }
                 count += 1
             case .emptyInput: return count
             case .error: return nil
@@ -119,7 +129,8 @@ public final class GrammarVocabulary: Sendable {
 
     private static func tree(_ order: [Int], _ text: [UInt8], _ starts: [Int32]) -> Tree {
         var tree = Tree(), path: [Int32] = [], previous: ArraySlice<UInt8> = []
-        for token in order {
+        tree.tokens = order.map { Int32(truncatingIfNeeded: $0) }
+        for (rank, token) in order.enumerated() {
             let piece = text[Int(starts[token])..<Int(starts[token + 1])]
             let shared = zip(previous, piece).prefix { $0 == $1 }.count
             if shared == piece.count, shared == previous.count { continue }  // found behind the first one
@@ -130,11 +141,13 @@ public final class GrammarVocabulary: Sendable {
                 tree.depth.append(UInt16(truncatingIfNeeded: path.count))
                 tree.after.append(0)
                 tree.first.append(-1)
+                tree.rank.append(Int32(truncatingIfNeeded: rank))
             }
             if let node = path.last { tree.first[Int(node)] = Int32(truncatingIfNeeded: token) }
             previous = piece
         }
         while let node = path.popLast() { tree.after[Int(node)] = Int32(truncatingIfNeeded: tree.count) }
+        tree.rank.append(Int32(truncatingIfNeeded: order.count))
         return tree
     }
 
@@ -145,7 +158,9 @@ public final class GrammarVocabulary: Sendable {
 
     /// The characters whose every byte a token of one byte can write: no other may be part of a grammar's language, or a
     /// text could come to a place where no token goes on.
-    var writable: CodePointSet {
+    let writable: CodePointSet
+
+    private static func characters(_ singleBytes: [Bool]) -> CodePointSet {
         var out: [(UInt32, UInt32)] = []
         if singleBytes.allSatisfy({ $0 }) { return .all }
         for scalar in UInt32(0)..<0x80 where singleBytes[Int(scalar)] { out.append((scalar, scalar)) }
