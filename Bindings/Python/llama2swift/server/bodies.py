@@ -43,8 +43,6 @@ class Sampled(Body):
 
     nothing: ClassVar[frozenset[str]] = HARMLESS
     refused: ClassVar[Refused] = {
-        "dynatemp_range": ((0, 0.0), "a temperature that changes is not supported"),
-        "dynatemp_exponent": ((1, 1.0), "a temperature that changes is not supported"),
         "adaptive_target": ((-1, -1.0), "this sampler is not supported"),
         "adaptive_decay": ((0.9,), "this sampler is not supported"),
         "samplers": ((), "the order of the samplers is fixed: penalties, top_k, top_p, min_p, temperature"),
@@ -67,6 +65,8 @@ class Sampled(Body):
     mirostat: Optional[int] = Field(None, ge=0, le=2)
     mirostat_tau: Optional[float] = None
     mirostat_eta: Optional[float] = None
+    dynatemp_range: Optional[float] = Field(None, ge=0)
+    dynatemp_exponent: Optional[float] = None
     dry_multiplier: Optional[float] = None
     dry_base: Optional[float] = None
     dry_allowed_length: Optional[int] = None

@@ -15,6 +15,7 @@ import llama2swift
 
 from .. import Context, ContextInfo, Grammar, Model, Sampler, _stepwise
 from ..errors import BusyError
+from . import errors
 from .errors import ApiError, too_long
 from .settings import Settings
 
@@ -100,7 +101,7 @@ class Answer:
                 self.text += event.text or ""
                 self.tokens += tokens
                 if event.reason == "error":
-                    raise ApiError(500, getattr(event, "error", None) or "the generation failed", kind="server_error")
+                    raise errors.of(event.error) if isinstance(event.error, Exception) else ApiError(500, event.error or "the generation failed", kind="server_error")
                 self.reason = event.reason or ""
                 yield Piece(event.text or "", tuple(tokens), event.reason)
                 if event.reason:
@@ -112,8 +113,10 @@ class Answer:
 def _tokens(event: Any, logprobs: int | None) -> list[Token]:
     if event.token is None or event.token < 0:
         return []
-    if logprobs is None or event.logprobs is None:
+    if logprobs is None:
         return [Token(int(event.token))]
+    if event.logprobs is None:
+        raise ApiError(501, "logprobs: this version of the library's scheduler has none", kind="not_supported_error")
     own, top = event.logprobs
     return [Token(int(event.token), float(own), tuple((int(t), float(p)) for t, p in top[:logprobs]))]
 
@@ -132,6 +135,8 @@ class Engine:
         self.length = min(settings.request_context or self._info.context_length, self._info.context_length)
         self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0)
         self.special = self.model.special_tokens
+        self._has_logprobs = self._probe()
+        self._steps: _stepwise.Scheduler | None = None
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
         self.running = 0
         self.knows_tools: bool | None = None  # whether its template does; None: nobody has asked yet
@@ -140,6 +145,14 @@ class Engine:
         self._ends: list[int] | None = None
         # what needs a context of its own: prompts whose probabilities are asked for, embeddings; one at a time
         self._beside: asyncio.Semaphore | None = None
+
+    def _probe(self) -> bool:
+        """Whether the scheduler gives probabilities."""
+        try:
+            request = self.scheduler.submit([self.special.bos or 0], max_tokens=1, logprobs=1)
+        except (ValueError, TypeError, RuntimeError):
+            return False
+        return all(event.logprobs is not None for event in request if event.token is not None)
 
     def info(self) -> ContextInfo:
         """The context's figures; while it is at work those of the last time that it was not."""
@@ -221,13 +234,22 @@ class Engine:
     def submit(self, job: Job) -> Answer:
         """Into the scheduler."""
         sampler = Sampler(**job.sampler)
-        request = self.scheduler.submit(
+        scheduler = self.scheduler if job.logprobs is None or self._has_logprobs else self._beside_it()
+        request = scheduler.submit(
             job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=job.deadline,
             logprobs=0 if job.logprobs is None else max(job.logprobs, 1),
         )  # fmt: skip
         self.running += 1
         self.used = time.time()
         return Answer(self, job, request)
+
+    def _beside_it(self) -> Any:
+        """Probabilities come token by token from a context of their own, where the library's scheduler has none."""
+        if self._steps is None:
+            s = self.settings
+            context = Context(self.model, length=self.length, threads=s.threads, batch_size=s.batch, kv=s.kv)
+            self._steps = _stepwise.Scheduler(context)
+        return self._steps
 
     def ended(self, answer: Answer) -> None:
         """An answer is at its end, or was left."""
@@ -273,5 +295,7 @@ class Engine:
     def close(self) -> None:
         """Ends what runs and frees the model."""
         self.scheduler.close()
+        if self._steps is not None:
+            self._steps.close()
         self.context.close()
         self.model.close()

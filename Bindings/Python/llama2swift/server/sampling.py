@@ -17,8 +17,8 @@ _OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "typical_p": ("typical_p", (1,)), "top_n_sigma": ("top_n_sigma", (-1, 0)), "xtc_probability": ("xtc_probability", (0,)),
     "xtc_threshold": ("xtc_threshold", (0.1,)), "mirostat": ("mirostat", (0,)), "mirostat_tau": ("mirostat_tau", (5,)),
     "mirostat_eta": ("mirostat_eta", (0.1,)), "dry_multiplier": ("dry_multiplier", (0,)), "dry_base": ("dry_base", (1.75,)),
-    "dry_allowed_length": ("dry_allowed_length", (2,)), "dry_penalty_last_n": ("dry_penalty_last_n", (-1,)),
-    "dry_sequence_breakers": ("dry_sequence_breakers", (["\n", ":", '"', "*"],)),
+    "dry_allowed_length": ("dry_allowed_length", (2,)), "dry_penalty_last_n": ("dry_last_n", ()), "dry_sequence_breakers": ("dry_breakers", ()),
+    "dynatemp_range": ("dynamic_range", (0,)), "dynatemp_exponent": ("dynamic_exponent", (1,)),
 }  # fmt: skip
 BANNED = -1e30
 
@@ -46,7 +46,9 @@ def arguments(engine: Engine, body: Sampled, index: int = 0) -> dict[str, Any]:
             continue
         if ours not in _KNOWN:
             raise refused(name, "this sampler is not supported")
-        out[ours] = value
+        out[ours] = engine.length if name == "dry_penalty_last_n" and value == -1 else value
+        if name.startswith("dry_") and "model" in _KNOWN:
+            out["model"] = engine.model
     bias = _bias(engine, body.logit_bias)
     if body.ignore_eos:
         bias.update(dict.fromkeys(engine.ends(), BANNED))

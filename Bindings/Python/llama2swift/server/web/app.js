@@ -39,6 +39,7 @@ function said(message) {
   if (message.role === "assistant" && message.tokens && $("probabilities").checked) {
     out.classList.add("tokens");
     for (const token of message.tokens) out.append(tokenSpan(token));
+  } else if (message.plain) { out.classList.add("plain"); out.textContent = message.content; // JSON of a schema is no Markdown
   } else if (message.role === "assistant") out.append(rendered(message.content));
   else out.textContent = message.content;
   return out;
@@ -141,7 +142,7 @@ async function answer() {
   if ($("schema").value.trim() && schema === null) { notice("The schema cannot be followed; see its box."); draw(); return; }
   notice("");
   const body = request();
-  const message = { role: "assistant", content: "", tokens: [] };
+  const message = { role: "assistant", content: "", tokens: [], ...(schema === null ? {} : { plain: true }) };
   talk.messages.push(message);
   draw();
   busy(running = new AbortController());
