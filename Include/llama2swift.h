@@ -11,6 +11,7 @@
  *     llama2_eval              tokens go in, logits of the last one come out
  *     llama2_sample            a token is chosen from the logits
  *     llama2_generate          the loop of the two above, with text given to a callback
+ *     llama2_scheduler_submit  many texts at once on one context, a step at a time
  *     llama2_quantize          any of those files becomes a GGUF file with smaller weights
  *     llama2_perplexity        how well the model predicts a text;  llama2_score does so for an answer
  *     *_free                   in any order
@@ -162,6 +163,10 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_CHAT_OPTIONS 21
 #define LLAMA2_STRUCT_ADAPTER_INFO 22
 #define LLAMA2_STRUCT_SCALED_ADAPTER 23
+#define LLAMA2_STRUCT_SCHEDULER_OPTIONS 24
+#define LLAMA2_STRUCT_REQUEST_OPTIONS 25
+#define LLAMA2_STRUCT_EVENT 26
+#define LLAMA2_STRUCT_SCHEDULER_STATS 27
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -198,6 +203,7 @@ typedef struct llama2_decoder llama2_decoder;
 typedef struct llama2_grammar llama2_grammar;
 typedef struct llama2_grammar_state llama2_grammar_state;
 typedef struct llama2_adapter llama2_adapter;
+typedef struct llama2_scheduler llama2_scheduler;
 
 /* Reads the file into memory of its own instead of mapping it. A mapped file that is truncated
    by someone else while in use raises SIGBUS in this process; a copy cannot. */
@@ -848,6 +854,10 @@ typedef struct llama2_text {
 #define LLAMA2_END_STOP 3       /* a stop string came */
 #define LLAMA2_END_CALLBACK 4   /* the callback said so */
 #define LLAMA2_END_CONTEXT 5    /* the context is full */
+/* Of requests to a scheduler only. Since 0.3 */
+#define LLAMA2_END_CANCELLED 6 /* by llama2_scheduler_cancel */
+#define LLAMA2_END_DEADLINE 7  /* its time is over */
+#define LLAMA2_END_ERROR 8     /* the event's status says which */
 
 typedef struct llama2_generate_result {
     uint32_t struct_size;
@@ -898,6 +908,127 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    LLAMA2_GENERATE_SHIFT. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
+
+/* ---- Scheduler ---------------------------------------------------------------------------- */
+
+/* Many requests on one context. A step evaluates one batch: a token of every request that is under way, and beside them
+   pieces of the prompts of those that begin (Yu et al., Orca, 2022; Agrawal et al., Sarathi-Serve, 2024). What the context has
+   stored of a prompt's beginning is adopted and not evaluated; of several prompts that begin alike the common part is evaluated
+   once. A request of higher priority comes before all of lower ones, and takes their place and room if there is no other; of the
+   same priority who came first is admitted first, and prompts share what a step has room for. When the cache is full, the least
+   important request gives its pages up and is computed again later.
+   A request's text, tokens and end are those of llama2_generate alone on such a context, bit for bit, whatever else runs: only
+   when they come depends on the others. */
+
+typedef struct llama2_scheduler_options {
+    uint32_t struct_size;
+    uint32_t flags;                  /* 0 */
+    uint32_t prompt_tokens_per_step; /* of prompts at most, in steps in which other requests have text coming; fewer make that text
+                                        steadier and the prompts later. 0: twice as many as such requests, at least 16; at most 4096 */
+    uint32_t max_requests;           /* waiting and running ones; 0: 1024; at most 65536 */
+} llama2_scheduler_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
+void llama2_scheduler_options_init(llama2_scheduler_options *options);
+#define llama2_scheduler_options_init(options) LLAMA2_INIT_(llama2_scheduler_options, options)
+
+/* A scheduler on `context`, which is its own from then on: sequences are emptied (what they held is still adopted), and all other
+   calls on the context give BUSY until the scheduler is freed. As many requests run at once as the context has sequences. A
+   cancel callback of the context, set before, ends a step with CANCELLED.
+   *scheduler: receives a handle, to be freed by the caller; NULL on failure.
+   Returns OK, INVALID_ARGUMENT (unknown flag, a value beyond its limit), UNSUPPORTED (no vocabulary), STRUCT_SIZE, NO_MEMORY, BUSY.
+   Since 0.3. */
+int32_t llama2_scheduler_create(llama2_context *context, const llama2_scheduler_options *options, llama2_scheduler **scheduler,
+                                char *error, size_t error_capacity);
+
+/* Frees the handle; from inside a callback it takes effect when the step returns. Requests that have not ended are told nothing
+   any more. The context is then empty and free for other calls. NULL or a bad handle: does nothing. Since 0.3. */
+void llama2_scheduler_free(llama2_scheduler *scheduler);
+
+/* What has come of a request. Each has one event with a reason, which is its last. */
+typedef struct llama2_event {
+    uint32_t struct_size;
+    int32_t reason;   /* LLAMA2_END_, or 0: it goes on */
+    uint64_t request; /* its number */
+    const char *piece; /* (length) bytes: whole UTF-8 characters, possibly none; not terminated */
+    size_t length;
+    int32_t token;  /* that was chosen, the end token too; -1: none was, this event ends the text */
+    int32_t status; /* with LLAMA2_END_ERROR what llama2_generate would have returned, else 0 */
+    const char *error; /* the sentence for it, terminated; "" if there is none */
+    uint64_t prompt_tokens; /* of the request */
+    uint64_t adopted;       /* of these, found and not evaluated */
+    uint64_t tokens;        /* chosen until now, the end token included */
+} llama2_event;
+
+/* Called by llama2_scheduler_step, on its thread. *event and what it points to are valid during the call. Non-zero ends the request
+   (LLAMA2_END_CALLBACK). It may submit and cancel; a step from inside gives LLAMA2_E_BUSY. */
+typedef int32_t (*llama2_event_callback)(const llama2_event *event, void *user_data);
+
+#define LLAMA2_REQUEST_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too */
+
+typedef struct llama2_request_options {
+    uint32_t struct_size;
+    uint32_t flags;        /* LLAMA2_REQUEST_ */
+    const int32_t *tokens; /* (token_count) of the prompt, at least one; copied */
+    size_t token_count;
+    llama2_sampler *sampler; /* in use until the request ends: other calls on it give BUSY; it may be freed at once. NULL: one of
+                                sampler_options is made */
+    const llama2_sampler_options *sampler_options; /* NULL: all defaults; with a sampler it must be NULL */
+    const llama2_grammar *grammar; /* set on the sampler as by llama2_sampler_set_grammar; NULL: its own, from the beginning */
+    const llama2_text *stops;      /* (stop_count) as in llama2_generate_options; copied */
+    size_t stop_count;
+    uint64_t max_tokens;            /* 0: until the context is full */
+    uint64_t deadline_milliseconds; /* from now on; looked at between steps; 0: none */
+    int32_t priority;               /* the more the sooner */
+    uint32_t reserved;              /* 0 */
+    llama2_event_callback callback; /* may be NULL */
+    void *user_data;
+} llama2_request_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
+void llama2_request_options_init(llama2_request_options *options);
+#define llama2_request_options_init(options) LLAMA2_INIT_(llama2_request_options, options)
+
+/* Hands in a request; nothing of it is evaluated before the next step. *request: its number, never given twice.
+   Returns OK, INVALID_ARGUMENT (no tokens, unknown flag, a stop too long; a grammar of another vocabulary), INVALID_TOKEN,
+   OUT_OF_RANGE (a bias for a token beyond the vocabulary), CONTEXT_FULL (more tokens than the context has positions), STRUCT_SIZE,
+   NO_MEMORY, BUSY (the sampler is in use; max_requests are waiting or running). After a failure nothing has changed, but that a
+   sampler may have got the grammar. Threads: any, also during a step. Since 0.3. */
+int32_t llama2_scheduler_submit(llama2_scheduler *scheduler, const llama2_request_options *options, uint64_t *request);
+
+/* Ends a request: the next step tells it LLAMA2_END_CANCELLED, first of all, and it gives back what it has. One that has ended is no
+   matter. Returns OK, NOT_FOUND (no request had this number), NO_MEMORY. Threads: any, also during a step. Since 0.3. */
+int32_t llama2_scheduler_cancel(llama2_scheduler *scheduler, uint64_t request);
+
+/* One batch; the callbacks of all requests that it concerns are called before it returns. *remaining: requests that have not ended;
+   0: there is nothing to do until the next submit.
+   Returns OK, CANCELLED (by the context's callback), NO_MEMORY, BUSY. After a failure no request is lost or behind: the next step
+   does what this one would have. What concerns one request alone (logits that are not numbers, keys that the F16 cache cannot
+   hold) is told to that request with LLAMA2_END_ERROR. Threads: one at a time, not always the same. Since 0.3. */
+int32_t llama2_scheduler_step(llama2_scheduler *scheduler, size_t *remaining);
+
+typedef struct llama2_scheduler_stats {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t waiting; /* requests now, those too whose sequence was taken away */
+    uint64_t running; /* that have a sequence */
+    /* Since the scheduler was made */
+    uint64_t prompt_tokens;    /* of requests that have begun */
+    uint64_t adopted_tokens;   /* of these, found and not evaluated */
+    uint64_t tokens;           /* chosen */
+    uint64_t evaluated_tokens; /* in all, those computed again too */
+    uint64_t steps;
+    uint64_t preemptions; /* how often a sequence was taken away */
+    /* The cache behind the last step, as in llama2_context_info */
+    uint64_t pages;
+    uint64_t pages_used;
+    uint64_t pages_shared;
+    uint64_t pages_cached;
+    uint64_t positions;
+} llama2_scheduler_stats;
+
+/* Fills *stats. Returns OK, STRUCT_SIZE. Threads: any, also during a step. Since 0.3. */
+int32_t llama2_scheduler_get_stats(const llama2_scheduler *scheduler, llama2_scheduler_stats *stats);
 
 /* ---- Tensors ------------------------------------------------------------------------------ */
 

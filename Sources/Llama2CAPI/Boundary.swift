@@ -55,7 +55,7 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
 /// whatever names from a file are in it: what is no visible character becomes U+FFFD. Those are control characters, separators
 /// of lines and paragraphs, format characters (U+202E turns the rest of a line around, U+200B is nothing at all), and what
 /// is private or assigned to nothing.
-private func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
+func copy(_ message: String, to target: UnsafeMutablePointer<CChar>, _ capacity: Int) {
     guard capacity > 0 else { return }
     let capacity = min(capacity, Int(L2S_THREAD_TEXT_CAPACITY))  // a name of 10 MB is no sentence
     var count = 0

@@ -6,12 +6,12 @@ internal import Llama2Model
 @c @implementation
 public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) { initialize(options) }
 
-private func stopStrings(_ o: llama2_generate_options) throws(Llama2Error) -> [[UInt8]] {
-    guard o.stop_count >= 0, o.stop_count <= 64 else {
-        throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.stop_count)) stop strings, expected at most 64")
+func stopStrings(_ given: UnsafePointer<llama2_text>?, _ count: Int) throws(Llama2Error) -> [[UInt8]] {
+    guard count >= 0, count <= 64 else {
+        throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: count)) stop strings, expected at most 64")
     }
     var stops: [[UInt8]] = []
-    for stop in try elements(o.stops, o.stop_count, "stops") {
+    for stop in try elements(given, count, "stops") {
         let bytes = try text(stop.data, stop.length, "a stop string")
         guard bytes.count <= 4096 else { throw Llama2Error(.invalidArgument, "a stop string of \(bytes.count) bytes, expected at most 4096") }
         guard String(validating: bytes, as: UTF8.self) != nil else {
@@ -33,7 +33,7 @@ public func llama2_generate(
         let penalizesPrompt = UInt32(LLAMA2_GENERATE_PENALIZE_PROMPT), noAdopt = UInt32(LLAMA2_GENERATE_NO_ADOPT)
         let shift = UInt32(LLAMA2_GENERATE_SHIFT)
         try checkFlags(o.flags, penalizesPrompt | noAdopt | shift, "llama2_generate_options")
-        let stops = try stopStrings(o), prompt = try elements(o.prompt, o.prompt_count, "prompt")
+        let stops = try stopStrings(o.stops, o.stop_count), prompt = try elements(o.prompt, o.prompt_count, "prompt")
         var progress = Generation()
         if let result = o.result { try report(progress, to: result) }
         defer { if let result = o.result { try? report(progress, to: result) } }

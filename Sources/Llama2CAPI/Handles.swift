@@ -9,7 +9,7 @@ internal import Synchronization
 
 /// What a handle can stand for.
 enum HandleKind: UInt, Sendable {
-    case model = 1, context, sampler, decoder, grammar, grammarState, adapter
+    case model = 1, context, sampler, decoder, grammar, grammarState, adapter, scheduler
 
     var name: String {
         switch self {
@@ -20,6 +20,7 @@ enum HandleKind: UInt, Sendable {
         case .grammar: "llama2_grammar"
         case .grammarState: "llama2_grammar_state"
         case .adapter: "llama2_adapter"
+        case .scheduler: "llama2_scheduler"
         }
     }
 }
@@ -183,5 +184,8 @@ enum Handles {
     }
     static func grammarState(_ handle: OpaquePointer?) throws(Llama2Error) -> GrammarState {
         unsafeDowncast(try resolve(handle, .grammarState), to: GrammarState.self)
+    }
+    static func scheduler(_ handle: OpaquePointer?) throws(Llama2Error) -> Scheduler {
+        unsafeDowncast(try resolve(handle, .scheduler), to: Scheduler.self)
     }
 }

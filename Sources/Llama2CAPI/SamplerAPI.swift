@@ -7,7 +7,7 @@ internal import Llama2Sampling
 public func llama2_sampler_options_init(_ options: UnsafeMutablePointer<llama2_sampler_options>?) { initialize(options) }
 
 /// The header's options in the sampler's words: zero is the default, each step has a value that is off.
-private func samplerOptions(_ given: UnsafePointer<llama2_sampler_options>?) throws(Llama2Error) -> SamplerOptions {
+func samplerOptions(_ given: UnsafePointer<llama2_sampler_options>?) throws(Llama2Error) -> SamplerOptions {
     let o = try options(given, zero: llama2_sampler_options(), "llama2_sampler_options")
     try checkFlags(o.flags, UInt32(LLAMA2_SAMPLER_GREEDY), "llama2_sampler_options")
     var s = SamplerOptions()

@@ -30,6 +30,10 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_CHAT_OPTIONS: size.pointee = MemoryLayout<llama2_chat_options>.stride
         case LLAMA2_STRUCT_ADAPTER_INFO: size.pointee = MemoryLayout<llama2_adapter_info>.stride
         case LLAMA2_STRUCT_SCALED_ADAPTER: size.pointee = MemoryLayout<llama2_scaled_adapter>.stride
+        case LLAMA2_STRUCT_SCHEDULER_OPTIONS: size.pointee = MemoryLayout<llama2_scheduler_options>.stride
+        case LLAMA2_STRUCT_REQUEST_OPTIONS: size.pointee = MemoryLayout<llama2_request_options>.stride
+        case LLAMA2_STRUCT_EVENT: size.pointee = MemoryLayout<llama2_event>.stride
+        case LLAMA2_STRUCT_SCHEDULER_STATS: size.pointee = MemoryLayout<llama2_scheduler_stats>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }
@@ -74,3 +78,6 @@ extension llama2_tensor_info: SizedCStruct { static var firstSize: Int { 32 } }
 extension llama2_grammar_options: SizedCStruct { static var firstSize: Int { 8 } }
 extension llama2_chat_options: SizedCStruct { static var firstSize: Int { 96 } }
 extension llama2_adapter_info: SizedCStruct { static var firstSize: Int { 32 } }
+extension llama2_scheduler_options: SizedCStruct { static var firstSize: Int { 16 } }
+extension llama2_request_options: SizedCStruct { static var firstSize: Int { 104 } }
+extension llama2_scheduler_stats: SizedCStruct { static var firstSize: Int { 112 } }

@@ -14,6 +14,8 @@ public import Llama2Tokenizer
 public final class Completion {
     public enum End: Int32, Sendable {
         case token = 1, maxTokens, stop, callback, context
+        // of requests to a scheduler only
+        case cancelled, deadline, error
     }
 
     public typealias Emit = (UnsafeRawBufferPointer) -> Bool
@@ -26,6 +28,8 @@ public final class Completion {
     /// Chosen, the end token included.
     public private(set) var tokens = 0
     public private(set) var end: End?
+    /// The end token that was chosen; nil when there was none.
+    public private(set) var endToken: Int32?
 
     public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int) throws(Llama2Error) {
         self.tokenizer = tokenizer
@@ -50,6 +54,7 @@ public final class Completion {
         token = try sampler.sample(logits)
         try sampler.hold(token)
         if tokenizer.isEndOfGeneration(token) {
+            endToken = token
             accept(.token)
             return nil
         }
@@ -65,6 +70,9 @@ public final class Completion {
     public func evaluated() { accept(isStopped ? .stop : isWanted ? nil : .callback) }
 
     public func noRoom() { accept(isStopped ? .stop : isWanted ? .context : .callback) }
+
+    /// The end, when no more tokens are wanted.
+    public func endAtLimit() { if tokens >= maxTokens { end = .maxTokens } }
 
     public func withdraw() { sampler.withdraw() }
 

@@ -36,6 +36,14 @@ public final class Context {
         return try body()
     }
 
+    /// Keeps every other caller out until `vacate`.
+    func occupy() throws(Llama2Error) {
+        try inference.checkProcess()
+        try gate.enter("context")
+    }
+
+    func vacate() { gate.leave() }
+
     // MARK: All of the following inside `exclusively`
 
     public func reset() {
@@ -91,6 +99,14 @@ public final class SamplerBox {
     public init(_ options: SamplerOptions) throws(Llama2Error) {
         sampler = try Sampler(options, vocabularySize: nil)
     }
+
+    /// The sampler, for nobody else until `giveBack`.
+    func take() throws(Llama2Error) -> Sampler {
+        try gate.enter("sampler")
+        return sampler
+    }
+
+    func giveBack() { gate.leave() }
 
     public func exclusively<T>(_ body: (Sampler) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
         try gate.enter("sampler")

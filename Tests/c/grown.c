@@ -45,13 +45,13 @@ static int zero(const void *structure, size_t size) {
 /* What must come of content in `grown`: read where the library knows it, refused where it does not. */
 #define CONTENT(type, NUMBER) (library_size(NUMBER) >= sizeof(type) ? LLAMA2_OK : LLAMA2_E_STRUCT_SIZE)
 
-#ifdef GROWN
 static size_t library_size(uint32_t number) {
     size_t size = 0;
     if (llama2_struct_size(number, &size) != LLAMA2_OK) abort();
     return size;
 }
 
+#ifdef GROWN
 #define WITH_CONTENT(type, NUMBER, room, call)                                                                                   \
     (room).value.grown = 1;                                                                                                      \
     check((call) == CONTENT(type, NUMBER), #type, "content in the new field");                                                   \
@@ -134,6 +134,36 @@ static int32_t hold(llama2_model *model, llama2_grammar_options *options) {
     return status;
 }
 
+static int32_t schedule(llama2_context *context, const llama2_scheduler_options *options) {
+    llama2_scheduler *scheduler = NULL;
+    int32_t status = llama2_scheduler_create(context, options, &scheduler, NULL, 0);
+    llama2_scheduler_free(scheduler);
+    return status;
+}
+
+static uint32_t event_size;
+static ROOM(llama2_event) event;
+static int32_t see(const llama2_event *given, void *user_data) {
+    (void)user_data;
+    event_size = given->struct_size;
+    memcpy(&event.value, given, event_size < sizeof(event.value) ? event_size : sizeof(event.value));
+    return 0;
+}
+
+static int32_t ask(llama2_scheduler *scheduler, llama2_request_options *options) {
+    static const int32_t prompt[] = {1, 403};
+    uint64_t request;
+    size_t remaining = 1;
+    int32_t status;
+    options->tokens = prompt;
+    options->token_count = 2;
+    options->max_tokens = 2;
+    options->callback = see;
+    status = llama2_scheduler_submit(scheduler, options, &request);
+    while (status == LLAMA2_OK && remaining > 0) status = llama2_scheduler_step(scheduler, &remaining);
+    return status;
+}
+
 static int32_t render(const llama2_model *model, llama2_chat_options *options) {
     static const char talk[] = "[{\"role\":\"user\",\"content\":\"x\"}]";
     char text[256];
@@ -160,6 +190,10 @@ int main(int argc, char **argv) {
     ROOM(llama2_generate_result) generate_result;
     ROOM(llama2_perplexity_result) perplexity_result;
     ROOM(llama2_tensor_info) tensor_info;
+    ROOM(llama2_scheduler_options) scheduler_options;
+    ROOM(llama2_request_options) request_options;
+    ROOM(llama2_scheduler_stats) scheduler_stats;
+    llama2_scheduler *scheduler = NULL;
     llama2_model *model = NULL;
     llama2_context *context = NULL;
     llama2_sampler *sampler = NULL;
@@ -215,6 +249,22 @@ int main(int argc, char **argv) {
     generate_options.value.result = &generate_result.value;
     RESULT(llama2_generate_result, LLAMA2_STRUCT_GENERATE_RESULT, generate_result, tokens,
            tell(context, sampler, &generate_options.value));
+
+    llama2_context_reset(context);
+    OPTIONS(llama2_scheduler_options, LLAMA2_STRUCT_SCHEDULER_OPTIONS, scheduler_options,
+            llama2_scheduler_options_init(&scheduler_options.value), schedule(context, &scheduler_options.value));
+    if (llama2_scheduler_create(context, NULL, &scheduler, NULL, 0) != LLAMA2_OK) return 2;
+    OPTIONS(llama2_request_options, LLAMA2_STRUCT_REQUEST_OPTIONS, request_options,
+            llama2_request_options_init(&request_options.value), ask(scheduler, &request_options.value));
+    PAINT(event);
+    check(ask(scheduler, &request_options.value) == LLAMA2_OK, "llama2_event", "asked");
+    check(event_size == library_size(LLAMA2_STRUCT_EVENT) && event.value.tokens == 2 && event.value.reason == LLAMA2_END_MAX_TOKENS,
+          "llama2_event", "what is known");
+    NEW_FIELD(llama2_event, LLAMA2_STRUCT_EVENT, event);
+    check(painted(event.guard, GUARD), "llama2_event", "bytes behind the caller's struct");
+    RESULT(llama2_scheduler_stats, LLAMA2_STRUCT_SCHEDULER_STATS, scheduler_stats, steps,
+           llama2_scheduler_get_stats(scheduler, &scheduler_stats.value));
+    llama2_scheduler_free(scheduler);
 
     /* The function behind the macro, as dlsym() finds it: the first version's size, and no byte more. */
     {

@@ -21,7 +21,7 @@ from llama2swift import _structs as S
 
 LARGEST, HALF = 2**64 - 1, 2**63
 LOWEST32, LARGEST32 = -(2**31), 2**31 - 1
-HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter")}
+HANDLES = {f"llama2_{k}*": k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler")}
 KINDS = {re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", k.__name__).lower(): k for k in S.NUMBERS.values()}
 STRUCTS = {"llama2_" + name + "*": kind for name, kind in KINDS.items()}
 FIRST = header.first_sizes()
@@ -42,7 +42,7 @@ RULES = {
     "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
     "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
     **{f"llama2_{name}_callback": {"NULL": OK} for name in ("cancel", "progress", "perplexity", "piece")},
-    "llama2_write_callback": {"NULL": NULL}, "uint64_t*": {"NULL": NULL, "misaligned": OK},
+    "llama2_write_callback": {"NULL": NULL}, "uint64_t*": {"NULL": NULL, "misaligned": OK}, "uint64_t": ["zero", "2^63", "largest"],
 }  # fmt: skip
 
 # Numbers: (zero, 2^63, largest) of size_t, (lowest, -1, largest) of int32_t, (2^31, largest) of uint32_t; texts that are not UTF-8;
@@ -67,6 +67,7 @@ CELLS = {
     "llama2_grammar_create.kind": (INVALID, INVALID), "llama2_grammar_create.text_length": (OK, INVALID, INVALID), "llama2_grammar_create.text": {"not UTF-8": INVALID},
     "llama2_grammar_accepts.text_length": (OK, INVALID, INVALID), "llama2_grammar_accepts.text": {"not UTF-8": OK}, "llama2_grammar_ignored.capacity": (OK, OK, OK),
     "llama2_grammar_state_accept.token": (TOKEN, TOKEN, TOKEN), "llama2_grammar_state_withdraw.count": (OK, RANGE, RANGE), "llama2_sampler_set_grammar.grammar": {"NULL": OK},
+    "llama2_scheduler_submit.options": {"NULL": NULL}, "llama2_scheduler_cancel.request": (MISSING, MISSING, MISSING),
     "llama2_score.prompt_count": (INVALID, INVALID, INVALID), "llama2_score.continuation_count": (OK, INVALID, INVALID),
 }  # fmt: skip
 
@@ -139,13 +140,13 @@ def wrong_value(world, function, parameter, wrong):
             return at_odd_address(world, C.string_at(address(right), resolve(world, "model_size").value))
         return (address(right) if right is not None else address(world["out"]) + 60000) | 1
     return {
-        "zero": 0, "2^63": HALF, "largest": LARGEST if kind == "size_t" else 2**32 - 1 if kind == "uint32_t" else LARGEST32, "lowest": LOWEST32, "-1": -1, "2^31": 2**31,
+        "zero": 0, "2^63": HALF, "largest": LARGEST if kind in ("size_t", "uint64_t") else 2**32 - 1 if kind == "uint32_t" else LARGEST32, "lowest": LOWEST32, "-1": -1, "2^31": 2**31,
         "empty": b"", "of 5000 bytes": b"/" + b"x" * 5000, "with a control character": b"/nowhere/\x1b[2J\n", "an unknown flag": 0,
         "not UTF-8": b"/nowhere/\xff\xfe" if kind == "path" else b"\xff\xfe\x80" + b"x" * 200,
     }[wrong]  # fmt: skip
 
 
-C_TYPES = {"size_t": C.c_size_t, "int32_t": C.c_int32, "uint32_t": C.c_uint32}
+C_TYPES = {"size_t": C.c_size_t, "uint64_t": C.c_uint64, "int32_t": C.c_int32, "uint32_t": C.c_uint32}
 
 
 def call(world, function, **changed):
@@ -169,6 +170,8 @@ def call(world, function, **changed):
 def prepare(world):
     lib.call("context_reset", world["context"])
     lib.call("eval", world["context"], world["tokens"], 4)
+    if not world.get("has submitted"):  # so that there is a request to cancel
+        world["has submitted"] = call(world, "llama2_scheduler_submit") == OK
 
 
 def check(world, function, expected, **changed):
@@ -205,9 +208,10 @@ WHERE = {
     "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"), "llama2_chat_options": ("llama2_chat_encode_json", "options"),
     "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
-    "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"),
+    "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"), "llama2_scheduler_options": ("llama2_scheduler_create", "options"),
+    "llama2_request_options": ("llama2_scheduler_submit", "options"),
 }  # fmt: skip
-RESULTS = {"llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info"}
+RESULTS = {"llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info"}
 
 FIELD_RULES = {
     "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32], "int64_t": [-(2**63), -1, 2**63 - 1],
@@ -226,13 +230,16 @@ FIELDS = {
     "llama2_chat_options.messages": (NULL, INVALID), **{f"llama2_chat_options.{name}": (OK, OK) for name in ("tools", "documents", "variables", "template_text")}, "llama2_chat_options.time": (OK, OK, OK),
     "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
     "llama2_logit_bias.token": (RANGE, RANGE, RANGE), "llama2_logit_bias.bias": (INVALID, RANGE, OK, OK, OK),
+    "llama2_request_options.tokens": (OK,), "llama2_request_options.sampler": (BAD,), "llama2_request_options.sampler_options": (OK,), "llama2_request_options.grammar": (BAD,),
+    "llama2_request_options.stops": (OK,), "llama2_request_options.max_tokens": (OK, OK, OK), "llama2_request_options.deadline_milliseconds": (OK, OK, OK),
+    "llama2_request_options.priority": (OK, OK, OK), "llama2_request_options.callback": (OK,),
     "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
 }  # fmt: skip
 GOOD = {
     "llama2_io": lambda world: dict(size=resolve(world, "model_size").value, read=world["read"]), "llama2_batch_entry": lambda _: dict(token=1, sequence=0, flags=1),
     "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
     "llama2_logit_bias": lambda _: dict(token=1, bias=1.0), "llama2_type_override": lambda _: dict(pattern=b"attn_q", type=b"Q8_0"),
-    "llama2_scaled_adapter": lambda world: dict(adapter=world["adapter"], scale=1.0), "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
+    "llama2_scaled_adapter": lambda world: dict(adapter=world["adapter"], scale=1.0), "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_request_options": lambda world: dict(tokens=address(world["tokens"]), token_count=4, max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
 }  # fmt: skip
 
 
@@ -279,6 +286,12 @@ def test_a_wrong_field(world, cell):
     if wrong == "misaligned":
         if field == "prompt":
             change = {"prompt": at_odd_address(world, world["tokens"]), "prompt_count": 4}
+        elif field == "tokens":
+            change = {"tokens": at_odd_address(world, world["tokens"]), "token_count": 4}
+        elif field in ("sampler", "grammar"):
+            change = {field: world[field] + 1}
+        elif field == "sampler_options":
+            change = {field: at_odd_address(world, S.sized(S.SamplerOptions))}
         elif field == "result":
             change = {"result": at_odd_address(world, S.sized(S.GenerateResult))}
         elif field == "adapter":

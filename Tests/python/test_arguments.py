@@ -93,6 +93,9 @@ def world(stories_path, tmp_path_factory):
     fails = lib.ReadCallback(lambda *_: 5)
     io, failing = (Options(S.IO, size=len(raw), read=C.cast(f, C.c_void_p).value) for f in (read, fails))
     context.eval([1, 2, 3, 4])
+    calm, stepped = model.context(length=64), model.context(length=64, sequences=2)  # of schedulers
+    scheduler = C.c_void_p()
+    lib.call("scheduler_create", stepped._handle, Options(S.SchedulerOptions, max_requests=65536).pointer(), C.byref(scheduler), None, 0)
     state = context.state()
     (text.parent / "state").write_bytes(state)
     writes = S.WriteCallback(lambda *_: 0)
@@ -103,11 +106,12 @@ def world(stories_path, tmp_path_factory):
         return 0
 
     state_io = Options(S.IO, size=len(state), read=C.cast(read_state, C.c_void_p).value)
-    keep = [adapter, read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
+    keep = [adapter, calm, stepped, read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
     return dict(
         state=(C.c_uint8 * len(state))(*state), state_size=C.c_uint64(len(state)), state_path=str(text.parent / "state").encode(), state_io=state_io.pointer(), writes=writes,
         model_bytes=C.c_char_p(raw), model_size=C.c_uint64(len(raw)), model_fd=file.fileno(), model_io=io.pointer(), failing_io=failing.pointer(),
         read=C.cast(read, C.c_void_p).value, model=model._handle, context=context._handle, sampler=sampler._handle, decoder=decoder.value, freed=gone._handle,
+        calm=calm._handle, scheduler=scheduler.value,
         grammar=kept._handle, grammar_state=grammar_state._handle, forced_state=forced._handle, spare=spare._handle, token_a=token_a,
         adapter=adapter._handle, adapter_path=str(adapter_path).encode(), scaled=scaled(adapter._handle, 1.0),
         path=stories_path.encode(), text=str(text).encode(), output=str(text.parent / "out.gguf").encode(), out=C.cast(out, C.c_void_p), keep=keep + [out],
@@ -119,7 +123,7 @@ ANY_HANDLE = [(None, NULL), ("freed", BAD), (0x1234, BAD), (HUGE, BAD)]
 
 
 def handle(kind):
-    others = [k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter") if k != kind]
+    others = [k for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler") if k != kind]
     return ANY_HANDLE + [(o, BAD) for o in others]
 
 
@@ -139,7 +143,7 @@ def bias(token, value):
 stop = C.pointer(S.Text(b"\xff", 1))
 long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 
-model, context, sampler, decoder, grammar, state, adapter = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter"))
+model, context, sampler, decoder, grammar, state, adapter, scheduler = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler"))
 model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID))
 context_options = inputs(
     S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
@@ -189,6 +193,28 @@ quantize_options = inputs(
     (Options(S.QuantizeOptions, overrides=half_override, override_count=1), NULL),
     (Options(S.QuantizeOptions, overrides=typeless_override, override_count=1), NULL),
 ]  # fmt: skip
+scheduler_options = inputs(S.SchedulerOptions, flags=(1, INVALID), prompt_tokens_per_step=(4097, INVALID), max_requests=(65537, INVALID))
+
+
+def ask(*, ids=(1, 2), **more):
+    return Options(S.RequestOptions, **dict(tokens=(C.c_int32 * max(len(ids), 1))(*ids), token_count=len(ids), max_tokens=2) | more)
+
+
+def greedy(**more):
+    raw = S.sized(S.SamplerOptions)
+    for name, value in more.items():
+        setattr(raw, name, value)
+    return C.pointer(raw)
+
+
+request_options = [
+    (None, NULL), (ask(struct_size=0), STRUCT), (ask(struct_size=103), STRUCT), (ask(struct_size=2**32 - 1), STRUCT), (ask(tail=bytes(64)), OK), (ask(tail=b"\0\1"), STRUCT),
+    (ask(flags=2), INVALID), (ask(reserved=1), INVALID), (ask(ids=()), INVALID), (ask(ids=(1, 512)), TOKEN), (ask(ids=(-1,)), TOKEN), (ask(ids=[1] * 64), OK), (ask(ids=[1] * 65), FULL),
+    (ask(tokens=None), NULL), (ask(token_count=HUGE), INVALID), (ask(sampler=0x1234), BAD), (ask(grammar=0x1234), BAD), (ask(sampler=0x1234, sampler_options=greedy()), INVALID),
+    (ask(sampler_options=greedy(temperature=-1)), RANGE), (ask(sampler_options=greedy(flags=2)), INVALID), (ask(sampler_options=greedy(logit_bias=bias(512, 1), logit_bias_count=1)), RANGE),
+    (ask(sampler_options=greedy(struct_size=1)), STRUCT), (ask(stop_count=1), NULL), (ask(stop_count=65), INVALID), (ask(stops=stop, stop_count=1), INVALID), (ask(stops=long_stop, stop_count=1), INVALID),
+    (ask(max_tokens=HUGE), OK), (ask(deadline_milliseconds=HUGE), OK), (ask(deadline_milliseconds=2**63), OK), (ask(priority=-(2**31)), OK), (ask(priority=2**31 - 1), OK),
+]  # fmt: skip
 outputs = [(None, NULL), (b"/nowhere/model.gguf", IO), (b"", IO), (b"/", IO)]
 paths = [(None, NULL), (b"/nowhere/model.gguf", IO), (b"", IO), (b"/", FORMAT), ("text", FORMAT), (b"\xff\xfe", IO)]
 out_text = dict(text=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=[(None, NULL)])
@@ -200,7 +226,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (24, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (28, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_struct_init": (dict(structure="out", size=64), dict(structure=new, size=[(0, INVALID), (3, INVALID), (4, OK), (4096, OK), (4097, INVALID), *counts])),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
@@ -406,6 +432,14 @@ CALLS = {
         dict(context="context", sampler="sampler", options=Options(S.GenerateOptions, max_tokens=2), callback=lib.PieceCallback(0), user_data=None),
         dict(context=context, sampler=sampler, options=[(None, OK), *generate_options], callback=[(lib.PieceCallback(0), OK)], user_data=[(1, OK)]),
     ),
+    "llama2_scheduler_create": (
+        dict(context="calm", options=None, scheduler="out", error=None, error_capacity=0),
+        dict(context=context, options=[(None, OK), *scheduler_options], scheduler=new, **error),
+    ),
+    "llama2_scheduler_submit": (dict(scheduler="scheduler", options=ask(), request="out"), dict(scheduler=scheduler, options=request_options, request=new)),
+    "llama2_scheduler_cancel": (dict(scheduler="scheduler", request=1), dict(scheduler=scheduler, request=[(0, MISSING), (2**40, MISSING), (2**63, MISSING), (HUGE, MISSING)])),
+    "llama2_scheduler_step": (dict(scheduler="scheduler", remaining="out"), dict(scheduler=scheduler, remaining=new)),
+    "llama2_scheduler_get_stats": (dict(scheduler="scheduler", stats=Options(S.SchedulerStats)), dict(scheduler=scheduler, stats=[(None, NULL), *sizes(S.SchedulerStats)])),
 }  # fmt: skip
 
 # Functions that cannot fail: any argument at all.
@@ -415,8 +449,8 @@ TOTAL = {
     "llama2_status_string": [(0,), (-1,), (1,), (-(2**31),), (2**31 - 1,)],
     "llama2_type_name": [(0,), (4,), (35,), (36,), (2**32 - 1,)],
     "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
-    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter")},
-    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar", "chat")},
+    **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler")},
+    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar", "chat", "scheduler", "request")},
 }  # fmt: skip
 
 
@@ -447,12 +481,18 @@ def call(world, name, arguments):
         for key, value in arguments.items():
             value = resolve(world, value)
             if isinstance(value, int):
-                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length", "window", "prompt_count", "continuation_count", "size", "keep", "drop") or value > 2**32 or key in world["handles"]
+                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length", "window", "prompt_count", "continuation_count", "size", "keep", "drop", "request") or value > 2**32 or key in world["handles"]
                 value = C.c_uint64(value) if wide else C.c_uint32(value & 0xFFFFFFFF)
             raw.append(value)
         return function(*raw)
     finally:
         function.argtypes = saved
+
+
+def free_scheduler(world, name):
+    """One that was made holds its context."""
+    if name == "llama2_scheduler_create":
+        lib.free("scheduler", C.c_uint64.from_address(world["out"].value).value)
 
 
 ROWS = [
@@ -465,14 +505,19 @@ ROWS = [
 
 @pytest.mark.parametrize("name, parameter, value, expected", ROWS)
 def test_wrong_argument_gives_its_status(world, name, parameter, value, expected):
-    world["handles"] = ("model", "context", "sampler", "decoder", "grammar", "state", "adapter", "user_data")
+    world["handles"] = ("model", "context", "sampler", "decoder", "grammar", "state", "adapter", "scheduler", "user_data")
     lib.call("context_reset", world["context"])
     lib.call("eval", world["context"], world["tokens"], 4)
     right, _ = CALLS[name]
+    if name == "llama2_scheduler_cancel":
+        call(world, "llama2_scheduler_submit", CALLS["llama2_scheduler_submit"][0])
     assert call(world, name, right) == OK
+    free_scheduler(world, name)
     lib.call("context_reset", world["context"])
     lib.call("eval", world["context"], world["tokens"], 4)
     status = call(world, name, right | {parameter: value})
+    if status == OK:
+        free_scheduler(world, name)
     assert status == expected, lib.last_error()
     if expected != OK:
         assert lib.last_error()

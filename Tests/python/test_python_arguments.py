@@ -59,6 +59,8 @@ KINDS = {
     "count64": every(NO_NUMBERS, TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 2**64 + 1, 10**30], OVER),
     "limit": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 10**30], OVER),
     "seed": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1], VALUE) + every([2**64], OVER),
+    "limit32": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1], VALUE) + every([2**32], OVER),
+    "seconds": every(["5", b"5", [], [5], {}, Odd(), True, False, np.array([5.0]), np.bool_(True), 5j], TYPE) + every([1e39, -1e300, 10**400], OVER) + [(math.nan, VALUE), (-1, VALUE)],
     "int32": every(NO_NUMBERS, TYPE) + every([2**31, -(2**31) - 1, 2**64], OVER),
     "int32 or None": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([2**31, -(2**31) - 1, 2**64], OVER),
     "cut": every(NO_NUMBERS, TYPE) + every([2**64, 2**64 + 3, -(2**64) - 1], OVER) + every([-1, 2**63], IndexError),
@@ -145,6 +147,12 @@ CALLS = {
     "GrammarState.accept": (dict(token="token_a"), dict(token="token")),
     "GrammarState.withdraw": (dict(count=0), dict(count="count64")),
     "Sampler.accept": (dict(token=1), dict(token="token")),
+    "Scheduler": (dict(context="calm"), dict(context="context", prompt_tokens_per_step="limit32", max_requests="count32")),
+    "Scheduler.submit": (
+        dict(tokens=[1, 2], max_tokens=2),
+        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="count32", penalize_prompt="flag"),
+    ),
+    "Scheduler.stats": (dict(), dict()),
     "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),
     "convert": (dict(path="path", output="out"), dict(path="path", output="path", **FILES)),
     "preflight": (dict(path="path"), dict(path="path", **OPTIONS)),
@@ -152,8 +160,8 @@ CALLS = {
     "kernels_available": (dict(), dict()),
 }  # fmt: skip
 # Without parameters, or of those that only the package makes.
-PLAIN = {"close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
-MADE_BY_OTHERS = {"Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
+PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
+MADE_BY_OTHERS = {"Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
 
 def parameters(function):
@@ -188,7 +196,7 @@ def world(stories_path, tmp_path_factory):
     adapter = L.write_adapter(folder / "adapter.gguf", L.adapter("w", lambda name: 2 * name.endswith("attn_q"), STORIES), 4)
     return dict(
         adapter=str(adapter), adapters=[(model.adapter(adapter), 0.5)],
-        path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=context, Model=model, Decoder=model.decoder(),
+        path=str(gguf), out=str(folder / "out.gguf"), model=model, Context=context, calm=model.context(length=16), Scheduler=llama2swift.Scheduler(model.context(length=16)), Model=model, Decoder=model.decoder(),
         Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
         state=str(folder / "state"), **{"state bytes": context.state()},
     )  # fmt: skip
@@ -200,7 +208,7 @@ def resolved(world, arguments):
 
 def target(world, name):
     owner, _, method = name.partition(".")
-    return getattr(world[owner] if owner in ("Context", "Decoder", "Sampler", "Grammar", "GrammarState") and method or (owner == "Model" and method and not method.startswith("from_")) else getattr(llama2swift, owner), method) if method else getattr(llama2swift, name)
+    return getattr(world[owner] if owner in ("Context", "Decoder", "Sampler", "Grammar", "GrammarState", "Scheduler") and method or (owner == "Model" and method and not method.startswith("from_")) else getattr(llama2swift, owner), method) if method else getattr(llama2swift, name)
 
 
 def prepare(world):
@@ -212,7 +220,7 @@ def prepare(world):
 def test_it_works_when_nothing_is_wrong(world, name):
     prepare(world)
     given = target(world, name)(**resolved(world, CALLS[name][0]))
-    if isinstance(given, llama2swift.Generation):
+    if isinstance(given, (llama2swift.Generation, llama2swift.Scheduler)):
         given.close()
 
 

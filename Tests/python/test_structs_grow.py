@@ -137,7 +137,7 @@ def test_the_oldest_program_and_a_newer_library(tmp_path, stories_path, grown_li
     assert run([tmp_path / "program", stories_path], timeout=60).splitlines()[-1] == "all checks passed"
 
 
-KINDS = ("model", "context", "sampler", "generate", "quantize", "grammar")
+KINDS = ("model", "context", "sampler", "generate", "quantize", "grammar", "scheduler", "request")
 DECLARED = "".join(f"    llama2_{k}_options {k};\n" for k in KINDS)
 CALLED = "".join(f"    llama2_{k}_options_init(&{k}); llama2_{k}_options_init(NULL);\n" for k in KINDS)
 

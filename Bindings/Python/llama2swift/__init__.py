@@ -19,11 +19,12 @@ from .modelfile import ModelFile, printable
 from .options import kernels_available, preflight
 from .results import ContextInfo, Hyperparameters, Memory, Perplexity, Score, SpecialTokens, Tensor, Timings
 from .sampler import Sampler
+from .scheduler import Event, Request, Scheduler
 from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Adapter", "Context", "ContextInfo", "Decoder", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
-    "Perplexity", "Sampler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
+    "Adapter", "Context", "ContextInfo", "Decoder", "Event", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Perplexity", "Request", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
     "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

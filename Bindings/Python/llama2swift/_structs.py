@@ -414,6 +414,128 @@ class GenerateOptions(C.Structure):
     ]
 
 
+class SchedulerOptions(C.Structure):
+    """llama2_scheduler_options"""
+
+    struct_size: int
+    flags: int
+    prompt_tokens_per_step: int
+    max_requests: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("prompt_tokens_per_step", C.c_uint32),
+        ("max_requests", C.c_uint32),
+    ]
+
+
+class Event(C.Structure):
+    """llama2_event"""
+
+    struct_size: int
+    reason: int
+    request: int
+    piece: bytes | None
+    length: int
+    token: int
+    status: int
+    error: bytes | None
+    prompt_tokens: int
+    adopted: int
+    tokens: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("reason", C.c_int32),
+        ("request", C.c_uint64),
+        ("piece", C.c_char_p),
+        ("length", C.c_size_t),
+        ("token", C.c_int32),
+        ("status", C.c_int32),
+        ("error", C.c_char_p),
+        ("prompt_tokens", C.c_uint64),
+        ("adopted", C.c_uint64),
+        ("tokens", C.c_uint64),
+    ]
+
+
+class RequestOptions(C.Structure):
+    """llama2_request_options"""
+
+    struct_size: int
+    flags: int
+    tokens: Any
+    token_count: int
+    sampler: Any
+    sampler_options: Any
+    grammar: Any
+    stops: Any
+    stop_count: int
+    max_tokens: int
+    deadline_milliseconds: int
+    priority: int
+    reserved: int
+    callback: Any
+    user_data: Any
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("tokens", C.POINTER(C.c_int32)),
+        ("token_count", C.c_size_t),
+        ("sampler", C.c_void_p),
+        ("sampler_options", C.POINTER(SamplerOptions)),
+        ("grammar", C.c_void_p),
+        ("stops", C.POINTER(Text)),
+        ("stop_count", C.c_size_t),
+        ("max_tokens", C.c_uint64),
+        ("deadline_milliseconds", C.c_uint64),
+        ("priority", C.c_int32),
+        ("reserved", C.c_uint32),
+        ("callback", C.c_void_p),
+        ("user_data", C.c_void_p),
+    ]
+
+
+class SchedulerStats(C.Structure):
+    """llama2_scheduler_stats"""
+
+    struct_size: int
+    reserved: int
+    waiting: int
+    running: int
+    prompt_tokens: int
+    adopted_tokens: int
+    tokens: int
+    evaluated_tokens: int
+    steps: int
+    preemptions: int
+    pages: int
+    pages_used: int
+    pages_shared: int
+    pages_cached: int
+    positions: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("waiting", C.c_uint64),
+        ("running", C.c_uint64),
+        ("prompt_tokens", C.c_uint64),
+        ("adopted_tokens", C.c_uint64),
+        ("tokens", C.c_uint64),
+        ("evaluated_tokens", C.c_uint64),
+        ("steps", C.c_uint64),
+        ("preemptions", C.c_uint64),
+        ("pages", C.c_uint64),
+        ("pages_used", C.c_uint64),
+        ("pages_shared", C.c_uint64),
+        ("pages_cached", C.c_uint64),
+        ("positions", C.c_uint64),
+    ]
+
+
 class TensorInfo(C.Structure):
     """llama2_tensor_info"""
 
@@ -510,6 +632,7 @@ ReadCallback = C.CFUNCTYPE(C.c_int32, C.c_uint64, C.c_void_p, C.c_size_t, C.c_vo
 CancelCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p)
 WriteCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_size_t, C.c_void_p)
 PieceCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(C.c_char), C.c_size_t, C.c_void_p)
+EventCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(Event), C.c_void_p)
 ProgressCallback = C.CFUNCTYPE(C.c_int32, C.c_double, C.c_void_p)
 PerplexityCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(PerplexityResult), C.c_size_t, C.c_void_p)
 
@@ -534,6 +657,10 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_TEXT: Text,
     K.STRUCT_GENERATE_RESULT: GenerateResult,
     K.STRUCT_GENERATE_OPTIONS: GenerateOptions,
+    K.STRUCT_SCHEDULER_OPTIONS: SchedulerOptions,
+    K.STRUCT_EVENT: Event,
+    K.STRUCT_REQUEST_OPTIONS: RequestOptions,
+    K.STRUCT_SCHEDULER_STATS: SchedulerStats,
     K.STRUCT_TENSOR_INFO: TensorInfo,
     K.STRUCT_TYPE_OVERRIDE: TypeOverride,
     K.STRUCT_QUANTIZE_OPTIONS: QuantizeOptions,

@@ -27,18 +27,18 @@ _AHEAD = 16
 _MOST_STOPS, _LONGEST_STOP = 64, 4096  # the header's, see llama2_generate_options
 
 
-def stop_strings(value: Any) -> list[bytes]:
+def stop_strings(value: Any, name: str = "stop") -> list[bytes]:
     """The bytes of one stop string or several, checked."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, (bytes, bytearray, memoryview)) or not hasattr(value, "__iter__"):
-        raise A.refuse("stop", value, "a str or a list of them")
-    stops = [A.string(f"stop[{i}]", s).encode() for i, s in enumerate(value)]
+        raise A.refuse(name, value, "a str or a list of them")
+    stops = [A.string(f"{name}[{i}]", s).encode() for i, s in enumerate(value)]
     if len(stops) > _MOST_STOPS:
-        raise ValueError(f"stop has {len(stops)} strings, expected at most {_MOST_STOPS}")
+        raise ValueError(f"{name} has {len(stops)} strings, expected at most {_MOST_STOPS}")
     for i, stop in enumerate(stops):
         if len(stop) > _LONGEST_STOP:
-            raise ValueError(f"stop[{i}] has {len(stop)} bytes, expected at most {_LONGEST_STOP}")
+            raise ValueError(f"{name}[{i}] has {len(stop)} bytes, expected at most {_LONGEST_STOP}")
     return stops
 
 

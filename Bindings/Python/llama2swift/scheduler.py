@@ -1,0 +1,382 @@
+"""Many requests at once on one context: a thread of its own steps while there is work, and each request is an iterator of events."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import ctypes as C
+import itertools
+import math
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import _arguments as A
+from . import _constants as K
+from . import _library as lib
+from . import _structs as S
+from ._calls import Calls
+from .context import Context
+from .errors import BusyError, CancelledError, Llama2Error, error_for
+from .generation import stop_strings
+from .grammar import Grammar
+from .sampler import Sampler
+
+REASONS = {
+    K.END_TOKEN: "stop", K.END_STOP: "stop", K.END_MAX_TOKENS: "length", K.END_CONTEXT: "length", K.END_CANCELLED: "cancelled",
+    K.END_CALLBACK: "cancelled", K.END_DEADLINE: "deadline", K.END_ERROR: "error",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Event:
+    """What came of a request: text (whole characters, possibly none), the token that was chosen (None: none was), and at the very
+    end the reason: "stop" (the model ended its text, or a stop string came), "length" (max_tokens, or the context is full),
+    "cancelled", "deadline" or "error", with `error` the exception that `Context.generate` would have raised."""
+
+    text: str
+    token: int | None = None
+    reason: str | None = None
+    error: Llama2Error | None = None
+    logprobs: Any = None
+
+
+class _Mailbox:
+    """What the stepping thread puts and a reader takes. At most as many events as the context has positions."""
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.ended = False
+        self.prompt_tokens = self.adopted = self.tokens = 0
+        self._events: collections.deque[Event] = collections.deque()
+        # an RLock inside: the end of a request may come at any moment, also inside here
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    def put(self, event: Event) -> None:
+        with self._changed:
+            if self.ended:
+                return
+            self._events.append(event)
+            self.ended = event.reason is not None
+            self._changed.notify_all()
+            waiting, self._waiting = self._waiting, []
+            for loop, future in waiting:
+                try:
+                    loop.call_soon_threadsafe(_resolve, future)
+                except RuntimeError:  # the loop was closed
+                    pass
+
+    def take(self) -> Event | None:
+        """The next event, waited for; None behind the last."""
+        with self._changed:
+            while not self._events:
+                if self.ended:
+                    return None
+                self._changed.wait()
+            return self._events.popleft()
+
+    async def take_async(self) -> Event | None:
+        """The same for an event loop."""
+        while True:
+            with self._changed:
+                if self._events:
+                    return self._events.popleft()
+                if self.ended:
+                    return None
+                loop = asyncio.get_running_loop()
+                future: asyncio.Future[None] = loop.create_future()
+                self._waiting.append((loop, future))
+            await future
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Request(Iterator[Event], AsyncIterator[Event]):
+    """A request to a Scheduler: its events, for `for` and for `async for`. `id` is its number. Letting go of it cancels it.
+
+    `reason` is None until the last event was read. `tokens` is how many were chosen, `prompt_tokens` how many it began with,
+    `adopted` how many of these were found and not evaluated: of what was read or is to be read.
+    """
+
+    def __init__(self, engine: _Engine, mailbox: _Mailbox):
+        self._engine = engine
+        self._mailbox = mailbox
+        self._reason: str | None = None
+        self._finalizer = weakref.finalize(self, engine.cancel, mailbox)
+
+    @property
+    def id(self) -> int:
+        """The number that the scheduler gave it."""
+        return self._mailbox.id
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of the last event, once that was read."""
+        return self._reason
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens it began with."""
+        return self._mailbox.prompt_tokens
+
+    @property
+    def adopted(self) -> int:
+        """How many of these were found and not evaluated, as of the latest event."""
+        return self._mailbox.adopted
+
+    @property
+    def tokens(self) -> int:
+        """How many were chosen, as of the latest event."""
+        return self._mailbox.tokens
+
+    def cancel(self) -> None:
+        """Ends it soon: what came until then can still be read. From any thread; one that has ended is no matter."""
+        self._engine.cancel(self._mailbox)
+
+    def text(self) -> str:
+        """All the text that was not read yet; waits for the end. Raises what the last event's `error` is."""
+        pieces = []
+        for event in self:
+            pieces.append(event.text)
+            if event.error is not None:
+                raise event.error
+        return "".join(pieces)
+
+    def _see(self, event: Event | None) -> Event | None:
+        if event is not None and event.reason is not None:
+            self._reason = event.reason
+            self._finalizer.detach()
+        return event
+
+    def __next__(self) -> Event:
+        event = self._see(self._mailbox.take())
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __aiter__(self) -> Request:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = self._see(await self._mailbox.take_async())
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    def __enter__(self) -> Request:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Request cannot be pickled or copied: it is text in the making")
+
+
+class _Engine:
+    """What the stepping thread needs. It does not hold the Scheduler, so that one that is let go ends it."""
+
+    def __init__(self, handle: int | None, calls: Calls, context: Context):
+        self.handle = handle
+        self.calls = calls
+        self.context = context
+        self.process = os.getpid()
+        self.lock = threading.RLock()
+        self.mailboxes: dict[int, _Mailbox] = {}
+        self.keys = itertools.count(1)
+        self.work = threading.Event()
+        self.closing = False
+        self.problem: BaseException | None = None
+        self.callback = S.EventCallback(self.receive)
+
+    def receive(self, event: Any, key: int | None) -> int:
+        """From the library, on the stepping thread."""
+        mailbox = self.mailboxes.get(key or 0)
+        if mailbox is None:
+            return 1
+        e = event.contents
+        mailbox.id, mailbox.prompt_tokens, mailbox.adopted, mailbox.tokens = e.request, e.prompt_tokens, e.adopted, e.tokens
+        text = ""
+        if e.length:  # the piece is not terminated
+            text = C.string_at(C.c_void_p.from_address(C.addressof(e) + S.Event.piece.offset).value or 0, e.length).decode("utf-8", "replace")
+        reason = None if e.reason == 0 else REASONS.get(e.reason, "error")
+        error = error_for(e.status, (e.error or b"").decode("utf-8", "replace")) if e.status else None
+        if reason is not None:
+            self.mailboxes.pop(key or 0, None)
+        mailbox.put(Event(text, None if e.token < 0 else e.token, reason, error))
+        return 0
+
+    def cancel(self, mailbox: _Mailbox) -> None:
+        if self.process != os.getpid():
+            return  # the requests are the parent's
+        with self.lock:
+            if mailbox.ended or mailbox.id == 0 or self.closing:
+                return
+            try:
+                lib.call("scheduler_cancel", self.handle, mailbox.id)
+            except Llama2Error:
+                return  # the scheduler is gone, and its requests with it
+            self.work.set()
+
+    def run(self) -> None:
+        """The thread: steps while there is work."""
+        remaining = C.c_size_t()
+        try:
+            while not self.closing:
+                self.work.wait()
+                self.work.clear()
+                remaining.value = 1
+                while remaining.value and not self.closing:
+                    try:
+                        lib.call("scheduler_step", self.handle, C.byref(remaining))
+                    except CancelledError:
+                        self.calls.flag.value = 0  # by `Context.cancel`: all goes on
+        except BaseException as problem:
+            self.problem = problem
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Nothing steps any more: the requests that are left are told, and the context is free."""
+        with self.lock:
+            self.closing = True
+            left, self.mailboxes = list(self.mailboxes.values()), {}
+        problem = self.problem if isinstance(self.problem, Llama2Error) else None
+        for mailbox in left:
+            mailbox.put(Event("", None, "error" if self.problem else "cancelled", problem))
+        lib.free("scheduler", self.handle)
+        self.calls.leave(self)
+
+
+class Scheduler:
+    """Many requests at once on one context, whose sequences they share: it is the scheduler's until `close`, other calls on it raise
+    BusyError.
+
+    A step evaluates one batch: a token of every request under way, and pieces of the prompts of others. What is stored of a
+    prompt's beginning is not evaluated again. Who has a higher priority comes first; equals come in the order in which they
+    came and share what there is; when the cache is full, the least important request gives its room up and is computed again later.
+    The text of a request is that of `Context.generate` alone, bit for bit.
+
+    prompt_tokens_per_step: tokens of prompts at most in a step in which other requests decode; None or 0: twice as many as decode,
+    at least 16. max_requests: waiting and running ones (BusyError beyond). `submit`, `cancel`, `stats` and
+    `close` are for any thread.
+    """
+
+    def __init__(self, context: Context, *, prompt_tokens_per_step: int | None = None, max_requests: int = 1024):
+        A.instance("context", context, Context)
+        options = S.sized(S.SchedulerOptions)
+        options.prompt_tokens_per_step = 0 if prompt_tokens_per_step is None else A.unsigned("prompt_tokens_per_step", prompt_tokens_per_step, 32)
+        options.max_requests = A.unsigned("max_requests", max_requests, 32)
+        context._check_exports()
+        handle = C.c_void_p()
+        engine = _Engine(None, context._calls, context)
+        context._calls.enter(engine)
+        try:
+            lib.call("scheduler_create", context._handle, C.byref(options), C.byref(handle), None, 0)
+            engine.handle = handle.value
+            self._engine = engine
+            self._thread = threading.Thread(target=engine.run, name="llama2swift-scheduler", daemon=True)
+            self._finalizer = weakref.finalize(self, _close, engine, self._thread)
+            self._thread.start()
+        except BaseException:
+            lib.free("scheduler", handle.value)
+            context._calls.leave(engine)
+            raise
+
+    @property
+    def context(self) -> Context:
+        """The context that it has."""
+        return self._engine.context
+
+    def submit(
+        self, tokens: A.TokenIds, max_tokens: int | None = None, sampler: Sampler | None = None, grammar: Grammar | None = None,
+        stops: str | Sequence[str] = (), priority: int = 0, deadline: A.Number | None = None, logprobs: int = 0,
+        penalize_prompt: bool = False,
+    ) -> Request:  # fmt: skip
+        """Hands in a request: tokens of a prompt, with BOS where the model wants it.
+
+        max_tokens: None or 0 for no limit but the context. sampler: in use until the request ends (BusyError for two at once); None: one
+        with the defaults. grammar: set on the sampler. stops: strings that end the text and are never given out. priority: the
+        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt: as in `Context.generate`.
+        Raises ContextFullError (more tokens than the context has positions), InvalidTokenError, BusyError, InvalidArgumentError.
+        """
+        o = S.sized(S.RequestOptions)
+        ids = A.tokens("tokens", tokens)
+        o.tokens, o.token_count = C.cast(ids.pointer, C.POINTER(C.c_int32)), ids.count
+        o.max_tokens = 0 if max_tokens is None else A.unsigned("max_tokens", max_tokens)
+        chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
+        o.sampler = chosen._handle
+        if grammar is not None:
+            o.grammar = A.instance("grammar", grammar, Grammar)._handle
+        strings = stop_strings(stops, "stops")
+        texts = (S.Text * max(len(strings), 1))(*(S.Text(s, len(s)) for s in strings))
+        o.stops, o.stop_count = texts, len(strings)
+        o.priority = A.signed("priority", priority)
+        o.deadline_milliseconds = 0 if deadline is None else _milliseconds(deadline)
+        o.flags = K.REQUEST_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0
+        if A.unsigned("logprobs", logprobs, 32):
+            raise ValueError("logprobs are not there yet")
+        engine, mailbox, number = self._engine, _Mailbox(), C.c_uint64()
+        mailbox.prompt_tokens = ids.count
+        key = next(engine.keys)
+        o.callback, o.user_data = C.cast(engine.callback, C.c_void_p), key
+        with engine.lock:
+            if engine.process != os.getpid():
+                lib.call("scheduler_submit", engine.handle, C.byref(o), C.byref(number))  # raises ForkedError
+            if engine.closing:
+                raise engine.problem if isinstance(engine.problem, Llama2Error) else BusyError("this scheduler is closed")
+            engine.mailboxes[key] = mailbox
+            try:
+                lib.call("scheduler_submit", engine.handle, C.byref(o), C.byref(number))
+            except BaseException:
+                del engine.mailboxes[key]
+                raise
+            mailbox.id = number.value
+        engine.work.set()
+        return Request(engine, mailbox)
+
+    def stats(self) -> dict[str, int]:
+        """How it is doing. Now: `waiting` and `running` requests. Since it was made: `prompt_tokens` of requests that have begun,
+        `adopted_tokens` of these that were found and not evaluated, `tokens` chosen, `evaluated_tokens` in all, `steps`, `preemptions` (how
+        often a request gave up its room). The cache: `pages`, `pages_used`, `pages_shared`, `pages_cached`, `positions`."""
+        raw = S.sized(S.SchedulerStats)
+        lib.call("scheduler_get_stats", self._engine.handle, C.byref(raw))
+        return {name: int(getattr(raw, name)) for name, _ in raw._fields_ if name not in ("struct_size", "reserved")}
+
+    def close(self) -> None:
+        """Ends all requests ("cancelled") and the thread; the context is free for other calls afterwards."""
+        self._finalizer()
+
+    def __enter__(self) -> Scheduler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Scheduler cannot be pickled or copied: it is a thread at work")
+
+
+def _milliseconds(deadline: A.Number) -> int:
+    seconds = A.real("deadline", deadline)
+    if not seconds >= 0:
+        raise ValueError(f"deadline is {seconds}, expected 0 or more seconds")
+    return max(1, math.ceil(seconds * 1000)) if seconds < 1e15 else 0
+
+
+def _close(engine: _Engine, thread: threading.Thread) -> None:
+    """The scheduler was closed or let go, or the interpreter ends."""
+    if engine.process != os.getpid():
+        return  # the thread is the parent's
+    engine.closing = True
+    engine.calls.cancel(engine)  # the step under way
+    engine.work.set()
+    if thread is not threading.current_thread():
+        thread.join()

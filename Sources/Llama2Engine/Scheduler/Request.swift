@@ -1,0 +1,150 @@
+public import Llama2Core
+internal import Llama2Model
+internal import Llama2Sampling
+internal import Llama2Tokenizer
+
+/// A text that a scheduler makes, beside others.
+///
+///     tokens      prompt | chosen
+///     evaluated   how many of them its sequence holds; the others, at least one, are pending
+///
+/// That is all there is to know of its place: a request whose sequence was taken away begins again at 0 with the same tokens, and
+/// its text goes on as if nothing had been.
+public final class Request {
+    /// What its host is told.
+    public struct Event {
+        public var request: UInt64
+        /// Whole characters; valid during the call.
+        public var piece: UnsafeRawBufferPointer
+        /// nil: none was chosen.
+        public var token: Int32?
+        /// nil: it goes on.
+        public var end: Completion.End?
+        /// Of `.error`.
+        public var failure: Llama2Error?
+        public var promptTokens: Int, adopted: Int, tokens: Int
+    }
+
+    /// False ends the request.
+    public typealias Callback = (Event) -> Bool
+
+    public struct Options {
+        public var stops: [[UInt8]] = []
+        public var maxTokens = Int.max
+        /// The more the sooner.
+        public var priority: Int32 = 0
+        /// Nanoseconds from now on; nil: as long as it takes.
+        public var time: Int?
+        /// The sampler's penalties count the prompt's tokens too.
+        public var penalizesPrompt = false
+
+        public init() {}
+    }
+
+    let id: UInt64
+    let priority: Int32
+    /// By the monotonic clock.
+    let deadline: Int?
+    let promptCount: Int
+    var tokens: GrowingBuffer<Int32>
+    var evaluated = 0
+    /// nil: it waits.
+    var sequence: Int32?
+    /// It lets another request go first whose beginning it shares, to adopt what that computes.
+    var isHeld = false
+    var hasBegun = false
+    /// Of the prompt, what was found and not evaluated.
+    var adopted = 0
+    /// It has been told of its end.
+    private(set) var isOver = false
+
+    private let box: SamplerBox
+    private let completion: Completion
+    private let callback: Callback
+    /// What the last token gave.
+    private var piece: GrowingBuffer<UInt8>
+    private let contextLength: Int
+
+    /// Takes the sampler, until the end. tokens: checked by the scheduler.
+    init(
+        _ id: UInt64, _ model: Model, contextLength: Int, tokens prompt: UnsafeBufferPointer<Int32>, _ box: SamplerBox, _ options: Options,
+        _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
+    ) throws(Llama2Error) {
+        self.id = id
+        priority = options.priority
+        deadline = options.time.map { monotonicNanoseconds().addingReportingOverflow($0) }.flatMap { $0.overflow ? nil : $0.partialValue }
+        promptCount = prompt.count
+        self.contextLength = contextLength
+        self.callback = callback
+        self.box = box
+        // what it may come to; then a step allocates nothing
+        let most = options.maxTokens < contextLength - prompt.count ? prompt.count + options.maxTokens : contextLength
+        tokens = try GrowingBuffer(capacity: most + 1, of: "tokens of a request")
+        try tokens.append(contentsOf: prompt)
+        piece = try GrowingBuffer(capacity: 256, of: "text of a request")
+        let sampler = try box.take()
+        do throws(Llama2Error) {
+            try check(sampler)
+            completion = try Completion(
+                try model.tokenizer(), sampler, vocabularySize: model.vocabularySize, stops: options.stops, maxTokens: options.maxTokens)
+        } catch {
+            box.giveBack()
+            throw error
+        }
+        sampler.constraint?.reset()  // a prompt begins a new text
+        if options.penalizesPrompt { for token in prompt { sampler.accept(token) } }
+    }
+
+    deinit { if !isOver { box.giveBack() } }
+
+    /// Tokens that its sequence does not hold yet.
+    var pending: Int { tokens.count - evaluated }
+
+    /// Tokens chosen, the end token included.
+    var chosen: Int { completion.tokens }
+
+    /// Chooses the next token by these logits of the last one, and tells the host.
+    func choose(_ logits: UnsafeBufferPointer<Float>) {
+        piece.removeAll()
+        let token: Int32?
+        var failure: Llama2Error?
+        do throws(Llama2Error) {
+            token = try completion.next(logits) { text in
+                do throws(Llama2Error) { try piece.append(text) } catch { failure = error }
+                return true
+            }
+            if let failure { throw failure }
+            if let token { try tokens.append(token) }
+        } catch {
+            completion.withdraw()
+            return finish(.error, error)
+        }
+        guard let token else { return finish(completion.end ?? .token) }
+        if tokens.count > contextLength { completion.noRoom() } else { completion.evaluated() }
+        let goesOn = tell(token, nil, nil)
+        if completion.end == nil { completion.endAtLimit() }
+        if let end = completion.end { return finish(end) }
+        if !goesOn { finish(.callback) }
+    }
+
+    /// The end, told with what was held back of the text.
+    func finish(_ end: Completion.End, _ failure: Llama2Error? = nil) {
+        guard !isOver else { return }
+        piece.removeAll()
+        completion.finish { text in
+            (try? piece.append(text)) != nil
+        }
+        isOver = true
+        box.giveBack()
+        // a stop string may have become certain only now
+        let end = failure == nil && (end == .maxTokens || end == .context || end == .token) ? completion.end ?? end : end
+        _ = tell(end == .token ? completion.endToken : nil, end, failure)
+    }
+
+    private func tell(_ token: Int32?, _ end: Completion.End?, _ failure: Llama2Error?) -> Bool {
+        callback(
+            Event(
+                request: id, piece: piece.bytes, token: token, end: end, failure: failure, promptTokens: promptCount,
+                adopted: adopted, tokens: completion.tokens))
+    }
+}

@@ -1,0 +1,253 @@
+public import Llama2Core
+public import Llama2Grammar
+internal import Llama2Model
+internal import Llama2Sampling
+internal import Synchronization
+
+/// Many requests on one context, some tokens of each in every step.
+///
+///     submit, cancel    any thread, at any time: they leave something in the inbox
+///     step              one thread at a time: takes what came, makes room, evaluates one batch, tells what came of it
+///
+/// Continuous batching (Yu et al., "Orca", 2022) with prompts in pieces beside those that decode (Agrawal et al., "Sarathi-Serve",
+/// 2024). Logits are a pure function of the tokens of a sequence, so who shares a batch, a page or a moment with whom changes no
+/// bit of any text. Who comes when is in Scheduler+Plan.swift.
+public final class Scheduler {
+    public struct Options: Sendable {
+        /// Tokens of prompts in a step in which others decode; 0: twice as many as decode, at least `leastPrompt`.
+        public var promptTokensPerStep = 0
+        /// Waiting and running ones.
+        public var maxRequests = 1024
+
+        public init() {}
+    }
+
+    static let leastPrompt = 16
+
+    /// Part of a step: the next `count` tokens of a request.
+    struct Piece: BitwiseCopyable {
+        /// Of `live`.
+        var index: Int
+        /// Of `entries`.
+        var first: Int
+        var count: Int
+        /// Whether logits of its last token are wanted.
+        var isLast: Bool
+    }
+
+    public let context: Context
+    let options: Options
+    let counters = SchedulerCounters()
+    private let gate = Gate()
+    private let inbox = Inbox()
+    private let nextID = Atomic<UInt64>(1)
+    /// Submitted and not at their end.
+    private let active = Atomic<Int>(0)
+
+    /// Those that have not ended: the most important first, of these the oldest.
+    var live: [Request] = []
+    /// Sequences that nobody has.
+    var freeSequences: GrowingBuffer<Int32>
+    let entries: AlignedBuffer<BatchEntry>
+    var pieces: GrowingBuffer<Piece>
+    var entryCount = 0
+
+    /// The context is this scheduler's until it goes: its sequences are emptied, what they held can be adopted.
+    public init(_ context: Context, _ options: Options) throws(Llama2Error) {
+        _ = try context.model.tokenizer()
+        let configuration = context.inference.configuration
+        self.context = context
+        self.options = options
+        freeSequences = try GrowingBuffer(capacity: configuration.maxSequences, of: "sequences")
+        for sequence in (0..<Int32(truncatingIfNeeded: configuration.maxSequences)).reversed() { try freeSequences.append(sequence) }
+        pieces = try GrowingBuffer(capacity: configuration.maxSequences, of: "pieces of a step")
+        entries = try AlignedBuffer(
+            count: configuration.batchSize + configuration.maxSequences + Scheduler.leastPrompt, of: "tokens of a step")
+        try MemoryReserve.cover(options.maxRequests, each: 16, for: "the list of requests")
+        live.reserveCapacity(options.maxRequests)
+        try context.occupy()
+        context.inference.reset()
+        isOccupying = true
+    }
+
+    private var isOccupying = false
+
+    /// Requests that have not ended are told nothing.
+    deinit {
+        guard isOccupying else { return }
+        context.inference.reset()
+        context.vacate()
+    }
+
+    // MARK: Any thread
+
+    /// Returns its number. callback: on the thread that steps.
+    public func submit(
+        _ tokens: UnsafeBufferPointer<Int32>, _ box: SamplerBox, grammar: Grammar?, _ options: Request.Options,
+        _ callback: @escaping Request.Callback
+    ) throws(Llama2Error) -> UInt64 {
+        try context.inference.checkProcess()
+        let length = context.inference.configuration.contextLength, vocabulary = context.model.vocabularySize
+        guard tokens.count > 0 else { throw Llama2Error(.invalidArgument, "a request without tokens") }
+        guard tokens.count <= length else {
+            throw Llama2Error(.contextFull, "a request of \(tokens.count) tokens; the context has \(length) positions")
+        }
+        let copy = try context.copied(tokens[...])
+        defer { withExtendedLifetime(copy) {} }
+        for (index, token) in copy.elements.enumerated() where token < 0 || Int(token) >= vocabulary {
+            throw Llama2Error(.invalidToken, "token \(token) at index \(index) is not in the vocabulary of \(vocabulary)")
+        }
+        guard active.add(1, ordering: .relaxed).newValue <= self.options.maxRequests else {
+            active.subtract(1, ordering: .relaxed)
+            throw Llama2Error(.busy, "\(self.options.maxRequests) requests wait or run already; there are no more at once")
+        }
+        do throws(Llama2Error) {
+            if let grammar { try box.setGrammar(grammar) }
+            let id = nextID.add(1, ordering: .relaxed).oldValue
+            let request = try Request(id, context.model, contextLength: length, tokens: copy.elements, box, options, callback) {
+                (sampler) throws(Llama2Error) in try context.checkGrammar(sampler)
+            }
+            try leave(.request(request))
+            return id
+        } catch {
+            active.subtract(1, ordering: .relaxed)
+            throw error
+        }
+    }
+
+    /// Ends a request at the next step. One that has ended is no matter.
+    public func cancel(_ id: UInt64) throws(Llama2Error) {
+        guard id > 0, id < nextID.load(ordering: .relaxed) else { throw Llama2Error(.notFound, "there was no request \(id)") }
+        try leave(.cancel(id))
+    }
+
+    private func leave(_ item: Inbox.Item) throws(Llama2Error) {
+        let node = Inbox.Node(item)
+        // what stays must not lie in the reserve: the next call may need it
+        guard !MemoryReserve.wasUsed else { throw Llama2Error(.noMemory, "the system refused memory for a request") }
+        inbox.put(node)
+    }
+
+    public var statistics: SchedulerStatistics {
+        counters.read(active: active.load(ordering: .relaxed))
+    }
+
+    // MARK: The thread that steps
+
+    /// One batch. Returns how many requests have not ended. After an error no request is lost: the next step goes on where this
+    /// one would have.
+    public func step(_ host: FloatMode) throws(Llama2Error) -> Int {
+        try context.inference.checkProcess()
+        try gate.enter("scheduler")
+        defer { gate.leave() }
+        context.inference.hostMode = host
+        receive()
+        endTheLate()
+        clean()
+        defer {
+            clean()
+            publish()
+        }
+        admit()
+        plan()
+        try evaluate()
+        try context.inference.checkProcess()  // a callback may have forked
+        return active.load(ordering: .relaxed) - ended
+    }
+
+    /// Ended, and still counted: `clean` has not come by.
+    private var ended: Int { live.count { $0.isOver } }
+
+    private func receive() {
+        inbox.takeAll { item in
+            switch item {
+            case .request(let request):
+                var index = live.count
+                while index > 0, live[index - 1].priority < request.priority || live[index - 1].priority == request.priority && live[index - 1].id > request.id {
+                    index -= 1
+                }
+                live.insert(request, at: index)
+            case .cancel(let id):
+                if let index = live.firstIndex(where: { $0.id == id }) { live[index].finish(.cancelled) }
+            }
+        }
+    }
+
+    private func endTheLate() {
+        guard live.contains(where: { $0.deadline != nil }) else { return }
+        let now = monotonicNanoseconds()
+        for index in live.indices {
+            if let deadline = live[index].deadline, deadline <= now { live[index].finish(.deadline) }
+        }
+    }
+
+    /// Those that have ended give back what they have.
+    private func clean() {
+        var kept = 0
+        for index in live.indices {
+            if live[index].isOver {
+                giveBackSequence(live[index])
+                active.subtract(1, ordering: .relaxed)
+            } else {
+                if kept != index { live.swapAt(kept, index) }
+                kept += 1
+            }
+        }
+        live.removeLast(live.count - kept)
+    }
+
+    /// Evaluates what is planned; whoever has to give up its room for it does.
+    private func evaluate() throws(Llama2Error) {
+        while pieces.count > 0 {
+            do throws(Llama2Error) {
+                return try evaluate(0..<pieces.count)
+            } catch {
+                if error.kind == .contextFull {
+                    if !giveUpTheLeast() { live[pieces[0].index].finish(.context) }
+                    plan()
+                } else if error.kind == .unsupported {
+                    return try evaluateOneByOne()
+                } else {
+                    throw error
+                }
+            }
+        }
+    }
+
+    /// One of them has keys or values that the cache has no number for: the others do not suffer.
+    private func evaluateOneByOne() throws(Llama2Error) {
+        for number in 0..<pieces.count {
+            do throws(Llama2Error) {
+                try evaluate(number..<number + 1)
+            } catch {
+                guard error.kind == .unsupported else { throw error }
+                live[pieces[number].index].finish(.error, error)
+            }
+        }
+    }
+
+    private func evaluate(_ range: Range<Int>) throws(Llama2Error) {
+        let first = pieces[range.lowerBound].first, last = pieces[range.upperBound - 1]
+        try context.eval(count: last.first + last.count - first) { entries.pointer[first + $0] }
+        counters.evaluated(last.first + last.count - first)
+        // all of it is in the cache before anybody is told
+        for number in range { live[pieces[number].index].evaluated += pieces[number].count }
+        var row = 0
+        for number in range where pieces[number].isLast {
+            let request = live[pieces[number].index]
+            if !request.isOver, let logits = context.inference.logits(row) {
+                let before = request.chosen
+                request.choose(logits)
+                counters.chose(request.chosen - before)
+            }
+            row += 1
+        }
+    }
+
+    private func publish() {
+        let pages = context.inference.pages
+        counters.publish(
+            waiting: live.count { $0.sequence == nil }, running: live.count { $0.sequence != nil }, pages: pages,
+            positions: context.inference.configuration.contextLength - context.inference.freePositions)
+    }
+}
