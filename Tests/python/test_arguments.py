@@ -94,8 +94,9 @@ def world(stories_path, tmp_path_factory):
     io, failing = (Options(S.IO, size=len(raw), read=C.cast(f, C.c_void_p).value) for f in (read, fails))
     context.eval([1, 2, 3, 4])
     calm, stepped = model.context(length=64), model.context(length=64, sequences=2)  # of schedulers
-    scheduler = C.c_void_p()
-    lib.call("scheduler_create", stepped._handle, Options(S.SchedulerOptions, max_requests=65536).pointer(), C.byref(scheduler), None, 0)
+    scheduler, wide = C.c_void_p(), S.sized(S.SchedulerOptions)
+    wide.max_requests = 65536
+    lib.call("scheduler_create", stepped._handle, C.byref(wide), C.byref(scheduler), None, 0)
     state = context.state()
     (text.parent / "state").write_bytes(state)
     writes = S.WriteCallback(lambda *_: 0)
