@@ -932,7 +932,7 @@ typedef struct llama2_scheduler_options {
 void llama2_scheduler_options_init(llama2_scheduler_options *options);
 #define llama2_scheduler_options_init(options) LLAMA2_INIT_(llama2_scheduler_options, options)
 
-/* A scheduler on `context`, which is its own from then on: sequences are emptied (what they held is still adopted), and all other
+/* A scheduler on `context`, which is its own from then on: sequences are emptied (what they held is still adopted) and lose their adapters, and all other
    calls on the context give BUSY until the scheduler is freed. As many requests run at once as the context has sequences. A
    cancel callback of the context, set before, ends a step with CANCELLED.
    *scheduler: receives a handle, to be freed by the caller; NULL on failure.
@@ -977,6 +977,8 @@ typedef struct llama2_request_options {
     const llama2_grammar *grammar; /* set on the sampler as by llama2_sampler_set_grammar; NULL: its own, from the beginning */
     const llama2_text *stops;      /* (stop_count) as in llama2_generate_options; copied */
     size_t stop_count;
+    const llama2_scaled_adapter *adapters; /* (adapter_count) as in llama2_sequence_set_adapters; copied */
+    size_t adapter_count;
     uint64_t max_tokens;            /* 0: until the context is full */
     uint64_t deadline_milliseconds; /* from now on; looked at between steps; 0: none */
     int32_t priority;               /* the more the sooner */
@@ -990,8 +992,8 @@ void llama2_request_options_init(llama2_request_options *options);
 #define llama2_request_options_init(options) LLAMA2_INIT_(llama2_request_options, options)
 
 /* Hands in a request; nothing of it is evaluated before the next step. *request: its number, never given twice.
-   Returns OK, INVALID_ARGUMENT (no tokens, unknown flag, a stop too long; a grammar of another vocabulary), INVALID_TOKEN,
-   OUT_OF_RANGE (a bias for a token beyond the vocabulary), CONTEXT_FULL (more tokens than the context has positions), STRUCT_SIZE,
+   Returns OK, INVALID_ARGUMENT (no tokens, unknown flag, a stop too long; a grammar of another vocabulary; adapters
+   that llama2_sequence_set_adapters would refuse), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), CONTEXT_FULL (more tokens than the context has positions), STRUCT_SIZE,
    NO_MEMORY, BUSY (the sampler is in use; max_requests are waiting or running). After a failure nothing has changed, but that a
    sampler may have got the grammar. Threads: any, also during a step. Since 0.3. */
 int32_t llama2_scheduler_submit(llama2_scheduler *scheduler, const llama2_request_options *options, uint64_t *request);

@@ -38,15 +38,21 @@ public func llama2_sequence_set_adapters(
     _ context: OpaquePointer?, _ sequence: Int32, _ adapters: UnsafePointer<llama2_scaled_adapter>?, _ count: Int
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let given = try elements(adapters, count, "adapters")
-        guard given.count <= Inference.mostAdapters else {
-            throw Llama2Error(.invalidArgument, "\(given.count) adapters; a sequence has at most \(Inference.mostAdapters)")
-        }
-        var list: [(adapter: Adapter, scale: Float)] = []
-        for (index, entry) in given.enumerated() {
-            guard entry.reserved == 0 else { throw Llama2Error(.invalidArgument, "reserved of adapter \(index) is \(entry.reserved), expected 0") }
-            list.append((try Handles.adapter(entry.adapter), entry.scale))
-        }
-        try context.inference.setAdapters(Int(sequence), list)
+        try context.inference.setAdapters(Int(sequence), try scaledAdapters(adapters, count))
     }
+}
+
+func scaledAdapters(
+    _ adapters: UnsafePointer<llama2_scaled_adapter>?, _ count: Int
+) throws(Llama2Error) -> [(adapter: Adapter, scale: Float)] {
+    let given = try elements(adapters, count, "adapters")
+    guard given.count <= Inference.mostAdapters else {
+        throw Llama2Error(.invalidArgument, "\(given.count) adapters; a sequence has at most \(Inference.mostAdapters)")
+    }
+    var list: [(adapter: Adapter, scale: Float)] = []
+    for (index, entry) in given.enumerated() {
+        guard entry.reserved == 0 else { throw Llama2Error(.invalidArgument, "reserved of adapter \(index) is \(entry.reserved), expected 0") }
+        list.append((try Handles.adapter(entry.adapter), entry.scale))
+    }
+    return list
 }

@@ -54,6 +54,7 @@ public func llama2_scheduler_submit(
         chosen.stops = try stopStrings(o.stops, o.stop_count)
         chosen.maxTokens = o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens)
         chosen.priority = o.priority
+        chosen.adapters = try scaledAdapters(o.adapters, o.adapter_count)
         chosen.penalizesPrompt = o.flags & UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT) != 0
         if o.deadline_milliseconds != 0 {
             // later than the clock goes is never

@@ -230,7 +230,7 @@ FIELDS = {
     "llama2_chat_options.messages": (NULL, INVALID), **{f"llama2_chat_options.{name}": (OK, OK) for name in ("tools", "documents", "variables", "template_text")}, "llama2_chat_options.time": (OK, OK, OK),
     "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
     "llama2_logit_bias.token": (RANGE, RANGE, RANGE), "llama2_logit_bias.bias": (INVALID, RANGE, OK, OK, OK),
-    "llama2_request_options.tokens": (OK,), "llama2_request_options.sampler": (BAD,), "llama2_request_options.sampler_options": (OK,), "llama2_request_options.grammar": (BAD,),
+    "llama2_request_options.tokens": (OK,), "llama2_request_options.sampler": (BAD,), "llama2_request_options.sampler_options": (OK,), "llama2_request_options.grammar": (BAD,), "llama2_request_options.adapters": (OK,),
     "llama2_request_options.stops": (OK,), "llama2_request_options.max_tokens": (OK, OK, OK), "llama2_request_options.deadline_milliseconds": (OK, OK, OK),
     "llama2_request_options.priority": (OK, OK, OK), "llama2_request_options.callback": (OK,),
     "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
@@ -290,6 +290,8 @@ def test_a_wrong_field(world, cell):
             change = {"tokens": at_odd_address(world, world["tokens"]), "token_count": 4}
         elif field in ("sampler", "grammar"):
             change = {field: world[field] + 1}
+        elif field == "adapters":
+            change = {field: at_odd_address(world, filled(world, "llama2_scaled_adapter")), "adapter_count": 1}
         elif field == "sampler_options":
             change = {field: at_odd_address(world, S.sized(S.SamplerOptions))}
         elif field == "result":

@@ -10,9 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+import adapters as L
 import mixes as M
 import numpy as np
 import pytest
+from test_arguments import STORIES
 
 import llama2swift
 from llama2swift import _library as lib
@@ -389,3 +391,21 @@ def test_stops_grammar_and_errors_in_python(stories, scheduler):
     with pytest.raises(E.OutOfRangeError):
         scheduler.submit([1], sampler=llama2swift.Sampler(logit_bias={600: 1.0}))
     assert scheduler.stats()["waiting"] == 0 and lib.last_error()
+
+
+def test_requests_have_their_own_adapters(stories, tmp_path):
+    """The same prompt with and without one, in one batch: pages are not shared, texts are those alone."""
+    adapter = stories.adapter(L.write_adapter(tmp_path / "adapter.gguf", L.adapter("w", lambda name: 2 * name.endswith("attn_q"), STORIES), 4))
+    prompt, lists = ids(1, 100), ([], [(adapter, 30.0)], [(adapter, -20.0)], [])
+    with stories.context(length=700, sequences=3) as context:
+        context.set_adapters(1, [(adapter, 5.0)])  # which the scheduler takes away
+        with llama2swift.Scheduler(context) as scheduler:
+            requests = [scheduler.submit(prompt, 25, sampler(2), adapters=a) for a in lists]
+            found = [r.text() for r in requests]
+            with pytest.raises(E.InvalidArgumentError, match="adapter 1 is in the list before"):
+                scheduler.submit(prompt, adapters=[(adapter, 1.0), (adapter, 2.0)])
+    for text, a in zip(found, lists, strict=True):
+        with stories.context(length=700) as context:
+            context.set_adapters(0, a)
+            assert text == "".join(context.generate(prompt, sampler(2), max_tokens=25))
+    assert len(set(found)) == 3

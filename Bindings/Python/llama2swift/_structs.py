@@ -472,6 +472,8 @@ class RequestOptions(C.Structure):
     grammar: Any
     stops: Any
     stop_count: int
+    adapters: Any
+    adapter_count: int
     max_tokens: int
     deadline_milliseconds: int
     priority: int
@@ -489,6 +491,8 @@ class RequestOptions(C.Structure):
         ("grammar", C.c_void_p),
         ("stops", C.POINTER(Text)),
         ("stop_count", C.c_size_t),
+        ("adapters", C.POINTER(ScaledAdapter)),
+        ("adapter_count", C.c_size_t),
         ("max_tokens", C.c_uint64),
         ("deadline_milliseconds", C.c_uint64),
         ("priority", C.c_int32),

@@ -262,11 +262,8 @@ class Context:
         it has in the cache is found by `adopt` under the same adapters only. Raises InvalidArgumentError (more than 64, one twice, one of
         another model, a scale that is not finite, a sequence with positions), OutOfRangeError."""
         number = A.signed("sequence", sequence)
-        if isinstance(adapters, (str, bytes)) or not hasattr(adapters, "__iter__"):
-            raise A.refuse("adapters", adapters, "a list of (adapter, scale)")
-        rows = [_scaled(f"adapters[{i}]", entry) for i, entry in enumerate(adapters)]
-        array = (S.ScaledAdapter * max(len(rows), 1))(*(S.ScaledAdapter(adapter._handle, scale, 0) for adapter, scale in rows))
-        lib.call("sequence_set_adapters", self._handle, number, array, len(rows))
+        array, count = scaled_adapters(adapters)
+        lib.call("sequence_set_adapters", self._handle, number, array, count)
 
     def save_state(self, path: A.Path, sequence: int | None = None) -> None:
         """Writes the state of `sequence`, or of the whole context with its logits (None), to a file that is then complete or as
@@ -355,6 +352,14 @@ def _entry(name: str, entry: Any) -> tuple[int, int, int]:
     return (
         A.token(f"{name}[0]", token), A.signed(f"{name}[1]", sequence), K.BATCH_LOGITS if A.flag(f"{name}[2]", wants) else 0,
     )  # fmt: skip
+
+
+def scaled_adapters(adapters: object) -> tuple[Any, int]:
+    """An array of them for C, and how many."""
+    if isinstance(adapters, (str, bytes)) or not isinstance(adapters, Iterable):
+        raise A.refuse("adapters", adapters, "a list of (adapter, scale)")
+    rows = [_scaled(f"adapters[{i}]", entry) for i, entry in enumerate(adapters)]
+    return (S.ScaledAdapter * max(len(rows), 1))(*(S.ScaledAdapter(adapter._handle, scale, 0) for adapter, scale in rows)), len(rows)
 
 
 def _scaled(name: str, entry: object) -> tuple[Adapter, float]:

@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
-from .context import Context
+from .adapter import Adapter
+from .context import Context, scaled_adapters
 from .errors import BusyError, CancelledError, Llama2Error, error_for
 from .generation import stop_strings
 from .grammar import Grammar
@@ -298,13 +299,14 @@ class Scheduler:
     def submit(
         self, tokens: A.TokenIds, max_tokens: int | None = None, sampler: Sampler | None = None, grammar: Grammar | None = None,
         stops: str | Sequence[str] = (), priority: int = 0, deadline: A.Number | None = None, logprobs: int = 0,
-        penalize_prompt: bool = False,
+        penalize_prompt: bool = False, adapters: Iterable[tuple[Adapter, float]] = (),
     ) -> Request:  # fmt: skip
         """Hands in a request: tokens of a prompt, with BOS where the model wants it.
 
         max_tokens: None or 0 for no limit but the context. sampler: in use until the request ends (BusyError for two at once); None: one
         with the defaults. grammar: set on the sampler. stops: strings that end the text and are never given out. priority: the
-        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt: as in `Context.generate`.
+        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt: as in `Context.generate`. adapters: as in
+        `Context.set_adapters`.
         Raises ContextFullError (more tokens than the context has positions), InvalidTokenError, BusyError, InvalidArgumentError.
         """
         o = S.sized(S.RequestOptions)
@@ -318,6 +320,7 @@ class Scheduler:
         strings = stop_strings(stops, "stops")
         texts = (S.Text * max(len(strings), 1))(*(S.Text(s, len(s)) for s in strings))
         o.stops, o.stop_count = texts, len(strings)
+        o.adapters, o.adapter_count = scaled_adapters(adapters)
         o.priority = A.signed("priority", priority)
         o.deadline_milliseconds = 0 if deadline is None else _milliseconds(deadline)
         o.flags = K.REQUEST_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0

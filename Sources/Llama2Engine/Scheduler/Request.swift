@@ -1,5 +1,5 @@
 public import Llama2Core
-internal import Llama2Model
+public import Llama2Model
 internal import Llama2Sampling
 internal import Llama2Tokenizer
 
@@ -37,6 +37,8 @@ public final class Request {
         public var time: Int?
         /// The sampler's penalties count the prompt's tokens too.
         public var penalizesPrompt = false
+        /// With what each counts.
+        public var adapters: [(adapter: Adapter, scale: Float)] = []
 
         public init() {}
     }
@@ -46,6 +48,7 @@ public final class Request {
     /// By the monotonic clock.
     let deadline: Int?
     let promptCount: Int
+    let adapters: [(adapter: Adapter, scale: Float)]
     var tokens: GrowingBuffer<Int32>
     var evaluated = 0
     /// nil: it waits.
@@ -74,6 +77,7 @@ public final class Request {
         priority = options.priority
         deadline = options.time.map { monotonicNanoseconds().addingReportingOverflow($0) }.flatMap { $0.overflow ? nil : $0.partialValue }
         promptCount = prompt.count
+        adapters = options.adapters
         self.contextLength = contextLength
         self.callback = callback
         self.box = box
@@ -96,6 +100,12 @@ public final class Request {
     }
 
     deinit { if !isOver { box.giveBack() } }
+
+    /// Whether both compute the same from the same tokens.
+    func hasAdapters(of other: Request) -> Bool {
+        adapters.count == other.adapters.count
+            && adapters.indices.allSatisfy { adapters[$0].adapter === other.adapters[$0].adapter && adapters[$0].scale == other.adapters[$0].scale }
+    }
 
     /// Tokens that its sequence does not hold yet.
     var pending: Int { tokens.count - evaluated }

@@ -25,6 +25,12 @@ extension Scheduler {
         }
         guard let sequence = freeSequences.popLast() else { return false }
         request.sequence = sequence
+        do throws(Llama2Error) {
+            try context.inference.setAdapters(Int(sequence), request.adapters)
+        } catch {
+            request.finish(.error, error)
+            return true
+        }
         adopt(request)
 
         // 2. room for all that those who run will need
@@ -158,7 +164,7 @@ extension Scheduler {
             let other = live[pieces[number].index]
             // one that decodes, or will do so after this step, is ahead by what it has
             let end = other.evaluated + pieces[number].count
-            guard pieces[number].count > 1, end > request.evaluated else { continue }
+            guard pieces[number].count > 1, end > request.evaluated, other.hasAdapters(of: request) else { continue }
             let limit = min(other.tokens.count, request.tokens.count - 1)
             guard limit >= request.evaluated + Scheduler.page else { continue }
             var common = 0

@@ -66,16 +66,21 @@ public final class Scheduler {
         try MemoryReserve.cover(options.maxRequests, each: 16, for: "the list of requests")
         live.reserveCapacity(options.maxRequests)
         try context.occupy()
-        context.inference.reset()
         isOccupying = true
+        empty()
     }
 
     private var isOccupying = false
 
+    private func empty() {
+        context.inference.reset()
+        for sequence in 0..<context.inference.configuration.maxSequences { try? context.inference.setAdapters(sequence, []) }  // needs nothing
+    }
+
     /// Requests that have not ended are told nothing.
     deinit {
         guard isOccupying else { return }
-        context.inference.reset()
+        empty()
         context.vacate()
     }
 
@@ -97,6 +102,7 @@ public final class Scheduler {
         for (index, token) in copy.elements.enumerated() where token < 0 || Int(token) >= vocabulary {
             throw Llama2Error(.invalidToken, "token \(token) at index \(index) is not in the vocabulary of \(vocabulary)")
         }
+        try context.inference.checkAdapters(options.adapters)
         guard active.add(1, ordering: .relaxed).newValue <= self.options.maxRequests else {
             active.subtract(1, ordering: .relaxed)
             throw Llama2Error(.busy, "\(self.options.maxRequests) requests wait or run already; there are no more at once")

@@ -62,6 +62,20 @@ extension Inference {
     /// The adapters of `sequence`, which is empty or has these already, with what each counts; none for an empty list.
     public func setAdapters(_ sequence: Int, _ list: [(adapter: Adapter, scale: Float)]) throws(Llama2Error) {
         try checkSequence(sequence)
+        try checkAdapters(list)
+        let set = list.isEmpty ? nil : try AdapterSet(list, weights.hyperparameters)
+        if set?.key == adapters.set(sequence)?.key { return }
+        guard cache.length(sequence) == 0 else {
+            throw Llama2Error(
+                .invalidArgument, "sequence \(sequence) has \(cache.length(sequence)) positions that were computed with other adapters; they are set of an empty one")
+        }
+        cache.setRoot(sequence, try adapters.set(sequence, set, cache.store.index))
+        pass.pointee.lowRank = adapters.pointer
+        pass.pointee.lowRankWidth = adapters.width
+    }
+
+    /// Refuses a list that no sequence can have. For any thread.
+    public func checkAdapters(_ list: [(adapter: Adapter, scale: Float)]) throws(Llama2Error) {
         for (index, (adapter, scale)) in list.enumerated() {
             guard adapter.weights === weights else {
                 throw Llama2Error(.invalidArgument, "adapter \(index) was loaded for another model than this context's")
@@ -73,14 +87,5 @@ extension Inference {
                 throw Llama2Error(.invalidArgument, "adapter \(index) is in the list before; one scale counts")
             }
         }
-        let set = list.isEmpty ? nil : try AdapterSet(list, weights.hyperparameters)
-        if set?.key == adapters.set(sequence)?.key { return }
-        guard cache.length(sequence) == 0 else {
-            throw Llama2Error(
-                .invalidArgument, "sequence \(sequence) has \(cache.length(sequence)) positions that were computed with other adapters; they are set of an empty one")
-        }
-        cache.setRoot(sequence, try adapters.set(sequence, set, cache.store.index))
-        pass.pointee.lowRank = adapters.pointer
-        pass.pointee.lowRankWidth = adapters.width
     }
 }
