@@ -201,6 +201,9 @@ def test_native_completion(http, stories):
     assert [len(p["top_logprobs"]) for p in got["completion_probabilities"]] == [3] * 6
     mixed = http.post("/completion", json={"prompt": [*stories.tokenize_prompt("Once"), " upon a time, there was a"], "n_predict": 6}).json()
     assert mixed["content"] == got["content"] or mixed["tokens_evaluated"] != got["tokens_evaluated"]
+    assert http.post("/completion", json={"prompt": [{"prompt_string": PROMPT}, PROMPT], "n_predict": 6, "id_slot": 0}).json()[0]["content"] == got["content"]
+    only = http.post("/completion", json={"prompt": PROMPT, "n_predict": 6, "response_fields": ["content", "generation_settings/n_predict", "no"]}).json()
+    assert only == {"content": got["content"], "generation_settings/n_predict": 6}
     with http.stream("POST", "/completion", json={"prompt": PROMPT, "n_predict": 6, "stream": True}) as stream:
         events = [json.loads(line[6:]) for line in stream.iter_lines() if line]
     assert "".join(e["content"] for e in events) == got["content"] and [e["stop"] for e in events] == [False] * (len(events) - 1) + [True]
@@ -212,6 +215,8 @@ def test_small_things(http, stories):
     tokens = http.post("/tokenize", json={"content": "Hello, <s> 漢", "parse_special": False}).json()["tokens"]
     assert tokens == stories.tokenize("Hello, <s> 漢") and http.post("/detokenize", json={"tokens": tokens}).json()["content"].strip() == "Hello, <s> 漢"
     assert http.post("/tokenize", json={"content": "<s>", "add_special": True}).json()["tokens"][:2] == [1, 1]
+    talk = {"messages": TALK}
+    assert http.post("/chat/completions/input_tokens", json=talk).json()["input_tokens"] == len(stories.chat_tokens(TALK, chat_template="chatml"))
     props = http.get("/props").json()
     assert props["default_generation_settings"]["n_ctx"] == 1024 and props["total_slots"] == 4
     assert http.get("/openapi.json").json()["openapi"].startswith("3.")

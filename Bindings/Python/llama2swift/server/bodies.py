@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Dict, List, Optional, Union  # pydantic evalua
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-# What clients send and no answer depends on.
+# What clients send and no answer depends on: a text is the same bits whatever slot or cached prefix it has.
 HARMLESS = frozenset(
-    ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction", "cache_prompt")
+    ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction", "cache_prompt", "id_slot")
 )
 # What changes answers and is not followed: the values that ask for nothing, and why.
 Refused = Mapping[str, "tuple[tuple[Any, ...], str]"]
@@ -48,7 +48,6 @@ class Sampled(Body):
         "samplers": ((), "the order of the samplers is fixed: penalties, top_k, top_p, min_p, temperature"),
         "min_keep": ((0, 1), "at least one token is kept, no other number is supported"),
         "lora": (([],), "adapters are not supported by this server"),
-        "id_slot": ((-1,), "requests cannot choose a slot: the scheduler does"),
         "n_keep": ((0,), "the context is not shifted by requests"),
         "n_discard": ((0,), "the context is not shifted by requests"),
         "t_max_prompt_ms": ((-1, 0), "only t_max_predict_ms is supported"),
@@ -275,6 +274,14 @@ class Embeddings(Body):
     encoding_format: Optional[str] = Field(None, pattern="^(float|base64)$")
 
 
+class PromptString(Body):
+    """A prompt as llama-server has it beside images."""
+
+    refused: ClassVar[Refused] = {"multimodal_data": (([],), "images and sound are not supported")}
+
+    prompt_string: str
+
+
 class Native(Sampled):
     """llama-server's /completion."""
 
@@ -287,7 +294,7 @@ class Native(Sampled):
     }
 
     model: Optional[str] = None
-    prompt: Union[str, List[Union[int, str]], List[List[int]], List[Union[str, List[int]]]]
+    prompt: Union[str, PromptString, List[Union[int, str]], List[List[int]], List[Union[str, List[int], PromptString]]]
     n_predict: Optional[int] = Field(None, ge=-1)
     max_tokens: Optional[int] = Field(None, ge=-1)
     n_probs: Optional[int] = Field(None, ge=0, le=20)

@@ -149,6 +149,14 @@ class _Choice:
         return ([{"content": rest}] if rest else []), why
 
 
+@router.post("/v1/chat/completions/input_tokens")
+@router.post("/chat/completions/input_tokens", include_in_schema=False)
+async def input_tokens(http: Request, body: Chat) -> Any:
+    """How many tokens a conversation has."""
+    async with http.app.state.models.use(body.model) as engine:
+        return {"object": "response.input_tokens", "input_tokens": len(await prompts.chat(engine, body, tools.Caller(engine, body)))}
+
+
 @router.post("/v1/chat/completions")
 @router.post("/chat/completions", include_in_schema=False)
 async def chat_completions(http: Request, body: Chat) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from . import tools
-from .bodies import ApplyTemplate, Chat
+from .bodies import ApplyTemplate, Chat, PromptString
 from .engine import Engine
 from .errors import ApiError
 
@@ -62,6 +62,10 @@ async def chat(engine: Engine, body: Chat, caller: tools.Caller) -> list[int]:
 
 async def several(engine: Engine, prompt: Any) -> list[list[int]]:
     """The prompts of a completion: a text, texts, tokens, lists of tokens; of llama-server's also texts and tokens mixed."""
+    if isinstance(prompt, PromptString):
+        prompt = prompt.prompt_string
+    if isinstance(prompt, list):
+        prompt = [one.prompt_string if isinstance(one, PromptString) else one for one in prompt]
     if isinstance(prompt, str):
         return [await asyncio.to_thread(engine.prompt_tokens, prompt)]
     if not prompt:
