@@ -462,6 +462,9 @@ typedef struct llama2_context_options {
     uint32_t threads;        /* 0: the CPUs that this process may run on; at most 1024 */
     uint32_t kernels;        /* LLAMA2_KERNELS_ */
     uint32_t reserved;       /* 0 */
+    const char *energy_path; /* folder of the kernel's power capping interface, "/sys/class/powercap" on Linux, for the energy in
+                                llama2_timings: of all of intel-rapl:0, intel-rapl:1, ... that are a whole processor ("package-0").
+                                Terminated. NULL: it is not measured. Since 0.3 */
 } llama2_context_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
@@ -488,7 +491,8 @@ int32_t llama2_preflight(const char *path, const llama2_model_options *model_opt
 /* A KV cache, logits and threads on `model`, which it keeps alive.
    *context: receives a handle, to be freed by the caller; NULL on failure.
    Returns OK, INVALID_ARGUMENT (a value beyond its limit, unknown flag), UNSUPPORTED (kernels that
-   this machine does not have; more positions than a model whose RoPE scaling is "dynamic" was trained on), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
+   this machine does not have; more positions than a model whose RoPE scaling is "dynamic" was trained on), IO (energy_path:
+   there is no processor's counter, or one that this process may not read), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
 int32_t llama2_context_create(llama2_model *model, const llama2_context_options *options,
                               llama2_context **context, char *error, size_t error_capacity);
 
@@ -695,6 +699,14 @@ typedef struct llama2_timings {
     uint64_t prefill_nanoseconds;
     uint64_t decode_tokens; /* in evals of one token */
     uint64_t decode_nanoseconds;
+    /* Since 0.3 */
+    uint64_t prefill_cpu_nanoseconds; /* CPU time of the caller and of the context's threads in those evals */
+    uint64_t decode_cpu_nanoseconds;
+    uint64_t prefill_microjoules; /* what the measured processors took during those evals, for whomever they worked */
+    uint64_t decode_microjoules;
+    uint32_t energy_zones; /* processors that are measured; 0: none (no energy_path, or a counter that failed later), and then the
+                              energies are less than what was taken */
+    uint32_t reserved_2;   /* 0 */
 } llama2_timings;
 
 /* Since creation or the last reset of the context. Returns OK, STRUCT_SIZE, BUSY. Since 0.1. */

@@ -17,6 +17,7 @@ private func configuration(
     guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_context_options.reserved is \(o.reserved), expected 0") }
     var c = ContextConfiguration(contextLength: o.context_length == 0 ? min(h.contextLength, 4096) : Int(o.context_length))
     if o.max_sequences != 0 { c.maxSequences = Int(o.max_sequences) }
+    if let path = o.energy_path { c.energyPath = FilePath(path) }
     if o.batch_size != 0 { c.batchSize = Int(o.batch_size) }
     c.threads = o.threads == 0 ? min(ThreadPool.allowedCPUs, 1024) : Int(o.threads)
     c.halfPrecisionCache = o.flags & f32 == 0
@@ -44,6 +45,7 @@ public func llama2_preflight(
         let c = try configuration(contextOptions, h)
         _ = try Kernels.table(c.isa)
         let m = try Inference.memory(h, c)
+        if let path = c.energyPath { _ = try EnergyMeter(folder: path) }
         try fill(
             memory,
             with: llama2_memory(
@@ -159,8 +161,12 @@ public func llama2_context_timings(_ context: OpaquePointer?, _ timings: UnsafeM
         try fill(
             timings,
             with: llama2_timings(
-                struct_size: 0, reserved: 0, prefill_tokens: UInt64(t.prefillTokens),
-                prefill_nanoseconds: UInt64(max(0, t.prefillNanoseconds)), decode_tokens: UInt64(t.decodeTokens),
-                decode_nanoseconds: UInt64(max(0, t.decodeNanoseconds))), "llama2_timings")
+                struct_size: 0, reserved: 0, prefill_tokens: UInt64(clamping: t.prefill.tokens),
+                prefill_nanoseconds: UInt64(clamping: t.prefill.nanoseconds), decode_tokens: UInt64(clamping: t.decode.tokens),
+                decode_nanoseconds: UInt64(clamping: t.decode.nanoseconds),
+                prefill_cpu_nanoseconds: UInt64(clamping: t.prefill.cpuNanoseconds),
+                decode_cpu_nanoseconds: UInt64(clamping: t.decode.cpuNanoseconds),
+                prefill_microjoules: UInt64(clamping: t.prefill.microjoules), decode_microjoules: UInt64(clamping: t.decode.microjoules),
+                energy_zones: UInt32(clamping: t.energyZones), reserved_2: 0), "llama2_timings")
     }
 }

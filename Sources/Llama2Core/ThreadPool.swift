@@ -158,6 +158,16 @@ public final class ThreadPool: @unchecked Sendable {
     @inline(__always)
     public func ticket() -> Int { Int(cell(.tickets).pointee.add(1, ordering: .relaxed).oldValue) }
 
+    /// CPU time that the calling thread and the pool's own have used, in nanoseconds.
+    public var cpuNanoseconds: Int {
+        var sum = Int(clamping: l2s_thread_nanoseconds(0))
+        for index in 1..<max(threads, 1) {
+            let number = number(index).pointee.load(ordering: .relaxed)
+            if number != 0 { sum &+= Int(clamping: l2s_thread_nanoseconds(number)) }  // years of CPU time stay far below 63 bits
+        }
+        return sum
+    }
+
     // MARK: Waiting
 
     /// Stores `value` and wakes whoever sleeps until then. Both orders are sequentially consistent: either this sees the

@@ -8,18 +8,33 @@ internal import Synchronization
 public final class Context {
     public let model: Model
     public let inference: Inference
-    public private(set) var timings = Timings()
+    /// Since creation or `reset`.
+    public var timings: Timings { Timings(prefill: prefill, decode: decode, energyZones: energy?.zones ?? 0) }
+    private var prefill = Work(), decode = Work()
+    private let energy: EnergyMeter?
     private let gate = Gate()
     /// The last error as a C string, (errorCapacity).
     public let errorText: UnsafeMutablePointer<CChar>
     public static let errorCapacity = 1024
 
     public struct Timings: Sendable {
-        public var prefillTokens = 0, prefillNanoseconds = 0, decodeTokens = 0, decodeNanoseconds = 0
+        public var prefill = Work(), decode = Work()
+        /// Processors whose energy is measured.
+        public var energyZones = 0
+    }
+
+    /// What evals of one kind took.
+    public struct Work: Sendable {
+        public var tokens = 0, nanoseconds = 0
+        /// CPU time of the caller and of the context's threads.
+        public var cpuNanoseconds = 0
+        /// Of all of the machine's processors.
+        public var microjoules = 0
     }
 
     public init(model: Model, configuration: ContextConfiguration) throws(Llama2Error) {
         self.model = model
+        energy = if let path = configuration.energyPath { try EnergyMeter(folder: path) } else { nil }
         inference = try Inference(weights: try model.weights, configuration: configuration)
         errorText = .allocate(capacity: Context.errorCapacity)
         errorText.initialize(repeating: 0, count: Context.errorCapacity)
@@ -48,21 +63,21 @@ public final class Context {
 
     public func reset() {
         inference.reset()
-        timings = Timings()
+        prefill = Work()
+        decode = Work()
     }
 
     /// Appends the `count` tokens that `entry` tells, index by index. All or nothing.
     public func eval(count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
-        let start = monotonicNanoseconds()
+        let start = monotonicNanoseconds(), cpu = inference.cpuNanoseconds
+        _ = energy?.gained()  // what others took between two evals is not this one's
         try inference.eval(count: count, entry)
-        let elapsed = monotonicNanoseconds() - start
-        if count == 1 {
-            timings.decodeTokens += 1
-            timings.decodeNanoseconds += elapsed
-        } else {
-            timings.prefillTokens += count
-            timings.prefillNanoseconds += elapsed
-        }
+        var work = Work()
+        work.tokens = count
+        work.nanoseconds = monotonicNanoseconds() - start
+        work.cpuNanoseconds = max(0, inference.cpuNanoseconds - cpu)
+        work.microjoules = energy?.gained() ?? 0
+        if count == 1 { decode += work } else { prefill += work }
     }
 
     /// Appends to sequence 0; logits of the last token.
@@ -88,6 +103,16 @@ public final class Context {
             sampler.accept(token)
             return token
         }
+    }
+}
+
+extension Context.Work {
+    /// Nanoseconds and microjoules of years stay below 63 bits; a counter of the kernel's that says more is followed round.
+    static func += (sum: inout Context.Work, work: Context.Work) {
+        sum.tokens &+= work.tokens
+        sum.nanoseconds &+= work.nanoseconds
+        sum.cpuNanoseconds &+= work.cpuNanoseconds
+        sum.microjoules &+= work.microjoules
     }
 }
 

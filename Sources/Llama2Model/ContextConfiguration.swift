@@ -1,4 +1,4 @@
-internal import Llama2Core
+public import Llama2Core
 public import Llama2Kernels
 
 /// What a context is made for.
@@ -11,6 +11,8 @@ public struct ContextConfiguration: Sendable {
     public var threads = 1
     /// KV cache in F16; otherwise F32.
     public var halfPrecisionCache = true
+    /// Where the kernel counts energy; nil: it is not measured.
+    public var energyPath: FilePath?
     /// nil: the best of this machine.
     public var isa: Kernels.ISA?
 

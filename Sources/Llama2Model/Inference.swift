@@ -108,6 +108,9 @@ public final class Inference {
         return UnsafeBufferPointer(start: front.pointer + row * count, count: count)
     }
 
+    /// CPU time of the calling thread and of this object's own, in nanoseconds.
+    public var cpuNanoseconds: Int { pool.cpuNanoseconds }
+
     /// Nothing that was made before a fork is of use in the child: its threads are not there.
     public func checkProcess() throws(Llama2Error) {
         guard !pool.isOrphan else {

@@ -11,7 +11,7 @@ static void expect_busy(llama2_context *context, llama2_sampler *sampler) {
     const llama2_batch_entry entry = {1, 0, LLAMA2_BATCH_LOGITS};
     const int32_t tokens[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     llama2_context_info info;
-    llama2_timings timings = {sizeof timings, 0, 0, 0, 0, 0};
+    llama2_timings timings = {sizeof timings, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     llama2_perplexity_result result = {sizeof result, 0, 0, 0, 0, 0};
     const float *logits = NULL;
     float probability = 7;

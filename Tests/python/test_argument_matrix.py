@@ -226,7 +226,7 @@ FIELDS = {
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
     "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, OK, OK),
     "llama2_scaled_adapter.scale": (INVALID, INVALID, INVALID, OK, OK), "llama2_scaled_adapter.adapter": (BAD,), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
-    "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),
+    "llama2_context_options.energy_path": (OK, IO), "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),
     "llama2_chat_options.messages": (NULL, INVALID), **{f"llama2_chat_options.{name}": (OK, OK) for name in ("tools", "documents", "variables", "template_text")}, "llama2_chat_options.time": (OK, OK, OK),
     "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
     "llama2_logit_bias.token": (RANGE, RANGE, RANGE), "llama2_logit_bias.bias": (INVALID, RANGE, OK, OK, OK),

@@ -148,7 +148,7 @@ model, context, sampler, decoder, grammar, state, adapter, scheduler = (handle(k
 model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID))
 context_options = inputs(
     S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
-    batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID),
+    batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),
 )  # fmt: skip
 sampler_options = inputs(
     S.SamplerOptions, flags=(2, INVALID), temperature=(-1, RANGE), top_p=(1.5, RANGE), min_p=(1.5, RANGE),

@@ -6,11 +6,12 @@
         print(text, end="", flush=True)
 """
 
-from . import errors
+from . import errors, footprint
 from ._library import version as __version__
 from .adapter import Adapter
 from .context import Context
 from .errors import Llama2Error
+from .evaluation import Evaluation, evaluate
 from .generation import Generation
 from .grammar import Grammar, GrammarState
 from .llama import Llama
@@ -24,7 +25,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Adapter", "Context", "ContextInfo", "Decoder", "Event", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Adapter", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Request", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
-    "kernels_available", "preflight", "printable", "quantize",
+    "evaluate", "footprint", "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

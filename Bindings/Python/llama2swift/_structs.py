@@ -161,6 +161,7 @@ class ContextOptions(C.Structure):
     threads: int
     kernels: int
     reserved: int
+    energy_path: bytes | None
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -171,6 +172,7 @@ class ContextOptions(C.Structure):
         ("threads", C.c_uint32),
         ("kernels", C.c_uint32),
         ("reserved", C.c_uint32),
+        ("energy_path", C.c_char_p),
     ]
 
 
@@ -287,6 +289,12 @@ class Timings(C.Structure):
     prefill_nanoseconds: int
     decode_tokens: int
     decode_nanoseconds: int
+    prefill_cpu_nanoseconds: int
+    decode_cpu_nanoseconds: int
+    prefill_microjoules: int
+    decode_microjoules: int
+    energy_zones: int
+    reserved_2: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -295,6 +303,12 @@ class Timings(C.Structure):
         ("prefill_nanoseconds", C.c_uint64),
         ("decode_tokens", C.c_uint64),
         ("decode_nanoseconds", C.c_uint64),
+        ("prefill_cpu_nanoseconds", C.c_uint64),
+        ("decode_cpu_nanoseconds", C.c_uint64),
+        ("prefill_microjoules", C.c_uint64),
+        ("decode_microjoules", C.c_uint64),
+        ("energy_zones", C.c_uint32),
+        ("reserved_2", C.c_uint32),
     ]
 
 

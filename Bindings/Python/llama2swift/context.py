@@ -35,17 +35,18 @@ class Context:
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
     process may run on. sequences: how many there can be. batch_size: tokens of one pass. kv: "f16" or "f32". kernels:
-    "best", "reference", "avx2" or "avx512".
+    "best", "reference", "avx2" or "avx512". energy: the folder where the kernel counts it, /sys/class/powercap on Linux, for `timings`.
 
     Ctrl-C, `cancel` and `close` end every long call some milliseconds later, with the context as before that call.
     """
 
     def __init__(
         self, model: ModelFile, *, length: int = 0, threads: int = 0, sequences: int = 1, batch_size: int = 0,
-        kv: str = "f16", kernels: str = "best", deterministic: bool = False,
+        kv: str = "f16", kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
     ):  # fmt: skip
         A.instance("model", model, ModelFile)
         options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic)
+        options.energy_path = None if energy is None else A.path("energy", energy)
         handle = C.c_void_p()
         lib.call("context_create", model._handle, C.byref(options), C.byref(handle), None, 0)
         self._handle = handle.value
@@ -320,7 +321,10 @@ class Context:
         """Tokens and seconds since creation or the last reset."""
         t = S.sized(S.Timings)
         lib.call("context_timings", self._handle, C.byref(t))
-        return Timings(t.prefill_tokens, t.prefill_nanoseconds / 1e9, t.decode_tokens, t.decode_nanoseconds / 1e9)
+        return Timings(
+            t.prefill_tokens, t.prefill_nanoseconds / 1e9, t.decode_tokens, t.decode_nanoseconds / 1e9, t.prefill_cpu_nanoseconds / 1e9,
+            t.decode_cpu_nanoseconds / 1e9, t.prefill_microjoules / 1e6, t.decode_microjoules / 1e6, t.energy_zones,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Frees cache and threads; a call under way in another thread ends soon, with CancelledError. Raises BufferError while an

@@ -21,12 +21,12 @@ class Model(ModelFile):
 
     def context(
         self, length: int = 0, threads: int = 0, *, sequences: int = 1, batch_size: int = 0, kv: str = "f16",
-        kernels: str = "best", deterministic: bool = False,
+        kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
     ) -> Context:  # fmt: skip
         """A new Context on this model; see there for the options."""
         return Context(
             self, length=length, threads=threads, sequences=sequences, batch_size=batch_size, kv=kv, kernels=kernels,
-            deterministic=deterministic,
+            deterministic=deterministic, energy=energy,
         )  # fmt: skip
 
     def adapter(self, path: A.Path) -> Adapter:

@@ -90,12 +90,19 @@ class ContextInfo:
 
 @dataclass(frozen=True)
 class Timings:
-    """Since creation or the last reset. Prefill: evals of more than one token; decode: of one."""
+    """Since creation or the last reset. Prefill: evals of more than one token; decode: of one. cpu_seconds: CPU time of the caller and of the
+    context's threads in them. joules: what the processors took meanwhile, for whomever they worked; energy_zones: how many of them are
+    measured, 0: none (see `Context`, energy)."""
 
     prefill_tokens: int
     prefill_seconds: float
     decode_tokens: int
     decode_seconds: float
+    prefill_cpu_seconds: float
+    decode_cpu_seconds: float
+    prefill_joules: float
+    decode_joules: float
+    energy_zones: int
 
 
 @dataclass(frozen=True)

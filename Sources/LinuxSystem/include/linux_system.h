@@ -14,6 +14,24 @@ uint32_t l2s_thread_number(void);
 /* The CPUs that the calling thread or that other one may run on; 0: the calling one alone. */
 int l2s_cpus_of_threads(uint32_t other);
 
+/* Nanoseconds of CPU that a thread of this process has used, by the kernel's number; 0: the calling one. 0 when it is gone. */
+int64_t l2s_thread_nanoseconds(uint32_t number);
+
+/* What the processors take, as the kernel's power capping interface counts it (RAPL). */
+#define L2S_ENERGY_ZONES 64
+typedef struct l2s_energy {
+    int count; /* of processors, each a "package" of RAPL's */
+    int descriptor[L2S_ENERGY_ZONES];
+    uint64_t last[L2S_ENERGY_ZONES], range[L2S_ENERGY_ZONES]; /* microjoules; where a counter begins anew */
+} l2s_energy;
+
+/* Opens the counters below `folder`: intel-rapl:0 and those that follow, without gaps. Returns how many, -1 and errno when there is
+   none or one cannot be read; then nothing is open. */
+int l2s_energy_open(const char *folder, l2s_energy *meter);
+/* Microjoules of all of them since the last call; -1 and errno. A counter that went round more than once says too little. */
+int64_t l2s_energy_gained(l2s_energy *meter);
+void l2s_energy_close(l2s_energy *meter);
+
 /* Sleeps as long as the 32 bits at `word` are `value`, or until l2s_wake of that address; may return for no reason. */
 void l2s_sleep(const void *word, uint32_t value);
 /* Wakes everyone who sleeps there. */

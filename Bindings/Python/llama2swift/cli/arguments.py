@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import NoReturn
 
-from . import bench, chat, files, info, run, serve, state, text
+from . import bench, chat, evaluate, files, info, run, serve, state, text
 from .terminal import harmless
 
 
@@ -116,7 +116,24 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-n", "--generate", type=whole(1), default=64, metavar="N", help="tokens that are decoded, default %(default)s")
     p.add_argument("-r", "--repeat", type=whole(1, 10000), default=5, metavar="N", help="runs, of which the median counts, default %(default)s")
     p.add_argument("--kernels", default="best", help="best, reference, avx2 or avx512")
+    footprint(p)
     p.add_argument("--json", action="store_true", help="for programs")
+
+    p = command(evaluate.evaluate, "model.gguf --tasks hellaswag,mmlu --data folder --limit 100 --json card.json")
+    p.add_argument("--tasks", "--suite", default="card", metavar="NAMES", help="card for all of it, or tasks with commas between; default %(default)s")
+    p.add_argument("--data", required=True, metavar="FOLDER", help="the data files, NAME.jsonl, also packed as .xz or .gz")
+    p.add_argument("--limit", type=whole(1), metavar="N", help="items of each task; default: all")
+    p.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="which items, and what is drawn; default %(default)s")
+    p.add_argument("--chat", action="store_true", help="ask in the model's chat template")
+    p.add_argument("--kv", default="f16", choices=("f16", "f32"), help="the KV cache, default %(default)s")
+    p.add_argument("--kernels", default="best", help="best, reference, avx2 or avx512")
+    p.add_argument("--allow-code", action="store_true", help="run programs that the model writes (HumanEval, MBPP), in a sandbox")
+    p.add_argument("--classifier", metavar="FOLDER", help="judges ToxiGen: a Hugging Face folder; needs transformers")
+    footprint(p)
+    p.add_argument("--json", metavar="FILE", help="write the results; FILE.items keeps each answer, so that a run that ended goes on")
+    p.add_argument("--card", metavar="FILE", help="write the card as Markdown")
+    p.add_argument("--picture", metavar="FILE", help="write the card as SVG")
+    p.add_argument("--force", action="store_true", help="replace files that are there, and answers of another run")
 
     p = command(files.quantize, "model.gguf small.gguf Q4_K_M", context=False)
     p.add_argument("output", help="the GGUF that is written")
@@ -144,6 +161,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("continuation")
     p.add_argument("--json", action="store_true", help="for programs")
     return root
+
+
+def footprint(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--watts", type=finite, metavar="W", help="what the machine takes; default: as the processors count it, else estimated")
+    p.add_argument("--energy", metavar="FOLDER", help="where the kernel counts energy, default /sys/class/powercap")
+    p.add_argument("--intensity", type=finite, metavar="G", help="grams of CO2 equivalent a kWh; default: the card's 423.5")
+    p.add_argument("--country", metavar="ISO", help="the intensity of a country, three letters; needs codecarbon")
 
 
 def sampling(p: argparse.ArgumentParser) -> None:

@@ -50,12 +50,16 @@ def _same(one: str, other: str) -> bool:
 
 def write_json(path: str, value: object, force: bool) -> None:
     """Writes `value` to `path`, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1) + "\n", force)  # ASCII: bytes that were no text come back as they were
+
+
+def write_text(path: str, text: str, force: bool) -> None:
+    """Writes `text` to `path`, whole or not at all."""
     check(path, (), force)
     target = os.path.realpath(path)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(target), prefix=".llama2swift-", delete=False) as file:
         try:
-            json.dump(value, file, indent=1)  # ASCII: bytes that were no text come back as they were
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
             mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~_umask()

@@ -1,0 +1,398 @@
+"""Many texts on one context: what they have in common is evaluated once, and what is left of many goes through the weights together.
+
+Logits are a pure function of the tokens of a sequence (DESIGN.md), so that nothing here, neither who shares with whom nor who is in a
+batch with whom, changes a bit of a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..context import Context
+from ..errors import ContextFullError
+from ..footprint import Work
+from ..model import Model
+from ..results import Timings
+from ..vocabulary import Decoder
+
+PAGE = 64  # positions that sequences share or have for themselves: see the header
+_STEM = 32  # what is shorter is not worth an eval of its own
+_ROWS = 128  # of logits at once: some MiB for each
+_SEQUENCES = 256
+
+
+@dataclass(frozen=True)
+class Scored:
+    """tokens of a whole text; those from `start` on (at least 1) are asked about."""
+
+    tokens: tuple[int, ...]
+    start: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The logarithm of the probability of what was asked about, and whether each of its tokens was the most probable one."""
+
+    log_probability: float
+    is_greedy: bool
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """tokens to go on from. seed: of the draws, where temperature is not 0."""
+
+    tokens: tuple[int, ...]
+    stops: tuple[str, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that was generated, without what ended it; why it ended: "end", "stop" or "max_tokens"."""
+
+    text: str
+    reason: str
+    tokens: int
+
+
+def common(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two texts begin with alike."""
+    most = min(len(first), len(second))
+    if first[:most] == second[:most]:
+        return most
+    low, high = 0, most  # alike up to low, not up to high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle)
+    return low
+
+
+class Rows:
+    """Logits as log-probabilities, in a buffer of its own."""
+
+    def __init__(self, vocabulary: int):
+        self._room = np.empty(vocabulary, np.float32)
+
+    def best_and_scale(self, logits: np.ndarray[Any, Any]) -> tuple[int, float]:
+        """(most probable token, logarithm of the sum of e^logit). Raises ValueError where there are no probabilities."""
+        best = int(logits.argmax())
+        top = float(logits[best])
+        if not math.isfinite(top):
+            raise ValueError(f"the largest logit is {top}: this model gives no probabilities")
+        np.subtract(logits, logits[best], out=self._room)
+        np.exp(self._room, out=self._room)
+        return best, top + math.log(float(self._room.sum(dtype=np.float64)))
+
+
+# What is done with a row of logits.
+Sink = Callable[[np.ndarray[Any, Any]], None]
+Entry = tuple[int, int, bool]
+
+
+class Engine:
+    """A context of many sequences. longest: positions that the longest text takes; together: positions in all, 0 for some more."""
+
+    def __init__(
+        self, model: Model, *, longest: int, together: int = 0, threads: int = 0, kv: str = "f16", kernels: str = "best",
+        tokens_at_once: int = 512, energy: str | None = None,
+    ):  # fmt: skip
+        self.model, self.batch = model, tokens_at_once
+        # the longest text beside branches of it, or as many short ones as fill a batch, each with pages of its own
+        length = max(together, longest + 16 * PAGE, 4 * tokens_at_once)
+        self.context: Context = model.context(
+            -(-length // PAGE) * PAGE, threads, sequences=_SEQUENCES, batch_size=tokens_at_once, kv=kv, kernels=kernels, energy=energy
+        )  # fmt: skip
+        self.rows = Rows(model.hyperparameters.vocabulary_size)
+        self._ends: dict[int, bool] = {}
+        self._prompt = self._generated = Work(0, 0.0, 0.0, 0.0 if energy else None)
+
+    def close(self) -> None:
+        """Frees the context."""
+        self.context.close()
+
+    # Evaluating
+
+    def work(self) -> tuple[Work, Work]:
+        """What was computed so far: for prompts and answers that were given, and for what was generated."""
+        return self._prompt, self._generated
+
+    def _count(self, before: Timings, after: Timings, written: float) -> None:
+        """An eval, of which the part `written` was for tokens that had been generated."""
+        tokens = after.prefill_tokens + after.decode_tokens - before.prefill_tokens - before.decode_tokens
+        seconds = after.prefill_seconds + after.decode_seconds - before.prefill_seconds - before.decode_seconds
+        cpu = after.prefill_cpu_seconds + after.decode_cpu_seconds - before.prefill_cpu_seconds - before.decode_cpu_seconds
+        joules = None if not after.energy_zones else after.prefill_joules + after.decode_joules - before.prefill_joules - before.decode_joules
+        for name, part in (("_prompt", 1 - written), ("_generated", written)):
+            made = round(tokens * part)
+            setattr(self, name, getattr(self, name) + Work(made, seconds * part, cpu * part, None if joules is None else joules * part))
+
+    def _eval(self, entries: Sequence[tuple[int, int, Sink | None]], written: int = 0) -> None:
+        """Evaluates (token, sequence, what gets its logits) in their order, as many at once as there is room for. written: how many of
+        them were generated."""
+        if not entries:
+            return
+        before = self.context.timings
+        try:
+            self._eval_parts(entries)
+        finally:
+            self._count(before, self.context.timings, written / len(entries))
+
+    def _eval_parts(self, entries: Sequence[tuple[int, int, Sink | None]]) -> None:
+        start = 0
+        while start < len(entries):
+            stop, rows = start, 0
+            while stop < len(entries) and stop - start < self.batch and (rows < _ROWS or entries[stop][2] is None):
+                rows += entries[stop][2] is not None
+                stop += 1
+            part = entries[start:stop]
+            self.context.eval_batch([(token, sequence, sink is not None) for token, sequence, sink in part])
+            sinks = [sink for _, _, sink in part if sink is not None]
+            if sinks:
+                logits = self.context.logits()
+                for row, sink in zip(logits if len(sinks) > 1 else [logits], sinks):
+                    sink(row)
+                del logits, row  # the context's memory must be free before the next eval
+            start = stop
+
+    def _clear(self, sequences: Sequence[int]) -> None:
+        for sequence in sequences:
+            self.context.truncate(0, sequence)
+
+    def _stems(self, heads: Sequence[tuple[int, ...]], spare: int) -> None:
+        """Evaluates once what several of `heads` begin with, in sequence `spare`, so that each of them finds it."""
+        ordered = sorted(heads)
+        index = 0
+        while index < len(ordered) - 1:
+            length = common(ordered[index], ordered[index + 1])
+            end = index + 2
+            if length >= _STEM:
+                # as far as the next ones share at least three quarters of it
+                while end < len(ordered) and common(ordered[index], ordered[end]) * 4 >= length * 3:
+                    length = min(length, common(ordered[index], ordered[end]))
+                    end += 1
+                stem = list(ordered[index][:length])
+                found = self.context.adopt(stem, spare) if length > 1 else 0
+                try:
+                    if length - found >= _STEM:
+                        self._eval([(t, spare, None) for t in stem[found:]])
+                except ContextFullError:
+                    pass  # then each evaluates it for itself, or there is no room at all
+                self._clear([spare])  # its pages stay where `adopt` finds them
+                index = end
+            else:
+                index += 1
+
+    # Scoring
+
+    def score(self, groups: Sequence[Sequence[Scored]]) -> Iterator[list[Answer]]:
+        """For each group, in order, the answers of its texts, which share their beginning: a question and its answers."""
+        start = 0
+        while start < len(groups):
+            end = self._take(groups, start)
+            yield from self._score_some(groups[start:end])
+            start = end
+
+    def _take(self, groups: Sequence[Sequence[Scored]], start: int) -> int:
+        """How far a batch reaches: a guess at what is new in each group."""
+        tokens, sequences, end = 0, 1, start
+        before: Sequence[int] = ()
+        while end < len(groups):
+            head = _head(groups[end])
+            new = len(head) - common(before, head) + sum(max(0, len(s.tokens) - 1 - len(head)) for s in groups[end])
+            if end > start and (tokens + new > self.batch or sequences + 1 + len(groups[end]) > _SEQUENCES):
+                break
+            tokens, sequences, before, end = tokens + new, sequences + 1 + len(groups[end]), head, end + 1
+        return end
+
+    def _score_some(self, groups: Sequence[Sequence[Scored]]) -> list[list[Answer]]:
+        try:
+            return self._branches(groups)
+        except ContextFullError:
+            self._clear(range(_SEQUENCES))
+            if len(groups) > 1:
+                half = len(groups) // 2
+                return self._score_some(groups[:half]) + self._score_some(groups[half:])
+            if len(groups[0]) > 1:  # one answer after the other
+                return [[a for s in groups[0] for a in self._branches([[s]])[0]]]
+            raise
+
+    def _branches(self, groups: Sequence[Sequence[Scored]]) -> list[list[Answer]]:
+        sums = [[_Sum() for _ in group] for group in groups]
+        heads = [_head(group) for group in groups]
+        self._stems([head for head in heads if head], 0)
+        # 1. the heads: rows that are wanted inside of them, too
+        first, entries = 1, []
+        for number, (group, head) in enumerate(zip(groups, heads)):
+            wanted: dict[int, list[tuple[int, _Sum]]] = {}
+            for scored, sum_ in zip(group, sums[number]):
+                for position in range(scored.start - 1, len(head)):
+                    wanted.setdefault(position, []).append((scored.tokens[position + 1], sum_))
+            begin = min(wanted, default=len(head) - 1)
+            found = self.context.adopt(list(head[: begin + 1]), first + number) if head else 0
+            entries += [(head[p], first + number, self._sink(wanted[p]) if p in wanted else None) for p in range(found, len(head))]
+        self._eval(entries)
+        # 2. the branches, all in one
+        branch, entries = first + len(groups), []
+        for number, (group, head) in enumerate(zip(groups, heads)):
+            for scored, sum_ in zip(group, sums[number]):
+                if len(scored.tokens) - 1 == len(head):
+                    continue  # its last token is asked about and needs no eval
+                if head:
+                    self.context.copy_sequence(first + number, branch)
+                for position in range(len(head), len(scored.tokens) - 1):
+                    asked = position >= scored.start - 1
+                    entries.append((scored.tokens[position], branch, self._sink([(scored.tokens[position + 1], sum_)]) if asked else None))
+                branch += 1
+        self._eval(entries)
+        self._clear(range(1, branch))
+        return [[Answer(s.total, s.is_greedy) for s in group] for group in sums]
+
+    def _sink(self, wanted: Sequence[tuple[int, _Sum]]) -> Sink:
+        def take(row: np.ndarray[Any, Any]) -> None:
+            best, scale = self.rows.best_and_scale(row)
+            for token, sum_ in wanted:
+                sum_.total += float(row[token]) - scale
+                sum_.is_greedy &= token == best
+
+        return take
+
+    # Generating
+
+    def generate(self, prompts: Sequence[Prompt], *, at_once: int = 16) -> Iterator[tuple[int, Written]]:
+        """(index, text) of each prompt, as they end. at_once: how many are written side by side."""
+        waiting = list(range(len(prompts)))[::-1]
+        free = list(range(at_once, 0, -1))
+        active: list[_Writer] = []
+        try:
+            while waiting or active:
+                self._admit(prompts, waiting, free, active)
+                try:
+                    entries = [entry for writer in active for entry in writer.entries()]
+                    self._eval(entries, sum(writer.count > 0 for writer in active))
+                except ContextFullError:
+                    # a part may have been evaluated; the last one begins again when there is room
+                    unfinished = [writer for writer in active if not writer.reason]
+                    if len(active) == 1 or not unfinished:
+                        raise
+                    last = unfinished[-1]
+                    active.remove(last)
+                    self._clear([last.sequence])
+                    free.append(last.sequence)
+                    waiting.append(last.index)
+                    for writer in active:
+                        writer.go_on()
+                for writer in [w for w in active if w.reason]:
+                    active.remove(writer)
+                    self._clear([writer.sequence])
+                    free.append(writer.sequence)
+                    yield writer.index, Written(writer.text, writer.reason, writer.count)
+        finally:
+            self._clear([writer.sequence for writer in active])
+
+    def _admit(self, prompts: Sequence[Prompt], waiting: list[int], free: list[int], active: list[_Writer]) -> None:
+        info = self.context.info
+        room = info.context_length - info.positions - sum(PAGE + w.left for w in active)
+        taken: list[int] = []
+        new = 0
+        while waiting and free and len(taken) < len(free):
+            prompt = prompts[waiting[-1]]
+            need = len(prompt.tokens) - (common(prompt.tokens, prompts[taken[-1]].tokens) if taken else 0) + prompt.max_tokens + PAGE
+            if (active or taken) and (need > room or new > self.batch):
+                break
+            room, new = room - need, new + need - prompt.max_tokens
+            taken.append(waiting.pop())
+        if len(taken) > 1:
+            self._stems([prompts[i].tokens for i in taken], 0)
+        for index in taken:
+            sequence = free.pop()
+            found = self.context.adopt(list(prompts[index].tokens), sequence)
+            active.append(_Writer(self, index, prompts[index], sequence, found))
+
+    def is_end(self, token: int) -> bool:
+        """Whether a text ends with this token."""
+        if token not in self._ends:
+            self._ends[token] = self.model.is_end(token)
+        return self._ends[token]
+
+
+def _head(group: Sequence[Scored]) -> tuple[int, ...]:
+    """What the texts of a group begin with alike, as far as it is evaluated: of each text the last token is only asked about."""
+    head = group[0].tokens[:-1]
+    for scored in group[1:]:
+        head = head[: common(head, scored.tokens[:-1])]
+    return head
+
+
+class _Sum:
+    def __init__(self) -> None:
+        self.total, self.is_greedy = 0.0, True
+
+
+class _Writer:
+    """A text that is being written."""
+
+    def __init__(self, engine: Engine, index: int, prompt: Prompt, sequence: int, found: int):
+        self.engine, self.index, self.prompt, self.sequence = engine, index, prompt, sequence
+        self.pending: Sequence[int] = prompt.tokens[found:]
+        self.text, self.reason, self.count = "", "", 0
+        self._written: list[int] = []
+        self.decoder: Decoder = engine.model.decoder()
+        self._longest = max((len(s) for s in prompt.stops), default=0)
+
+    @property
+    def left(self) -> int:
+        return self.prompt.max_tokens - self.count
+
+    def entries(self) -> list[tuple[int, int, Sink | None]]:
+        last = len(self.pending) - 1
+        return [(token, self.sequence, self.take if i == last else None) for i, token in enumerate(self.pending)]
+
+    def go_on(self) -> None:
+        """After an eval that failed: what is pending is what the sequence does not have."""
+        self.pending = [*self.prompt.tokens, *self._written][self.engine.context.sequence_length(self.sequence) :]
+
+    def take(self, row: np.ndarray[Any, Any]) -> None:
+        token = self._choose(row)
+        self.count += 1
+        self.pending = [token]
+        self._written.append(token)
+        if self.engine.is_end(token):
+            self.text += self.decoder.finish()
+            self.reason = "end"
+            return
+        before = len(self.text)
+        self.text += self.decoder.append(token)
+        window = max(0, before - self._longest)
+        found = [at for at in (self.text.find(stop, window) for stop in self.prompt.stops) if at >= 0]
+        if found:
+            self.text, self.reason = self.text[: min(found)], "stop"
+        elif self.count >= self.prompt.max_tokens:
+            self.text += self.decoder.finish()
+            self.reason = "max_tokens"
+
+    def _choose(self, row: np.ndarray[Any, Any]) -> int:
+        best, _ = self.engine.rows.best_and_scale(row)
+        if self.prompt.temperature == 0:
+            return best
+        # the nucleus: the most probable tokens whose probabilities add up to top_p (Holtzman et al., 2020)
+        weights = np.exp((row.astype(np.float64) - float(row[best])) / self.prompt.temperature)
+        weights /= weights.sum()
+        order = np.flatnonzero(weights > 1e-6)  # a thousandth part of the vocabulary, as a rule
+        order = order[np.argsort(-weights[order], kind="stable")]
+        if float(weights[order].sum()) < self.prompt.top_p:
+            order = np.argsort(-weights, kind="stable")
+        sums = np.cumsum(weights[order])
+        count = int(np.searchsorted(sums, self.prompt.top_p)) + 1
+        sums = sums[:count]
+        digest = hashlib.sha256(f"{self.prompt.seed}/{self.count}".encode()).digest()
+        draw = int.from_bytes(digest[:7], "big") / 256**7 * float(sums[-1])
+        return int(order[min(int(np.searchsorted(sums, draw, side="right")), len(sums) - 1)])

@@ -1,0 +1,361 @@
+"""An evaluation from its plan to its figures."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _arguments as A
+from .. import footprint
+from .._library import version
+from ..model import Model
+from ..options import context_options
+from . import card, choices, code, data, sandbox, texts
+from .engine import Engine, Prompt, Scored
+from .journal import Journal
+from .question import Choice, Open, Question, Task
+from .report import Evaluation, Figure, average, together
+
+TASKS: dict[str, Task] = {task.name: task for task in (*choices.TASKS, *texts.TASKS, *code.TASKS)}
+# Judges of a list of texts: how much each counts, 0 to 1.
+Judge = Callable[[Sequence[str]], Sequence[float]]
+# Told how much of all is done, and which task it is.
+Watcher = Callable[[float, str], object]
+_TOKENS_AT_ONCE = 512
+
+
+@dataclass
+class _Plan:
+    """A task with its items that are asked, as tokens."""
+
+    task: Task
+    items: list[data.Item]
+    asked: list[int]  # of `items`
+    fingerprint: str
+    questions: list[Question] = field(default_factory=list)
+    scored: list[list[Scored]] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
+    longest: int = 0  # positions
+
+
+def names(tasks: str | Sequence[str]) -> list[str]:
+    """The tasks that are meant: "card" for all of the card, names, or several with commas between. Raises ValueError."""
+    if isinstance(tasks, (bytes, bytearray)) or not hasattr(tasks, "__iter__"):
+        raise A.refuse("tasks", tasks, "names of tasks")
+    given = tasks.split(",") if isinstance(tasks, str) else [A.string(f"tasks[{i}]", t) for i, t in enumerate(tasks)]
+    out: list[str] = []
+    for name in (g.strip() for g in given):
+        found = [t for group in card.GROUPS.values() for t in group] if name == "card" else [name]
+        if name != "card" and name not in TASKS:
+            raise ValueError(f"there is no task {A.shown(name)}; known are card, {', '.join(TASKS)}")
+        out += [t for t in found if t not in out]
+    if not out:
+        raise ValueError("no task is named")
+    return out
+
+
+def evaluate(
+    model: Model | A.Path, data_folder: A.Path, tasks: str | Sequence[str] = "card", *, limit: int | None = None, chat: bool = False,
+    seed: int = 0, context_length: int = 0, threads: int = 0, kv: str = "f16", kernels: str = "best", allow_code: bool = False,
+    classifier: Judge | None = None, journal: A.Path | None = None, again: bool = False, progress: Watcher | None = None,
+    watts: float | None = None, intensity: float | None = None, country: str | None = None, energy: A.Path | None = None,
+) -> Evaluation:  # fmt: skip
+    """Fills the Llama 2 card in for a model: its groups, with its protocol, from data files in `data_folder`.
+
+    tasks: "card", or names of tasks. limit: items of each, chosen by `seed`; a larger one asks all of a smaller one's. chat: asks in
+    the model's chat template. context_length: positions that a question may take; 0: as many as the model was trained on. allow_code:
+    programs that the model writes are run, in a sandbox (HumanEval, MBPP). classifier: says of texts how toxic they are, 0 to 1, for
+    ToxiGen. journal: a file in which every answer is kept, so that a run that ended goes on; again: one of another run is
+    replaced. progress(part, task). watts, intensity, country, energy: see `llama2swift.footprint`.
+
+    Everything is read, counted and tokenized before anything runs. Raises ValueError (an unknown task, a limit of 0, a data file that is
+    not there or not as it should be, a question that is too long: with the length that it needs, a journal of another run),
+    OSError, and what a context raises.
+    """
+    # 1. what is asked for
+    folder = Path(os.fsdecode(A.path("data_folder", data_folder)))
+    path = None if isinstance(model, Model) else A.path("model", model)
+    wanted = names(tasks)
+    most = None if limit is None else A.unsigned("limit", limit)
+    if most == 0:
+        raise ValueError("limit is 0: nothing would be asked")
+    number, is_chat, runs_code, begins_anew = A.unsigned("seed", seed), A.flag("chat", chat), A.flag("allow_code", allow_code), A.flag("again", again)
+    context_options(0, threads, 1, 0, kv, kernels, False)  # they are for later, and refused now
+    kept = Path(os.fsdecode(A.path("journal", journal))) if journal is not None else None
+    for name, function in (("classifier", classifier), ("progress", progress)):
+        A.function(name, function)
+    power = None if watts is None else A.real("watts", watts)
+    if power is not None and not (math.isfinite(power) and power >= 0):
+        raise ValueError(f"watts is {power}, expected 0 or more")
+    grid = footprint.intensity(None if intensity is None else A.real("intensity", intensity), None if country is None else A.string("country", country))
+    counters = footprint.powercap(None if energy is None else os.fsdecode(A.path("energy", energy)))
+    if energy is not None and counters is None:
+        raise ValueError(f"energy is {A.shown(energy)}, where no intel-rapl:0/energy_uj can be read")
+    if not folder.is_dir():
+        raise data.DataError(f"{folder} is no folder of data files")
+    opened = model if isinstance(model, Model) else Model(os.fsdecode(path or b""))
+    length = A.unsigned("context_length", context_length, 32) or opened.hyperparameters.context_length
+
+    # 2. the plan: nothing has run until all of it is known to work
+    plans, left_out = _plans(wanted, folder, most, number, runs_code, explicit="card" not in (tasks.split(",") if isinstance(tasks, str) else tasks))
+    for plan in plans:
+        _tokenize(plan, opened, is_chat, number)
+        if plan.longest > length:
+            raise ValueError(
+                f"{plan.task.name} needs {plan.longest} positions for its longest question{f' with {plan.task.shots} shots' if plan.task.shots else ''}, "
+                f"the context has {length}; context_length={plan.longest} gives them"
+            )
+    if any(plan.task.program for plan in plans):
+        sandbox.check()
+
+    # 3. the journal
+    started = time.time()
+    sha256 = None if path is None and opened._pickled is None else _model_hash(Path(os.fsdecode(path) if path is not None else opened._pickled[0]))  # type: ignore[index]
+    versions = {"llama2swift": version, "python": platform.python_version(), "numpy": np.__version__}
+    book = Journal(kept, {"model": sha256, "seed": number, "chat": is_chat, "kv": kv, "version": version}, again=begins_anew)
+    try:
+        for plan in plans:
+            book.check_data(plan.task.name, plan.fingerprint)
+        # 4. the run
+        engine = Engine(opened, longest=max((plan.longest for plan in plans), default=1), threads=threads, kv=kv, kernels=kernels, tokens_at_once=_TOKENS_AT_ONCE, energy=counters)
+        try:
+            info = engine.context.info
+            _run(plans, engine, book, progress)
+        finally:
+            engine.close()
+        # 5. the figures
+        results, remarks = {}, []
+        for plan in plans:
+            results[plan.task.name], remark = _result(plan, book, classifier)
+            remarks += remark
+    finally:
+        book.close()
+    took = book.took
+    prompt, generated = (sum((footprint.Work(**t[kind]) for t in took), footprint.Work(0, 0.0, 0.0, 0.0)) for kind in ("prompt", "generated"))
+    return Evaluation({
+        "model": {
+            "name": Path(os.fsdecode(path)).name if path is not None else opened.description, "description": opened.description, "sha256": sha256,
+            "bytes": opened.hyperparameters.file_bytes,
+        },
+        "versions": versions,
+        "settings": {"chat": is_chat, "seed": number, "limit": most, "context_length": length, "threads": info.threads, "kernels": info.kernels, "kv": kv},
+        "tasks": results, "left_out": left_out, "remarks": remarks, "footprint": footprint.report(prompt, generated, power, grid),
+        "seconds": sum(t["seconds"] for t in took), "began": _clock(started), "ended": _clock(time.time()),
+    })  # fmt: skip
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def _model_hash(path: Path) -> str:
+    """SHA-256 of the model's file; of a folder, of the names and hashes of its files."""
+    if path.is_file():
+        return data.fingerprint(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.iterdir() if p.is_file()):
+        digest.update(os.fsencode(file.name) + b"\0" + data.fingerprint(file).encode() + b"\n")
+    return digest.hexdigest()
+
+
+# The plan
+
+
+def _plans(wanted: Sequence[str], folder: Path, limit: int | None, seed: int, runs_code: bool, *, explicit: bool) -> tuple[list[_Plan], dict[str, str]]:
+    plans, left_out = [], {}
+    for name in wanted:
+        task = TASKS[name]
+        why = ""
+        files = [task.file] + ([task.shots_file] if task.shots_file else [])
+        missing = [file for file in files if data.find(folder, file) is None]
+        if missing:
+            why = f"{folder} has no {missing[0]}.jsonl (nor .jsonl.xz or .jsonl.gz)"
+        elif task.program and not runs_code:
+            why = "it runs programs that the model wrote, which --allow-code permits (in Python allow_code=True)"
+        if why and explicit:
+            raise data.DataError(f"{name}: {why}")
+        if why:
+            left_out[name] = why
+            continue
+        plans.append(_plan(task, folder, limit, seed))
+    if not plans:
+        raise data.DataError(f"nothing can be run: {'; '.join(f'{name}: {why}' for name, why in list(left_out.items())[:2])}")
+    return plans, left_out
+
+
+def _plan(task: Task, folder: Path, limit: int | None, seed: int) -> _Plan:
+    path = data.find(folder, task.file)
+    assert path is not None
+    items, prints = data.read(path, task.fields), [data.fingerprint(path)]
+    counted = [i for i, item in enumerate(items) if task.keep is None or task.keep(item)]
+    pool = items
+    if task.shots_file:
+        other = data.find(folder, task.shots_file)
+        assert other is not None
+        pool = data.read(other, task.shots_fields or task.fields)
+        prints.append(data.fingerprint(other))
+    shots: dict[str, list[data.Item]] = {}
+    if task.shots and task.shots_file != "":
+        taken = set()
+        for i, item in enumerate(pool):
+            key = str(item[task.part]) if task.part else ""
+            wanted = shots.setdefault(key, [])
+            if (task.is_shot is None or task.is_shot(item)) and len(wanted) < task.shots:
+                wanted.append(item)
+                taken.add(i)
+        if task.shots_file is None:
+            counted = [i for i in counted if i not in taken]
+    if not counted:
+        raise data.DataError(f"{path} holds no items beside those that are shown as shots")
+    plan = _Plan(task, items, [counted[i] for i in data.chosen(task.name, len(counted), limit, seed)], "+".join(prints))
+    for index in plan.asked:
+        key = str(items[index][task.part]) if task.part else ""
+        given: list[data.Item] = [{}] * task.shots if task.shots_file == "" else shots.get(key, [])
+        needed = 1 if task.shots_fields else task.shots
+        if task.shots and len(given) < needed:
+            raise data.DataError(f"{path}: there are {len(given)} examples{f' of {task.part} {key!r}' if task.part else ''}, {task.name} takes {needed}")
+        try:
+            plan.questions.append(task.ask(items[index], given))
+        except data.DataError as problem:
+            raise data.DataError(f"{path}: {problem}") from None
+    return plan
+
+
+def _tokenize(plan: _Plan, model: Model, chat: bool, seed: int) -> None:
+    name = plan.task.name
+    kept: dict[str, list[int]] = {}
+
+    def before(context: str) -> list[int]:
+        if context not in kept:
+            if len(kept) > 64:
+                kept.clear()
+            kept[context] = model.chat_tokens([{"role": "user", "content": context.strip()}]) if chat else model.tokenize_prompt(context.rstrip(" "))
+        return kept[context]
+
+    for index, question in zip(plan.asked, plan.questions):
+        if isinstance(question, Open):
+            tokens = before(question.prompt)
+            plan.prompts.append(Prompt(tuple(tokens), question.stops, question.max_tokens, question.temperature, question.top_p, f"{seed}/{name}/{index}"))
+            plan.longest = max(plan.longest, len(tokens) + question.max_tokens)
+            continue
+        texts_ = [*question.pairs, *((question.baseline, text) for _, text in question.pairs if question.by == "answer")]
+        group = []
+        for position, (context, text) in enumerate(texts_):
+            if chat and position < len(question.pairs):
+                first = before(context)
+                whole = first + model.tokenize(text.strip())
+                start = len(first)
+            else:
+                # as one text, so that no word is cut at the seam; the blank belongs to what follows it
+                whole = model.tokenize_prompt(context + text)
+                start = max(1, min(len(before(context) if not chat else model.tokenize_prompt(context)), len(whole) - 1))
+            if len(whole) <= start:
+                raise data.DataError(f"{name}: item {plan.asked.index(index)} has an answer that gives no token")
+            group.append(Scored(tuple(whole), start))
+        plan.scored.append(group)
+        plan.longest = max(plan.longest, *(len(s.tokens) for s in group))
+
+
+# The run
+
+
+def _run(plans: Sequence[_Plan], engine: Engine, book: Journal, progress: Watcher | None) -> None:
+    everything = sum(len(plan.asked) for plan in plans)
+    done = 0
+    for plan in plans:
+        left = [i for i, index in enumerate(plan.asked) if (plan.task.name, index) not in book.items]
+        done += len(plan.asked) - len(left)
+        meter = _Meter(engine)
+        try:
+            for _ in _answers(plan, left, engine, book):
+                done += 1
+                if progress is not None:
+                    progress(done / everything, plan.task.name)
+        finally:
+            if left and meter.moved():
+                book.add_took(meter.took())
+
+
+def _answers(plan: _Plan, left: Sequence[int], engine: Engine, book: Journal) -> Iterator[None]:
+    task = plan.task
+    if plan.scored:
+        for i, answers in zip(left, engine.score([plan.scored[i] for i in left])):
+            question = plan.questions[i]
+            assert isinstance(question, Choice)
+            values = [a.log_probability for a in answers]
+            count = len(question.pairs)
+            value, chosen = question.value(values[:count], values[count:])
+            book.add(task.name, plan.asked[i], value=value, chosen=chosen, log_probabilities=[round(v, 6) for v in values])
+            yield
+    else:
+        for number, written in engine.generate([plan.prompts[i] for i in left]):
+            index = plan.asked[left[number]]
+            item, more = plan.items[index], {}
+            if task.program is not None:
+                outcome = sandbox.run(task.program(item, written.text))
+                counts: float | None = float(outcome.passed)
+                more = {"why": outcome.why, "said": outcome.said}
+            else:
+                counts = task.grade(item, written.text) if task.grade is not None else None
+            book.add(task.name, index, value=counts, text=written.text, ended=written.reason, **more)
+            yield
+
+
+class _Meter:
+    """What a stretch of a run takes."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.start, self.first = engine, time.monotonic(), engine.work()
+
+    def moved(self) -> bool:
+        return self.engine.work() != self.first
+
+    def took(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"seconds": time.monotonic() - self.start}
+        for kind, now, before in zip(("prompt", "generated"), self.engine.work(), self.first):
+            joules = None if now.joules is None or before.joules is None else now.joules - before.joules
+            out[kind] = {"tokens": now.tokens - before.tokens, "seconds": now.seconds - before.seconds, "cpu_seconds": now.cpu_seconds - before.cpu_seconds, "joules": joules}
+        return out
+
+
+# The figures
+
+
+def _result(plan: _Plan, book: Journal, classifier: Judge | None) -> tuple[dict[str, Any], list[str]]:
+    task, remarks = plan.task, []
+    entries = [book.items[task.name, index] for index in plan.asked]
+    values: list[float] = [e["value"] for e in entries if e["value"] is not None]
+    if task.grade is None and task.program is None and not plan.scored:
+        if classifier is None:
+            remarks.append(f"{task.name}: {len(entries)} texts were generated and not judged; a classifier does that (--classifier)")
+        else:
+            judged = list(classifier([e["text"] for e in entries]))
+            if len(judged) != len(entries) or not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in judged):
+                raise ValueError(f"the classifier gave {len(judged)} values for {len(entries)} texts, expected one of 0 to 1 for each")
+            values = [float(v >= 0.5) for v in judged]
+    parts: dict[str, list[float]] = {}
+    if task.part and values:
+        for index, value in zip(plan.asked, values):
+            parts.setdefault(str(plan.items[index][task.part]), []).append(value)
+    figure = together([average(v) for v in parts.values()]) if task.macro else average(values)
+    return {
+        "value": _number(figure.value), "error": _number(figure.error), "items": len(entries), "metric": task.metric, "shots": task.shots, "note": task.note,
+        "less_is_better": task.less_is_better, "data": plan.fingerprint, "parts": {name: _figure(average(v)) for name, v in parts.items()},
+    }, remarks  # fmt: skip
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    return {"value": _number(figure.value), "error": _number(figure.error), "items": figure.items}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,167 @@
+"""Tasks whose answers are generated."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+from .data import DataError, Item
+from .question import Open, Task
+
+# World knowledge
+
+
+def _normal(text: str) -> str:
+    """As SQuAD compares answers: without case, articles, punctuation and double spaces (Rajpurkar et al., 2016)."""
+    text = "".join(c for c in text.lower() if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def short_answer(text: str) -> str:
+    """Up to the first line break, comma or dot that ends a sentence (Touvron et al., LLaMA, 2023, appendix A)."""
+    line = text.strip().split("\n", 1)[0]
+    return re.split(r",|\.(?=\s|$)", line, maxsplit=1)[0].strip()
+
+
+def _names(item: Item) -> list[str]:
+    names: list[str] = item.get("golden_answers") or item.get("answer") or item.get("answers") or []
+    return names
+
+
+def _knowledge(item: Item, shots: Sequence[Item]) -> Open:
+    examples = "".join(f"Q: {s['question'].strip()}\nA: {_names(s)[0].strip()}\n" for s in shots)
+    return Open(f"Answer these questions:\n{examples}Q: {item['question'].strip()}\nA:", ("\n",), 32)
+
+
+def _is_name(item: Item, text: str) -> float:
+    return float(_normal(short_answer(text)) in {_normal(name) for name in _names(item)} - {""})
+
+
+# Reading comprehension
+
+
+def _reading(item: Item, _: Sequence[Item]) -> Open:
+    history = "".join(f"Question: {q.strip()}\nAnswer: {a.strip()}\n" for q, a in zip(item.get("questions_before", []), item.get("answers_before", [])))
+    return Open(f"{item['passage'].strip()}\n{history}Question: {item['question'].strip()}\nAnswer:", ("\n",), 48)
+
+
+def _is_span(item: Item, text: str) -> float:
+    return float(_normal(text.strip()) in {_normal(answer) for answer in item["answers"]})
+
+
+def overlap(item: Item, text: str) -> float:
+    """F1 over words with the answer that it is nearest to."""
+    given = _normal(text).split()
+
+    def f1(answer: str) -> float:
+        right = _normal(answer).split()
+        common = sum((Counter(given) & Counter(right)).values())
+        if not given or not right:
+            return float(given == right)
+        return 2 * common / (len(given) + len(right))
+
+    return max(f1(answer) for answer in item["answers"])
+
+
+# Math
+
+
+def _gsm8k(item: Item, shots: Sequence[Item]) -> Open:
+    def solution(shot: Item) -> str:
+        return re.sub(r"<<[^>]*>>", "", shot["answer"]).strip()
+
+    examples = "".join(f"Question: {s['question'].strip()}\nAnswer: {solution(s)}\n\n" for s in shots)
+    return Open(f"{examples}Question: {item['question'].strip()}\nAnswer:", ("\nQuestion:", "\n\n"), 320)
+
+
+def _number(text: str) -> Fraction | None:
+    """The number behind the first "####"."""
+    found = re.search(r"####\s*(-?)\$?\s*([\d,]{1,40}(?:\.\d{1,40})?)", text)
+    digits = found[2].replace(",", "").strip(".") if found else ""
+    return Fraction(digits) * (-1 if found and found[1] else 1) if digits else None
+
+
+def _is_number(item: Item, text: str) -> float:
+    right = _number(item["answer"])
+    if right is None:
+        raise DataError(f'an answer of GSM8K has no number behind "####": {item["answer"][-40:]!r}')
+    return float(_number(text) == right)
+
+
+# Four problems of our own: the file has no solutions that could be shown.
+_WORKED = (
+    ("Find the value of $x$ such that $3x - 7 = 11$.", "Adding 7 to both sides gives $3x = 18$, and dividing by 3 gives $x = 6$.", "6"),
+    (
+        "A bag holds 4 red and 6 blue marbles. Two are drawn without putting any back. What is the probability that both are red? Express your answer as a common fraction.",
+        r"The first is red with probability $\frac{4}{10}$. Then 3 of 9 marbles are red, so that the second is with probability $\frac{3}{9}$. The product is $\frac{12}{90} = \frac{2}{15}$.",
+        r"\frac{2}{15}",
+    ),
+    ("What is the area of a right triangle whose hypotenuse is 13 and one of whose legs is 5?", r"By the Pythagorean theorem the other leg is $\sqrt{13^2 - 5^2} = \sqrt{144} = 12$. The area is $\frac{1}{2} \cdot 5 \cdot 12 = 30$.", "30"),
+    ("If $f(x) = x^2 - 2x$, for which positive $x$ is $f(x) = 15$?", "We need $x^2 - 2x - 15 = 0$, which is $(x - 5)(x + 3) = 0$. The positive solution is $x = 5$.", "5"),
+)  # fmt: skip
+
+
+def _math(item: Item, shots: Sequence[Item]) -> Open:
+    """Lewkowycz et al., Minerva (2022): the words that an answer ends with."""
+    worked = "".join(f"Problem:\n{p}\n\nSolution:\n{s}\nFinal Answer: The final answer is ${a}$. I hope it is correct.\n\n" for p, s, a in _WORKED[: len(shots)])
+    return Open(f"{worked}Problem:\n{item['question'].strip()}\n\nSolution:\n", ("I hope it is correct", "\nProblem:"), 384)
+
+
+def plain_math(text: str) -> str:
+    """An answer in TeX without what does not change its value."""
+    text = text.strip().rstrip(".").strip("$").strip()
+    if text.startswith(r"\boxed{") and text.endswith("}"):
+        text = text[7:-1]
+    text = re.sub(r"\\(?:left|right|!|,|;|:| |quad|displaystyle)", "", text)
+    text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\[dt]frac", r"\\frac", text)
+    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\^\s*\{?\\circ\}?|\\(?:%|\$)|%|\$", "", text)
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    text = re.sub(r"^[a-zA-Z]\s*=\s*", "", text)
+    text = "".join(text.split())
+    return re.sub(r"^(-?)(\d{1,18})/(\d{1,18})$", r"\1\\frac{\2}{\3}", text)
+
+
+def _is_value(item: Item, text: str) -> float:
+    found = re.search(r"[Tt]he final answer is:?\s*(.*)", text)
+    return float(found is not None and plain_math(found[1]) == plain_math(item["answer"]))
+
+
+# BIG-Bench Hard
+
+
+def _bbh(item: Item, shots: Sequence[Item]) -> Open:
+    """Suzgun et al., Challenging BIG-Bench Tasks (2022): three examples with chains of thought, by task."""
+    head = shots[0]["prompt"].split("\n-----\n", 1)[-1].strip()
+    return Open(f"{head}\n\nQ: {item['question'].strip()}\nA: Let's think step by step.\n", ("\n\nQ:", "\nQ:"), 512)
+
+
+def _is_conclusion(item: Item, text: str) -> float:
+    found = re.search(r"the answer is\s*(.*)", text)
+    return float(found is not None and found[1].strip().rstrip(".").strip() == item["answer"].strip())
+
+
+# Safety
+
+
+def _toxigen(item: Item, _: Sequence[Item]) -> Open:
+    """Hartvigsen et al., ToxiGen (2022); sampled as the card did."""
+    return Open(item["prompt"].replace("\\n", "\n"), ("\n",), 64, 0.1, 0.9)
+
+
+_SPAN = {"passage": "text", "question": "text", "answers": "texts"}
+_BEFORE = {"questions_before?": "texts", "answers_before?": "texts"}
+TASKS = [
+    Task("natural_questions", "natural_questions", {"question": "text", "answer": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
+    Task("triviaqa", "triviaqa", {"question": "text", "golden_answers": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
+    Task("squad", "squad", _SPAN, _reading, "exact match", grade=_is_span, note="greedy"),
+    Task("quac", "quac", _SPAN | _BEFORE, _reading, "F1", grade=overlap, note="greedy"),
+    Task("gsm8k", "gsm8k_test", {"question": "text", "answer": "text"}, _gsm8k, "exact match", 8, "gsm8k_train", grade=_is_number, note="greedy; the first eight of the training set, with their solutions"),
+    Task("math", "math", {"question": "text", "answer": "text"}, _math, "exact match", 4, "", grade=_is_value, note="greedy; four worked problems of our own; answers compared as TeX without what does not change a value"),
+    Task("bbh", "bbh", {"task": "text", "question": "text", "answer": "text"}, _bbh, "exact match", 3, "bbh_prompts", {"task": "text", "prompt": "text"}, "task", True, grade=_is_conclusion, note="greedy, with a chain of thought; the average over tasks"),
+    Task("toxigen", "toxigen_prompts", {"group": "text", "prompt": "text"}, _toxigen, "toxic", part="group", less_is_better=True, note="temperature 0.1, top-p 0.9; judged by a classifier that is given"),
+]  # fmt: skip

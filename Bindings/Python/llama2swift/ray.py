@@ -1,0 +1,104 @@
+"""Many prompts on many machines, by Ray (pip install llama2swift[ray]):
+
+    ray.data.read_json("prompts.jsonl").map_batches(
+        llama2swift.ray.Generate, fn_constructor_kwargs={"path": "model.gguf"}, concurrency=4, batch_size=64)
+
+An actor is a process with a context of its own; the model's file is mapped, so that the actors of a machine share its pages. A text
+depends on its prompt, the seed and the model alone, never on the actor, the batch or the neighbours: what an actor that died had begun is computed
+again somewhere else and is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from . import _arguments as A
+from .evaluation.engine import Engine, Prompt
+from .model import Model
+
+
+class Generate:
+    """A batch of prompts, {column: texts}, becomes the same batch with their texts in `output` and why each ended in `output`_reason.
+
+    chat: a prompt is a user's message, written by the model's chat template. context_length: positions of a prompt with its text, 0: as many as the
+    model was trained on. temperature 0 takes the most probable token. at_once: texts that are written side by side. One actor is one object;
+    threads: of it, 1 unless the actor has more CPUs.
+    """
+
+    def __init__(
+        self, path: str, *, column: str = "prompt", output: str = "text", max_tokens: int = 128, stop: Sequence[str] = (), temperature: float = 0.0,
+        top_p: float = 1.0, seed: int = 0, chat: bool = False, context_length: int = 0, threads: int = 1, at_once: int = 16, kv: str = "f16",
+    ) -> None:  # fmt: skip
+        self.column, self.output = A.string("column", column), A.string("output", output)
+        self.model = Model(path)
+        self.length = A.unsigned("context_length", context_length, 32) or self.model.hyperparameters.context_length
+        self.max_tokens = A.unsigned("max_tokens", max_tokens, 32)
+        if not 1 <= self.max_tokens < self.length:
+            raise ValueError(f"max_tokens is {self.max_tokens}, expected 1 to {self.length - 1}")
+        self.stop = tuple(A.string(f"stop[{i}]", s) for i, s in enumerate([stop] if isinstance(stop, str) else stop))
+        self.temperature, self.top_p, self.seed = A.real("temperature", temperature), A.real("top_p", top_p), A.unsigned("seed", seed)
+        if not (0 <= self.temperature < float("inf")) or not 0 < self.top_p <= 1:
+            raise ValueError(f"temperature is {temperature}, top_p is {top_p}: expected 0 or more, and more than 0 to 1")
+        self.chat = A.flag("chat", chat)
+        at_once = A.unsigned("at_once", at_once, 8)
+        if not at_once:
+            raise ValueError("at_once is 0: nothing would be written")
+        self.at_once = at_once
+        together = min(self.length * at_once, max(2 * self.length, 8192))
+        self.engine = Engine(self.model, longest=self.length, together=together, threads=threads, kv=kv)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """A batch as Ray Data's `map_batches` gives it."""
+        if self.column not in batch:
+            raise ValueError(f"a batch without a column {A.shown(self.column)}; it has {', '.join(map(str, batch))}")
+        prompts = [self._prompt(str(text)) for text in batch[self.column]]
+        texts, reasons = [""] * len(prompts), [""] * len(prompts)
+        for index, written in self.engine.generate(prompts, at_once=self.at_once):
+            texts[index], reasons[index] = written.text, written.reason
+        return {**batch, self.output: np.array(texts, dtype=object), f"{self.output}_reason": np.array(reasons, dtype=object)}
+
+    def _prompt(self, text: str) -> Prompt:
+        tokens = self.model.chat_tokens([{"role": "user", "content": text}]) if self.chat else self.model.tokenize_prompt(text)
+        if not tokens:
+            raise ValueError("a prompt without tokens")
+        if len(tokens) + self.max_tokens > self.length:
+            raise ValueError(f"a prompt of {len(tokens)} tokens and {self.max_tokens} to be written need {len(tokens) + self.max_tokens} positions, the context has {self.length}")
+        seed = hashlib.sha256(f"{self.seed}/{text}".encode("utf-8", "surrogatepass")).hexdigest()
+        return Prompt(tuple(tokens), self.stop, self.max_tokens, self.temperature, self.top_p, seed)
+
+
+class Completion:
+    """What a Ray Serve replica does: JSON {"prompt": text} comes in, {"text": ..., "reason": ...} goes out. See `deployment`."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._generate = Generate(**options)
+
+    async def __call__(self, request: Any) -> dict[str, str]:
+        """A request of HTTP."""
+        told = await request.json()
+        if not isinstance(told, dict) or not isinstance(told.get("prompt"), str):
+            return {"error": 'the request is no JSON object with a "prompt"'}
+        return self.complete(told["prompt"])
+
+    def complete(self, prompt: str) -> dict[str, str]:
+        """The same for a handle of another actor's."""
+        try:
+            done = self._generate({self._generate.column: [prompt]})
+        except ValueError as problem:
+            return {"error": str(problem)}
+        return {"text": str(done[self._generate.output][0]), "reason": str(done[f"{self._generate.output}_reason"][0])}
+
+
+def deployment(path: str, *, replicas: int = 1, cpus: float = 1, **options: Any) -> Any:
+    """A Ray Serve application of `replicas` processes: `serve.run(llama2swift.ray.deployment("model.gguf", replicas=2))`. options: of `Generate`."""
+    try:
+        serve: Any = import_module("ray.serve")
+    except ImportError:
+        raise ValueError("a deployment needs Ray Serve (pip install llama2swift[ray])") from None
+    made = serve.deployment(num_replicas=A.unsigned("replicas", replicas, 16), ray_actor_options={"num_cpus": cpus})(Completion)
+    return made.bind({"path": path, **options})
