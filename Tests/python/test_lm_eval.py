@@ -125,7 +125,7 @@ def test_what_is_not_followed_is_refused(lm, kind, stories_path):
         with pytest.raises(ValueError, match=sentence):
             lm.generate_until([request("Once", told)], disable_tqdm=True)
     with pytest.raises(ValueError, match="llama2swift computes on the CPU"):
-        kind(path=stories_path, device="cuda")
+        kind(path=stories_path, device="cuda:1")
     with pytest.raises(ValueError, match="without tokens"):
         lm.loglikelihood([request("Once", "")], disable_tqdm=True)
 

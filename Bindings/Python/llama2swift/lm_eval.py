@@ -32,7 +32,7 @@ class Requests:
 
     path: the model file or folder. max_length: positions of a text; default: as many as the model was trained on. max_gen_toks: tokens that are
     generated unless a task says otherwise. batch_size: tokens that go through the weights together; the harness's own sizes (1, auto) leave it
-    as it is, for it is texts that they count. add_bos_token: default: as the model expects it. threads, kv, kernels: see `Context`.
+    as it is, for it is texts that they count. device: the harness says cuda:0 where nobody said anything; any other but cpu is refused. add_bos_token: default: as the model expects it. threads, kv, kernels: see `Context`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Requests:
         add_bos_token: bool | None = None, tokens_at_once: int = 512, batch_size: Any = None, max_batch_size: Any = None, device: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        if device not in (None, "", "cpu"):
+        if device not in (None, "", "cpu", "cuda:0"):
             raise ValueError(f"device is {A.shown(device)}; llama2swift computes on the CPU")
         self.path = os.fspath(path)
         self.model = Model(self.path)

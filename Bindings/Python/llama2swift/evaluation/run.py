@@ -350,6 +350,7 @@ def _result(plan: _Plan, book: Journal, classifier: Judge | None) -> tuple[dict[
     return {
         "value": _number(figure.value), "error": _number(figure.error), "items": len(entries), "metric": task.metric, "shots": task.shots, "note": task.note,
         "less_is_better": task.less_is_better, "data": plan.fingerprint, "parts": {name: _figure(average(v)) for name, v in parts.items()},
+        **({"chosen": [e["chosen"] for e in entries]} if plan.scored else {}),
     }, remarks  # fmt: skip
 
 
