@@ -3,10 +3,12 @@
 Usage: demo.py FOLDER-OF-C-EXAMPLES
 """
 
+import json
 import resource
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import fetch_model
@@ -29,6 +31,28 @@ def answer(context, tokens) -> float:
         print(piece, end="", flush=True)
     print()
     return first or 0
+
+
+def over_http(path: Path, chat: bool, question: str) -> None:
+    """A server is started, asked once as any client of OpenAI's interface asks, and ended."""
+    command = [sys.executable, "-m", "llama2swift", "serve", str(path), "--port", "0", "--context", "2048"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            said = next((line for line in server.stderr if " at http" in line), "")
+            if not said:
+                print("no server: pip install llama2swift[server]")
+                return
+            address = said.split(" at ")[-1].strip()
+            asked = {"messages": [{"role": "user", "content": question}]} if chat else {"prompt": question}
+            body = json.dumps({**asked, "max_tokens": 60, "temperature": 0}).encode()
+            url = f"{address}/v1/{'chat/completions' if chat else 'completions'}"
+            with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"}), timeout=120) as answered:
+                choice = json.load(answered)["choices"][0]
+            print(choice["message"]["content"] if chat else choice["text"])
+            print(f"\nThat was {url}. To open a page in a browser: llama2swift serve {path}, then http://127.0.0.1:8080")
+        finally:
+            server.terminate()
 
 
 def main() -> None:
@@ -57,6 +81,10 @@ def main() -> None:
     question = "Name three rivers of Europe." if chat else "One day, a cat"
     say(f"C: {question}")
     subprocess.run([examples / ("chat" if chat else "minimal"), path, question], check=True)
+
+    question = "Name three seas." if chat else "One day, a dog"
+    say(f"HTTP: {question}")
+    over_http(path, chat, question)
 
     say(f"{model.description}, {context.info.threads} threads, {context.info.kernels}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

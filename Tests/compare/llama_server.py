@@ -29,7 +29,7 @@ def main():
     p = argparse.ArgumentParser()
     for name in ("host", "port", "temp", "seed", "alias", "ctx-size", "parallel", "batch-size", "threads", "n-predict", "api-key", "chat-template", "chat-template-file", "cors-origins"):
         p.add_argument("--" + name)
-    for name in ("hf-repo", "hf-file", "model", "ubatch-size", "model-draft", "pooling", "n-gpu-layers", "cache-ram", "reasoning-format"):
+    for name in ("hf-repo", "hf-file", "model", "ubatch-size", "model-draft", "pooling", "n-gpu-layers", "cache-ram", "reasoning-format", "reasoning"):
         p.add_argument("--" + name)  # another model or another machine: nothing here
     for name in ("offline", "slots", "no-slots", "metrics", "no-ui", "jinja", "no-jinja", "verbose", "cont-batching", "embedding", "kv-unified", "context-shift"):
         p.add_argument("--" + name, action="store_true")

@@ -140,10 +140,10 @@ async def completion(http: Request, body: Native) -> Any:
     state = http.app.state
     work = Work(state.models, state.gate)
     async with unless_kept(work) as kept:
-        several = isinstance(body.prompt, list) and bool(body.prompt) and not any(isinstance(one, int) for one in body.prompt)
-        if several and body.stream and len(body.prompt) > 1:
+        count = len(body.prompt) if isinstance(body.prompt, list) and not any(isinstance(one, int) for one in body.prompt) else 1
+        if body.stream and count > 1:
             raise ApiError(400, "stream: only for one prompt", param="stream")
-        engine = await work.engine(body.model, len(body.prompt) if several else 1)
+        engine = await work.engine(body.model, max(count, 1))
         run = _Run(work, engine, body)
         if body.stream:
             await attended(http, run.begin())
