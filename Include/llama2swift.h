@@ -167,6 +167,8 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_REQUEST_OPTIONS 25
 #define LLAMA2_STRUCT_EVENT 26
 #define LLAMA2_STRUCT_SCHEDULER_STATS 27
+#define LLAMA2_STRUCT_LAYER_OPTIONS 28
+#define LLAMA2_STRUCT_LAYER_VIEW 29
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -214,6 +216,9 @@ typedef struct llama2_model_options {
     uint32_t flags; /* LLAMA2_MODEL_ */
     uint32_t context_length; /* positions the model was trained on, where that is known better than the file says it; 0: as
                                 the file says. Since 0.3 */
+    uint32_t first_layer; /* a piece of the model: from this layer on, counted from 0; see llama2_eval_layers. Since 0.3 */
+    uint32_t layer_count; /* so many; 0: to the last. Since 0.3 */
+    uint32_t reserved;    /* 0 */
 } llama2_model_options;
 
 /* Sets struct_size and all defaults. NULL: does nothing. Threads: any. Since 0.1. */
@@ -232,7 +237,9 @@ void llama2_model_options_init(llama2_model_options *options);
    of params.json. A GGUF file with a vocabulary and no weights loads for tokenizing alone: what needs weights gives UNSUPPORTED.
    Only regular files and folders are read. path: terminated, as open(2) takes it. *model: receives a handle, to be freed by the caller;
    NULL on failure.
-   Returns OK, INVALID_ARGUMENT (unknown flag, context_length beyond 2^30), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
+   With first_layer and layer_count the tensors of these layers are used and counted, those of others never read; the embedding
+   belongs to the first layer, norm and output matrix to the last.
+   Returns OK, INVALID_ARGUMENT (unknown flag, context_length beyond 2^30; LLAMA2_MODEL_COPY of a piece), OUT_OF_RANGE (layers that the model does not have), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
    UNSUPPORTED. Time: the directory and the vocabulary are read, the weights are not touched.
    Threads: any. Since 0.1. */
 int32_t llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model,
@@ -287,7 +294,10 @@ typedef struct llama2_hyperparameters {
     float rope_scale; /* positions are divided by it */
     double rope_base;
     uint64_t parameter_count; /* weights, a tied output matrix once */
-    uint64_t file_bytes;      /* of all its files */
+    uint64_t file_bytes;      /* of all its files; of a piece, of its tensors */
+    /* Since 0.3: block_count is that of the piece that was loaded, */
+    uint32_t first_layer; /* which begins here, */
+    uint32_t all_layers;  /* of so many */
 } llama2_hyperparameters;
 
 /* Fills *values as far as its struct_size reaches; of a file without weights vocabulary_size and file_bytes, the rest is
@@ -542,7 +552,7 @@ int32_t llama2_context_set_cancel(llama2_context *context, llama2_cancel_callbac
 
 /* Appends `tokens` (count, at least 1) to sequence 0; logits of the last one. The sentence for CONTEXT_FULL says which
    sequences hold how much. Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY,
-   UNSUPPORTED (a key or value that the F16 cache has no number for: LLAMA2_CONTEXT_KV_F32), BUSY. NaN and infinity in weights
+   UNSUPPORTED (a key or value that the F16 cache has no number for: LLAMA2_CONTEXT_KV_F32; a piece of a model), BUSY. NaN and infinity in weights
    stay what they are: logits that depend on them are NaN, all with the bits 0x7fc00000, or infinite.
    All or nothing: after a failure cache, positions and logits are as before. Since 0.1. */
 int32_t llama2_eval(llama2_context *context, const int32_t *tokens, size_t count);
@@ -560,6 +570,17 @@ typedef struct llama2_batch_entry {
    Returns as llama2_eval, and OUT_OF_RANGE (sequence), INVALID_ARGUMENT (unknown flag). All or
    nothing, as llama2_eval. Since 0.1. */
 int32_t llama2_eval_batch(llama2_context *context, const llama2_batch_entry *entries, size_t count);
+
+/* A piece of a model's layers, where the others are computed elsewhere: what goes from one to the next are rows of the residual stream, in F32.
+   Each piece holds the keys and values of its own layers. Logits over any number of pieces are the same bits as one process's.
+   entries: as llama2_eval_batch, the same for every piece; LLAMA2_BATCH_LOGITS for the last one only. hidden_in: (count, embedding length), what the
+   layers before left of the same entries; NULL for a piece with layer 0. hidden_out: the same behind this piece; NULL only where it is the last. The two
+   may be one. A whole model may be evaluated so, too; other evaluations of a piece are UNSUPPORTED. What is computed from hidden_in is never
+   found by llama2_sequence_adopt.
+   Returns as llama2_eval_batch, and INVALID_ARGUMENT (hidden states that are missing or not wanted, or hold NaN or infinity; logits of a
+   piece that has none). All or nothing, but that hidden_out may be partly written. Since 0.3. */
+int32_t llama2_eval_layers(llama2_context *context, const llama2_batch_entry *entries, size_t count, const float *hidden_in,
+                           float *hidden_out);
 
 /* Number of rows of logits. Returns OK, BUSY. Since 0.1. */
 int32_t llama2_logits_rows(const llama2_context *context, size_t *rows);
@@ -613,7 +634,9 @@ int32_t llama2_sequence_shift(llama2_context *context, int32_t sequence, size_t 
    model's own weights are not touched. Read are a GGUF file as llama.cpp's convert_lora_to_gguf.py writes it, and a folder of
    PEFT's (adapter_config.json with adapter_model.safetensors or .bin). Every key of the settings is followed (rank and alpha, also by
    patterns, rsLoRA, target modules and layers) or refused by name: DoRA, biases, modules that are saved as a whole, ...
-   Adapters of attention, feed-forward and the output matrix are read; one of the embedding is refused.
+   Adapters of attention, feed-forward and the output matrix are read; one of the embedding is refused. A control vector (Zou et al.,
+   Representation Engineering, 2023) in llama.cpp's GGUF form (general.architecture "controlvector", direction.N) is an adapter, too: it adds
+   s direction.N to the residual stream behind layer N, counted from 0.
    path: terminated. *adapter: receives a handle, to be freed by the caller; NULL on failure. It keeps the model, never changes, and serves
    any number of contexts and threads. Memory: 4 bytes for each of its weights.
    Returns OK, IO, NO_MEMORY, FORMAT (no adapter), CORRUPT (a shape or rank that is not the model's, NaN or infinity: with the tensor's
@@ -626,7 +649,7 @@ void llama2_adapter_free(llama2_adapter *adapter);
 
 typedef struct llama2_adapter_info {
     uint32_t struct_size;
-    uint32_t products; /* of the model that it adds to */
+    uint32_t products; /* of the model that it adds to; 0: a control vector */
     uint32_t rank;     /* the largest */
     uint32_t reserved;
     uint64_t bytes;       /* of memory */
@@ -652,6 +675,48 @@ typedef struct llama2_scaled_adapter {
    the sequence has positions, and other adapters), BAD_HANDLE (also of an adapter), NO_MEMORY, BUSY. After a failure nothing has changed.
    Since 0.3. */
 int32_t llama2_sequence_set_adapters(llama2_context *context, int32_t sequence, const llama2_scaled_adapter *adapters, size_t count);
+
+/* The residual stream behind a layer, at consecutive positions of a sequence that an eval is computing. */
+typedef struct llama2_layer_view {
+    uint32_t struct_size;
+    uint32_t layer; /* counted from 0 */
+    int32_t sequence;
+    uint32_t width;    /* the embedding length */
+    uint64_t position; /* of the first row */
+    uint64_t count;    /* rows */
+    float *hidden;     /* (count, width): the eval's own memory, during the call only */
+} llama2_layer_view;
+
+/* Shown such rows, on the thread that made the call, while the eval waits. Non-zero: the eval ends with CANCELLED. Calls on the same
+   context from inside give LLAMA2_E_BUSY. */
+typedef int32_t (*llama2_layer_callback)(const llama2_layer_view *view, void *user_data);
+
+#define LLAMA2_LAYERS_CHANGE 1u   /* the callback may write to the rows; else it must not */
+#define LLAMA2_LAYERS_SEQUENCE 2u /* of `sequence` only; else of all */
+
+typedef struct llama2_layer_options {
+    uint32_t struct_size;
+    uint32_t flags; /* LLAMA2_LAYERS_ */
+    uint32_t first_layer;
+    uint32_t layer_count; /* 0: to the last */
+    int32_t sequence;
+    uint32_t reserved; /* 0 */
+    uint64_t first_position;
+    uint64_t position_count; /* 0: all from the first on */
+} llama2_layer_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
+void llama2_layer_options_init(llama2_layer_options *options);
+#define llama2_layer_options_init(options) LLAMA2_INIT_(llama2_layer_options, options)
+
+/* `callback` is shown the residual stream behind layers in every eval from now on, as `options` say (NULL: all of it), in the order of
+   layers, and of tokens within each; NULL: nobody is. What the last layer leaves is before the final norm. With
+   LLAMA2_LAYERS_CHANGE what it writes is what the eval goes on with; whatever is computed at those positions and behind them in their sequence is then
+   never found by llama2_sequence_adopt, nor shared with what was computed without. Without a callback nothing is asked at any token.
+   Returns OK, OUT_OF_RANGE (layers that the model does not have; no such sequence), INVALID_ARGUMENT (unknown flag), STRUCT_SIZE, BUSY.
+   After a failure nothing has changed. Since 0.3. */
+int32_t llama2_context_set_layer_callback(llama2_context *context, llama2_layer_callback callback, void *user_data,
+                                          const llama2_layer_options *options);
 
 /* The state of a context or of one of its sequences: tokens, keys and values, for the whole context the logits too. The format
    is in STATE.md, byte by byte. It is the same on every machine; after a load the next logits are the same bits, with

@@ -13,7 +13,7 @@ public func llama2_adapter_load(
         let adapter = try required(adapter, "adapter")
         adapter.pointee = nil
         let weights = try Handles.model(model).weights, path = FilePath(try required(path, "path"))
-        let file = try AdapterFile.open(path: path, layers: weights.hyperparameters.layerCount)
+        let file = try AdapterFile.open(path: path, layers: weights.hyperparameters.allLayers)
         adapter.pointee = try Handles.make(try Adapter(file, for: weights, path), .adapter)
     }
 }

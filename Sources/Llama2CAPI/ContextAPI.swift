@@ -49,7 +49,7 @@ public func llama2_preflight(
         try fill(
             memory,
             with: llama2_memory(
-                struct_size: 0, reserved: 0, model_bytes: UInt64(model.file.byteCount), kv_bytes: UInt64(m.cache),
+                struct_size: 0, reserved: 0, model_bytes: UInt64(try model.weights.byteCount), kv_bytes: UInt64(m.cache),
                 work_bytes: UInt64(m.work), logits_bytes: UInt64(m.logits)), "llama2_memory")
     }
 }
@@ -125,11 +125,27 @@ public func llama2_eval_batch(_ context: OpaquePointer?, _ entries: UnsafePointe
     call(context: context) { (context) throws(Llama2Error) in
         let entries = try elements(entries, count, "entries")
         try context.eval(count: entries.count) { (i) throws(Llama2Error) in
-            let entry = entries[i]
-            try checkFlags(entry.flags, UInt32(LLAMA2_BATCH_LOGITS), "llama2_batch_entry")
-            return BatchEntry(token: entry.token, sequence: entry.sequence, wantsLogits: entry.flags != 0)
+            try batchEntry(entries[i])
         }
     }
+}
+
+@c @implementation
+public func llama2_eval_layers(
+    _ context: OpaquePointer?, _ entries: UnsafePointer<llama2_batch_entry>?, _ count: Int, _ hiddenIn: UnsafePointer<Float>?,
+    _ hiddenOut: UnsafeMutablePointer<Float>?
+) -> Int32 {
+    call(context: context) { (context) throws(Llama2Error) in
+        let entries = try elements(entries, count, "entries")
+        try context.eval(count: entries.count, hidden: HiddenStates(input: hiddenIn, output: hiddenOut)) { (i) throws(Llama2Error) in
+            try batchEntry(entries[i])
+        }
+    }
+}
+
+private func batchEntry(_ entry: llama2_batch_entry) throws(Llama2Error) -> BatchEntry {
+    try checkFlags(entry.flags, UInt32(LLAMA2_BATCH_LOGITS), "llama2_batch_entry")
+    return BatchEntry(token: entry.token, sequence: entry.sequence, wantsLogits: entry.flags != 0)
 }
 
 @c @implementation

@@ -16,7 +16,17 @@ func modelArguments(
 private func loadOptions(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> LoadOptions {
     let o = try options(given, zero: llama2_model_options(), "llama2_model_options")
     try checkFlags(o.flags, UInt32(LLAMA2_MODEL_COPY), "llama2_model_options")
-    return LoadOptions(copy: o.flags & UInt32(LLAMA2_MODEL_COPY) != 0, contextLength: try trainedLength(o.context_length))
+    guard o.first_layer <= 4096, o.layer_count <= 4096 else {
+        throw Llama2Error(.outOfRange, "\(o.layer_count) layers from \(o.first_layer) on; a model has at most 4096")
+    }
+    guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_model_options.reserved is \(o.reserved), expected 0") }
+    guard o.flags & UInt32(LLAMA2_MODEL_COPY) == 0 || (o.first_layer == 0 && o.layer_count == 0) else {
+        throw Llama2Error(.invalidArgument, "LLAMA2_MODEL_COPY reads a whole file; a piece of a model is mapped")
+    }
+    var loading = LoadOptions(copy: o.flags & UInt32(LLAMA2_MODEL_COPY) != 0, contextLength: try trainedLength(o.context_length))
+    loading.firstLayer = Int(o.first_layer)
+    loading.layerCount = o.layer_count == 0 ? nil : Int(o.layer_count)
+    return loading
 }
 
 /// nil for 0.
@@ -111,7 +121,7 @@ public func llama2_model_hyperparameters(
             head_dimension: UInt32(h?.headDimension ?? 0), rope_dimension: UInt32(h?.ropeDimension ?? 0),
             context_length: UInt32(h?.contextLength ?? 0), rms_epsilon: h?.rmsEpsilon ?? 0, rope_scale: Float(h?.ropeScale ?? 0),
             rope_base: h?.ropeBase ?? 0, parameter_count: UInt64(weights?.parameterCount ?? 0),
-            file_bytes: UInt64(model.file.byteCount))
+            file_bytes: UInt64(weights?.byteCount ?? model.file.byteCount), first_layer: UInt32(h?.firstLayer ?? 0), all_layers: UInt32(h?.allLayers ?? 0))
         try fill(values, with: known, "llama2_hyperparameters")
     }
 }

@@ -29,6 +29,8 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_GRAMMAR_OPTIONS: size.pointee = MemoryLayout<llama2_grammar_options>.stride
         case LLAMA2_STRUCT_CHAT_OPTIONS: size.pointee = MemoryLayout<llama2_chat_options>.stride
         case LLAMA2_STRUCT_ADAPTER_INFO: size.pointee = MemoryLayout<llama2_adapter_info>.stride
+        case LLAMA2_STRUCT_LAYER_OPTIONS: size.pointee = MemoryLayout<llama2_layer_options>.stride
+        case LLAMA2_STRUCT_LAYER_VIEW: size.pointee = MemoryLayout<llama2_layer_view>.stride
         case LLAMA2_STRUCT_SCALED_ADAPTER: size.pointee = MemoryLayout<llama2_scaled_adapter>.stride
         case LLAMA2_STRUCT_SCHEDULER_OPTIONS: size.pointee = MemoryLayout<llama2_scheduler_options>.stride
         case LLAMA2_STRUCT_REQUEST_OPTIONS: size.pointee = MemoryLayout<llama2_request_options>.stride
@@ -81,3 +83,5 @@ extension llama2_adapter_info: SizedCStruct { static var firstSize: Int { 32 } }
 extension llama2_scheduler_options: SizedCStruct { static var firstSize: Int { 16 } }
 extension llama2_request_options: SizedCStruct { static var firstSize: Int { 120 } }
 extension llama2_scheduler_stats: SizedCStruct { static var firstSize: Int { 112 } }
+extension llama2_layer_options: SizedCStruct { static var firstSize: Int { 40 } }
+extension llama2_layer_view: SizedCStruct { static var firstSize: Int { 40 } }

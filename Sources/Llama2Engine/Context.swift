@@ -68,10 +68,11 @@ public final class Context {
     }
 
     /// Appends the `count` tokens that `entry` tells, index by index. All or nothing.
-    public func eval(count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
+    /// hidden: of a range of layers, see `HiddenStates`.
+    public func eval(count: Int, hidden: HiddenStates? = nil, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
         let start = monotonicNanoseconds(), cpu = inference.cpuNanoseconds
         _ = energy?.gained()  // what others took between two evals is not this one's
-        try inference.eval(count: count, entry)
+        try inference.eval(count: count, hidden: hidden, entry)
         var work = Work()
         work.tokens = count
         work.nanoseconds = monotonicNanoseconds() - start

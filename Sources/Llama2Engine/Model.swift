@@ -14,15 +14,15 @@ public final class Model: Sendable {
     let grammarVocabulary_ = Kept<GrammarVocabulary>()
 
     public convenience init(path: FilePath, _ options: LoadOptions) throws(Llama2Error) {
-        try self.init(try ModelFile.open(path: path, options))
+        try self.init(try ModelFile.open(path: path, options), options)
     }
 
     /// One file without a name: memory, a descriptor, what a host reads.
     public convenience init(file: MappedFile, _ options: LoadOptions) throws(Llama2Error) {
-        try self.init(try ModelFile.open(file, options))
+        try self.init(try ModelFile.open(file, options), options)
     }
 
-    private init(_ file: ModelFile) throws(Llama2Error) {
+    private init(_ file: ModelFile, _ options: LoadOptions) throws(Llama2Error) {
         self.file = file
         if file.isVocabularyOnly {
             weights_ = nil
@@ -35,7 +35,7 @@ public final class Model: Sendable {
             vocabularySize = count
             return
         }
-        let weights = try Weights(file: file)
+        let weights = try Weights(file: file, firstLayer: options.firstLayer, layerCount: options.layerCount)
         weights_ = weights
         vocabularySize = weights.hyperparameters.vocabularySize
         tokenizer_ = try Model.tokenizer(file.metadata, count: vocabularySize)
@@ -66,8 +66,10 @@ public final class Model: Sendable {
             count >= 1_000_000_000
             ? Model.oneDecimal(count / 100_000_000) + "B"
             : count >= 1_000_000 ? Model.oneDecimal(count / 100_000) + "M" : Model.oneDecimal(count / 100) + "K"
+        let h = weights.hyperparameters
+        let layers = h.isPiece ? "\(h.layerCount) of \(h.allLayers)" : String(h.layerCount)
         return
-            "llama \(size), \(weights.mainType.name), \(weights.hyperparameters.layerCount) layers, \(file.formatDescription)"
+            "llama \(size), \(weights.mainType.name), \(layers) layers, \(file.formatDescription)"
     }
 
     private static func oneDecimal(_ tenths: Int) -> String { "\(tenths / 10).\(tenths % 10)" }

@@ -1,7 +1,8 @@
 public import Llama2Core
 
 /// A LoRA adapter on disk: for some products of a Llama two small matrices, so that W becomes W + factor * B A (Hu et al., LoRA, 2021).
-/// A GGUF file as llama.cpp's convert_lora_to_gguf.py writes it, or a folder of PEFT's.
+/// A GGUF file as llama.cpp's convert_lora_to_gguf.py writes it, or a folder of PEFT's. Or a control vector (Zou et al., Representation
+/// Engineering, 2023), in llama.cpp's GGUF form.
 public final class AdapterFile {
     public struct Pair {
         /// GGUF's name of the product, "blk.0.attn_q.weight" for instance.
@@ -15,6 +16,8 @@ public final class AdapterFile {
     }
 
     public let pairs: [Pair]
+    /// Of a control vector: what is added to the residual stream behind each layer, (columns).
+    public let directions: [(layer: Int, tensor: TensorInfo)]
     /// The rows of q and k are in Hugging Face's order, see `ModelFile`.
     public let rotatesHalves: Bool
     private let owners: [AnyObject]
@@ -39,6 +42,13 @@ public final class AdapterFile {
         let gguf: GGUFFile
         do throws(Llama2Error) { gguf = try GGUFFile(file.bytes) } catch { throw Llama2Error(error.kind, "\(path): \(error.message)") }
         let metadata = gguf.metadata
+        if try metadata.byteText("general.architecture") == "controlvector" {
+            pairs = []
+            directions = try AdapterFile.directions(gguf, path)
+            rotatesHalves = false
+            owners = [file]
+            return
+        }
         func text(_ key: String) throws(Llama2Error) -> ByteText { try metadata.byteText(key) ?? "absent" }
         for (key, expected) in [("general.type", "adapter"), ("adapter.type", "lora"), ("general.architecture", "llama")] as [(String, ByteText)] {
             let found = try text(key)
@@ -61,8 +71,33 @@ public final class AdapterFile {
             try parts.add(tensor.name.dropLast(7), isA, tensor, tensor.name)
         }
         pairs = try parts.pairs { (_, rank, _) throws(Llama2Error) in alpha.map { $0 / Double(rank) } ?? 1 }
+        directions = []
         rotatesHalves = false
         owners = [file]
+    }
+
+    /// direction.N: behind layer N, counted from 0; there is none behind the first (llama.cpp's common_control_vector_load).
+    private static func directions(_ gguf: GGUFFile, _ path: FilePath) throws(Llama2Error) -> [(layer: Int, tensor: TensorInfo)] {
+        let metadata = gguf.metadata
+        for key in metadata.keys where !isHarmless(key) && key != "controlvector.model_hint" && key != "controlvector.layer_count" {
+            throw Llama2Error(.unsupported, "\(path): metadata \(key) is none that this version knows in a control vector")
+        }
+        if let hint = try metadata.byteText("controlvector.model_hint"), hint != "llama" {
+            throw Llama2Error(.unsupported, "\(path): metadata controlvector.model_hint is \"\(ByteText(hint.bytes.prefix(100)))\": a control vector for another model")
+        }
+        let prefix: ByteText = "direction."
+        var found: [(layer: Int, tensor: TensorInfo)] = [], layers: Set<Int> = []
+        for tensor in gguf.tensors {
+            guard tensor.name.hasPrefix(prefix), let layer = tensor.name.dropFirst(prefix.count).index, layer > 0 else {
+                throw Llama2Error(.unsupported, "\(path): tensor \(tensor.name) is no direction.N with N from 1 on")
+            }
+            guard tensor.type == .f32, tensor.shape.count == 1, layers.insert(layer).inserted else {
+                throw Llama2Error(.corrupt, "\(path): tensor \(tensor.name) has type \(tensor.type.name) and shape \(tensor.shape), expected one dimension of F32, once")
+            }
+            found.append((layer, tensor))
+        }
+        guard !found.isEmpty else { throw Llama2Error(.corrupt, "\(path) holds no tensors") }
+        return found
     }
 
     private init(folder: FilePath, _ layers: Int) throws(Llama2Error) {
@@ -95,6 +130,7 @@ public final class AdapterFile {
         pairs = try parts.pairs { (own, rank, tensor) throws(Llama2Error) in
             try config.factor(modules[own] ?? own, layer: TensorNames.inLayer(own)?.layer, rank: rank, tensor)
         }
+        directions = []
         rotatesHalves = true
         owners = [file, copies]
     }

@@ -51,6 +51,8 @@ struct Batch: BitwiseCopyable {
     let blocks: UnsafeMutablePointer<Block>  // (batch size)
     let runs: UnsafeMutablePointer<Run>  // (batch size): of those tokens that have adapters
     private(set) var count = 0, blockCount = 0, runCount = 0
+    /// Whether a run has a control vector.
+    private(set) var isSteered = false
     /// Tokens that want logits.
     private(set) var rows = 0
 
@@ -60,7 +62,7 @@ struct Batch: BitwiseCopyable {
         self.runs = runs
     }
 
-    mutating func removeAll() { (count, blockCount, runCount, rows) = (0, 0, 0, 0) }
+    mutating func removeAll() { (count, blockCount, runCount, rows, isSteered) = (0, 0, 0, 0, false) }
 
     /// The caller sees to it that there are at most as many as the batch size. blockTokens: `Block.tokens`.
     mutating func append(
@@ -80,6 +82,7 @@ struct Batch: BitwiseCopyable {
     /// The token that was appended last has these adapters.
     mutating func attach(_ adapters: UnsafePointer<AdapterTable>) {
         let last = count &- 1
+        if adapters.pointee.directions != nil { isSteered = true }
         if runCount > 0, runs[runCount &- 1].adapters == adapters, runs[runCount &- 1].first &+ runs[runCount &- 1].count == last {
             runs[runCount &- 1].count &+= 1
         } else {

@@ -5,7 +5,10 @@ public import Llama2Formats
 public struct Hyperparameters: Sendable, Equatable {
     public var vocabularySize: Int
     public var embeddingLength: Int
+    /// Of the file, or of the range of them that was loaded.
     public var layerCount: Int
+    /// Of the file's `allLayers`, the first one of the range.
+    public var firstLayer = 0, allLayers: Int
     public var headCount: Int
     public var headCountKV: Int
     public var headDimension: Int
@@ -32,6 +35,7 @@ public struct Hyperparameters: Sendable, Equatable {
         self.vocabularySize = vocabularySize
         self.embeddingLength = embeddingLength
         self.layerCount = layerCount
+        allLayers = layerCount
         self.headCount = headCount
         self.headCountKV = headCountKV
         headDimension = embeddingLength / headCount
@@ -42,6 +46,11 @@ public struct Hyperparameters: Sendable, Equatable {
         self.ropeBase = ropeBase
         self.ropeScale = ropeScale
     }
+
+    /// Whether this is a part of a model only, and whether the embedding and the output matrix are in it.
+    public var isPiece: Bool { layerCount < allLayers }
+    public var hasEmbedding: Bool { firstLayer == 0 }
+    public var hasOutput: Bool { firstLayer + layerCount == allLayers }
 
     /// Lengths of the query vector and of the key (and value) vector of one token.
     public var queryLength: Int { headCount * headDimension }
@@ -83,6 +92,7 @@ public struct Hyperparameters: Sendable, Equatable {
         }
         embeddingLength = try required("embedding_length", 1...1 << 20)
         layerCount = try required("block_count", 1...4096)
+        allLayers = layerCount
         layers = layerCount  // what follows may be said of each
         feedForwardLength = try required("feed_forward_length", 1...1 << 22)
         contextLength = try required("context_length", 1...1 << 30)

@@ -15,6 +15,7 @@ public final class Inference {
     let pool: ThreadPool
     let cache: KVCache
     let adapters: SequenceAdapters
+    var observer: LayerObserver?
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
@@ -120,10 +121,13 @@ public final class Inference {
 
     /// Appends the `count` tokens that `entry` tells, index by index, each to its sequence. All or nothing: after an error
     /// the sequences and the logits are as before.
-    public func eval(count: Int, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
+    /// hidden: see `evalLayers`.
+    public func eval(count: Int, hidden: HiddenStates? = nil, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
         try checkProcess()
+        try checkPiece(hidden)
         // 1. check everything, so that nothing can fail half-way but a cancel
         let rows = try read(count, entry)
+        try checkHidden(hidden, count, rows)
         let vocabulary = weights.hyperparameters.vocabularySize
         let needed = try checkedMultiply(rows, vocabulary, "logits", .noMemory)
         if needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
@@ -145,6 +149,8 @@ public final class Inference {
             let end = min(first + configuration.batchSize, count)
             place(first..<end)
             pass.pointee.logits = back.pointer + row * vocabulary
+            pass.pointee.hiddenIn = hidden?.input.map { $0 + first * weights.hyperparameters.embeddingLength }
+            pass.pointee.hiddenOut = hidden?.output.map { $0 + first * weights.hyperparameters.embeddingLength }
             cancelled.pointer.pointee = false
             for thread in 0..<beyondHalf.count { beyondHalf.pointer[thread] = 0 }  // a cancelled pass may have left some
             pass.pointee.watch.cancel = cancel.map { CancelCallback($0, cancelData, hostMode) }
@@ -156,7 +162,7 @@ public final class Inference {
             try checkProcess()
             if cancelled.pointer.pointee {
                 cache.undo()
-                throw Llama2Error(.cancelled, "cancelled by the callback; the \(count) tokens of this eval were not added")
+                throw Llama2Error(.cancelled, "cancelled by a callback; the \(count) tokens of this eval were not added")
             }
             try checkCache()
             importance?.tokens += end - first
@@ -165,6 +171,7 @@ public final class Inference {
         }
 
         // 4. the new logits become the logits
+        limitPure(everything: hidden?.input != nil)
         cache.commit()
         swap(&front, &back)
         logitsRows = rows

@@ -25,7 +25,21 @@ public final class Weights: @unchecked Sendable {
 
     /// Weights in the file, a tied output matrix counted once.
     public var parameterCount: Int {
-        file.tensors.reduce(0) { $0 &+ $1.rows &* $1.columns }
+        file.tensors.reduce(0) { $0 &+ (uses($1.name) ? $1.rows &* $1.columns : 0) }
+    }
+
+    /// Bytes of all files, or of the tensors that a range of layers uses.
+    public var byteCount: Int {
+        hyperparameters.isPiece ? file.tensors.reduce(0) { $0 &+ (uses($1.name) ? $1.data.count : 0) } : file.byteCount
+    }
+
+    /// Whether the layers that were loaded compute with a tensor.
+    func uses(_ name: ByteText) -> Bool {
+        let h = hyperparameters
+        guard h.isPiece else { return true }
+        if let (layer, _) = TensorNames.inLayer(name) { return layer >= h.firstLayer && layer - h.firstLayer < h.layerCount }
+        if name == "token_embd.weight" { return h.hasEmbedding || (h.hasOutput && file.tensor("output.weight") == nil) }
+        return name == "rope_freqs.weight" || h.hasOutput
     }
 
     /// The type that most weights have.
@@ -35,7 +49,8 @@ public final class Weights: @unchecked Sendable {
         return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .f32
     }
 
-    public init(file: ModelFile) throws(Llama2Error) {
+    /// layers: those that are computed with, of the file's.
+    public init(file: ModelFile, firstLayer: Int = 0, layerCount: Int? = nil) throws(Llama2Error) {
         self.file = file
         guard !file.isVocabularyOnly else {
             throw Llama2Error(.unsupported, "this file holds a vocabulary and no weights: it can only tokenize")
@@ -45,6 +60,11 @@ public final class Weights: @unchecked Sendable {
         }
         var h = try Hyperparameters(metadata: file.metadata, embedding: embeddingInfo)
         h.rotatesHalves = file.rotatesHalves
+        let wanted = layerCount ?? max(h.allLayers - firstLayer, 0)
+        guard firstLayer >= 0, wanted > 0, firstLayer < h.allLayers, wanted <= h.allLayers - firstLayer else {
+            throw Llama2Error(.outOfRange, "\(layerCount.map { String($0) } ?? "all") layers from \(firstLayer) on; this model has 0 to \(h.allLayers - 1)")
+        }
+        (h.firstLayer, h.layerCount) = (firstLayer, wanted)
         hyperparameters = h
         let e = h.embeddingLength, f = h.feedForwardLength
         embedding = try Self.matrix(file, "token_embd.weight", rows: h.vocabularySize, columns: e)
@@ -57,7 +77,7 @@ public final class Weights: @unchecked Sendable {
         var biases = try Biases(file)
         var layers: [Layer] = []
         for index in 0..<h.layerCount {
-            let prefix = "blk.\(index)."
+            let prefix = "blk.\(h.firstLayer + index)."
             func linear(_ name: String, _ rows: Int, _ columns: Int, _ biases: inout Biases) throws(Llama2Error) -> Linear {
                 Linear(
                     try Self.matrix(file, prefix + name + ".weight", rows: rows, columns: columns),
@@ -87,7 +107,7 @@ public final class Weights: @unchecked Sendable {
             }
         }
         ropeFrequencies = frequencies
-        try Self.refuseLeftOver(file, layers: h.layerCount)
+        try Self.refuseLeftOver(file, layers: h.allLayers)
     }
 
     /// What a file holds is used or known to be of no use; anything else would be passed over.

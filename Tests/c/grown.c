@@ -181,6 +181,9 @@ int main(int argc, char **argv) {
     ROOM(llama2_quantize_options) quantize_options;
     ROOM(llama2_grammar_options) grammar_options;
     ROOM(llama2_chat_options) chat_options;
+    ROOM(llama2_layer_options) layer_options;
+    ROOM(llama2_adapter_info) adapter_info;
+    llama2_adapter *adapter = NULL;
     ROOM(llama2_io) io;
     ROOM(llama2_hyperparameters) hyperparameters;
     ROOM(llama2_special_tokens) special_tokens;
@@ -223,6 +226,9 @@ int main(int argc, char **argv) {
 
     OPTIONS(llama2_chat_options, LLAMA2_STRUCT_CHAT_OPTIONS, chat_options, llama2_chat_options_init(&chat_options.value),
             render(model, &chat_options.value));
+
+    OPTIONS(llama2_layer_options, LLAMA2_STRUCT_LAYER_OPTIONS, layer_options, llama2_layer_options_init(&layer_options.value),
+            llama2_context_set_layer_callback(context, NULL, NULL, &layer_options.value));
 
     PAINT(io);
     check(llama2_struct_init(&io.value, sizeof(io.value)) == LLAMA2_OK && zero(&io.value, sizeof(llama2_io)), "llama2_io", "init");

@@ -423,11 +423,13 @@ def adapter_seeds(tmp: Path) -> dict[str, bytes]:
     def gguf(weights=small, **more):
         return packed({2: L.write_adapter(tmp / "a.gguf", weights, **more).read_bytes()})
 
+    control = tmp / "control.gguf"
+    write_gguf(control, {"general.architecture": "controlvector", "controlvector.model_hint": "llama"}, {"direction.1": (0, (32,), bytes(128))})
     patterns = dict(use_rslora=True, rank_pattern={"^model\\.layers\\.[0-9]+.*": 2, "x|y": 3}, alpha_pattern={"(a*)*b?": 1.5, "q_proj": 4}, layers_to_transform=[0], layers_pattern=["layers"])
     return {
         "peft": folder(), "patterns": folder(**patterns), "regex": folder(target_modules=".*(q|k)_proj$", exclude_modules=["x"]), "dora": folder(use_dora=True), "pissa": folder(init_lora_weights="pissa"),
         "f16": folder(F.safetensors(L.peft_tensors(small, shape), "F16"), target_modules="all-linear"), "all": folder(F.safetensors(L.peft_tensors(weights, shape)), target_modules=None),
-        "gguf": gguf(), "gguf-all": gguf(weights), "gguf-f16": gguf(kind="F16", alpha=None), "nothing": packed({0: "{}"}),
+        "gguf": gguf(), "gguf-all": gguf(weights), "gguf-f16": gguf(kind="F16", alpha=None), "nothing": packed({0: "{}"}), "control": packed({2: control.read_bytes()}),
     }  # fmt: skip
 
 

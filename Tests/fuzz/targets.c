@@ -52,7 +52,7 @@ static void run_adapter(const uint8_t *data, size_t size) {
     if (!adapter) return;
     llama2_adapter_info info;
     MUST(llama2_struct_init(&info, sizeof info) == LLAMA2_OK && llama2_adapter_get_info(adapter, &info) == LLAMA2_OK);
-    MUST(info.products > 0 && info.rank > 0 && info.bytes >= 4 * info.rank);
+    MUST((info.products > 0) == (info.rank > 0) && info.bytes >= 4 && info.bytes >= 4 * info.rank);
     llama2_scaled_adapter one = {adapter, 0.5f, 0};
     llama2_batch_entry entries[4] = {{1, 0, 1}, {2, 1, 1}, {3, 1, 0}, {4, 0, 1}};
     MUST(llama2_context_reset(context) == LLAMA2_OK);

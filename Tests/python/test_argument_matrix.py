@@ -41,7 +41,7 @@ RULES = {
     **{kind: {"NULL": NULL, "misaligned": OK} for kind in ("int32_t*", "uint32_t*", "uint8_t*", "size_t*", "float*", "float**", "void*")},
     "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
     "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
-    **{f"llama2_{name}_callback": {"NULL": OK} for name in ("cancel", "progress", "perplexity", "piece")},
+    **{f"llama2_{name}_callback": {"NULL": OK} for name in ("cancel", "progress", "perplexity", "piece", "layer")},
     "llama2_write_callback": {"NULL": NULL}, "uint64_t*": {"NULL": NULL, "misaligned": OK}, "uint64_t": ["zero", "2^63", "largest"],
 }  # fmt: skip
 
@@ -54,7 +54,7 @@ CELLS = {
     "llama2_model_metadata.key_length": (MISSING, INVALID, INVALID), "llama2_model_metadata.key": {"not UTF-8": MISSING}, "llama2_tokenize.text_length": (OK, INVALID, INVALID),
     "llama2_tokenize.text": {"not UTF-8": OK}, "llama2_detokenize.count": (OK, INVALID, INVALID), "llama2_token_piece.token": (TOKEN, TOKEN, TOKEN),
     "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_chat_encode_json.options": {"NULL": NULL}, "llama2_chat_render.options": {"NULL": NULL}, "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
-    "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
+    "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_eval_layers.count": (INVALID, INVALID, INVALID), "llama2_eval_layers.hidden_in": {"NULL": OK, "misaligned": INVALID}, "llama2_eval_layers.hidden_out": {"NULL": OK}, "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
     **{f"llama2_state_{name}.sequence": (RANGE, OK, RANGE) for name in ("size", "save", "save_memory", "save_io", "load", "load_memory", "load_io")},
@@ -208,10 +208,10 @@ WHERE = {
     "llama2_generate_options": ("llama2_generate", "options"), "llama2_quantize_options": ("llama2_quantize", "options"), "llama2_io": ("llama2_model_load_io", "io"), "llama2_chat_options": ("llama2_chat_encode_json", "options"),
     "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
-    "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"), "llama2_scheduler_options": ("llama2_scheduler_create", "options"),
+    "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"), "llama2_layer_options": ("llama2_context_set_layer_callback", "options"), "llama2_scheduler_options": ("llama2_scheduler_create", "options"),
     "llama2_request_options": ("llama2_scheduler_submit", "options"),
 }  # fmt: skip
-RESULTS = {"llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info"}
+RESULTS = {"llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info", "llama2_layer_view"}
 
 FIELD_RULES = {
     "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32], "int64_t": [-(2**63), -1, 2**63 - 1],
@@ -225,7 +225,8 @@ FIELDS = {
     "llama2_sampler_options.frequency_penalty": (INVALID, RANGE, RANGE, OK, OK), "llama2_sampler_options.presence_penalty": (INVALID, RANGE, RANGE, OK, OK),
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
     "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, OK, OK),
-    "llama2_scaled_adapter.scale": (INVALID, INVALID, INVALID, OK, OK), "llama2_scaled_adapter.adapter": (BAD,), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
+    "llama2_layer_options.first_position": (OK, OK, OK), "llama2_layer_options.position_count": (OK, OK, OK), "llama2_layer_options.sequence": (OK, OK, OK),
+    "llama2_scaled_adapter.scale": (INVALID, INVALID, INVALID, OK, INVALID), "llama2_scaled_adapter.adapter": (BAD,), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
     "llama2_context_options.energy_path": (OK, IO), "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),
     "llama2_chat_options.messages": (NULL, INVALID), **{f"llama2_chat_options.{name}": (OK, OK) for name in ("tools", "documents", "variables", "template_text")}, "llama2_chat_options.time": (OK, OK, OK),
     "llama2_message.role": (NULL, INVALID), "llama2_message.content": (NULL, OK), "llama2_text.data": (NULL, INVALID),
@@ -235,6 +236,8 @@ FIELDS = {
     "llama2_request_options.priority": (OK, OK, OK), "llama2_request_options.callback": (OK,),
     "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
 }  # fmt: skip
+# numbers of layers
+BEYOND = {("llama2_layer_options", "first_layer"), ("llama2_layer_options", "layer_count"), ("llama2_model_options", "first_layer"), ("llama2_model_options", "layer_count")}
 GOOD = {
     "llama2_io": lambda world: dict(size=resolve(world, "model_size").value, read=world["read"]), "llama2_batch_entry": lambda _: dict(token=1, sequence=0, flags=1),
     "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
@@ -248,6 +251,9 @@ def field_cells():
         for field, kind in FIELD_TYPES[struct].items():
             if field == "struct_size":
                 continue  # in the matrix above
+            if (struct, field) in BEYOND:
+                yield from ((struct, field, wrong, RANGE) for wrong in FIELD_RULES[kind])
+                continue
             if kind not in FIELD_RULES:
                 kind = "callback" if kind.endswith("callback") else "pointer"
             rule, own = FIELD_RULES[kind], FIELDS.get(f"{struct}.{field}")

@@ -145,7 +145,7 @@ stop = C.pointer(S.Text(b"\xff", 1))
 long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 
 model, context, sampler, decoder, grammar, state, adapter, scheduler = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler"))
-model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID))
+model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID), first_layer=(5, RANGE), layer_count=(6, RANGE), reserved=(1, INVALID)) + [(Options(S.ModelOptions, flags=1, layer_count=1), INVALID)]
 context_options = inputs(
     S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
     batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),
@@ -228,7 +228,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (28, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (30, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_struct_init": (dict(structure="out", size=64), dict(structure=new, size=[(0, INVALID), (3, INVALID), (4, OK), (4096, OK), (4097, INVALID), *counts])),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
@@ -318,6 +318,11 @@ CALLS = {
         dict(context=context, entries=[(None, NULL), (entries((-1, 0, 1)), TOKEN), (entries((512, 0, 1)), TOKEN), (entries((1, 2, 1)), RANGE),
              (entries((1, -1, 1)), RANGE), (entries((1, 0, 2)), INVALID)], count=[(0, INVALID), (65, FULL), (2**40, FULL), *counts]),
     ),
+    "llama2_eval_layers": (
+        dict(context="context", entries=entries((1, 0, 1)), count=1, hidden_in=None, hidden_out="out"),
+        dict(context=context, entries=[(None, NULL), (entries((512, 0, 1)), TOKEN), (entries((1, 2, 1)), RANGE), (entries((1, 0, 2)), INVALID)],
+             count=[(0, INVALID), (65, FULL), (2**40, FULL), *counts], hidden_in=[("out", INVALID)], hidden_out=[(None, OK)]),
+    ),
     "llama2_logits_rows": (dict(context="context", rows="out"), dict(context=context, rows=new)),
     "llama2_logits": (
         dict(context="context", row=0, logits="out", count="out2"),
@@ -340,6 +345,11 @@ CALLS = {
         dict(context="context", sequence=0, keep=1, drop=2),
         dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (1, RANGE)], keep=[(0, OK), (2, OK), (3, RANGE), (HUGE, RANGE), (HUGE - 1, RANGE), (2**63, RANGE)],
              drop=[(0, OK), (3, OK), (4, RANGE), (HUGE, RANGE), (2**63 - 1, RANGE)]),
+    ),
+    "llama2_context_set_layer_callback": (
+        dict(context="context", callback=S.LayerCallback(0), user_data=None, options=None),
+        dict(context=context, callback=[(S.LayerCallback(0), OK)], user_data=[(1, OK)],
+             options=[(None, OK), *inputs(S.LayerOptions, flags=(4, INVALID), first_layer=(5, RANGE), layer_count=(6, RANGE), reserved=(1, INVALID)), (Options(S.LayerOptions, flags=2, sequence=2), RANGE)]),
     ),
     "llama2_adapter_load": (
         dict(model="model", path="adapter_path", adapter="out", error=None, error_capacity=0),
@@ -452,7 +462,7 @@ TOTAL = {
     "llama2_type_name": [(0,), (4,), (35,), (36,), (2**32 - 1,)],
     "llama2_context_last_error": [(None,), (0x1234,), (HUGE,)],
     **{f"llama2_{k}_free": [(None,), (0x1234,), (HUGE,)] for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler")},
-    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar", "chat", "scheduler", "request")},
+    **{f"llama2_{k}_options_init": [(None,)] for k in ("model", "context", "sampler", "generate", "quantize", "grammar", "chat", "scheduler", "request", "layer")},
 }  # fmt: skip
 
 

@@ -57,6 +57,7 @@ KINDS = {
     "token": every(NO_NUMBERS, TYPE) + every([2**31, 2**32 + 2, -(2**31) - 1, 2**64, 2**64 + 2, 10**30], OVER),
     "tokens": TOKENS,
     "count32": every(NO_NUMBERS, TYPE) + every([-1, -(2**70)], VALUE) + every([2**32, 2**64 + 1], OVER),
+    "count32 or None": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1, -(2**70)], VALUE) + every([2**32, 2**64 + 1], OVER),
     "count64": every(NO_NUMBERS, TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 2**64 + 1, 10**30], OVER),
     "limit": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1, -(2**70)], VALUE) + every([2**64, 10**30], OVER),
     "seed": every([v for v in NO_NUMBERS if v is not None], TYPE) + every([-1], VALUE) + every([2**64], OVER),
@@ -71,6 +72,7 @@ KINDS = {
     "flag or None": every(["yes", "", 2, -1, 1.0, 0.0, [], Odd(), np.array([True])], TYPE),
     "callback": every([5, "x", [], True], TYPE),
     "stop": every([None, 5, b"x", Odd(), [b"x"], [5], [None], ["x", 5], {"x": 1}.values, np.array([1])], TYPE) + [(["x"] * 65, VALUE), (["x" * 4097], VALUE), ("\ud800", VALUE)],
+    "hidden": every([5, "x", [[1.0] * 64], Odd(), np.zeros((1, 64))], TYPE) + every([np.zeros((1, 63), np.float32), np.zeros(64, np.float32), np.zeros((2, 64), np.float32), np.zeros((1, 64), np.float32)], VALUE),
     "prompt": [(v, e) for v, e in TOKENS if not isinstance(v, str)] + [("\ud800", VALUE)],
     "adapters": every([None, 5, "12", b"12", [5], [None], ["ab"], [("x", 1.0)], [(None, 1.0)]], TYPE) + every([[()], [(1,)]], VALUE),
     "sampler": every([5, "greedy", Odd(), llama2swift.Sampler], TYPE),
@@ -99,8 +101,8 @@ OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_s
 MORE = {"deterministic": "flag", "energy": "path+None"}
 # name -> (how it is called when nothing is wrong, {parameter: kind})
 CALLS = {
-    "Model": (dict(path="path"), dict(path="path", copy="flag", context_length="count32")),
-    "ModelFile": (dict(path="path"), dict(path="path", copy="flag", context_length="count32")),
+    "Model": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32")),
+    "ModelFile": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32")),
     "Model.from_bytes": (dict(data="bytes"), dict(data="bytes")),
     "Model.from_descriptor": (dict(descriptor="descriptor"), dict(descriptor="descriptor", copy="flag")),
     "Model.tokenize": (dict(text="x"), dict(text="text", bos="flag or None", special="flag", eos="flag or None")),
@@ -115,10 +117,12 @@ CALLS = {
     "Model.context": (dict(length=8), {**OPTIONS, **MORE}),
     "Model.adapter": (dict(path="adapter"), dict(path="path")),
     "Adapter": (dict(model="model", path="adapter"), dict(model="model", path="path")),
+    "Context.set_layer_callback": (dict(callback=None), dict(callback="callback", change="flag", layer="count32 or None", sequence="int32 or None", first_position="count64", positions="count64")),
     "Context.set_adapters": (dict(sequence=1, adapters="adapters"), dict(sequence="int32", adapters="adapters")),
     "Model.score": (dict(prompt="a", continuation="b"), dict(prompt="str", continuation="str", context="context")),
     "Context": (dict(model="model", length=8), {"model": "model", **OPTIONS, **MORE}),
     "Context.eval": (dict(tokens=[1]), dict(tokens="tokens", all_logits="flag")),
+    "Context.eval_layers": (dict(entries=[(1, 0, True)]), dict(entries="entries", hidden="hidden")),
     "Context.eval_batch": (dict(entries=[(1, 0, True)]), dict(entries="entries")),
     "Context.perplexity": (dict(tokens=[1] * 8, window=8), dict(tokens="tokens", window="count64", progress="callback")),
     "Context.importance": (dict(tokens=[1] * 8, output="out", window=8), dict(tokens="tokens", output="path", window="count64", progress="callback")),
@@ -169,7 +173,7 @@ CALLS = {
 }  # fmt: skip
 # Without parameters, or of those that only the package makes.
 PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
-MADE_BY_OTHERS = {"Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
+MADE_BY_OTHERS = {"Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
 
 def parameters(function):

@@ -14,6 +14,7 @@ from .errors import Llama2Error
 from .evaluation import Evaluation, evaluate
 from .generation import Generation
 from .grammar import Grammar, GrammarState
+from .layers import LayerView
 from .llama import Llama
 from .model import Model
 from .modelfile import ModelFile, printable
@@ -25,7 +26,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Adapter", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Generation", "Grammar", "GrammarState", "Hyperparameters", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Adapter", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Request", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "Vocabulary", "__version__", "convert", "errors",
     "evaluate", "footprint", "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

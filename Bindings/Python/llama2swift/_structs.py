@@ -14,11 +14,17 @@ class ModelOptions(C.Structure):
     struct_size: int
     flags: int
     context_length: int
+    first_layer: int
+    layer_count: int
+    reserved: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
         ("flags", C.c_uint32),
         ("context_length", C.c_uint32),
+        ("first_layer", C.c_uint32),
+        ("layer_count", C.c_uint32),
+        ("reserved", C.c_uint32),
     ]
 
 
@@ -58,6 +64,8 @@ class Hyperparameters(C.Structure):
     rope_base: float
     parameter_count: int
     file_bytes: int
+    first_layer: int
+    all_layers: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -75,6 +83,8 @@ class Hyperparameters(C.Structure):
         ("rope_base", C.c_double),
         ("parameter_count", C.c_uint64),
         ("file_bytes", C.c_uint64),
+        ("first_layer", C.c_uint32),
+        ("all_layers", C.c_uint32),
     ]
 
 
@@ -277,6 +287,52 @@ class ScaledAdapter(C.Structure):
         ("adapter", C.c_void_p),
         ("scale", C.c_float),
         ("reserved", C.c_uint32),
+    ]
+
+
+class LayerView(C.Structure):
+    """llama2_layer_view"""
+
+    struct_size: int
+    layer: int
+    sequence: int
+    width: int
+    position: int
+    count: int
+    hidden: Any
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("layer", C.c_uint32),
+        ("sequence", C.c_int32),
+        ("width", C.c_uint32),
+        ("position", C.c_uint64),
+        ("count", C.c_uint64),
+        ("hidden", C.POINTER(C.c_float)),
+    ]
+
+
+class LayerOptions(C.Structure):
+    """llama2_layer_options"""
+
+    struct_size: int
+    flags: int
+    first_layer: int
+    layer_count: int
+    sequence: int
+    reserved: int
+    first_position: int
+    position_count: int
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("first_layer", C.c_uint32),
+        ("layer_count", C.c_uint32),
+        ("sequence", C.c_int32),
+        ("reserved", C.c_uint32),
+        ("first_position", C.c_uint64),
+        ("position_count", C.c_uint64),
     ]
 
 
@@ -648,6 +704,7 @@ class PerplexityResult(C.Structure):
 
 ReadCallback = C.CFUNCTYPE(C.c_int32, C.c_uint64, C.c_void_p, C.c_size_t, C.c_void_p)
 CancelCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p)
+LayerCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(LayerView), C.c_void_p)
 WriteCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_size_t, C.c_void_p)
 PieceCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(C.c_char), C.c_size_t, C.c_void_p)
 EventCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(Event), C.c_void_p)
@@ -668,6 +725,8 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_BATCH_ENTRY: BatchEntry,
     K.STRUCT_ADAPTER_INFO: AdapterInfo,
     K.STRUCT_SCALED_ADAPTER: ScaledAdapter,
+    K.STRUCT_LAYER_VIEW: LayerView,
+    K.STRUCT_LAYER_OPTIONS: LayerOptions,
     K.STRUCT_TIMINGS: Timings,
     K.STRUCT_LOGIT_BIAS: LogitBias,
     K.STRUCT_SAMPLER_OPTIONS: SamplerOptions,

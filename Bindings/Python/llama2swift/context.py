@@ -17,6 +17,7 @@ from ._calls import SHORT, Calls, Progress, library_flag, run
 from .adapter import Adapter
 from .errors import BusyError
 from .generation import Generation, stop_strings
+from .layers import NO_ROWS, LayerView, RowsMemory
 from .modelfile import ModelFile
 from .options import KERNELS, context_options
 from .results import ContextInfo, Perplexity, Score, Timings
@@ -52,13 +53,14 @@ class Context:
         self._handle = handle.value
         self._finalizer = weakref.finalize(self, lib.free, "context", self._handle)
         self.model = model
-        self._exports: weakref.WeakSet[_LogitsMemory] = weakref.WeakSet()
+        self._exports: weakref.WeakSet[_LogitsMemory | RowsMemory] = weakref.WeakSet()
         self._calls = Calls()
         self._cancel = library_flag(self._calls)
+        self._layers = S.LayerCallback(0)
         lib.call("context_set_cancel", self._handle, *self._cancel)
         shape = model.hyperparameters
         # a pass reads the file once, whatever its tokens, and multiplies once for each
-        self._bytes, self._weights = shape.file_bytes, shape.parameter_count
+        self._bytes, self._weights, self._width = shape.file_bytes, shape.parameter_count, shape.embedding_length
         self._is_warm, self._is_slow = False, self.info.kernels == "reference"
 
     # Evaluation
@@ -102,6 +104,27 @@ class Context:
         rows = [_entry(f"entries[{i}]", entry) for i, entry in enumerate(entries)]
         array = (S.BatchEntry * max(len(rows), 1))(*(S.BatchEntry(*row) for row in rows))
         self._run(lambda: lib.call("eval_batch", self._handle, array, len(rows)), tokens=len(rows))
+
+    def eval_layers(self, entries: Iterable[tuple[int, int, bool]], hidden: Logits | None = None) -> Logits:
+        """`eval_batch` of a piece of a model's layers. hidden: (entries, embedding) of float32, what the layers before left of the same
+        entries; None for a piece with layer 0. Returns the same behind this piece's layers; the last piece has the logits, too. Raises as
+        `eval_batch`, and InvalidArgumentError (hidden states that are missing or not wanted, or hold NaN or infinity)."""
+        if isinstance(entries, (str, bytes)) or not hasattr(entries, "__iter__"):
+            raise A.refuse("entries", entries, "a list of (token, sequence, wants_logits)")
+        rows = [_entry(f"entries[{i}]", entry) for i, entry in enumerate(entries)]
+        shape = len(rows), self._width
+        if hidden is not None:
+            if not isinstance(hidden, np.ndarray) or hidden.dtype != np.float32:
+                raise A.refuse("hidden", hidden, "an array of float32")
+            if hidden.shape != shape:
+                raise ValueError(f"hidden has shape {hidden.shape}, expected {shape}")
+            hidden = np.ascontiguousarray(hidden)
+        out: Logits = np.empty((max(len(rows), 1), self._width), np.float32)
+        array = (S.BatchEntry * max(len(rows), 1))(*(S.BatchEntry(*row) for row in rows))
+        floats = C.POINTER(C.c_float)
+        given = None if hidden is None else hidden.ctypes.data_as(floats)
+        self._run(lambda: lib.call("eval_layers", self._handle, array, len(rows), given, out.ctypes.data_as(floats)), tokens=len(rows))
+        return out
 
     def perplexity(
         self, tokens: A.TokenIds, *, window: int = 0, progress: Callable[[Perplexity, int], object] | None = None
@@ -158,7 +181,7 @@ class Context:
 
     def _check_exports(self) -> None:
         if len(self._exports):
-            raise BufferError("an array from logits() is still in use; copy it or delete it before the next eval")
+            raise BufferError("an array from logits() or of a LayerView is still in use; copy it or delete it before the next eval")
 
     def sample(self, sampler: Sampler) -> int:
         """Chooses a token from the last row of logits and accepts it. Raises NoLogitsError."""
@@ -218,6 +241,42 @@ class Context:
         cancel = (lib.CancelCallback(ask), None) if callback is not None else library_flag(calls)
         lib.call("context_set_cancel", self._handle, *cancel)
         self._cancel = cancel  # ctypes frees a callback that nobody holds
+
+    def set_layer_callback(
+        self, callback: Callable[[LayerView], object] | None, *, change: bool = False, layer: int | None = None,
+        sequence: int | None = None, first_position: int = 0, positions: int = 0,
+    ) -> None:  # fmt: skip
+        """`callback` is shown the residual stream behind each layer (or behind `layer` only) of every eval, of all sequences or of one, at
+        all positions or at `positions` from first_position on: see `LayerView`. A true value ends the eval (CancelledError); what it raises does so,
+        too. None removes it. change: it may write to what it sees, and the eval goes on with that; what is computed at those positions and
+        behind them is then never found by `adopt`. Calls on the context from inside raise BusyError. Raises OutOfRangeError."""
+        A.function("callback", callback)
+        options = S.sized(S.LayerOptions)
+        writable = A.flag("change", change)
+        options.flags = (K.LAYERS_CHANGE if writable else 0) | (K.LAYERS_SEQUENCE if sequence is not None else 0)
+        if layer is not None:
+            options.first_layer, options.layer_count = A.unsigned("layer", layer, 32), 1
+        options.sequence = 0 if sequence is None else A.signed("sequence", sequence)
+        options.first_position, options.position_count = A.unsigned("first_position", first_position), A.unsigned("positions", positions)
+        calls, exports, context = self._calls, self._exports, weakref.ref(self)
+
+        def ask(pointer: Any, _: object) -> int:
+            try:
+                view = pointer.contents
+                memory = RowsMemory(context(), view, C.addressof(view.hidden.contents), writable)
+                shown = LayerView(view.layer, view.sequence, view.position, np.asarray(memory))
+                try:
+                    return 1 if callback is not None and callback(shown) else 0
+                finally:
+                    shown.hidden = NO_ROWS
+                    exports.add(memory)  # which forgets it at once, unless somebody kept an array
+            except BaseException as problem:  # goes on in whoever made the call
+                calls.problem = problem
+                return 1
+
+        kept = S.LayerCallback(ask) if callback is not None else S.LayerCallback(0)
+        lib.call("context_set_layer_callback", self._handle, kept, None, C.byref(options))
+        self._layers = kept  # ctypes frees a callback that nobody holds
 
     # Sequences
 

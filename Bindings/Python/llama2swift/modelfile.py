@@ -24,11 +24,13 @@ Self = TypeVar("Self", bound="ModelFile")
 class ModelFile(Vocabulary):
     """What `Model` is without contexts: a loaded file, its facts, text to tokens and back."""
 
-    def __init__(self, path: A.Path, *, copy: bool = False, context_length: int = 0):
-        """path: a file or folder; copy: read it into memory of its own; context_length: positions it was trained on."""
+    def __init__(self, path: A.Path, *, copy: bool = False, context_length: int = 0, first_layer: int = 0, layer_count: int = 0):
+        """path: a file or folder; copy: read it into memory of its own; context_length: positions it was trained on; first_layer,
+        layer_count: a piece of it, see `Model`."""
         raw = A.path("path", path)
-        options = _model_options(copy, context_length)
-        self._pickled: tuple[str, bool, int] | None = os.path.abspath(os.fsdecode(raw)), A.flag("copy", copy), options.context_length
+        options = _model_options(copy, context_length, first_layer, layer_count)
+        piece = int(options.first_layer), int(options.layer_count)
+        self._pickled: tuple[str, bool, int, int, int] | None = (os.path.abspath(os.fsdecode(raw)), A.flag("copy", copy), options.context_length, *piece)
         self._load((raw,), "model_load", raw, options=options)
 
     def _load(self, paths: tuple[bytes, ...], function: str, *arguments: Any, options: S.ModelOptions) -> None:
@@ -117,13 +119,14 @@ class ModelFile(Vocabulary):
         return f"<llama2swift.Model {self.description}>" if self._finalizer.alive else "<llama2swift.Model, closed>"
 
 
-def _load_again(kind: type[ModelFile], path: str, copy: bool, context_length: int = 0) -> ModelFile:
-    return kind(path, copy=copy, context_length=context_length)
+def _load_again(kind: type[ModelFile], path: str, copy: bool, context_length: int = 0, first: int = 0, count: int = 0) -> ModelFile:
+    return kind(path, copy=copy, context_length=context_length, first_layer=first, layer_count=count)
 
 
-def _model_options(copy: object, context_length: object = 0) -> S.ModelOptions:
+def _model_options(copy: object, context_length: object = 0, first_layer: object = 0, layer_count: object = 0) -> S.ModelOptions:
     options = S.sized(S.ModelOptions)
     options.context_length = A.unsigned("context_length", context_length, 32)
+    options.first_layer, options.layer_count = A.unsigned("first_layer", first_layer, 32), A.unsigned("layer_count", layer_count, 32)
     options.flags = K.MODEL_COPY if A.flag("copy", copy) else 0
     return options
 

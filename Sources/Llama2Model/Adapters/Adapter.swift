@@ -19,6 +19,8 @@ public final class Adapter: @unchecked Sendable {
     }
 
     public let weights: Weights
+    /// Of a control vector: (layers), where what is added behind each begins, (embedding); nil for nothing.
+    let directions: [UnsafePointer<Float>?]
     /// (places): nil where the adapter adds nothing.
     let pairs: [Pair?]
     private let memory: AlignedBuffer<Float>
@@ -39,9 +41,10 @@ public final class Adapter: @unchecked Sendable {
         // 1. every matrix has the shape that its product wants
         var floats = 0, chosen: [(place: Int, pair: AdapterFile.Pair)] = []
         for pair in file.pairs {
+            if Adapter.isElsewhere(pair.name, h) { continue }
             guard let place = Adapter.place(pair.name, h) else {
                 throw Llama2Error(
-                    .unsupported, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which is no product of this model of \(h.layerCount) layers")
+                    .unsupported, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which is no product of this model of \(h.allLayers) layers")
             }
             let (rows, columns) = Adapter.shape(place, h)
             guard pair.a.columns == columns else {
@@ -54,6 +57,15 @@ public final class Adapter: @unchecked Sendable {
                 floats = try checkedAdd(floats, try alignUp(count, 16, "an adapter"), "an adapter")
             }
             chosen.append((place, pair))
+        }
+        for (layer, tensor) in file.directions {
+            guard layer < h.allLayers else {
+                throw Llama2Error(.unsupported, "\(path): tensor \(tensor.name) is for a layer that this model of \(h.allLayers) layers does not have")
+            }
+            guard tensor.columns == h.embeddingLength else {
+                throw Llama2Error(.corrupt, "\(path): tensor \(tensor.name) has shape \(tensor.shape), expected [\(h.embeddingLength)]: a control vector of another model")
+            }
+            floats = try checkedAdd(floats, try alignUp(tensor.columns, 16, "a control vector"), "a control vector")
         }
         // 2. as floats
         memory = try AlignedBuffer(count: floats, of: "an adapter")
@@ -97,6 +109,16 @@ public final class Adapter: @unchecked Sendable {
                 hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.rank, count: 4 * pair.rank))
             }
         }
+        var directions = [UnsafePointer<Float>?](repeating: nil, count: h.layerCount)
+        for (layer, tensor) in file.directions {
+            _ = try matrix(tensor, half: 0, tensor.name, base + used)
+            let place = layer - h.firstLayer
+            if place >= 0, place < h.layerCount { directions[place] = UnsafePointer(base + used) }
+            for number in [places, layer] { hash.add(UInt64(number)) }
+            hash.add(UnsafeRawBufferPointer(start: base + used, count: 4 * tensor.columns))
+            used += try alignUp(tensor.columns, 16, "a control vector")
+        }
+        self.directions = directions
         self.pairs = pairs
         fingerprint = hash.value
         largestRank = largest
@@ -111,10 +133,17 @@ public final class Adapter: @unchecked Sendable {
 
     private static func isRotated(_ place: Int, _ h: Hyperparameters) -> Bool { place < places(h) - 1 && place % products.count < 2 }
 
+    /// A product of the model, in layers that others compute.
+    private static func isElsewhere(_ name: ByteText, _ h: Hyperparameters) -> Bool {
+        if name == "output.weight" { return !h.hasOutput }
+        guard let (layer, rest) = TensorNames.inLayer(name), products.contains(where: { rest == $0 + ".weight" }) else { return false }
+        return layer < h.allLayers && (layer < h.firstLayer || layer >= h.firstLayer + h.layerCount)
+    }
+
     /// nil: no product of the model.
     static func place(_ name: ByteText, _ h: Hyperparameters) -> Int? {
         if name == "output.weight" { return places(h) - 1 }
-        guard let (layer, rest) = TensorNames.inLayer(name), layer < h.layerCount,
+        guard let (number, rest) = TensorNames.inLayer(name), case let layer = number - h.firstLayer, layer >= 0, layer < h.layerCount,
             let product = products.firstIndex(where: { rest == $0 + ".weight" })
         else { return nil }
         return layer * products.count + product

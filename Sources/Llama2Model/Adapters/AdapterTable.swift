@@ -15,6 +15,8 @@ struct AdapterTable: BitwiseCopyable {
     /// (places + 1): entries[starts[p] ..< starts[p + 1]] are those of product p.
     let starts: UnsafePointer<Int32>
     let entries: UnsafePointer<Entry>
+    /// (layers, embedding): what control vectors add behind each layer; nil for nothing.
+    let directions: UnsafePointer<Float>?
 
     @inline(__always) func range(_ place: Int) -> Range<Int> { Int(starts[place])..<Int(starts[place &+ 1]) }
 }
@@ -30,6 +32,7 @@ final class AdapterSet {
     let width: Int
     private let starts: AlignedBuffer<Int32>
     private let entries: AlignedBuffer<AdapterTable.Entry>
+    private let directions: AlignedBuffer<Float>
     private let memory: AlignedBuffer<AdapterTable>
 
     /// The table, which lives as long as this object.
@@ -42,6 +45,19 @@ final class AdapterSet {
         starts = try AlignedBuffer(count: places + 1, of: "a table of adapters")
         entries = try AlignedBuffer(count: list.reduce(0) { $0 + $1.adapter.productCount }, of: "a table of adapters")
         memory = try AlignedBuffer(count: 1, of: "a table of adapters")
+        // control vectors: their sum, in the order of the list
+        let steers = list.contains { $0.adapter.directions.contains { $0 != nil } }, e = h.embeddingLength
+        directions = try AlignedBuffer(count: steers ? try checkedMultiply(h.layerCount, e, "control vectors") : 0, of: "control vectors")
+        for (adapter, scale) in list {
+            for (layer, direction) in adapter.directions.enumerated() {
+                guard let direction else { continue }
+                let sum = directions.pointer + layer * e
+                for i in 0..<e { sum[i] += scale * direction[i] }
+            }
+        }
+        for i in 0..<directions.count where !directions.pointer[i].isFinite {
+            throw Llama2Error(.invalidArgument, "the control vectors add \(directions.pointer[i]) behind layer \(i / e): a scale that is too large")
+        }
         var count = 0, width = 0, offset = 0
         for place in 0..<places {
             starts.pointer[place] = Int32(count)
@@ -58,6 +74,7 @@ final class AdapterSet {
         }
         starts.pointer[places] = Int32(count)
         self.width = width
-        memory.pointer[0] = AdapterTable(starts: starts.pointer, entries: entries.pointer)
+        memory.pointer[0] = AdapterTable(
+            starts: starts.pointer, entries: entries.pointer, directions: steers ? UnsafePointer(directions.pointer) : nil)
     }
 }

@@ -269,6 +269,9 @@ final class KVCache {
         pure.pointer[sequence] = length.map { $0 < lengths.pointer[sequence] ? $0 : .max } ?? .max
     }
 
+    /// From position `length` on a sequence is no function of its tokens alone.
+    func limitPure(_ sequence: Int, _ length: Int) { pure.pointer[sequence] = min(pure.pointer[sequence], length) }
+
     /// Page `index` of `sequence`, which ends before it, from outside: `filled` positions of which the sequence has `length`, with these
     /// tokens (filled, little-endian), `known` of them by tokens alone. The same page in the cache is used instead. nil: no room.
     func install(

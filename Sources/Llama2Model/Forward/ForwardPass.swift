@@ -44,6 +44,11 @@ struct ForwardPass {
     /// (batch size, lowRankWidth): A x of the adapters, see LowRank.
     var lowRank: UnsafeMutablePointer<Float>
     var lowRankWidth = 0
+    /// (tokens, embedding): the residual stream before the first layer, where that is not the model's first; what the last one leaves, where it is wanted.
+    var hiddenIn: UnsafePointer<Float>?
+    var hiddenOut: UnsafeMutablePointer<Float>?
+    /// The host's look behind layers; nil as a rule.
+    var observer: Unmanaged<LayerObserver>?
     var watch: Watch
     /// Written by thread 0 before a barrier and read by all after it; behind a pointer, so that nobody
     /// takes it for unchanging.

@@ -22,19 +22,30 @@ extension ForwardPass {
             attentionBlock(layers[index], index, thread, threads)
             let following = index &+ 1 < shape.layerCount ? layers[index &+ 1].q : output
             feedForwardBlock(layers[index], index, following, thread, threads)
+            if hasLayerEnd { layerEnd(index, thread, threads) }
         }
         barrier()
+        if let hiddenOut { copyOut(hiddenOut, thread, threads) }
         if batch.rows > 0 { outputLogits(thread, threads) }
         if thread == 0 && watch.isGivenUp { cancelled.pointee = true }
     }
 
-    /// x = the token's row of the embedding; the rotation of its position.
+    private func copyOut(_ out: UnsafeMutablePointer<Float>, _ thread: Int, _ threads: Int) {
+        let e = shape.embeddingLength
+        for t in 0..<tokens where t % threads == thread { (out + t &* e).update(from: x + t &* e, count: e) }
+    }
+
+    /// x = the token's row of the embedding, or what the layers before this range left; the rotation of its position.
     private func embedTokens(_ thread: Int, _ threads: Int) {
         var t = thread
         while t < tokens, watch.allows(8 &* shape.embeddingLength, thread, pool) {
             let token = batch.tokens[t], e = shape.embeddingLength
-            kernels.dequantize(
-                embedding.type, embedding.data + token.token &* embedding.rowBytes, e, x + t &* e, scratch: scratch(thread))
+            if let hiddenIn {
+                (x + t &* e).update(from: hiddenIn + t &* e, count: e)
+            } else {
+                kernels.dequantize(
+                    embedding.type, embedding.data + token.token &* embedding.rowBytes, e, x + t &* e, scratch: scratch(thread))
+            }
             Kernels.ropeTable(
                 position: token.position, pairs: shape.ropeDimension / 2, frequencies: frequencies,
                 rope + t &* shape.ropeDimension)

@@ -42,6 +42,16 @@ struct Watch {
         memory.pointee.asked = Watch.now
     }
 
+    /// The host was asked something else, on thread 0, and wants no more, or has forked.
+    func giveUp(_ isUnwanted: Bool, _ pool: Unmanaged<ThreadPool>) -> Bool {
+        if isUnwanted { flag.set() }
+        if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) {
+            memory.pointee.isAlone = true
+            flag.set()
+        }
+        return flag.isSet
+    }
+
     /// `work` multiplications of a thread are about to begin: false when they are no longer wanted.
     @inline(__always)
     func allows(_ work: Int, _ thread: Int, _ pool: Unmanaged<ThreadPool>) -> Bool {

@@ -31,10 +31,11 @@ extension Weights {
             h.vocabularySize, h.embeddingLength, h.layerCount, h.headCount, h.headCountKV, h.headDimension, h.ropeDimension,
             h.feedForwardLength, h.rotatesHalves ? 1 : 0, Int(h.rmsEpsilon.bitPattern),
         ] { hash.add(UInt64(number)) }
+        if h.isPiece { for number in [h.firstLayer, h.allLayers] { hash.add(UInt64(number)) } }
         for frequency in ropeFrequencies { hash.add(frequency.bitPattern) }
         // the sum: the order of tensors in a file does not matter
         var sum: UInt64 = 0
-        for tensor in file.tensors {
+        for tensor in file.tensors where uses(tensor.name) {
             var own = WordHash()
             for byte in tensor.name.utf8 { own.add(UInt64(byte)) }
             own.add(UInt64(tensor.type.rawValue))
