@@ -141,6 +141,45 @@ static int32_t schedule(llama2_context *context, const llama2_scheduler_options 
     return status;
 }
 
+/* A control vector of zeros behind layer 1 of stories260K, as a GGUF file: the smallest adapter there is. */
+static int write_adapter(const char *path) {
+    static const char key[] = "general.architecture", value[] = "controlvector", name[] = "direction.1";
+    unsigned char bytes[512];
+    uint64_t counts[2] = {1, 1}, length, place[2] = {64, 0};
+    uint32_t words[2] = {0x46554747, 3}, type = 8, dimensions = 1, f32 = 0;
+    size_t at = 0;
+    FILE *out = fopen(path, "wb");
+#define PUT(data, size) (memcpy(bytes + at, data, size), at += (size))
+    memset(bytes, 0, sizeof(bytes));
+    PUT(words, 8);
+    PUT(counts, 16);
+    length = sizeof(key) - 1;
+    PUT(&length, 8);
+    PUT(key, sizeof(key) - 1);
+    PUT(&type, 4);
+    length = sizeof(value) - 1;
+    PUT(&length, 8);
+    PUT(value, sizeof(value) - 1);
+    length = sizeof(name) - 1;
+    PUT(&length, 8);
+    PUT(name, sizeof(name) - 1);
+    PUT(&dimensions, 4);
+    PUT(&place[0], 8);
+    PUT(&f32, 4);
+    PUT(&place[1], 8);
+    at = (at + 31) / 32 * 32 + 256;
+    return out != NULL && fwrite(bytes, 1, at, out) == at && fclose(out) == 0;
+}
+
+static uint32_t view_size;
+static ROOM(llama2_layer_view) layer_view;
+static int32_t look(const llama2_layer_view *given, void *user_data) {
+    (void)user_data;
+    view_size = given->struct_size;
+    memcpy(&layer_view.value, given, view_size < sizeof(layer_view.value) ? view_size : sizeof(layer_view.value));
+    return 0;
+}
+
 static uint32_t event_size;
 static ROOM(llama2_event) event;
 static int32_t see(const llama2_event *given, void *user_data) {
@@ -255,6 +294,18 @@ int main(int argc, char **argv) {
     generate_options.value.result = &generate_result.value;
     RESULT(llama2_generate_result, LLAMA2_STRUCT_GENERATE_RESULT, generate_result, tokens,
            tell(context, sampler, &generate_options.value));
+
+    PAINT(layer_view);
+    check(llama2_context_set_layer_callback(context, look, NULL, NULL) == LLAMA2_OK && llama2_eval(context, tokens, 2) == LLAMA2_OK,
+          "llama2_layer_view", "seen");
+    check(view_size == library_size(LLAMA2_STRUCT_LAYER_VIEW) && layer_view.value.width == 64 && layer_view.value.count == 2,
+          "llama2_layer_view", "what is known");
+    NEW_FIELD(llama2_layer_view, LLAMA2_STRUCT_LAYER_VIEW, layer_view);
+    check(painted(layer_view.guard, GUARD), "llama2_layer_view", "bytes behind the caller's struct");
+    check(llama2_context_set_layer_callback(context, NULL, NULL, NULL) == LLAMA2_OK, "llama2_layer_view", "nobody looks");
+    if (!write_adapter(argv[2]) || llama2_adapter_load(model, argv[2], &adapter, NULL, 0) != LLAMA2_OK) return 2;
+    RESULT(llama2_adapter_info, LLAMA2_STRUCT_ADAPTER_INFO, adapter_info, bytes, llama2_adapter_get_info(adapter, &adapter_info.value));
+    llama2_adapter_free(adapter);
 
     llama2_context_reset(context);
     OPTIONS(llama2_scheduler_options, LLAMA2_STRUCT_SCHEDULER_OPTIONS, scheduler_options,
