@@ -115,10 +115,18 @@ def _tokens(event: Any, logprobs: int | None) -> list[Token]:
         return []
     if logprobs is None:
         return [Token(int(event.token))]
-    if event.logprobs is None:
+    told = _probabilities(event)
+    if told is None:
         raise ApiError(501, "logprobs: this version of the library's scheduler has none", kind="not_supported_error")
-    own, top = event.logprobs
+    own, top = told
     return [Token(int(event.token), float(own), tuple((int(t), float(p)) for t, p in top[:logprobs]))]
+
+
+def _probabilities(event: Any) -> tuple[float, list[tuple[int, float]]] | None:
+    """A token's own natural logarithm and those of the best: a pair, or a report of the library's generation."""
+    told = event.logprobs
+    own, top = told if isinstance(told, tuple) and len(told) == 2 else (getattr(told, "logprob", None), getattr(told, "best", None))
+    return (own, top) if isinstance(own, float) and own == own and isinstance(top, list) else None
 
 
 class Engine:
@@ -152,7 +160,7 @@ class Engine:
             request = self.scheduler.submit([self.special.bos or 0], max_tokens=1, logprobs=1)
         except (ValueError, TypeError, RuntimeError):
             return False
-        return all(event.logprobs is not None for event in request if event.token is not None)
+        return all(_probabilities(event) is not None for event in request if event.token is not None)
 
     def info(self) -> ContextInfo:
         """The context's figures; while it is at work those of the last time that it was not."""
