@@ -32,6 +32,9 @@ REASONS = {
 }  # fmt: skip
 
 
+_PIECE: Any = S.Event.piece  # where it lies: a class attribute of ctypes
+
+
 @dataclass(frozen=True)
 class Event:
     """What came of a request: text (whole characters, possibly none), the token that was chosen (None: none was), and at the very
@@ -206,7 +209,7 @@ class _Engine:
         mailbox.id, mailbox.prompt_tokens, mailbox.adopted, mailbox.tokens = e.request, e.prompt_tokens, e.adopted, e.tokens
         text = ""
         if e.length:  # the piece is not terminated
-            text = C.string_at(C.c_void_p.from_address(C.addressof(e) + S.Event.piece.offset).value or 0, e.length).decode("utf-8", "replace")
+            text = C.string_at(C.c_void_p.from_address(C.addressof(e) + _PIECE.offset).value or 0, e.length).decode("utf-8", "replace")
         reason = None if e.reason == 0 else REASONS.get(e.reason, "error")
         error = error_for(e.status, (e.error or b"").decode("utf-8", "replace")) if e.status else None
         if reason is not None:
@@ -351,7 +354,7 @@ class Scheduler:
         often a request gave up its room). The cache: `pages`, `pages_used`, `pages_shared`, `pages_cached`, `positions`."""
         raw = S.sized(S.SchedulerStats)
         lib.call("scheduler_get_stats", self._engine.handle, C.byref(raw))
-        return {name: int(getattr(raw, name)) for name, _ in raw._fields_ if name not in ("struct_size", "reserved")}
+        return {name: int(getattr(raw, name)) for name in (field[0] for field in raw._fields_) if name not in ("struct_size", "reserved")}
 
     def close(self) -> None:
         """Ends all requests ("cancelled") and the thread; the context is free for other calls afterwards."""
