@@ -320,7 +320,7 @@ def test_settings_that_are_refused_by_name(model, tmp_path, more, match):
 def test_patterns_take_no_time(model, tmp_path):
     """Nor memory: what would take long is refused."""
     with pytest.raises(E.UnsupportedError, match="its patterns take too long"):
-        peft(model, tmp_path / "a", alpha_pattern={"(a*)*" * 300 + f"b{i}": 1 for i in range(40)} | {".*" * 1500 + f"z{i}": 1 for i in range(4000)})
+        peft(model, tmp_path / "a", alpha_pattern={"(a*)*" * 300 + f"b{i}": 1 for i in range(40)} | {".*" * 1500 + f"z{i}": 1 for i in range(120)})
     # one for each module, as rank redistribution writes them
     peft(model, tmp_path / "a", alpha_pattern={f"model.layers.{i}.self_attn.{x}_proj": 4 for i in range(80) for x in "kqvo"})
 
@@ -384,6 +384,17 @@ def test_tensors_that_are_refused_by_name(model, tmp_path, tensors, match):
 def test_gguf_files_that_are_refused_by_name(model, tmp_path, more, match):
     with pytest.raises((E.UnsupportedError, E.CorruptFileError), match=match):
         model.adapter(L.write_adapter(tmp_path / "a.gguf", WEIGHTS, **dict(alpha=4) | more))
+
+
+def test_heads_without_halves(tmp_path):
+    """An odd number of components: rows in halves of heads cannot be those of the model."""
+    shape = F.SHAPE | dict(head_dim=5)
+    F.write_gguf_model(tmp_path / "m.gguf", L.base(shape), shape, {"llama.rope.dimension_count": 4})
+    odd, weights = llama2swift.Model(tmp_path / "m.gguf"), L.adapter("w", lambda name: 2 * name.endswith("attn_q"), shape)
+    tensors = {f"base_model.model.{L.module(n)}.lora_{x}.weight": m for n, pair in weights.items() for x, m in zip("AB", pair)}
+    with pytest.raises(E.UnsupportedError, match="q_proj.lora_B.weight has its rows in halves of heads, and this model's have 5 components"):
+        peft(odd, tmp_path / "a", tensors=tensors)
+    assert odd.adapter(L.write_adapter(tmp_path / "a.gguf", weights, 4)).products == 2
 
 
 def test_what_is_no_adapter(model, folder, tmp_path):

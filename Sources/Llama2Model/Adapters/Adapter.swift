@@ -91,6 +91,9 @@ public final class Adapter: @unchecked Sendable {
             guard pairs[place] == nil else { throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which another is for too") }
             // rows of q and k in the order of the model's own
             let turns = file.rotatesHalves != h.rotatesHalves && Adapter.isRotated(place, h)
+            guard !turns || h.headDimension % 2 == 0 else {
+                throw Llama2Error(.unsupported, "\(path): tensor \(pair.namesInFile.b) has its rows in halves of heads, and this model's have \(h.headDimension) components")
+            }
             let a = try matrix(pair.a, half: 0, pair.namesInFile.a, base + used)
             used += try alignUp(a.rows * a.columns, 16, "an adapter")
             let b = try matrix(pair.b, half: turns ? h.headDimension / 2 : 0, pair.namesInFile.b, base + used)
@@ -103,7 +106,7 @@ public final class Adapter: @unchecked Sendable {
             for number in [place, pair.rank, Int(pair.factor.bitPattern)] { hash.add(UInt64(number)) }
             hash.add(UnsafeRawBufferPointer(start: pair.a.data, count: 4 * pair.a.rows * pair.a.columns))
             // rows of q and k count in GGUF's order, whatever the model's
-            let half = h.rotatesHalves && Adapter.isRotated(place, h) ? h.headDimension / 2 : 0
+            let half = h.rotatesHalves && h.headDimension % 2 == 0 && Adapter.isRotated(place, h) ? h.headDimension / 2 : 0
             for row in 0..<pair.b.rows {
                 let source = half == 0 ? row : Adapter.source(row, half, toPairs: true)
                 hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.rank, count: 4 * pair.rank))
