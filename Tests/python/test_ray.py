@@ -46,14 +46,15 @@ def test_what_is_refused(stories_path):
 def ray():
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "LLAMA2SWIFT_LIBRARY": os.environ["LLAMA2SWIFT_LIBRARY"]}})
+    # two actors, and room for what reads and hands out
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "LLAMA2SWIFT_LIBRARY": os.environ["LLAMA2SWIFT_LIBRARY"]}})
     yield ray
     ray.shutdown()
 
 
 def test_two_actors_give_what_one_process_gives(ray, stories_path):
     items = [{"prompt": p} for p in PROMPTS]
-    data = ray.data.from_items(items).map_batches(Generate, fn_constructor_kwargs=dict(path=stories_path, max_tokens=12), batch_size=8, concurrency=2)
+    data = ray.data.from_items(items, override_num_blocks=4).map_batches(Generate, fn_constructor_kwargs=dict(path=stories_path, max_tokens=12), batch_size=8, concurrency=2)
     found = {row["prompt"]: row["text"] for row in data.take_all()}
     assert [found[p] for p in PROMPTS] == texts(path=stories_path)
 
@@ -68,6 +69,6 @@ def test_an_actor_that_is_killed_loses_nothing(ray, stories_path, tmp_path):
                 return done
             os.kill(os.getpid(), signal.SIGKILL)
 
-    data = ray.data.from_items([{"prompt": p} for p in PROMPTS]).map_batches(Dies, fn_constructor_kwargs=dict(path=stories_path, max_tokens=12), batch_size=8, concurrency=2)
+    data = ray.data.from_items([{"prompt": p} for p in PROMPTS], override_num_blocks=4).map_batches(Dies, fn_constructor_kwargs=dict(path=stories_path, max_tokens=12), batch_size=8, concurrency=2)
     found = {row["prompt"]: row["text"] for row in data.take_all()}
     assert (tmp_path / "died").exists() and [found[p] for p in PROMPTS] == texts(path=stories_path)

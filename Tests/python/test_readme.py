@@ -143,7 +143,7 @@ def test_small_facts(smollm2_path):
     assert f"Python {needs} or newer" in README and f"Python {needs} to 3.13" in README
     listed = next(a for a in parser()._actions if a.dest == "command").choices
     said = re.findall(r"`(\w+)`", re.search(r"and (`info`.*?); each `--help`", " ".join(README.split()))[1])
-    assert set(said) | {"chat", "run", "quantize"} == set(listed)
+    assert set(said) | {"chat", "run", "quantize", "serve"} == set(listed)
     assert f'version = "{version()}"' in (ROOT / "Bindings/Python/pyproject.toml").read_text()
 
 
