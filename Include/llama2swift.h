@@ -169,6 +169,10 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_SCHEDULER_STATS 27
 #define LLAMA2_STRUCT_LAYER_OPTIONS 28
 #define LLAMA2_STRUCT_LAYER_VIEW 29
+#define LLAMA2_STRUCT_TEXT_BIAS 30
+#define LLAMA2_STRUCT_CANDIDATE 31
+#define LLAMA2_STRUCT_OWN_STEP 32
+#define LLAMA2_STRUCT_TOKEN_REPORT 33
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -779,15 +783,67 @@ int32_t llama2_context_timings(const llama2_context *context, llama2_timings *ti
 
 /* ---- Sampler ------------------------------------------------------------------------------ */
 
+typedef struct llama2_text {
+    const char *data;
+    size_t length;
+} llama2_text;
+
 typedef struct llama2_logit_bias {
     int32_t token;
     float bias; /* added to the logit; -infinity forbids the token */
 } llama2_logit_bias;
 
-#define LLAMA2_SAMPLER_GREEDY 1u /* the best token always (temperature zero); penalties and bias count */
+typedef struct llama2_text_bias {
+    const char *text; /* (length); each token that it is made of, without BOS, gets the bias */
+    size_t length;    /* 1 to 4096 */
+    float bias;       /* as above */
+    uint32_t reserved; /* 0 */
+} llama2_text_bias;
 
-/* Applied in this order, which is llama.cpp's: bias, penalties, top-k, top-p, min-p, temperature,
-   draw. Zero is the default; the value that switches a step off is given beside it. */
+/* A token that may come. */
+typedef struct llama2_candidate {
+    int32_t token;
+    float logit;
+} llama2_candidate;
+
+/* A step of the host's. candidates: (*count) that the steps before it have left, with their logits: by falling logit where one of these
+   was a filter, else in the order of tokens. It may change logits (-infinity takes a candidate out), their order and *count: the
+   first *count are left, and no token may come twice. The memory is the library's and valid during the call. Non-zero: the sample
+   fails with LLAMA2_E_CANCELLED and the sampler is as before; so it is when what was left is refused (a token that is not in the vocabulary
+   or comes twice, a logit that is NaN or +infinity, *count larger than it was). Calls on the sampler from inside give LLAMA2_E_BUSY. */
+typedef int32_t (*llama2_step_callback)(llama2_candidate *candidates, size_t *count, void *user_data);
+
+typedef struct llama2_own_step {
+    llama2_step_callback callback;
+    void *user_data;
+} llama2_own_step;
+
+/* Steps by number, for llama2_sampler_options.steps. */
+#define LLAMA2_STEP_BIAS 1u
+#define LLAMA2_STEP_PENALTIES 2u
+#define LLAMA2_STEP_DRY 3u
+#define LLAMA2_STEP_TOP_N_SIGMA 4u
+#define LLAMA2_STEP_TOP_K 5u
+#define LLAMA2_STEP_TYPICAL 6u
+#define LLAMA2_STEP_TOP_P 7u
+#define LLAMA2_STEP_MIN_P 8u
+#define LLAMA2_STEP_TOP_A 9u
+#define LLAMA2_STEP_EPSILON 10u
+#define LLAMA2_STEP_ETA 11u
+#define LLAMA2_STEP_XTC 12u
+#define LLAMA2_STEP_TEMPERATURE 13u
+#define LLAMA2_STEP_SMOOTHING 14u
+#define LLAMA2_STEP_OWN 65536u /* own step i is LLAMA2_STEP_OWN + i */
+
+#define LLAMA2_SAMPLER_GREEDY 1u /* the best token always (temperature zero); penalties and bias count */
+#define LLAMA2_SAMPLER_NO_DRY_BREAKERS 2u /* DRY without any sequence breaker. Since 0.3 */
+
+/* How a token is chosen. First what must not come is forbidden (by a grammar, banned texts and n-grams, ends before min_tokens), then the steps follow
+   each other, then one of the candidates that they left is drawn. The usual order is llama.cpp's, with what it does not have between:
+   bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, top-a, min-p, epsilon, eta, XTC, temperature, smoothing. `steps` gives
+   another one: what is not in it is not done, a step may stand in it twice, and options that ask for a step which is
+   not in it are refused. Every filter sees the probabilities of what the steps before it have left, and keeps at least
+   one candidate. Zero is the default; the value that switches a step off is given beside it. */
 typedef struct llama2_sampler_options {
     uint32_t struct_size;
     uint32_t flags;            /* LLAMA2_SAMPLER_ */
@@ -802,6 +858,42 @@ typedef struct llama2_sampler_options {
     int32_t penalty_last_n;    /* accepted tokens that count; 0: 64; -1: 1048576, the most */
     const llama2_logit_bias *logit_bias; /* (logit_bias_count), copied */
     size_t logit_bias_count;
+    /* Since 0.3 */
+    float typical_p;        /* locally typical (Meister et al. 2022): share of the probability nearest to the entropy; 0: 1, which is off */
+    float top_a;            /* at least this times the square of the best probability (BlinkDL 2022); off: 0 */
+    float top_n_sigma;      /* at most so many standard deviations below the best logit (Tang et al. 2024); off: 0 or negative */
+    float epsilon_cutoff;   /* at least this probability (Hewitt et al. 2022); off: 0 */
+    float eta_cutoff;       /* at least min(this, sqrt(this) e^-entropy) (the same); off: 0 */
+    float xtc_probability;  /* XTC (p-e-w 2024): how often all tokens above the threshold but the last are taken out; off: 0 */
+    float xtc_threshold;    /* 0: 0.1; off: above 0.5 */
+    float dynamic_range;    /* the temperature goes so far down and up with the entropy (Menhguin et al. 2023); off: 0 */
+    float dynamic_exponent; /* 0: 1 */
+    float smoothing_factor; /* quadratic sampling (kalomaze 2024); off: 0 */
+    float smoothing_curve;  /* 1 to 3; 0: 1 */
+    uint32_t mirostat;      /* (Basu et al. 2021) off: 0; 1, 2: the version. It draws, in place of the usual top-k, top-p and min-p, which
+                               are off unless set to another value or listed */
+    float mirostat_tau;     /* the surprise aimed at, in bits; 0: 5 */
+    float mirostat_eta;     /* how fast it is followed; 0: 0.1 */
+    float dry_multiplier;   /* DRY (p-e-w 2024): less likely is what goes on with a repetition; off: 0 */
+    float dry_base;         /* 0: 1.75 */
+    int32_t dry_allowed_length; /* repetitions that are shorter do no harm; 0: 2; for none negative */
+    int32_t dry_last_n;     /* accepted tokens that count; 0: 64; -1: 1048576, the most */
+    const llama2_text *dry_breakers; /* (dry_breaker_count) at most 64 of at most 40 bytes; 0: "\n", ":", "\"" and "*"; needs `model` */
+    size_t dry_breaker_count;
+    const llama2_model *model; /* whose tokens the texts and the minimum below and the breakers are about; else NULL. A context of another
+                                  vocabulary refuses the sampler then */
+    const uint32_t *steps;     /* (step_count) LLAMA2_STEP_, at most 64; 0: the usual order */
+    size_t step_count;
+    const llama2_own_step *own_steps; /* (own_step_count) at most 64; each has its place in `steps` */
+    size_t own_step_count;
+    const llama2_text_bias *text_bias; /* (text_bias_count) at most 65536, copied; needs `model` */
+    size_t text_bias_count;
+    uint64_t min_tokens;      /* so many are sampled before a token may end the text; needs `model` */
+    uint32_t no_repeat_ngram; /* no sequence of so many accepted tokens comes twice (Paulus et al. 2017); off: 0; at most 1024 */
+    uint32_t reserved;        /* 0 */
+    const llama2_text *banned_texts; /* (banned_text_count) at most 1024 of 1 to 256 bytes, 16384 together: none of them comes in a text that is sampled,
+                                        however its tokens lie; needs `model` */
+    size_t banned_text_count;
 } llama2_sampler_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
@@ -812,7 +904,8 @@ void llama2_sampler_options_init(llama2_sampler_options *options);
    the same seed gives the same tokens on every machine) and the tokens accepted so far.
    *sampler: receives a handle, to be freed by the caller; NULL on failure.
    Returns OK, OUT_OF_RANGE (a value outside its range, a bias for a negative token), INVALID_ARGUMENT (NaN,
-   unknown flag), STRUCT_SIZE, NO_MEMORY. Threads: any. Since 0.1. */
+   unknown flag or step, a step that is asked for and not listed, texts or a minimum without a model), UNSUPPORTED (a model without a
+   vocabulary), STRUCT_SIZE, NO_MEMORY. Threads: any. Since 0.1. */
 int32_t llama2_sampler_create(const llama2_sampler_options *options, llama2_sampler **sampler, char *error,
                               size_t error_capacity);
 
@@ -832,6 +925,15 @@ int32_t llama2_sampler_accept(llama2_sampler *sampler, int32_t token);
    (a grammar, and the model has no vocabulary; too many ways to read the grammar at once), NO_MEMORY, BUSY. After a
    failure the sampler is as before. Since 0.1. */
 int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t *token);
+
+/* The same from a row of the caller's: logits (count), -infinity for tokens that must not come. Errors as llama2_sample, and CANCELLED (an own
+   step), FORBIDDEN (the grammar's text has ended). Since 0.3. */
+int32_t llama2_sample_logits(llama2_sampler *sampler, const float *logits, size_t count, int32_t *token);
+
+/* What llama2_sample_logits would draw from: candidates (*needed) that the steps leave, by falling probability, with its natural
+   logarithm as `logit`. Nothing is chosen, the sampler is as before. Returns as llama2_sample_logits, and BUFFER_TOO_SMALL. Since 0.3. */
+int32_t llama2_sampler_distribution(llama2_sampler *sampler, const float *logits, size_t count, llama2_candidate *candidates,
+                                    size_t capacity, size_t *needed);
 
 /* ---- Grammars ----------------------------------------------------------------------------- */
 
@@ -921,11 +1023,6 @@ int32_t llama2_sampler_set_grammar(llama2_sampler *sampler, const llama2_grammar
 
 /* ---- Generate ----------------------------------------------------------------------------- */
 
-typedef struct llama2_text {
-    const char *data;
-    size_t length;
-} llama2_text;
-
 #define LLAMA2_END_TOKEN 1      /* the model ended its text */
 #define LLAMA2_END_MAX_TOKENS 2 /* max_tokens were made */
 #define LLAMA2_END_STOP 3       /* a stop string came */
@@ -948,7 +1045,33 @@ typedef struct llama2_generate_result {
 
 #define LLAMA2_GENERATE_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too, as llama.cpp's do. Since 0.3 */
 #define LLAMA2_GENERATE_NO_ADOPT 2u /* evaluate the whole prompt, whatever is stored of it */
+#define LLAMA2_GENERATE_LOGPROBS 8u /* token_callback is told probabilities */
+/* token_callback is told about the prompt's tokens too. The prompt is then evaluated as a whole, nothing of it is adopted; after an
+   error in it sequence 0 is as before and has no logits. */
+#define LLAMA2_GENERATE_ECHO 16u
 #define LLAMA2_GENERATE_SHIFT 4u    /* when the context is full, go on by llama2_sequence_shift, which drops the older half */
+
+/* What llama2_generate tells about a token. Logarithms are natural ones of probabilities; NaN where LLAMA2_GENERATE_LOGPROBS did not ask for
+   them, and for the first token of a prompt. Texts and arrays are valid during the call. */
+typedef struct llama2_token_report {
+    int32_t token;
+    int32_t reason;             /* LLAMA2_END_ when the text ends with it; else 0. (What was held back for a stop string may end it
+                                   after the last token: *result has the last word.) */
+    uint32_t is_of_prompt;      /* 1 or 0 */
+    float log_probability;      /* by the softmax of the model's logits */
+    float log_probability_after; /* among what the sampler's steps left */
+    uint32_t reserved;          /* 0 */
+    const char *text;           /* (text_length) what the token writes, whole characters or not */
+    size_t text_length;
+    const llama2_candidate *best; /* (best_count) the most probable tokens by the model, with log-probabilities as `logit` */
+    size_t best_count;
+    const llama2_candidate *best_after; /* (best_after_count) and of what the steps left; none for a prompt's token */
+    size_t best_after_count;
+    uint64_t nanoseconds; /* since the report before, or since the call */
+} llama2_token_report;
+
+/* Called when a token counts: it was evaluated, or ends the text. Non-zero ends the generation. */
+typedef int32_t (*llama2_token_callback)(const llama2_token_report *report, void *user_data);
 
 typedef struct llama2_generate_options {
     uint32_t struct_size;
@@ -960,6 +1083,11 @@ typedef struct llama2_generate_options {
     uint64_t max_tokens;         /* 0: until the context is full */
     llama2_generate_result *result; /* may be NULL */
     uint64_t shift_keep; /* Since 0.3: with LLAMA2_GENERATE_SHIFT, first positions that are never dropped; 0: 4 */
+    /* Since 0.3 */
+    llama2_token_callback token_callback; /* may be NULL; LLAMA2_GENERATE_LOGPROBS and _ECHO need it */
+    void *token_data;                     /* for token_callback */
+    uint32_t best;                        /* most probable tokens that are told, at most 1024; needs LLAMA2_GENERATE_LOGPROBS */
+    uint32_t reserved;                    /* 0 */
 } llama2_generate_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */

@@ -2,6 +2,7 @@ public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
 internal import Llama2Model
+internal import Llama2Sampling
 
 @c @implementation
 public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) { initialize(options) }
@@ -31,8 +32,16 @@ public func llama2_generate(
         let sampler = try Handles.sampler(sampler)
         let o = try options(given, zero: llama2_generate_options(), "llama2_generate_options")
         let penalizesPrompt = UInt32(LLAMA2_GENERATE_PENALIZE_PROMPT), noAdopt = UInt32(LLAMA2_GENERATE_NO_ADOPT)
-        let shift = UInt32(LLAMA2_GENERATE_SHIFT)
-        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift, "llama2_generate_options")
+        let shift = UInt32(LLAMA2_GENERATE_SHIFT), logProbs = UInt32(LLAMA2_GENERATE_LOGPROBS), echo = UInt32(LLAMA2_GENERATE_ECHO)
+        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift | logProbs | echo, "llama2_generate_options")
+        guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_generate_options.reserved is \(o.reserved), expected 0") }
+        guard o.token_callback != nil || o.flags & (logProbs | echo) == 0 else {
+            throw Llama2Error(.invalidArgument, "LLAMA2_GENERATE_LOGPROBS and LLAMA2_GENERATE_ECHO need a token_callback")
+        }
+        guard o.best == 0 || o.flags & logProbs != 0 else {
+            throw Llama2Error(.invalidArgument, "the \(o.best) best tokens without LLAMA2_GENERATE_LOGPROBS")
+        }
+        let probabilities = o.flags & logProbs == 0 ? nil : try LogProbabilities(best: Int(o.best))
         let stops = try stopStrings(o.stops, o.stop_count), prompt = try elements(o.prompt, o.prompt_count, "prompt")
         var progress = Generation()
         if let result = o.result { try report(progress, to: result) }
@@ -41,13 +50,38 @@ public func llama2_generate(
             sampler, prompt: prompt, adopts: o.flags & noAdopt == 0,
             shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Inference.keptByShift : Int(clamping: o.shift_keep),
             penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
-            maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens), progress: &progress
+            maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens),
+            logProbabilities: probabilities, echo: o.flags & echo != 0, progress: &progress,
+            tell: tokenReports(o, context)
         ) { piece in
             guard let callback else { return true }
             return context.inference.hostMode.callback {
                 callback(piece.bindMemory(to: CChar.self).baseAddress, piece.count, userData) == 0
             }
         }
+    }
+}
+
+/// Hands reports to the host's callback, if it has one.
+private func tokenReports(_ o: llama2_generate_options, _ context: Context) -> Completion.Tell? {
+    guard let callback = o.token_callback else { return nil }
+    let data = o.token_data
+    return { report in
+        func list(_ rows: UnsafeBufferPointer<Candidate>?) -> UnsafeBufferPointer<llama2_candidate> {
+            UnsafeRawBufferPointer(rows ?? UnsafeBufferPointer(start: nil, count: 0)).bindMemory(to: llama2_candidate.self)
+        }
+        let best = list(report.probabilities?.bestBefore), after = list(report.probabilities?.bestAfter)
+        var raw = llama2_token_report()
+        raw.token = report.token
+        raw.reason = report.end?.rawValue ?? 0
+        raw.is_of_prompt = report.isOfPrompt ? 1 : 0
+        raw.log_probability = report.probabilities?.before ?? .nan
+        raw.log_probability_after = report.probabilities?.after ?? .nan
+        (raw.text, raw.text_length) = (report.text.bindMemory(to: CChar.self).baseAddress, report.text.count)
+        (raw.best, raw.best_count) = (best.baseAddress, best.count)
+        (raw.best_after, raw.best_after_count) = (after.baseAddress, after.count)
+        raw.nanoseconds = UInt64(max(report.nanoseconds, 0))
+        return withUnsafePointer(to: raw) { raw in context.inference.hostMode.callback { callback(raw, data) == 0 } }
     }
 }
 

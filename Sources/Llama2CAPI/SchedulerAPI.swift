@@ -63,7 +63,7 @@ public func llama2_scheduler_submit(
         }
         let grammar: Grammar? = if let grammar = o.grammar { try Handles.grammar(grammar) } else { nil }
         let sampler: SamplerBox =
-            if let sampler = o.sampler { try Handles.sampler(sampler) } else { try SamplerBox(try samplerOptions(o.sampler_options)) }
+            if let sampler = o.sampler { try Handles.sampler(sampler) } else { try samplerBox(o.sampler_options) }
         let callback = o.callback, userData = o.user_data
         // not the scheduler, which has the request
         let context = scheduler.context

@@ -36,6 +36,10 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_REQUEST_OPTIONS: size.pointee = MemoryLayout<llama2_request_options>.stride
         case LLAMA2_STRUCT_EVENT: size.pointee = MemoryLayout<llama2_event>.stride
         case LLAMA2_STRUCT_SCHEDULER_STATS: size.pointee = MemoryLayout<llama2_scheduler_stats>.stride
+        case LLAMA2_STRUCT_TEXT_BIAS: size.pointee = MemoryLayout<llama2_text_bias>.stride
+        case LLAMA2_STRUCT_CANDIDATE: size.pointee = MemoryLayout<llama2_candidate>.stride
+        case LLAMA2_STRUCT_OWN_STEP: size.pointee = MemoryLayout<llama2_own_step>.stride
+        case LLAMA2_STRUCT_TOKEN_REPORT: size.pointee = MemoryLayout<llama2_token_report>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }

@@ -20,9 +20,26 @@ public final class Completion {
 
     public typealias Emit = (UnsafeRawBufferPointer) -> Bool
 
+    /// What is told about a token once it counts. Pointers are valid during the call.
+    public struct Report {
+        public var token: Int32, isOfPrompt: Bool
+        /// What it writes, whole characters or not.
+        public var text: UnsafeRawBufferPointer
+        public var end: End?
+        /// Since the report before, or the beginning.
+        public var nanoseconds: Int
+        /// nil: nobody asked.
+        public var probabilities: LogProbabilities?
+    }
+    /// false ends the text.
+    public typealias Tell = (Report) -> Bool
+
     private let tokenizer: Tokenizer, sampler: Sampler, decoder: StreamingDecoder
     private var matcher: StopMatcher
     private let maxTokens: Int
+    /// Who is told about every token.
+    private let tell: Tell?
+    private var lastReport = monotonicNanoseconds()
     private var token: Int32 = 0
     private var isWanted = true, isStopped = false
     /// Chosen, the end token included.
@@ -31,7 +48,8 @@ public final class Completion {
     /// The end token that was chosen; nil when there was none.
     public private(set) var endToken: Int32?
 
-    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int) throws(Llama2Error) {
+    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil) throws(Llama2Error) {
+        self.tell = tell
         self.tokenizer = tokenizer
         self.sampler = sampler
         self.maxTokens = maxTokens
@@ -87,7 +105,24 @@ public final class Completion {
     private func accept(_ end: End?) {
         sampler.accept(token)
         tokens += 1
-        self.end = end
+        self.end = end ?? (tokens >= maxTokens ? .maxTokens : nil)
+        if !report(token, isOfPrompt: false, sampler.report), self.end == nil { self.end = .callback }
+    }
+
+    /// A token of the prompt was evaluated; `sampler.report` has what is known of it. After false no token is wanted.
+    public func evaluated(ofPrompt token: Int32) {
+        if !report(token, isOfPrompt: true, sampler.report) { end = .callback }
+    }
+
+    private func report(_ token: Int32, isOfPrompt: Bool, _ probabilities: LogProbabilities?) -> Bool {
+        guard let tell else { return true }
+        let now = monotonicNanoseconds()
+        defer { lastReport = now }
+        let text = (try? tokenizer.piece(token, special: true)) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        return tell(
+            Report(
+                token: token, isOfPrompt: isOfPrompt, text: text, end: isOfPrompt ? nil : end, nanoseconds: now &- lastReport,
+                probabilities: probabilities))
     }
 
     private func push(_ text: UnsafeRawBufferPointer, _ emit: Emit) {

@@ -99,10 +99,8 @@ public final class Context {
         let logits = try lastLogits()
         return try sampler.exclusively { (sampler) throws(Llama2Error) in
             try checkGrammar(sampler)
-            let token = try sampler.sample(logits)
-            try sampler.hold(token)
-            sampler.accept(token)
-            return token
+            sampler.setHost(inference.hostMode)
+            return try sampler.take(logits)
         }
     }
 }
@@ -114,30 +112,6 @@ extension Context.Work {
         sum.nanoseconds &+= work.nanoseconds
         sum.cpuNanoseconds &+= work.cpuNanoseconds
         sum.microjoules &+= work.microjoules
-    }
-}
-
-/// A sampler and the guard against two threads in it.
-public final class SamplerBox {
-    private let sampler: Sampler
-    private let gate = Gate()
-
-    public init(_ options: SamplerOptions) throws(Llama2Error) {
-        sampler = try Sampler(options, vocabularySize: nil)
-    }
-
-    /// The sampler, for nobody else until `giveBack`.
-    func take() throws(Llama2Error) -> Sampler {
-        try gate.enter("sampler")
-        return sampler
-    }
-
-    func giveBack() { gate.leave() }
-
-    public func exclusively<T>(_ body: (Sampler) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
-        try gate.enter("sampler")
-        defer { gate.leave() }
-        return try body(sampler)
     }
 }
 

@@ -1,6 +1,6 @@
 public import Llama2Core
 internal import Llama2Model
-internal import Llama2Sampling
+public import Llama2Sampling
 internal import Llama2Tokenizer
 
 /// How far a generation came.
@@ -22,13 +22,16 @@ extension Context {
     ///
     /// adopts: an empty sequence 0 begins with what is stored of the prompt. shiftKeep: where the context is full, sequence 0
     /// is shifted and keeps so many first positions; nil: that ends the text.
+    /// tell: is told about every token when it counts, with the probabilities of `logProbabilities`, if there is one; echo: about the prompt's too,
+    /// which is then evaluated as a whole. After an error there sequence 0 is as before and without logits.
     /// penalizesPrompt: the sampler's penalties count the prompt's tokens as if they had been sampled, once they are evaluated.
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
     /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
     /// was held back of the text is given out first.
     public func generate(
         _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, shiftKeep: Int?, penalizesPrompt: Bool,
-        stops: [[UInt8]], maxTokens: Int, progress: inout Generation, emit: Completion.Emit
+        stops: [[UInt8]], maxTokens: Int, logProbabilities: LogProbabilities? = nil, echo: Bool = false, progress: inout Generation,
+        tell: Completion.Tell? = nil, emit: Completion.Emit
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
         // such a count is refused, and nothing is read
@@ -39,15 +42,22 @@ extension Context {
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
             try checkGrammar(sampler)
+            sampler.setHost(inference.hostMode)
+            sampler.report = logProbabilities
+            defer { sampler.report = nil }
             let completion = try Completion(
-                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens)
+                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens, tell: tell)
             if prompt.count > 0 {
                 if prompt.count > inference.freePositions {
                     progress.dropped += makeRoom(shiftKeep, prompt.count - inference.freePositions)
                 }
-                progress.adopted = try evalPrompt(prompt, adopts: adopts)
+                if echo {
+                    try evalAndTell(prompt, sampler, completion)
+                } else {
+                    progress.adopted = try evalPrompt(prompt, adopts: adopts)
+                }
                 progress.promptTokens = prompt.count
-                sampler.constraint?.reset()  // a prompt begins a new text
+                sampler.beginText()
                 if penalizesPrompt { for token in prompt { sampler.accept(token) } }
             }
             _ = try lastLogits()
@@ -78,6 +88,36 @@ extension Context {
             progress.tokens = completion.tokens
             progress.end = completion.end
             if let failure { throw failure }
+        }
+    }
+
+    /// Rows of logits at once, as in `score`.
+    private static let echoedAtOnce = 64
+
+    /// Evaluates the prompt in pieces that their logits fit, and tells what is known of each token: of the first one nothing.
+    private func evalAndTell(
+        _ prompt: UnsafeBufferPointer<Int32>, _ sampler: Sampler, _ completion: Completion
+    ) throws(Llama2Error) {
+        let before = try inference.length(0)
+        guard prompt.count <= inference.freePositions else { throw inference.full(prompt.count) }
+        try check(prompt)
+        do throws(Llama2Error) {
+            sampler.report?.forget()
+            completion.evaluated(ofPrompt: prompt[0])
+            var start = 0
+            while start < prompt.count {
+                let count = min(Context.echoedAtOnce, prompt.count - start)
+                try eval(count: count) { BatchEntry(token: prompt[start + $0], wantsLogits: true) }
+                for row in 0..<count where start + row + 1 < prompt.count && completion.end == nil {
+                    guard let logits = inference.logits(row) else { continue }
+                    try sampler.measure(logits, prompt[start + row + 1])
+                    completion.evaluated(ofPrompt: prompt[start + row + 1])
+                }
+                start += count
+            }
+        } catch {
+            try inference.truncate(0, to: before)
+            throw error
         }
     }
 

@@ -35,8 +35,14 @@ extension Model {
 }
 
 extension Context {
-    /// Refuses a grammar of another vocabulary.
-    func checkGrammar(_ sampler: Sampler) throws(Llama2Error) {
+    /// Refuses a grammar of another vocabulary, and a sampler that was told about the tokens of another one.
+    public func checkGrammar(_ sampler: Sampler) throws(Llama2Error) {
+        if let owner = sampler.vocabularyOwner as? Model, owner !== model {
+            let own = try model.grammarVocabulary(), other = try owner.grammarVocabulary()
+            guard own === other || own.fingerprint == other.fingerprint && own.count == other.count else {
+                throw Llama2Error(.invalidArgument, "the sampler was made for another vocabulary")
+            }
+        }
         guard let matcher = sampler.constraint as? GrammarMatcher else { return }
         let own = try model.grammarVocabulary(), other = matcher.grammar.vocabulary
         guard own === other || own.fingerprint == other.fingerprint && own.count == other.count else {

@@ -1,23 +1,28 @@
-import Llama2Core
+public import Llama2Core
 
 /// Chooses tokens from logits. Use from one thread at a time.
 ///
-/// The steps and their order are those of llama.cpp's default chain: logit bias, penalties,
-/// top-k, top-p, min-p, temperature, draw. Top-p and min-p see probabilities at temperature 1,
-/// of the tokens that the step before has left.
+/// First what must not come is forbidden, then the steps of the chain do theirs in its order, then one of the candidates that they
+/// left is drawn.
 ///
 /// After the first call for a vocabulary size, or from the start when `init` is told the size,
 /// sampling allocates no memory.
 public final class Sampler {
     private let options: SamplerOptions
+    private let chain: Chain
+    private let chooser: Chooser
+    private let forbidden: Forbidden
     private let vocabularySize: Int?
     private var candidates: Candidates
-    private var history: TokenHistory
-    private var generator: Xoshiro256StarStar
-    /// The generator before the last `sample`.
-    private var generatorBefore: Xoshiro256StarStar
+    private var state: SamplerState
+    /// Before the last `sample`.
+    private var before: Draws
     /// What every token is held to, before all other steps; nil: nothing.
     public var constraint: (any TokenConstraint)?
+    /// Gets to know the probabilities of every token that is chosen; nil: nobody asks.
+    public var report: LogProbabilities?
+    /// The model whose tokens the options name by their texts.
+    public var vocabularyOwner: AnyObject?
     /// Whether the constraint has taken the last token, which may still be withdrawn.
     private var isHeld = false
 
@@ -26,74 +31,122 @@ public final class Sampler {
     ///
     /// Throws `.invalidArgument` or `.outOfRange` for a bad option, `.noMemory`.
     public init(_ options: SamplerOptions, vocabularySize: Int?) throws(Llama2Error) {
-        try options.validate(vocabularySize: vocabularySize)
+        if let size = vocabularySize, size < 1 || size > Int(Int32.max) {
+            throw Llama2Error(.outOfRange, "vocabulary size is \(size); it must lie in 1...\(Int32.max)")
+        }
+        chain = try Chain(options, vocabularySize)
+        chooser = try Chooser(options)
+        forbidden = try Forbidden(options)
         self.options = options
         self.vocabularySize = vocabularySize
         candidates = try Candidates(vocabularySize: vocabularySize ?? 0)
-        history = try TokenHistory(capacity: options.historyCapacity)
-        generator = Xoshiro256StarStar(seed: options.seed)
-        generatorBefore = generator
+        before = Sampler.begin(options)
+        state = SamplerState(draws: before, history: try TokenHistory(capacity: options.historyCapacity))
+    }
+
+    private static func begin(_ options: SamplerOptions) -> Draws {
+        Draws(generator: Xoshiro256StarStar(seed: options.seed), mu: 2 * Double(options.mirostatTau))
     }
 
     /// The next token for `logits` (vocabulary). Does not accept it. Takes one number from the
-    /// generator, none if greedy.
+    /// generator, none if greedy, one more with XTC.
     ///
     /// A logit of -infinity is never chosen. Throws `.invalidArgument` if a logit is NaN or
     /// +infinity, if nothing can be chosen, or if the count is wrong; `.outOfRange` if the logit
-    /// bias names a token beyond the logits. The generator is then as before the call.
+    /// bias names a token beyond the logits. The sampler is then as before the call.
     public func sample(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> Int32 {
         try prepare(logits.count)
-        generatorBefore = generator
+        before = state.draws
+        do throws(Llama2Error) {
+            try candidates.load(logits)
+            if let report { report.begin(candidates.logits.pointer, candidates.vocabularySize, candidates.best.pointer) }
+            try filter()
+            let token = chooser.choose(&candidates, &state.draws)
+            if let report, let base = logits.baseAddress {
+                report.choose(token, base, logits.count)
+                if case .draw(isGreedy: true) = chooser { candidates.keep(1) }
+                report.end(token, &candidates)
+            }
+            return token
+        } catch {
+            state.draws = before
+            throw error
+        }
+    }
 
-        // 1. Logits.
+    /// What `sample` would draw from: the tokens that are left and the logarithms of their probabilities, the most probable first.
+    /// The sampler is as before. Valid until the next call.
+    public func distribution(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> UnsafeBufferPointer<Candidate> {
+        try prepare(logits.count)
+        let draws = state.draws
+        defer { state.draws = draws }
         try candidates.load(logits)
+        try filter()
+        chooser.filter(&candidates, state.draws)
+        return candidates.logProbabilities()
+    }
+
+    /// The probabilities of a token of the prompt, for `report`.
+    public func measure(_ logits: UnsafeBufferPointer<Float>, _ token: Int32) throws(Llama2Error) {
+        guard let report else { return }
+        try prepare(logits.count)
+        try candidates.load(logits)
+        report.measure(logits, token, candidates.best.pointer)
+    }
+
+    /// Leaves in `candidates` what the steps leave of the logits in it.
+    private func filter() throws(Llama2Error) {
         if let constraint { try candidates.keep(only: try constraint.mask()) }
-        for entry in options.logitBias { candidates.add(entry.bias, to: entry.token) }
-        if history.filled > 0 { candidates.penalize(history, options) }
+        try forbidden.apply(&candidates, state)
+        for step in chain.steps { try step.apply(&candidates, &state) }
         try candidates.rank()
-        if options.temperature == 0 { return candidates.top.token }
-
-        // 2. Filters.
-        if options.topK > 0 { candidates.keep(options.topK) }
-        if options.topP < 1 { candidates.keepNucleus(Double(options.topP)) }
-        if options.minP > 0 { candidates.keepProbable(Double(options.minP)) }
-
-        // 3. Draw.
-        return candidates.draw(generator.nextUnit(), inverseTemperature: 1 / Double(options.temperature))
     }
 
     /// Takes back the last `sample`, if its token was not accepted: the next one chooses as it did.
     public func withdraw() {
-        generator = generatorBefore
+        state.draws = before
         if isHeld { try? constraint?.withdraw(1) }
         isHeld = false
     }
 
+    /// The floating-point mode of the host's own steps.
+    public func setHost(_ mode: FloatMode) { state.host = mode }
+
     /// Remembers a token for the penalties. One that is not of the vocabulary takes its place in
     /// the history, without effect.
     public func accept(_ token: Int32) {
-        history.append(token)
+        state.history.append(token)
         isHeld = false
     }
 
-    /// The constraint goes on behind a token that `sample` chose, until `withdraw`. After an error all is as before `sample`.
+    /// The text goes on behind a token that `sample` chose, until `withdraw`. After an error all is as before `sample`.
     public func hold(_ token: Int32) throws(Llama2Error) {
-        guard let constraint else { return }
-        do throws(Llama2Error) {
-            guard try constraint.accept(token) else { throw Llama2Error(.forbidden, "the grammar does not allow token \(token) here") }
-        } catch {
-            generator = generatorBefore
-            throw error
+        if let constraint {
+            do throws(Llama2Error) {
+                guard try constraint.accept(token) else { throw Llama2Error(.forbidden, "the grammar does not allow token \(token) here") }
+            } catch {
+                state.draws = before
+                throw error
+            }
+            isHeld = true
         }
-        isHeld = true
+        state.draws.chosen &+= 1
+        if let banned = forbidden.banned { state.draws.banned = banned.after(state.draws.banned, token) }
+    }
+
+    /// A new text begins: what holds a text from its beginning does so anew.
+    public func beginText() {
+        constraint?.reset()
+        (state.draws.chosen, state.draws.banned) = (0, 0)
     }
 
     /// Back to the state after `init`: no history, the generator at its seed.
     public func reset() {
-        history.removeAll()
+        state.history.removeAll()
         constraint?.reset()
-        generator = Xoshiro256StarStar(seed: options.seed)
-        generatorBefore = generator
+        state.draws = Sampler.begin(options)
+        before = state.draws
+        isHeld = false
     }
 
     /// Makes room for `count` logits, or refuses that number. `sample` does so itself.
@@ -119,38 +172,4 @@ public protocol TokenConstraint: AnyObject {
     /// Gives back the last tokens.
     func withdraw(_ count: Int) throws(Llama2Error)
     func reset()
-}
-
-extension Candidates {
-    /// Top-p: the shortest prefix that has at least `share` of the weight.
-    mutating func keepNucleus(_ share: Double) {
-        let target = share * totalWeight()
-        var cumulative = 0.0
-        for rank in 0..<length {
-            cumulative += weight(rank)
-            if cumulative >= target { return keep(rank &+ 1) }
-        }
-    }
-
-    /// Min-p: the prefix with at least `share` of the weight of the best, which is 1.
-    mutating func keepProbable(_ share: Double) {
-        for rank in 0..<length where weight(rank) < share { return keep(rank) }
-    }
-
-    /// The token at which the cumulated weight passes `unit` (in [0, 1)) times the total.
-    mutating func draw(_ unit: Double, inverseTemperature: Double) -> Int32 {
-        let target = unit * totalWeight(inverseTemperature)
-        var cumulative = 0.0
-        // The total may have been summed in another order and be greater by its rounding: then
-        // the last token that has any weight is the one.
-        var last = 0
-        for rank in 0..<length {
-            let weight = weight(rank, inverseTemperature)
-            if weight == 0 { break }
-            cumulative += weight
-            last = rank
-            if cumulative > target { break }
-        }
-        return token(last)
-    }
 }

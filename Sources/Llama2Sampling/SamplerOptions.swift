@@ -1,8 +1,10 @@
 import Llama2Core
 
-/// How a token is chosen from logits. The order of the steps is fixed, whatever the order of the
-/// properties: logit bias, penalties, top-k, top-p, min-p, temperature, draw.
+/// How a token is chosen from logits: what the steps are told. Their order is that of `steps`, whatever the order of the properties.
+/// Defaults are llama.cpp's; what a step is for, and its paper, is in its file.
 public struct SamplerOptions: Sendable {
+    static let usual = SamplerOptions()
+
     /// The same seed, options and logits give the same tokens on every machine.
     public var seed: UInt64 = 0
 
@@ -31,6 +33,53 @@ public struct SamplerOptions: Sendable {
     /// than once gets the sum.
     public var logitBias: [(token: Int32, bias: Float)] = []
 
+    /// Locally typical sampling's share. 1: off.
+    public var typicalP: Float = 1
+    /// 0: off, as for the next four.
+    public var topA: Float = 0
+    public var topNSigma: Float = 0
+    public var epsilonCutoff: Float = 0
+    public var etaCutoff: Float = 0
+
+    /// How often XTC takes out. 0: off.
+    public var xtcProbability: Float = 0
+    /// Above a half it is off.
+    public var xtcThreshold: Float = 0.1
+
+    /// How far the temperature goes up and down. 0: it does not.
+    public var dynamicRange: Float = 0
+    public var dynamicExponent: Float = 1
+    /// 0: off.
+    public var smoothingFactor: Float = 0
+    public var smoothingCurve: Float = 1
+
+    /// 0: off; 1, 2: the version, which then draws.
+    public var mirostat = 0
+    public var mirostatTau: Float = 5
+    public var mirostatEta: Float = 0.1
+
+    /// 0: off.
+    public var dryMultiplier: Float = 0
+    public var dryBase: Float = 1.75
+    /// Repetitions of less than this do no harm.
+    public var dryAllowedLength = 2
+    /// As `penaltyLastN`.
+    public var dryLastN = 64
+    /// By their first token: what must follow it, nothing if it is one by itself.
+    public var dryBreakers: [Int32: [[Int32]]] = [:]
+
+    /// No sequence of so many tokens of the history comes again. 0: off.
+    public var noRepeatNgram = 0
+    /// None of `ends` comes before so many tokens of the text.
+    public var minTokens = 0
+    public var ends: [Int32] = []
+
+    public var banned: BannedTexts?
+
+    public var ownSteps: [OwnStep] = []
+    /// The steps by number (`StepKind`, `StepKind.own` + index), nil: the usual ones. What is not in the list is not done.
+    public var steps: [UInt32]?
+
     public init() {}
 
     /// Eight times the context length of Llama 3.1 (131072); keeps the ring's memory at 4 MB.
@@ -40,39 +89,17 @@ public struct SamplerOptions: Sendable {
 extension SamplerOptions {
     var isPenalizing: Bool { repetitionPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0 }
 
+    var isDRY: Bool { dryMultiplier > 0 && dryLastN != 0 }
+
     /// How many tokens a sampler with these options has to remember.
     var historyCapacity: Int {
-        guard isPenalizing else { return 0 }
-        return penaltyLastN < 0 ? Self.longestHistory : min(penaltyLastN, Self.longestHistory)
+        max(
+            isPenalizing ? Self.historyLength(penaltyLastN) : 0, isDRY ? Self.historyLength(dryLastN) : 0,
+            noRepeatNgram > 0 ? Self.longestHistory : 0)
     }
 
-    /// Refuses every value that no step could obey. The names are those of the C and Python
-    /// interfaces, where the sentence will be read.
-    func validate(vocabularySize: Int?) throws(Llama2Error) {
-        if let size = vocabularySize, size < 1 || size > Int(Int32.max) {
-            throw Llama2Error(.outOfRange, "vocabulary size is \(size); it must lie in 1...\(Int32.max)")
-        }
-        try check("temperature", temperature, atLeast: 0)
-        try check("min_p", minP, atLeast: 0, atMost: 1)
-        try check("top_p", topP, atLeast: 0, atMost: 1)
-        guard topK >= 0 else {
-            throw Llama2Error(.outOfRange, "top_k is \(topK); it must be at least 0, which turns it off")
-        }
-        try check("repetition_penalty", repetitionPenalty, atLeast: .leastNormalMagnitude)
-        try check("frequency_penalty", frequencyPenalty)
-        try check("presence_penalty", presencePenalty)
-        guard penaltyLastN >= -1 else {
-            throw Llama2Error(
-                .outOfRange, "penalty_last_n is \(penaltyLastN); it must be at least -1, which means not limited")
-        }
-        for (index, entry) in logitBias.enumerated() {
-            guard entry.bias < .infinity else {
-                throw Llama2Error(
-                    entry.bias.isNaN ? .invalidArgument : .outOfRange, "logit_bias[\(index)] is \(entry.bias); it must be finite or -inf")
-            }
-            try checkBias(index, fits: vocabularySize ?? Int(Int32.max))
-        }
-    }
+    /// -1 is all there is room for.
+    static func historyLength(_ lastN: Int) -> Int { lastN < 0 ? longestHistory : min(lastN, longestHistory) }
 
     func checkBias(_ index: Int, fits vocabularySize: Int) throws(Llama2Error) {
         let token = logitBias[index].token
@@ -84,7 +111,15 @@ extension SamplerOptions {
     }
 }
 
-private func check(
+// The names are those of the C and Python interfaces, where the sentence will be read.
+
+func checkLength(_ name: StaticString, _ value: Int) throws(Llama2Error) {
+    guard value >= -1 else {
+        throw Llama2Error(.outOfRange, "\(name) is \(value); it must be at least -1, which means not limited")
+    }
+}
+
+func check(
     _ name: StaticString, _ value: Float,
     atLeast low: Float = -.greatestFiniteMagnitude, atMost high: Float = .greatestFiniteMagnitude
 ) throws(Llama2Error) {

@@ -1,7 +1,6 @@
 import Llama2Core
 
-/// The last `capacity` accepted tokens, for the penalties: a ring, the oldest is overwritten.
-/// The order inside does not matter to anyone, so slots 0..<filled are all there is to read.
+/// The last `capacity` accepted tokens: a ring, the oldest is overwritten.
 struct TokenHistory: ~Copyable {
     private let slots: AlignedBuffer<Int32>  // (capacity)
     private var next = 0
@@ -23,5 +22,9 @@ struct TokenHistory: ~Copyable {
         filled = 0
     }
 
-    var tokens: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: slots.pointer, count: filled) }
+    /// By age in 0..<filled: 0 is the newest.
+    subscript(age: Int) -> Int32 {
+        let place = next &- 1 &- age
+        return slots.pointer[place < 0 ? place &+ slots.count : place]
+    }
 }

@@ -214,6 +214,13 @@ public final class Tokenizer: Sendable {
         return out
     }
 
+    /// The tokens of a text that goes on behind another one: no space is put before it.
+    public func tokenizeRest(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> GrowingBuffer<Int32> {
+        var out = try GrowingBuffer<Int32>(of: "tokens of a text")
+        try append(text, .userDefined, isFirst: false, to: &out)
+        return out
+    }
+
     /// Appends the tokens of `text` between its added tokens, each run as a text of its own.
     /// - Parameter isFirst: the text is the first, or only, of what is put together; nil: it is when `out` is empty.
     func append(

@@ -38,6 +38,7 @@ RULES = {
     **{kind: {"NULL": NULL, "larger, not zero": OK} | SIZED for kind in STRUCTS if not kind.endswith("_options*")},
     "llama2_io*": {"NULL": NULL, "larger, not zero": STRUCT} | SIZED,
     "llama2_batch_entry*": {"NULL": NULL, "misaligned": OK}, "llama2_message*": {"NULL": NULL, "misaligned": OK}, "llama2_scaled_adapter*": {"NULL": NULL, "misaligned": OK},
+    "llama2_candidate*": {"NULL": NULL, "misaligned": OK},
     **{kind: {"NULL": NULL, "misaligned": OK} for kind in ("int32_t*", "uint32_t*", "uint8_t*", "size_t*", "float*", "float**", "void*")},
     "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
     "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
@@ -54,6 +55,7 @@ CELLS = {
     "llama2_model_metadata.key_length": (MISSING, INVALID, INVALID), "llama2_model_metadata.key": {"not UTF-8": MISSING}, "llama2_tokenize.text_length": (OK, INVALID, INVALID),
     "llama2_tokenize.text": {"not UTF-8": OK}, "llama2_detokenize.count": (OK, INVALID, INVALID), "llama2_token_piece.token": (TOKEN, TOKEN, TOKEN),
     "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_chat_encode_json.options": {"NULL": NULL}, "llama2_chat_render.options": {"NULL": NULL}, "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
+    "llama2_sample_logits.count": (INVALID, INVALID, INVALID), "llama2_sampler_distribution.count": (INVALID, INVALID, INVALID),
     "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_eval_layers.count": (INVALID, INVALID, INVALID), "llama2_eval_layers.hidden_in": {"NULL": OK, "misaligned": INVALID}, "llama2_eval_layers.hidden_out": {"NULL": OK}, "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
@@ -210,8 +212,9 @@ WHERE = {
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
     "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"), "llama2_layer_options": ("llama2_context_set_layer_callback", "options"), "llama2_scheduler_options": ("llama2_scheduler_create", "options"),
     "llama2_request_options": ("llama2_scheduler_submit", "options"),
+    "llama2_text_bias": ("llama2_sampler_create", "text_bias"), "llama2_own_step": ("llama2_sampler_create", "own_steps"),
 }  # fmt: skip
-RESULTS = {"llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info", "llama2_layer_view"}
+RESULTS = {"llama2_candidate", "llama2_token_report", "llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info", "llama2_layer_view"}
 
 FIELD_RULES = {
     "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32], "int64_t": [-(2**63), -1, 2**63 - 1],
@@ -223,6 +226,12 @@ FIELDS = {
     "llama2_sampler_options.temperature": (INVALID, RANGE, RANGE, RANGE, OK), "llama2_sampler_options.top_p": (INVALID, RANGE, RANGE, RANGE, RANGE),
     "llama2_sampler_options.min_p": (INVALID, RANGE, OK, OK, RANGE), "llama2_sampler_options.repetition_penalty": (INVALID, RANGE, RANGE, RANGE, OK),
     "llama2_sampler_options.frequency_penalty": (INVALID, RANGE, RANGE, OK, OK), "llama2_sampler_options.presence_penalty": (INVALID, RANGE, RANGE, OK, OK),
+    **{f"llama2_sampler_options.{name}": (INVALID, RANGE, RANGE, RANGE, RANGE) for name in ("typical_p", "top_a", "epsilon_cutoff", "eta_cutoff", "xtc_probability", "xtc_threshold", "smoothing_curve")},
+    **{f"llama2_sampler_options.{name}": (INVALID, RANGE, RANGE, RANGE, OK) for name in ("dynamic_range", "dynamic_exponent", "smoothing_factor", "mirostat_tau", "mirostat_eta", "dry_multiplier", "dry_base")},
+    "llama2_sampler_options.top_n_sigma": (INVALID, RANGE, RANGE, OK, OK), "llama2_sampler_options.dry_allowed_length": (OK, OK, OK), "llama2_sampler_options.dry_last_n": (RANGE, OK, OK),
+    "llama2_sampler_options.min_tokens": (OK, OK, OK), **{f"llama2_sampler_options.{name}": (OK,) for name in ("dry_breakers", "banned_texts", "steps", "own_steps", "text_bias")},
+    "llama2_generate_options.token_callback": (OK,),
+    "llama2_sampler_options.model": (BAD,), "llama2_own_step.callback": (NULL,), "llama2_text_bias.text": (NULL, OK), "llama2_text_bias.bias": (INVALID, RANGE, OK, OK, OK),
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
     "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, OK, OK),
     "llama2_layer_options.first_position": (OK, OK, OK), "llama2_layer_options.position_count": (OK, OK, OK), "llama2_layer_options.sequence": (OK, OK, OK),
@@ -243,6 +252,7 @@ GOOD = {
     "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
     "llama2_logit_bias": lambda _: dict(token=1, bias=1.0), "llama2_type_override": lambda _: dict(pattern=b"attn_q", type=b"Q8_0"),
     "llama2_scaled_adapter": lambda world: dict(adapter=world["adapter"], scale=1.0), "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_request_options": lambda world: dict(tokens=address(world["tokens"]), token_count=4, max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
+    "llama2_text_bias": lambda _: dict(text=b"a", length=1, bias=1.0), "llama2_own_step": lambda world: dict(callback=world["step"]), "llama2_sampler_options": lambda world: dict(model=world["model"]),
 }  # fmt: skip
 
 
@@ -280,8 +290,14 @@ def filled(world, struct, **change):
 
 # arrays of structs hang in options: (options, array, count)
 INSIDE = {"llama2_text": ("llama2_generate_options", "stops", "stop_count"), "llama2_logit_bias": ("llama2_sampler_options", "logit_bias", "logit_bias_count"),
-          "llama2_type_override": ("llama2_quantize_options", "overrides", "override_count")}  # fmt: skip
-POINTED = {field: (struct, count) for struct, (_, field, count) in INSIDE.items()}
+          "llama2_type_override": ("llama2_quantize_options", "overrides", "override_count"), "llama2_text_bias": ("llama2_sampler_options", "text_bias", "text_bias_count"),
+          "llama2_own_step": ("llama2_sampler_options", "own_steps", "own_step_count")}  # fmt: skip
+POINTED = {field: (struct, count) for struct, (_, field, count) in INSIDE.items()} | {"dry_breakers": ("llama2_text", "dry_breaker_count"), "banned_texts": ("llama2_text", "banned_text_count")}
+
+
+def beside(world, field):
+    """What an own step needs: a place in the list."""
+    return dict(steps=C.addressof(world["own_list"]), step_count=1) if field == "own_steps" else {}
 
 
 @pytest.mark.parametrize("cell", list(field_cells()), ids=ids)
@@ -304,13 +320,17 @@ def test_a_wrong_field(world, cell):
             change = {"result": at_odd_address(world, S.sized(S.GenerateResult))}
         elif field == "adapter":
             change = {"adapter": world["adapter"] + 1}
+        elif field == "steps":
+            change = {"steps": at_odd_address(world, (C.c_uint32 * 1)(5)), "step_count": 1}
+        elif field == "model":
+            change = {"model": world["model"] + 1}
         else:
             inner, count = POINTED[field]
-            change = {field: at_odd_address(world, filled(world, inner)), count: 1}
+            change = {field: at_odd_address(world, filled(world, inner)), count: 1} | beside(world, field)
     raw = filled(world, struct, **change)
     if struct in INSIDE:
         options, array, count = INSIDE[struct]
-        raw, parameter = filled(world, options, **{array: C.addressof(raw), count: 1}), "options"
+        raw, parameter = filled(world, options, **{array: C.addressof(raw), count: 1}, **beside(world, array)), "options"
     check(world, function, expected, **{parameter: C.addressof(raw)})
 
 

@@ -107,7 +107,8 @@ def world(stories_path, tmp_path_factory):
         return 0
 
     state_io = Options(S.IO, size=len(state), read=C.cast(read_state, C.c_void_p).value)
-    keep = [adapter, calm, stepped, read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
+    step = S.StepCallback(lambda *_: 0)
+    keep = [step, adapter, calm, stepped, read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
     return dict(
         state=(C.c_uint8 * len(state))(*state), state_size=C.c_uint64(len(state)), state_path=str(text.parent / "state").encode(), state_io=state_io.pointer(), writes=writes,
         model_bytes=C.c_char_p(raw), model_size=C.c_uint64(len(raw)), model_fd=file.fileno(), model_io=io.pointer(), failing_io=failing.pointer(),
@@ -116,6 +117,7 @@ def world(stories_path, tmp_path_factory):
         grammar=kept._handle, grammar_state=grammar_state._handle, forced_state=forced._handle, spare=spare._handle, token_a=token_a,
         adapter=adapter._handle, adapter_path=str(adapter_path).encode(), scaled=scaled(adapter._handle, 1.0),
         path=stories_path.encode(), text=str(text).encode(), output=str(text.parent / "out.gguf").encode(), out=C.cast(out, C.c_void_p), keep=keep + [out],
+        row=(C.c_float * 512)(*range(512)), own_list=(C.c_uint32 * 1)(65536), step=C.cast(step, C.c_void_p).value,
         tokens=(C.c_int32 * 4)(1, 2, 3, 4), wrong_tokens=(C.c_int32 * 2)(1, 512), negative=(C.c_int32 * 1)(-1),
     )  # fmt: skip
 
@@ -151,7 +153,8 @@ context_options = inputs(
     batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),
 )  # fmt: skip
 sampler_options = inputs(
-    S.SamplerOptions, flags=(2, INVALID), temperature=(-1, RANGE), top_p=(1.5, RANGE), min_p=(1.5, RANGE),
+    S.SamplerOptions, flags=(4, INVALID), reserved=(1, INVALID), mirostat=(3, INVALID), no_repeat_ngram=(1025, INVALID), dry_breaker_count=(65, INVALID),
+    step_count=(65, INVALID), own_step_count=(65, INVALID), text_bias_count=(65537, INVALID), min_tokens=(1, INVALID), dry_multiplier=(1, INVALID), temperature=(-1, RANGE), top_p=(1.5, RANGE), min_p=(1.5, RANGE),
     repetition_penalty=(-1, RANGE), frequency_penalty=(math.inf, RANGE), presence_penalty=(math.nan, INVALID),
     penalty_last_n=(-2, RANGE), logit_bias_count=(HUGE, INVALID),
 ) + [
@@ -176,7 +179,7 @@ chat_options = [
     (talk(template_text=b"{% if %}", template_length=8), -43), (talk(template_text=b"chatml", template_length=6), OK), (talk(time=-1), OK), (talk(time=2**63 - 1), OK),
     (talk(template_text=b"{{strftime_now('%Y')}}", template_length=22, time=2**63 - 1), -43),
 ]  # fmt: skip
-generate_options = inputs(S.GenerateOptions, flags=(8, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
+generate_options = inputs(S.GenerateOptions, flags=(32, INVALID), reserved=(1, INVALID), best=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
     (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, prompt_count=HUGE), INVALID),
@@ -228,7 +231,7 @@ counts = [(HUGE, INVALID), (2**63, INVALID)]
 
 # What is passed where nothing is wrong, and the rows of each parameter: (value, expected status).
 CALLS = {
-    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (30, INVALID), (2**32 - 1, INVALID)], size=new)),
+    "llama2_struct_size": (dict(structure=1, size="out"), dict(structure=[(0, INVALID), (34, INVALID), (2**32 - 1, INVALID)], size=new)),
     "llama2_struct_init": (dict(structure="out", size=64), dict(structure=new, size=[(0, INVALID), (3, INVALID), (4, OK), (4096, OK), (4097, INVALID), *counts])),
     "llama2_kernels_available": (dict(mask="out"), dict(mask=new)),
     "llama2_model_load": (
@@ -409,6 +412,11 @@ CALLS = {
     "llama2_grammar_state_complete": (dict(state="grammar_state", complete="out"), dict(state=state, complete=new)),
     "llama2_grammar_state_forced": (
         dict(state="forced_state", text="out", capacity=100, needed="out2"), dict(state=state, text=[(None, NULL)], capacity=[(0, SMALL)], needed=new)),
+    "llama2_sample_logits": (dict(sampler="sampler", logits="row", count=512, token="out"), dict(sampler=sampler, logits=[(None, NULL)], count=[(0, INVALID)], token=new)),
+    "llama2_sampler_distribution": (
+        dict(sampler="sampler", logits="row", count=512, candidates="out", capacity=512, needed="out"),
+        dict(sampler=sampler, logits=[(None, NULL)], count=[(0, INVALID)], candidates=[(None, NULL)], capacity=[(0, SMALL)], needed=[(None, NULL)]),
+    ),
     "llama2_sampler_set_grammar": (dict(sampler="spare", grammar="grammar"), dict(sampler=sampler, grammar=[(None, OK), *grammar[1:]])),
     "llama2_model_tensor_count": (dict(model="model", count="out"), dict(model=model, count=new)),
     "llama2_model_tensor": (

@@ -75,12 +75,17 @@ KINDS = {
     "hidden": every([5, "x", [[1.0] * 64], Odd(), np.zeros((1, 64))], TYPE) + every([np.zeros((1, 63), np.float32), np.zeros(64, np.float32), np.zeros((2, 64), np.float32), np.zeros((1, 64), np.float32)], VALUE),
     "prompt": [(v, e) for v, e in TOKENS if not isinstance(v, str)] + [("\ud800", VALUE)],
     "adapters": every([None, 5, "12", b"12", [5], [None], ["ab"], [("x", 1.0)], [(None, 1.0)]], TYPE) + every([[()], [(1,)]], VALUE),
+    "start": [(v, e) for v, e in TOKENS if not isinstance(v, str)] + [([], VALUE)],
+    "some": every([None, "5", 5.0, b"5", Odd(), True], TYPE) + every([-1, 0], VALUE) + [(2**64, OVER)],
+    "stopping": every([None, 5, "always", Odd(), 1.0], TYPE),
+    "list of samplers": every([None, 5, "x", Odd(), [5], [None], llama2swift.Sampler()], TYPE) + [([], VALUE)],
     "sampler": every([5, "greedy", Odd(), llama2swift.Sampler], TYPE),
     "grammar": every([5, "x", Odd(), llama2swift.Grammar], TYPE),
     "second": every(["root ::= \"a\"", b"{}", 5, 5.0, ["x"], Odd()], TYPE),
     "mode": every([None, 5, b"free", "none", "", Odd()], VALUE),
     "model": every([None, 5, "model.gguf", Odd(), llama2swift.Model], TYPE),
     "context": every([5, "x", Odd(), llama2swift.Context], TYPE),
+    "vocabulary": every([5, "model.gguf", Odd(), llama2swift.Model], TYPE),
     "entries": every([None, 5, "12", b"12", [5], ["123"], [(1.0, 0, True)], [(1, "0", True)], [(1, True, False)], [(1, 0, 5)], [(1, 0, None)], [(None, 0, True)]], TYPE)
     + every([[(1, 0)], [(1, 0, True, 5)], [()]], VALUE) + every([[(2**32 + 1, 0, True)], [(1, 2**32, True)], [(1, -(2**31) - 1, True)]], OVER),
     "messages": every([None, 5, "hello", b"hello", {"role": "user", "content": "x"}, [5], ["x"], [None], [("user", "x")], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], [{"role": "user", "content": None}], [{"role": "user", "content": [{"type": "image"}]}], [{"role": "user", "content": ["x"]}], [{"role": "user", "content": [{"type": "text", "text": 5}]}]], TYPE)
@@ -88,6 +93,11 @@ KINDS = {
     "dicts": every([5, "x", {"a": 1}, [5], [None], ["x"], Odd(), [{"a": Odd()}], [{"a": b"x"}]], TYPE) + [([{"a": math.nan}], VALUE)],
     "template": every([5, b"x", [], Odd()], TYPE) + [("", VALUE)],
     "bias": every([5, "x", [1], [(1, 2.0)], {"1": 1.0}, {1.0: 1.0}, {1: "1"}, {1: None}, {None: 1.0}, {True: 1.0}], TYPE) + every([{2**31: 1.0}, {1: 1e300}], OVER) + [({1: math.nan}, VALUE)],
+    "texts": every([5, "x", b"x", [5], [b"x"], [None], {"x": 1}], TYPE) + [(["\ud800"], VALUE), (["x"] * 65, VALUE), (["x" * 41], VALUE), ([""], VALUE)],
+    "banned": every([5, "x", b"x", [5], [b"x"], [None], {"x": 1}], TYPE) + [(["x"] * 1025, VALUE), (["x" * 257], VALUE), ([""], VALUE), (["x"], VALUE)],
+    "text bias": every([5, "x", ["x"], {5: 1.0}, {"x": "1"}, {"x": None}, {None: 1.0}], TYPE) + [({"x": 1e300}, OVER), ({"x": math.nan}, VALUE), ({"": 1.0}, VALUE)],
+    "steps": every([5, "top_k", b"top_k", {"top_k": 1}, [5], [None], [b"top_k"]], TYPE) + every([[], ["nonsense"], ["top_k"] * 65], VALUE),
+    "row": every([5, "x", [1.0], Odd(), np.zeros((2, 2), np.float32), np.zeros(5, np.int32)], TYPE) + every([np.zeros(0, np.float32), np.full(5, np.nan, np.float32)], VALUE),
     "rules": every([5, "attn=Q8_0", [("a", "Q8_0")], {5: "Q8_0"}, {"a": 5}, {"a": None}, {b"a": "Q8_0"}], TYPE) + [({"a\0b": "Q8_0"}, VALUE), ({"a": "Q8_0\0"}, VALUE), ({"a": "nonsense"}, VALUE)],
     "tasks": every([None, 5, b"piqa", Odd(), [5], [b"piqa"]], TYPE) + every(["", "nonsense", [], ["piqa", "nonsense"]], VALUE),
     "bytes": every([None, 5, "x", [1, 2], Odd(), True, np.array([1])], TYPE),
@@ -128,7 +138,10 @@ CALLS = {
     "Context.importance": (dict(tokens=[1] * 8, output="out", window=8), dict(tokens="tokens", output="path", window="count64", progress="callback")),
     "Context.score": (dict(prompt=[1], continuation=[2]), dict(prompt="tokens", continuation="tokens")),
     "Context.sample": (dict(sampler="sampler"), dict(sampler="sampler+None")),
-    "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit")),
+    "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag")),
+    "Context.beam_search": (dict(prompt="Once", width=1, max_tokens=2), dict(prompt="start", width="some", max_tokens="some", length_penalty="real", early_stopping="stopping", count="some")),
+    "Context.best_of": (dict(prompt="Once", samplers="samplers", max_tokens=2), dict(prompt="start", samplers="list of samplers", max_tokens="some")),
+    "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some")),
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
     "Context.shift": (dict(drop=0, keep=0), dict(drop="cut", sequence="int32", keep="cut")),
@@ -144,8 +157,14 @@ CALLS = {
     "Sampler": (
         dict(),
         dict(temperature="real", top_k="int32", top_p="real", min_p="real", repetition_penalty="real", frequency_penalty="real", presence_penalty="real",
-             penalty_last_n="int32", logit_bias="bias", seed="seed", grammar="grammar+None"),
+             penalty_last_n="int32", logit_bias="bias", seed="seed", grammar="grammar+None",
+             **dict.fromkeys(("typical_p", "top_a", "top_n_sigma", "epsilon_cutoff", "eta_cutoff", "xtc_probability", "xtc_threshold", "dynamic_range", "dynamic_exponent", "smoothing_factor",
+                              "smoothing_curve", "mirostat_tau", "mirostat_eta", "dry_multiplier", "dry_base"), "real"),
+             mirostat="count32", dry_allowed_length="int32", dry_last_n="int32", dry_breakers="texts", no_repeat_ngram="count32", min_tokens="count64", text_bias="text bias", banned="banned",
+             steps="steps", model="vocabulary"),
     ),
+    "Sampler.sample": (dict(logits=np.zeros(5, np.float32)), dict(logits="row")),
+    "Sampler.distribution": (dict(logits=np.zeros(5, np.float32)), dict(logits="row")),
     "Sampler.set_grammar": (dict(grammar=None), dict(grammar="grammar+None")),
     "Model.grammar": (dict(regex="a+"), dict(whitespace="mode", any_order="flag", ignore_unsupported="flag", **GIVEN)),
     "Grammar": (dict(model="model", regex="a+"), dict(model="model", whitespace="mode", any_order="flag", ignore_unsupported="flag", **GIVEN)),
@@ -173,7 +192,7 @@ CALLS = {
 }  # fmt: skip
 # Without parameters, or of those that only the package makes.
 PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
-MADE_BY_OTHERS = {"Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
+MADE_BY_OTHERS = {"Found", "TokenReport", "Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
 MADE_BY_OTHERS.add("Llama")  # llama-cpp-python's shape: what its arguments may be is asked in test_llama_class.py
 
@@ -207,13 +226,13 @@ def world(stories_path, tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     evaluation_items.write(data, {"winogrande": evaluation_items.FILES["winogrande"]})
     kept = model.grammar(regex="a+")
-    context = model.context(length=16, sequences=2)
+    context = model.context(length=64, sequences=4)
     context.save_state(folder / "state")
     adapter = L.write_adapter(folder / "adapter.gguf", L.adapter("w", lambda name: 2 * name.endswith("attn_q"), STORIES), 4)
     return dict(
         adapter=str(adapter), adapters=[(model.adapter(adapter), 0.5)],
         path=str(gguf), data=str(data), out=str(folder / "out.gguf"), model=model, Context=context, calm=model.context(length=16), Scheduler=llama2swift.Scheduler(model.context(length=16)), Model=model, Decoder=model.decoder(),
-        Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
+        Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), samplers=[llama2swift.Sampler()], Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
         state=str(folder / "state"), **{"state bytes": context.state()},
     )  # fmt: skip
 

@@ -368,6 +368,18 @@ class Timings(C.Structure):
     ]
 
 
+class Text(C.Structure):
+    """llama2_text"""
+
+    data: bytes | None
+    length: int
+
+    _fields_ = [
+        ("data", C.c_char_p),
+        ("length", C.c_size_t),
+    ]
+
+
 class LogitBias(C.Structure):
     """llama2_logit_bias"""
 
@@ -377,6 +389,46 @@ class LogitBias(C.Structure):
     _fields_ = [
         ("token", C.c_int32),
         ("bias", C.c_float),
+    ]
+
+
+class TextBias(C.Structure):
+    """llama2_text_bias"""
+
+    text: bytes | None
+    length: int
+    bias: float
+    reserved: int
+
+    _fields_ = [
+        ("text", C.c_char_p),
+        ("length", C.c_size_t),
+        ("bias", C.c_float),
+        ("reserved", C.c_uint32),
+    ]
+
+
+class Candidate(C.Structure):
+    """llama2_candidate"""
+
+    token: int
+    logit: float
+
+    _fields_ = [
+        ("token", C.c_int32),
+        ("logit", C.c_float),
+    ]
+
+
+class OwnStep(C.Structure):
+    """llama2_own_step"""
+
+    callback: Any
+    user_data: Any
+
+    _fields_ = [
+        ("callback", C.c_void_p),
+        ("user_data", C.c_void_p),
     ]
 
 
@@ -396,6 +448,38 @@ class SamplerOptions(C.Structure):
     penalty_last_n: int
     logit_bias: Any
     logit_bias_count: int
+    typical_p: float
+    top_a: float
+    top_n_sigma: float
+    epsilon_cutoff: float
+    eta_cutoff: float
+    xtc_probability: float
+    xtc_threshold: float
+    dynamic_range: float
+    dynamic_exponent: float
+    smoothing_factor: float
+    smoothing_curve: float
+    mirostat: int
+    mirostat_tau: float
+    mirostat_eta: float
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_last_n: int
+    dry_breakers: Any
+    dry_breaker_count: int
+    model: Any
+    steps: Any
+    step_count: int
+    own_steps: Any
+    own_step_count: int
+    text_bias: Any
+    text_bias_count: int
+    min_tokens: int
+    no_repeat_ngram: int
+    reserved: int
+    banned_texts: Any
+    banned_text_count: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -411,6 +495,38 @@ class SamplerOptions(C.Structure):
         ("penalty_last_n", C.c_int32),
         ("logit_bias", C.POINTER(LogitBias)),
         ("logit_bias_count", C.c_size_t),
+        ("typical_p", C.c_float),
+        ("top_a", C.c_float),
+        ("top_n_sigma", C.c_float),
+        ("epsilon_cutoff", C.c_float),
+        ("eta_cutoff", C.c_float),
+        ("xtc_probability", C.c_float),
+        ("xtc_threshold", C.c_float),
+        ("dynamic_range", C.c_float),
+        ("dynamic_exponent", C.c_float),
+        ("smoothing_factor", C.c_float),
+        ("smoothing_curve", C.c_float),
+        ("mirostat", C.c_uint32),
+        ("mirostat_tau", C.c_float),
+        ("mirostat_eta", C.c_float),
+        ("dry_multiplier", C.c_float),
+        ("dry_base", C.c_float),
+        ("dry_allowed_length", C.c_int32),
+        ("dry_last_n", C.c_int32),
+        ("dry_breakers", C.POINTER(Text)),
+        ("dry_breaker_count", C.c_size_t),
+        ("model", C.c_void_p),
+        ("steps", C.POINTER(C.c_uint32)),
+        ("step_count", C.c_size_t),
+        ("own_steps", C.POINTER(OwnStep)),
+        ("own_step_count", C.c_size_t),
+        ("text_bias", C.POINTER(TextBias)),
+        ("text_bias_count", C.c_size_t),
+        ("min_tokens", C.c_uint64),
+        ("no_repeat_ngram", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("banned_texts", C.POINTER(Text)),
+        ("banned_text_count", C.c_size_t),
     ]
 
 
@@ -423,18 +539,6 @@ class GrammarOptions(C.Structure):
     _fields_ = [
         ("struct_size", C.c_uint32),
         ("flags", C.c_uint32),
-    ]
-
-
-class Text(C.Structure):
-    """llama2_text"""
-
-    data: bytes | None
-    length: int
-
-    _fields_ = [
-        ("data", C.c_char_p),
-        ("length", C.c_size_t),
     ]
 
 
@@ -458,6 +562,40 @@ class GenerateResult(C.Structure):
     ]
 
 
+class TokenReport(C.Structure):
+    """llama2_token_report"""
+
+    token: int
+    reason: int
+    is_of_prompt: int
+    log_probability: float
+    log_probability_after: float
+    reserved: int
+    text: bytes | None
+    text_length: int
+    best: Any
+    best_count: int
+    best_after: Any
+    best_after_count: int
+    nanoseconds: int
+
+    _fields_ = [
+        ("token", C.c_int32),
+        ("reason", C.c_int32),
+        ("is_of_prompt", C.c_uint32),
+        ("log_probability", C.c_float),
+        ("log_probability_after", C.c_float),
+        ("reserved", C.c_uint32),
+        ("text", C.c_char_p),
+        ("text_length", C.c_size_t),
+        ("best", C.POINTER(Candidate)),
+        ("best_count", C.c_size_t),
+        ("best_after", C.POINTER(Candidate)),
+        ("best_after_count", C.c_size_t),
+        ("nanoseconds", C.c_uint64),
+    ]
+
+
 class GenerateOptions(C.Structure):
     """llama2_generate_options"""
 
@@ -470,6 +608,10 @@ class GenerateOptions(C.Structure):
     max_tokens: int
     result: Any
     shift_keep: int
+    token_callback: Any
+    token_data: Any
+    best: int
+    reserved: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -481,6 +623,10 @@ class GenerateOptions(C.Structure):
         ("max_tokens", C.c_uint64),
         ("result", C.POINTER(GenerateResult)),
         ("shift_keep", C.c_uint64),
+        ("token_callback", C.c_void_p),
+        ("token_data", C.c_void_p),
+        ("best", C.c_uint32),
+        ("reserved", C.c_uint32),
     ]
 
 
@@ -706,6 +852,8 @@ ReadCallback = C.CFUNCTYPE(C.c_int32, C.c_uint64, C.c_void_p, C.c_size_t, C.c_vo
 CancelCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p)
 LayerCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(LayerView), C.c_void_p)
 WriteCallback = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_size_t, C.c_void_p)
+StepCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(Candidate), C.POINTER(C.c_size_t), C.c_void_p)
+TokenCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(TokenReport), C.c_void_p)
 PieceCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(C.c_char), C.c_size_t, C.c_void_p)
 EventCallback = C.CFUNCTYPE(C.c_int32, C.POINTER(Event), C.c_void_p)
 ProgressCallback = C.CFUNCTYPE(C.c_int32, C.c_double, C.c_void_p)
@@ -728,11 +876,15 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_LAYER_VIEW: LayerView,
     K.STRUCT_LAYER_OPTIONS: LayerOptions,
     K.STRUCT_TIMINGS: Timings,
+    K.STRUCT_TEXT: Text,
     K.STRUCT_LOGIT_BIAS: LogitBias,
+    K.STRUCT_TEXT_BIAS: TextBias,
+    K.STRUCT_CANDIDATE: Candidate,
+    K.STRUCT_OWN_STEP: OwnStep,
     K.STRUCT_SAMPLER_OPTIONS: SamplerOptions,
     K.STRUCT_GRAMMAR_OPTIONS: GrammarOptions,
-    K.STRUCT_TEXT: Text,
     K.STRUCT_GENERATE_RESULT: GenerateResult,
+    K.STRUCT_TOKEN_REPORT: TokenReport,
     K.STRUCT_GENERATE_OPTIONS: GenerateOptions,
     K.STRUCT_SCHEDULER_OPTIONS: SchedulerOptions,
     K.STRUCT_EVENT: Event,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes as C
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from . import search
 from ._calls import SHORT, Calls, Progress, library_flag, run
 from .adapter import Adapter
 from .errors import BusyError
@@ -22,6 +23,7 @@ from .modelfile import ModelFile
 from .options import KERNELS, context_options
 from .results import ContextInfo, Perplexity, Score, Timings
 from .sampler import Sampler
+from .search import Found
 
 Result = TypeVar("Result")
 Logits = np.ndarray[Any, np.dtype[np.float32]]
@@ -186,13 +188,13 @@ class Context:
     def sample(self, sampler: Sampler) -> int:
         """Chooses a token from the last row of logits and accepts it. Raises NoLogitsError."""
         token = C.c_int32()
-        lib.call("sample", self._handle, A.instance("sampler", sampler, Sampler)._handle, C.byref(token))
+        A.instance("sampler", sampler, Sampler)._run(lambda: lib.call("sample", self._handle, sampler._handle, C.byref(token)))
         return token.value
 
     def generate(
         self, prompt: str | A.TokenIds = (), sampler: Sampler | None = None, *, max_tokens: int | None = None,
         stop: str | Sequence[str] = (), penalize_prompt: bool = False, adopt: bool = True,
-        shift: bool = False, shift_keep: int | None = None,
+        shift: bool = False, shift_keep: int | None = None, logprobs: int | None = None, echo: bool = False, report: bool = False,
     ) -> Generation:  # fmt: skip
         """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters; also for `async for`.
 
@@ -201,13 +203,19 @@ class Context:
         not even in part. penalize_prompt: the sampler's penalties count the prompt's tokens too, as llama.cpp's do. adopt: an empty
         sequence begins with what the context has stored of the prompt, see `adopt`. shift: when the context is full, go on by
         `shift`, which drops the older half but for the first shift_keep positions (None or 0: 4). `close()` of the iterator, or
-        letting go of it, ends the generation. Its `reason` says why it ended. Until then other calls on the context raise BusyError.
+        letting go of it, ends the generation. Its `reason` says why it ended. logprobs: its `steps` tell the probability of every token and of
+        so many of the best ones (at most 1024), by the model and after the sampler's steps; echo: of the prompt's tokens too; report: the
+        steps without probabilities. Until then other calls on the context raise BusyError.
         """
         limit = 0 if max_tokens is None else A.unsigned("max_tokens", max_tokens)
         stops = stop_strings(stop)
         flags = K.GENERATE_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0
         flags |= 0 if A.flag("adopt", adopt) else K.GENERATE_NO_ADOPT
         flags |= K.GENERATE_SHIFT if A.flag("shift", shift) else 0
+        best = None if logprobs is None else A.unsigned("logprobs", logprobs, 32)
+        flags |= 0 if best is None else K.GENERATE_LOGPROBS
+        flags |= K.GENERATE_ECHO if A.flag("echo", echo) else 0
+        told = A.flag("report", report) or best is not None or flags & K.GENERATE_ECHO != 0
         kept = 0 if shift_keep is None else A.unsigned("shift_keep", shift_keep)
         chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
         self._check_exports()
@@ -215,7 +223,30 @@ class Context:
             prompt = self.model.tokenize(prompt) if self.sequence_length() else self.model.tokenize_prompt(prompt)
         ids = A.tokens("prompt", prompt)
         self._is_warm = True
-        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept)
+        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept, best, told)
+
+    def beam_search(
+        self, prompt: str | A.TokenIds, *, width: int = 4, max_tokens: int = 64, length_penalty: A.Number = 1.0,
+        early_stopping: bool | str = False, count: int = 1,
+    ) -> list[Found]:  # fmt: skip
+        """The `count` most probable texts that a search with `width` beams finds, the best first: transformers' algorithm.
+        length_penalty: the sum of log-probabilities is divided by length^this. early_stopping: True stops at the first `width` texts that
+        ended, False when no better one is likely, "never" when none is possible. 2 * width empty sequences are needed, and empty
+        afterwards; beams share their pages. Raises as `eval`, InvalidArgumentError."""
+        return search.beam_search(self, prompt, width, max_tokens, length_penalty, early_stopping, count)
+
+    def best_of(self, prompt: str | A.TokenIds, samplers: Sequence[Sampler], *, max_tokens: int = 64) -> list[Found]:
+        """A text of each sampler, evaluated side by side after one prompt, the most probable first. As many empty
+        sequences are needed, and empty afterwards. Raises as `eval`, InvalidArgumentError."""
+        return search.best_of(self, prompt, samplers, max_tokens)
+
+    def generate_guided(
+        self, prompt: str | A.TokenIds, negative: str | A.TokenIds, *, scale: A.Number = 1.5, sampler: Sampler | None = None, max_tokens: int = 64
+    ) -> Iterator[str]:
+        """Text under classifier-free guidance: away from what `negative` would give, the more so the larger `scale` is (1: not at all).
+        Two empty sequences are needed, and empty afterwards. Raises as `eval`, InvalidArgumentError."""
+        chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
+        return search.pieces(self.model, search.guided(self, prompt, negative, scale, chosen, max_tokens))
 
     def cancel(self) -> None:
         """Ends the call under way in another thread, if there is one: that raises CancelledError, or a generation's `reason`

@@ -17,6 +17,7 @@ from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
 from .errors import CancelledError
+from .results import TokenReport
 from .sampler import Sampler
 
 _REASONS = {
@@ -50,10 +51,12 @@ class _Stream:
         self.process = os.getpid()
         self.result = S.sized(S.GenerateResult)
         self.problem: BaseException | None = None
+        self.failed: BaseException | None = None  # in a callback
         self.was_cancelled = False
         self.ended = False
         self.thread: threading.Thread | None = None
         self.text: list[str] = []
+        self.steps: list[TokenReport] = []
         self.unread: collections.deque[str] = collections.deque()
         # an RLock inside: the end of an iterator may come at any moment, also inside here
         self.changed = threading.Condition()
@@ -151,7 +154,7 @@ class Generation(Iterator[str], AsyncIterator[str]):
 
     def __init__(
         self, context: object, calls: Calls, handle: int | None, sampler: Sampler, prompt: A.Tokens, max_tokens: int,
-        stops: list[bytes], flags: int, shift_keep: int,
+        stops: list[bytes], flags: int, shift_keep: int, best: int | None = None, reports: bool = False,
     ):  # fmt: skip
         self._reason: str | None = None
         self._stream = stream = _Stream(calls)
@@ -161,13 +164,17 @@ class Generation(Iterator[str], AsyncIterator[str]):
         texts = (S.Text * max(len(stops), 1))(*(S.Text(s, len(s)) for s in stops))
         options.stops, options.stop_count = texts, len(stops)
         options.max_tokens = max_tokens
+        told = _teller(stream) if reports else None
+        if told is not None:
+            options.token_callback = C.cast(told, C.c_void_p)
+            options.best = best or 0
         options.result = C.pointer(stream.result)
-        kept = (context, sampler, prompt, texts)  # alive while the thread works
+        kept = (context, sampler, prompt, texts, told)  # alive while the thread works
         calls.enter(stream)
         try:
             self._stop = weakref.finalize(self, _abandon, stream)
             stream.thread = threading.Thread(
-                target=_work, args=(stream, handle, sampler._handle, options, kept), name="llama2swift-generate", daemon=True
+                target=_work, args=(stream, handle, sampler, options, kept), name="llama2swift-generate", daemon=True
             )
             stream.thread.start()
         except BaseException:
@@ -187,6 +194,17 @@ class Generation(Iterator[str], AsyncIterator[str]):
         """All that was generated until now, also what was not read."""
         with self._stream.changed:
             return "".join(self._stream.text)
+
+    @property
+    def steps(self) -> list[TokenReport]:
+        """What is known of each token until now, those of the prompt first with echo; [] unless `generate` was asked for it."""
+        with self._stream.changed:
+            return list(self._stream.steps)
+
+    @property
+    def logprobs(self) -> list[float]:
+        """The natural logarithms of the probabilities that the model gave to the tokens of `steps`."""
+        return [step.logprob for step in self.steps]
 
     @property
     def tokens(self) -> int:
@@ -295,7 +313,31 @@ class Generation(Iterator[str], AsyncIterator[str]):
         raise TypeError("a Generation cannot be pickled or copied: it is a thread at work; its text can")
 
 
-def _work(stream: _Stream, context: int | None, sampler: int | None, options: S.GenerateOptions, kept: object) -> None:
+def _teller(stream: _Stream) -> Any:
+    """The callback that collects reports."""
+
+    def pairs(rows: Any, count: int) -> list[tuple[int, float]]:
+        return [(row.token, row.logit) for row in rows[:count]]
+
+    def tell(report: Any, _: object) -> int:
+        try:
+            r = report.contents
+            text = C.string_at(r.text, r.text_length) if r.text_length else b""
+            step = TokenReport(
+                r.token, text, r.log_probability, r.log_probability_after, pairs(r.best, r.best_count), pairs(r.best_after, r.best_after_count),
+                r.nanoseconds / 1e9, _REASONS.get(r.reason), bool(r.is_of_prompt),
+            )  # fmt: skip
+            with stream.changed:
+                stream.steps.append(step)
+            return 0
+        except BaseException as problem:  # goes on in the reader, not in C
+            stream.failed = problem
+            return 1
+
+    return S.TokenCallback(tell)
+
+
+def _work(stream: _Stream, context: int | None, sampler: Sampler, options: S.GenerateOptions, kept: object) -> None:
     problems: list[BaseException] = []
 
     def receive(piece: Any, length: int, _: object) -> int:
@@ -308,13 +350,14 @@ def _work(stream: _Stream, context: int | None, sampler: int | None, options: S.
 
     problem: BaseException | None = None
     try:
-        lib.call("generate", context, sampler, C.byref(options), lib.PieceCallback(receive), None)
+        sampler._own.check()
+        lib.call("generate", context, sampler._handle, C.byref(options), lib.PieceCallback(receive), None)
     except BaseException as raised:
         problem = raised
-    asked = stream.calls.take_problem() if isinstance(problem, CancelledError) else None
-    del kept
+    asked = (stream.calls.take_problem() or sampler._own.take_problem()) if isinstance(problem, CancelledError) else None
+    del kept, sampler
     stream.calls.leave(stream)
-    stream.end(problems[0] if problems else asked or problem)
+    stream.end(problems[0] if problems else stream.failed or asked or problem)
 
 
 def _abandon(stream: _Stream) -> None:

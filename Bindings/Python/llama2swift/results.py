@@ -130,3 +130,23 @@ class Score:
     def total(self) -> float:
         """The logarithm of the probability of the whole continuation."""
         return float(self.log_probabilities.sum(dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """A token of a generation. Logarithms are natural ones of probabilities, NaN where nobody asked or nothing is known.
+
+    text: the bytes that it writes, whole characters or not. logprob: by the softmax of the model's logits; logprob_after: among what the
+    sampler's steps left. best, best_after: (token, logprob) of the most probable ones. seconds: since the report before. reason: why
+    the text ends with it, None where it does not. prompt: it is one of the prompt's.
+    """
+
+    token: int
+    text: bytes
+    logprob: float
+    logprob_after: float
+    best: list[tuple[int, float]]
+    best_after: list[tuple[int, float]]
+    seconds: float
+    reason: str | None
+    prompt: bool

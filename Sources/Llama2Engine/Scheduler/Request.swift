@@ -95,7 +95,7 @@ public final class Request {
             box.giveBack()
             throw error
         }
-        sampler.constraint?.reset()  // a prompt begins a new text
+        sampler.beginText()
         if options.penalizesPrompt { for token in prompt { sampler.accept(token) } }
     }
 
