@@ -215,7 +215,7 @@ request_options = [
     (None, NULL), (ask(struct_size=0), STRUCT), (ask(struct_size=119), STRUCT), (ask(struct_size=2**32 - 1), STRUCT), (ask(tail=bytes(64)), OK), (ask(tail=b"\0\1"), STRUCT),
     (ask(flags=2), INVALID), (ask(reserved=1), INVALID), (ask(ids=()), INVALID), (ask(ids=(1, 512)), TOKEN), (ask(ids=(-1,)), TOKEN), (ask(ids=[1] * 64), OK), (ask(ids=[1] * 65), FULL),
     (ask(tokens=None), NULL), (ask(token_count=HUGE), INVALID), (ask(sampler=0x1234), BAD), (ask(grammar=0x1234), BAD), (ask(sampler=0x1234, sampler_options=greedy()), INVALID),
-    (ask(sampler_options=greedy(temperature=-1)), RANGE), (ask(sampler_options=greedy(flags=2)), INVALID), (ask(sampler_options=greedy(logit_bias=bias(512, 1), logit_bias_count=1)), RANGE),
+    (ask(sampler_options=greedy(temperature=-1)), RANGE), (ask(sampler_options=greedy(flags=4)), INVALID), (ask(sampler_options=greedy(logit_bias=bias(512, 1), logit_bias_count=1)), RANGE),
     (ask(sampler_options=greedy(struct_size=1)), STRUCT), (ask(stop_count=1), NULL), (ask(stop_count=65), INVALID), (ask(stops=stop, stop_count=1), INVALID), (ask(stops=long_stop, stop_count=1), INVALID),
     (ask(adapter_count=1), NULL), (ask(adapter_count=65, adapters=scaled(0x1234, 1.0)), INVALID), (ask(adapter_count=1, adapters=scaled(0x1234, 1.0)), BAD), (ask(adapter_count=HUGE), INVALID),
     (ask(max_tokens=HUGE), OK), (ask(deadline_milliseconds=HUGE), OK), (ask(deadline_milliseconds=2**63), OK), (ask(priority=-(2**31)), OK), (ask(priority=2**31 - 1), OK),
