@@ -466,6 +466,24 @@ void llama2_decoder_free(llama2_decoder *decoder);
                                            are less sensitive. A number beyond 65504 is refused by the eval. */
 #define LLAMA2_CONTEXT_DETERMINISTIC 2u /* forbids every path whose bits could depend on the batch;
                                            this version has none */
+#define LLAMA2_CONTEXT_EMBEDDINGS 4u    /* made for llama2_embeddings alone: takes no memory for logits and computes none;
+                                           what needs them is UNSUPPORTED. Since 0.3 */
+
+/* Types of keys and values in the cache. Q8_0 and Q4_0: blocks of 32 components with a scale in F16, 8.5 and 4.5 bits a number (heads of other
+   lengths than multiples of 64 are filled up). What is quantized is turned by a Walsh-Hadamard transform first, a head at a time (the largest power of
+   two that divides its length), so that no component stands out (Ashkboos et al., QuaRot, 2024). Logits are the same bits for
+   all threads, batches and x86 kernels in each type, and others in each. A number that a scale in F16 cannot reach is
+   refused by the eval as in F16; an infinity makes NaN of its block. */
+#define LLAMA2_KV_F32 1u
+#define LLAMA2_KV_F16 2u
+#define LLAMA2_KV_Q8_0 3u
+#define LLAMA2_KV_Q4_0 4u
+
+#define LLAMA2_ROPE_NONE 1u   /* no scaling, whatever the file says */
+#define LLAMA2_ROPE_LINEAR 2u /* positions divided by rope_factor (Chen et al., 2023) */
+#define LLAMA2_ROPE_NTK 3u    /* NTK-aware: the base times rope_factor^(d / (d - 2)), d the rotated components of a head */
+#define LLAMA2_ROPE_YARN 4u   /* fast pairs as they are, slow ones divided by rope_factor, queries and keys times 1 + ln(rope_factor) / 10 (Peng et al.,
+                                 YaRN, 2023) */
 
 typedef struct llama2_context_options {
     uint32_t struct_size;
@@ -479,6 +497,17 @@ typedef struct llama2_context_options {
     const char *energy_path; /* folder of the kernel's power capping interface, "/sys/class/powercap" on Linux, for the energy in
                                 llama2_timings: of all of intel-rapl:0, intel-rapl:1, ... that are a whole processor ("package-0").
                                 Terminated. NULL: it is not measured. Since 0.3 */
+    /* Since 0.3: RoPE in place of the file's. rope_freqs and the like in the file are followed all the same. A model whose
+       scaling is "longrope" has none but its own. */
+    uint32_t rope_scaling;        /* LLAMA2_ROPE_; 0: as the file says, and then of the following rope_base alone may be given */
+    uint32_t rope_trained_length; /* with YARN: positions before the scaling; 0: as the file says */
+    float rope_factor;            /* with LINEAR, NTK, YARN: 0.001 to 1,000,000 */
+    float rope_base;              /* 1 to 1e12; 0: the file's */
+    float rope_attention;         /* queries and keys are multiplied by it, with YARN beside its own factor; 0.001 to 1000; 0: 1 */
+    float rope_beta_fast;         /* with YARN: pairs that turn so often within the trained length stay as they are; 0: 32 */
+    float rope_beta_slow;         /* with YARN: pairs that turn no more often are divided by the factor; 0: 1 */
+    uint32_t type_k; /* LLAMA2_KV_, of keys; 0: F16, or with LLAMA2_CONTEXT_KV_F32 F32 */
+    uint32_t type_v; /* the same of values */
 } llama2_context_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
@@ -503,9 +532,13 @@ int32_t llama2_preflight(const char *path, const llama2_model_options *model_opt
                          size_t error_capacity);
 
 /* A KV cache, logits and threads on `model`, which it keeps alive.
+   RoPE scaling of the file is followed: linear, NTK-aware, yarn, rope_freqs (llama3's), as llama.cpp reads it; of "longrope" the long factors
+   where context_length is more than the positions before the scaling, else the short ones, as llama.cpp chooses them (transformers goes
+   by the length of each text; the two agree where both are beyond it or both are not).
    *context: receives a handle, to be freed by the caller; NULL on failure.
    Returns OK, INVALID_ARGUMENT (a value beyond its limit, unknown flag), UNSUPPORTED (kernels that
-   this machine does not have; more positions than a model whose RoPE scaling is "dynamic" was trained on), IO (energy_path:
+   this machine does not have; more positions than a model whose RoPE scaling is "dynamic" was trained on, because there every further
+   token would change the keys of all before it; RoPE scaling for a model whose own is "longrope"), IO (energy_path:
    there is no processor's counter, or one that this process may not read), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
 int32_t llama2_context_create(llama2_model *model, const llama2_context_options *options,
                               llama2_context **context, char *error, size_t error_capacity);
@@ -530,6 +563,8 @@ typedef struct llama2_context_info {
     uint64_t pages_shared; /* that several have */
     uint64_t pages_cached; /* that none has, kept for llama2_sequence_adopt until their room is needed */
     uint64_t positions;    /* in use, of context_length; shared ones count once */
+    uint32_t type_k;       /* LLAMA2_KV_, never 0 */
+    uint32_t type_v;
 } llama2_context_info;
 
 /* Fills *info. Returns OK, STRUCT_SIZE, BUSY. Since 0.1. */
@@ -556,7 +591,7 @@ int32_t llama2_context_set_cancel(llama2_context *context, llama2_cancel_callbac
 
 /* Appends `tokens` (count, at least 1) to sequence 0; logits of the last one. The sentence for CONTEXT_FULL says which
    sequences hold how much. Returns OK, INVALID_ARGUMENT (count 0), INVALID_TOKEN, CONTEXT_FULL, CANCELLED, NO_MEMORY,
-   UNSUPPORTED (a key or value that the F16 cache has no number for: LLAMA2_CONTEXT_KV_F32; a piece of a model), BUSY. NaN and infinity in weights
+   UNSUPPORTED (a key or value that the type of the cache has no number for: LLAMA2_CONTEXT_KV_F32 has one; a context for embeddings alone; a piece of a model), BUSY. NaN and infinity in weights
    stay what they are: logits that depend on them are NaN, all with the bits 0x7fc00000, or infinite.
    All or nothing: after a failure cache, positions and logits are as before. Since 0.1. */
 int32_t llama2_eval(llama2_context *context, const int32_t *tokens, size_t count);
@@ -591,8 +626,28 @@ int32_t llama2_logits_rows(const llama2_context *context, size_t *rows);
 
 /* *logits: row `row` of the last successful eval, (count) floats, count the vocabulary size; rows follow
    each other without gaps. The memory is the context's: valid until its next eval, generate, reset or
-   free. Returns OK, NO_LOGITS, BUSY. Since 0.1. */
+   free. Returns OK, NO_LOGITS, UNSUPPORTED (a context for embeddings alone has none), BUSY. Since 0.1. */
 int32_t llama2_logits(const llama2_context *context, size_t row, const float **logits, size_t *count);
+
+#define LLAMA2_POOLING_NONE 0u  /* each token has its own */
+#define LLAMA2_POOLING_MEAN 1u  /* the mean of all tokens */
+#define LLAMA2_POOLING_LAST 2u  /* the last token's */
+#define LLAMA2_POOLING_FIRST 3u /* the first token's, which has seen nothing but itself */
+
+#define LLAMA2_EMBEDDINGS_NORMALIZE 1u /* each to the length 1 (Euclid's); zeros stay zeros */
+
+/* Embeddings of `count` texts (at least 1): what the logits would be computed from, the residual stream after its last norm, as the
+   last hidden state of Hugging Face's transformers.
+   tokens: the texts one behind the other, lengths (count) tokens of each, at least 1; texts are evaluated beside each other
+   as far as max_sequences and context_length reach. pooling: LLAMA2_POOLING_; flags: LLAMA2_EMBEDDINGS_.
+   embeddings: (rows, embedding length) floats, a row a text, or with POOLING_NONE a row a token; capacity and *needed in
+   floats. The same bits for every number of threads, batch and x86 kernel.
+   The context is emptied, before and after; when the call was wrong or does not fit it is as before. Returns OK, INVALID_ARGUMENT (no
+   texts, one without tokens, unknown pooling or flag; sequences with different adapters: all have to have the same), INVALID_TOKEN, CONTEXT_FULL (a text longer than the context), BUFFER_TOO_SMALL, CANCELLED,
+   NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY; after CANCELLED, NO_MEMORY and UNSUPPORTED the buffer may be partly
+   written. Since 0.3. */
+int32_t llama2_embeddings(llama2_context *context, const int32_t *tokens, const size_t *lengths, size_t count, uint32_t pooling,
+                          uint32_t flags, float *embeddings, size_t capacity, size_t *needed);
 
 /* Number of positions of a sequence. Returns OK, OUT_OF_RANGE, BUSY. Since 0.1. */
 int32_t llama2_sequence_length(const llama2_context *context, int32_t sequence, size_t *length);
@@ -922,7 +977,7 @@ int32_t llama2_sampler_accept(llama2_sampler *sampler, int32_t token);
 /* Chooses a token from the last row of logits and accepts it.
    Returns OK, NO_LOGITS, INVALID_ARGUMENT (logits that are not numbers, or all forbidden), OUT_OF_RANGE
    (a bias for a token beyond the vocabulary), FORBIDDEN (the text of the sampler's grammar has ended), UNSUPPORTED
-   (a grammar, and the model has no vocabulary; too many ways to read the grammar at once), NO_MEMORY, BUSY. After a
+   (a grammar, and the model has no vocabulary; too many ways to read the grammar at once; a context for embeddings alone), NO_MEMORY, BUSY. After a
    failure the sampler is as before. Since 0.1. */
 int32_t llama2_sample(llama2_context *context, llama2_sampler *sampler, int32_t *token);
 

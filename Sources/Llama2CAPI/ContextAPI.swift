@@ -7,20 +7,81 @@ internal import Llama2Model
 @c @implementation
 public func llama2_context_options_init(_ options: UnsafeMutablePointer<llama2_context_options>?) { initialize(options) }
 
+private let cacheTypes: [(number: UInt32, type: CacheType)] = [
+    (LLAMA2_KV_F32, .f32), (LLAMA2_KV_F16, .f16), (LLAMA2_KV_Q8_0, .q8_0), (LLAMA2_KV_Q4_0, .q4_0),
+]
+
+/// 0 stands for `usual`.
+private func cacheType(_ name: StaticString, _ number: UInt32, _ usual: CacheType) throws(Llama2Error) -> CacheType {
+    if number == 0 { return usual }
+    guard let found = cacheTypes.first(where: { $0.number == number }) else {
+        throw Llama2Error(.invalidArgument, "llama2_context_options.\(name) is \(number), expected 0 to 4")
+    }
+    return found.type
+}
+
+private func number(_ type: CacheType) -> UInt32 {
+    switch type {
+    case .f32: LLAMA2_KV_F32
+    case .f16: LLAMA2_KV_F16
+    case .q8_0: LLAMA2_KV_Q8_0
+    case .q4_0: LLAMA2_KV_Q4_0
+    }
+}
+
+/// RoPE scaling in place of the file's.
+private func ropeOptions(_ o: llama2_context_options) throws(Llama2Error) -> RoPEOptions {
+    func refuse(_ name: StaticString, _ value: String, _ expected: String) -> Llama2Error {
+        Llama2Error(.invalidArgument, "llama2_context_options.\(name) is \(value), expected \(expected)")
+    }
+    /// 0 stands for `usual`.
+    func number(_ name: StaticString, _ value: Float, _ range: ClosedRange<Double>, usual: Double, isOwn: Bool) throws(Llama2Error) -> Double {
+        if value == 0 { return usual }
+        guard isOwn else { throw refuse(name, "\(value)", "0 with this rope_scaling (\(o.rope_scaling))") }
+        guard range.contains(Double(value)) else { throw refuse(name, "\(value)", "0 or \(range.lowerBound) to \(range.upperBound)") }
+        return Double(value)
+    }
+    let kind = o.rope_scaling, isYaRN = kind == LLAMA2_ROPE_YARN, isScaled = kind != 0 && kind != LLAMA2_ROPE_NONE
+    guard kind <= LLAMA2_ROPE_YARN else { throw refuse("rope_scaling", "\(o.rope_scaling)", "0 to 4") }
+    guard o.rope_trained_length == 0 || isYaRN && o.rope_trained_length <= 1 << 30 else {
+        throw refuse("rope_trained_length", "\(o.rope_trained_length)", "0, or with YaRN up to \(1 << 30)")
+    }
+    guard !isScaled || o.rope_factor != 0 else { throw refuse("rope_factor", "0", "0.001 to 1000000 with this rope_scaling (\(kind))") }
+    let factor = try number("rope_factor", o.rope_factor, 1e-3...1e6, usual: 1, isOwn: isScaled)
+    var options = RoPEOptions(), scaling = RoPEScaling()
+    if o.rope_base != 0 { options.base = try number("rope_base", o.rope_base, 1...1e12, usual: 0, isOwn: true) }
+    scaling.attention = try number("rope_attention", o.rope_attention, 1e-3...1e3, usual: 1, isOwn: kind != 0)
+    scaling.betaFast = try number("rope_beta_fast", o.rope_beta_fast, 1e-3...1e6, usual: 32, isOwn: isYaRN)
+    scaling.betaSlow = try number("rope_beta_slow", o.rope_beta_slow, 1e-3...1e6, usual: 1, isOwn: isYaRN)
+    scaling.trainedLength = Int(o.rope_trained_length)
+    switch kind {
+    case LLAMA2_ROPE_LINEAR: (scaling.kind, scaling.factor) = (.linear, factor)
+    case LLAMA2_ROPE_NTK: scaling.alpha = factor
+    case LLAMA2_ROPE_YARN: (scaling.kind, scaling.factor) = (.yarn, factor)
+    default: break
+    }
+    if kind != 0 { options.scaling = scaling }
+    return options
+}
+
 /// The options with every default in its place.
 private func configuration(
     _ given: UnsafePointer<llama2_context_options>?, _ h: Hyperparameters
 ) throws(Llama2Error) -> ContextConfiguration {
     let o = try options(given, zero: llama2_context_options(), "llama2_context_options")
     let f32 = UInt32(LLAMA2_CONTEXT_KV_F32)
-    try checkFlags(o.flags, f32 | UInt32(LLAMA2_CONTEXT_DETERMINISTIC), "llama2_context_options")
+    let embeddings = UInt32(LLAMA2_CONTEXT_EMBEDDINGS)
+    try checkFlags(o.flags, f32 | embeddings | UInt32(LLAMA2_CONTEXT_DETERMINISTIC), "llama2_context_options")
     guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_context_options.reserved is \(o.reserved), expected 0") }
     var c = ContextConfiguration(contextLength: o.context_length == 0 ? min(h.contextLength, 4096) : Int(o.context_length))
     if o.max_sequences != 0 { c.maxSequences = Int(o.max_sequences) }
     if let path = o.energy_path { c.energyPath = FilePath(path) }
     if o.batch_size != 0 { c.batchSize = Int(o.batch_size) }
     c.threads = o.threads == 0 ? min(ThreadPool.allowedCPUs, 1024) : Int(o.threads)
-    c.halfPrecisionCache = o.flags & f32 == 0
+    c.keyType = try cacheType("type_k", o.type_k, o.flags & f32 == 0 ? .f16 : .f32)
+    c.valueType = try cacheType("type_v", o.type_v, o.flags & f32 == 0 ? .f16 : .f32)
+    c.embeddingsOnly = o.flags & embeddings != 0
+    c.rope = try ropeOptions(o)
     if o.kernels != 0 {
         guard let isa = Kernels.ISA(rawValue: Int32(bitPattern: o.kernels)) else {
             throw Llama2Error(.invalidArgument, "llama2_context_options.kernels is \(o.kernels), expected 0 to 3")
@@ -41,10 +102,10 @@ public func llama2_preflight(
         var loading = arguments.options
         loading.copy = false
         let model = try Model(path: arguments.path, loading)
-        let h = try model.weights.hyperparameters
-        let c = try configuration(contextOptions, h)
+        let weights = try model.weights
+        let c = try configuration(contextOptions, weights.hyperparameters)
         _ = try Kernels.table(c.isa)
-        let m = try Inference.memory(h, c)
+        let m = try Inference.memory(weights, c)
         if let path = c.energyPath { _ = try EnergyMeter(folder: path) }
         try fill(
             memory,
@@ -80,10 +141,11 @@ public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMut
             with: llama2_context_info(
                 struct_size: 0, context_length: UInt32(c.contextLength), max_sequences: UInt32(c.maxSequences),
                 batch_size: UInt32(c.batchSize), threads: UInt32(c.threads), kernels: UInt32(bitPattern: i.isa),
-                flags: c.halfPrecisionCache ? 0 : UInt32(LLAMA2_CONTEXT_KV_F32), reserved: 0,
+                flags: (c.keyType == .f32 && c.valueType == .f32 ? UInt32(LLAMA2_CONTEXT_KV_F32) : 0) | (c.embeddingsOnly ? UInt32(LLAMA2_CONTEXT_EMBEDDINGS) : 0),
+                reserved: 0,
                 memory_bytes: UInt64(i.memoryBytes), pages: UInt64(pages.all), pages_used: UInt64(pages.used),
                 pages_shared: UInt64(pages.shared), pages_cached: UInt64(pages.cached),
-                positions: UInt64(c.contextLength - i.freePositions)), "llama2_context_info")
+                positions: UInt64(c.contextLength - i.freePositions), type_k: number(c.keyType), type_v: number(c.valueType)), "llama2_context_info")
     }
 }
 
@@ -162,6 +224,7 @@ public func llama2_logits(
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let logits = try required(logits, "logits"), count = try required(count, "count")
+        try context.inference.checkLogitsAreMade()
         guard let values = context.inference.logits(row) else {
             throw Llama2Error(.noLogits, "row \(UInt(bitPattern: row)) of the logits; there are \(context.inference.logitsRows)")
         }

@@ -119,7 +119,7 @@ public func llama2_model_hyperparameters(
             block_count: UInt32(h?.layerCount ?? 0), feed_forward_length: UInt32(h?.feedForwardLength ?? 0),
             head_count: UInt32(h?.headCount ?? 0), head_count_kv: UInt32(h?.headCountKV ?? 0),
             head_dimension: UInt32(h?.headDimension ?? 0), rope_dimension: UInt32(h?.ropeDimension ?? 0),
-            context_length: UInt32(h?.contextLength ?? 0), rms_epsilon: h?.rmsEpsilon ?? 0, rope_scale: Float(h?.ropeScale ?? 0),
+            context_length: UInt32(h?.contextLength ?? 0), rms_epsilon: h?.rmsEpsilon ?? 0, rope_scale: Float(h?.ropeScaling.divisor ?? 0),
             rope_base: h?.ropeBase ?? 0, parameter_count: UInt64(weights?.parameterCount ?? 0),
             file_bytes: UInt64(weights?.byteCount ?? model.file.byteCount), first_layer: UInt32(h?.firstLayer ?? 0), all_layers: UInt32(h?.allLayers ?? 0))
         try fill(values, with: known, "llama2_hyperparameters")

@@ -68,11 +68,14 @@ public final class Context {
     }
 
     /// Appends the `count` tokens that `entry` tells, index by index. All or nothing.
-    /// hidden: of a range of layers, see `HiddenStates`.
-    public func eval(count: Int, hidden: HiddenStates? = nil, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
+    /// hidden: of a range of layers, see `HiddenStates`; embeddings: see `Inference.eval`.
+    public func eval(
+        count: Int, hidden: HiddenStates? = nil, embeddings: UnsafeMutablePointer<Float>? = nil,
+        _ entry: (Int) throws(Llama2Error) -> BatchEntry
+    ) throws(Llama2Error) {
         let start = monotonicNanoseconds(), cpu = inference.cpuNanoseconds
         _ = energy?.gained()  // what others took between two evals is not this one's
-        try inference.eval(count: count, hidden: hidden, entry)
+        try inference.eval(count: count, hidden: hidden, embeddings: embeddings, entry)
         var work = Work()
         work.tokens = count
         work.nanoseconds = monotonicNanoseconds() - start
@@ -88,6 +91,7 @@ public final class Context {
 
     /// The last row of logits.
     public func lastLogits() throws(Llama2Error) -> UnsafeBufferPointer<Float> {
+        try inference.checkLogitsAreMade()
         guard let logits = inference.logits(inference.logitsRows - 1) else {
             throw Llama2Error(.noLogits, "there are no logits: nothing was evaluated that asked for them")
         }

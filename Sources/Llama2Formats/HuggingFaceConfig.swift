@@ -10,14 +10,7 @@ struct HuggingFaceConfig {
     let tied: Bool
     private let attentionBias: Bool, mlpBias: Bool
     private let heads: Int, dimension: Int, layers: Int
-    private let rope: Rope
-
-    /// What becomes of RoPE's frequencies.
-    private enum Scaling {
-        case none, dynamic, linear(Double)
-        case llama3(factor: Double, low: Double, high: Double, trained: Double)
-    }
-    private struct Rope { let base: Double, scaling: Scaling }
+    private let rope: HuggingFaceRoPE
 
     /// Read here or by the tokenizer.
     private static let read: Set<ByteText> = [
@@ -110,7 +103,7 @@ struct HuggingFaceConfig {
             throw Llama2Error(.corrupt, "\(path): hidden_size is \(e), not a multiple of num_attention_heads, \(heads)")
         }
         dimension = stated ?? e / heads
-        rope = try HuggingFaceConfig.rope(values)
+        rope = try HuggingFaceRoPE(values, dimension: dimension)
     }
 
     /// null, and lists and objects without anything in them.
@@ -140,64 +133,8 @@ struct HuggingFaceConfig {
         }
     }
 
-    // MARK: RoPE
-
-    private static let ropeTypes: Set<ByteText> = ["default", "none", "dynamic", "linear", "llama3"]
-    private static let ropeKeys: Set<ByteText> = [
-        "rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "partial_rotary_factor",
-        "finetuned",
-    ]
-
-    private static func rope(_ config: Values) throws(Llama2Error) -> Rope {
-        // transformers 5 keeps all of RoPE in rope_parameters; rope_scaling, where it says something, goes first
-        var object: JSON?, name = ""
-        for key in ["rope_scaling", "rope_parameters"] where object == nil {
-            guard let given = config.object[key], !given.isNull else { continue }
-            guard let members = given.members else { throw Llama2Error(.corrupt, "\(config.path): \(key) is no object") }
-            guard members.contains(where: { _ in true }) else { continue }
-            (object, name) = (given, key)
-        }
-        let values = Values(object: object ?? .null, path: config.path, within: name)
-        let own = try values.number("rope_theta"), outer = try config.number("rope_theta"), base = own ?? outer ?? 10_000
-        for part in [try values.number("partial_rotary_factor"), try config.number("partial_rotary_factor")] {
-            guard part ?? 1 == 1 else {
-                throw Llama2Error(.unsupported, "\(config.path): partial_rotary_factor is \(part ?? 1); whole heads are rotated")
-            }
-        }
-        let newer = try values.text("rope_type"), older = try values.text("type"), type = newer ?? older ?? "default"
-        guard ropeTypes.contains(type) else {
-            throw Llama2Error(
-                .unsupported, "\(config.path): rope type \"\(ByteText(type.bytes.prefix(40)))\"; linear, dynamic and llama3 are read")
-        }
-        if let members = object?.members {
-            for (member, value) in members {
-                guard let bytes = member.bytes, !value.isNull, !ropeKeys.contains(ByteText(bytes)) else { continue }
-                throw Llama2Error(
-                    .unsupported, "\(config.path): \(name) has \(ByteText(bytes.prefix(100))), which this version does not know and which could change what the model computes")
-            }
-        }
-        switch type {
-        // its frequencies change only beyond the trained length, where a context of this model may not go
-        case "dynamic": return Rope(base: base, scaling: .dynamic)
-        case "linear": return Rope(base: base, scaling: .linear(try values.neededNumber("factor")))
-        case "llama3":
-            let key = "original_max_position_embeddings", length = try config.integer("max_position_embeddings") ?? 2048
-            let first = try config.number(key), second = try values.number(key)
-            return Rope(
-                base: base,
-                scaling: .llama3(
-                    factor: try values.neededNumber("factor"), low: try values.neededNumber("low_freq_factor"),
-                    high: try values.neededNumber("high_freq_factor"),
-                    trained: first ?? second ?? Double(length)))
-        default: return Rope(base: base, scaling: .none)  // default, none
-        }
-    }
-
-    /// Factors of llama3's scaling, as a tensor; nil for the other kinds.
-    func ropeFactors(_ owned: OwnedBytes) throws(Llama2Error) -> TensorInfo? {
-        guard case .llama3(let factor, let low, let high, let trained) = rope.scaling else { return nil }
-        return try llama3Factors(rope.base, dimension, factor: factor, low: low, high: high, trained: trained, owned, path)
-    }
+    /// What RoPE's frequencies are divided by, as tensors.
+    func ropeTensors(_ owned: OwnedBytes) throws(Llama2Error) -> [TensorInfo] { try rope.tensors(owned) }
 
     // MARK: What becomes of it
 
@@ -236,21 +173,12 @@ struct HuggingFaceConfig {
         set("rope.dimension_count", dimension)
         if let size = try values.integer("vocab_size") { set("vocab_size", size) }
         set("attention.layer_norm_rms_epsilon", try values.number("rms_norm_eps") ?? 1e-6)
-        set("rope.freq_base", rope.base)
-        switch rope.scaling {
-        case .none, .llama3: break
-        case .linear(let factor):
-            set("llama.rope.scaling.type", "linear")
-            set("rope.scaling.factor", factor)
-        case .dynamic:
-            set("llama.rope.scaling.type", "dynamic")
-            set("rope.scaling.original_context_length", length)
-        }
+        rope.add(to: &metadata, contextLength: length, owned)
     }
 }
 
 /// Members of an object of config.json, by type; null is absent.
-private struct Values {
+struct Values {
     let object: JSON, path: FilePath
     /// The name of the object itself, for sentences.
     var within = ""

@@ -51,7 +51,7 @@ struct HuggingFaceFolder {
         // 2. metadata
         let vocabulary = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
         try config.add(to: &metadata, owned)
-        if let factors = try config.ropeFactors(owned) { tensors.append(factors) }
+        tensors += try config.ropeTensors(owned)
         var tokenizer = HuggingFaceTokenizer(folder: folder, count: vocabulary, owned: owned)
         try tokenizer.read(json, into: &metadata)
     }

@@ -2,7 +2,10 @@ public import Llama2Core
 
 /// GGUF's names of the tensors of a Llama. What a file holds is used, known to change nothing, or refused by name.
 public enum TensorNames {
-    static let whole: Set<ByteText> = ["token_embd.weight", "output_norm.weight", "output.weight", "rope_freqs.weight"]
+    static let whole: Set<ByteText> = [
+        "token_embd.weight", "output_norm.weight", "output.weight", "rope_freqs.weight", "rope_factors_long.weight",
+        "rope_factors_short.weight",
+    ]
     /// After `blk.N.`
     static let inLayer: Set<ByteText> = [
         "attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight", "ffn_norm.weight",

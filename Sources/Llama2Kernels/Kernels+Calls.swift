@@ -7,9 +7,9 @@ extension Kernels {
 
     private static func alignedUp(_ n: Int) -> Int { (n + 63) & ~63 }
 
-    /// The same for `attention`: scores, a state for each row, a page of keys and one of values as floats.
+    /// The same for `attention`: scores, a state for each row, a page of keys and one of values as floats, scaled weights.
     public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int {
-        4 * (128 + 2 * ((rows + 7) & ~7) + 2 * 64 * headStride)
+        4 * (256 + 2 * ((rows + 7) & ~7) + 2 * 64 * headStride)
     }
 
     /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).
@@ -75,11 +75,11 @@ extension Kernels {
     public func attention(
         _ q: UnsafePointer<Float>, rows: Int, group: Int, headStride: Int, scale: Float,
         kPages: UnsafePointer<UnsafeRawPointer>, vPages: UnsafePointer<UnsafeRawPointer>, length: Int,
-        halfPrecision: Bool, out: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
+        keyType: CacheType, valueType: CacheType, out: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
     ) {
         let o = AttentionOperands(
             q: q, rows: rows, group: group, head_stride: headStride, scale: scale, k_pages: kPages, v_pages: vPages,
-            length: length, half: halfPrecision, out: out, scratch: scratch)
+            length: length, k_type: keyType.rawValue, v_type: valueType.rawValue, out: out, scratch: scratch)
         withUnsafePointer(to: o) { table.attention($0) }
     }
 

@@ -21,6 +21,10 @@ struct F32x16 {
             v[i] = Float(bitPattern: UInt32(p.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) << 16)
         }
     }
+    @inline(__always) init(loadInt8 p: UnsafeRawPointer) { v = SIMD16<Float>(p.loadUnaligned(as: SIMD16<Int8>.self)) }
+    /// The low, or high, four bits of 16 bytes, signed.
+    @inline(__always) init(loadLowHalves p: UnsafeRawPointer) { v = SIMD16<Float>((p.loadUnaligned(as: SIMD16<Int8>.self) &<< 4) &>> 4) }
+    @inline(__always) init(loadHighHalves p: UnsafeRawPointer) { v = SIMD16<Float>(p.loadUnaligned(as: SIMD16<Int8>.self) &>> 4) }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) {
         UnsafeMutableRawPointer(p).storeBytes(of: v, as: SIMD16<Float>.self)
     }

@@ -19,6 +19,24 @@ struct F32x16 {
             _mm256_castsi256_ps(l2s_m256i_shift_left_16(_mm256_cvtepu16_epi32(l2s_m128i_load(p)))),
             _mm256_castsi256_ps(l2s_m256i_shift_left_16(_mm256_cvtepu16_epi32(l2s_m128i_load(p + 16)))))
     }
+    @inline(__always) private static func widened(_ p: UnsafeRawPointer) -> (__m256i, __m256i) {
+        let bytes = l2s_m128i_load(p)
+        return (_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))
+    }
+    @inline(__always) init(loadInt8 p: UnsafeRawPointer) {
+        let (x, y) = F32x16.widened(p)
+        self.init(_mm256_cvtepi32_ps(x), _mm256_cvtepi32_ps(y))
+    }
+    /// The low, or high, four bits of 16 bytes, signed.
+    @inline(__always) init(loadLowHalves p: UnsafeRawPointer) {
+        let (x, y) = F32x16.widened(p), n = _mm256_set1_epi32(28)
+        self.init(
+            _mm256_cvtepi32_ps(_mm256_srav_epi32(_mm256_sllv_epi32(x, n), n)), _mm256_cvtepi32_ps(_mm256_srav_epi32(_mm256_sllv_epi32(y, n), n)))
+    }
+    @inline(__always) init(loadHighHalves p: UnsafeRawPointer) {
+        let (x, y) = F32x16.widened(p), n = _mm256_set1_epi32(4)
+        self.init(_mm256_cvtepi32_ps(_mm256_srav_epi32(x, n)), _mm256_cvtepi32_ps(_mm256_srav_epi32(y, n)))
+    }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) {
         _mm256_storeu_ps(p, a)
         _mm256_storeu_ps(p + 8, b)

@@ -11,6 +11,15 @@ struct F32x16 {
     @inline(__always) init(loadBF16 p: UnsafeRawPointer) {
         v = _mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_cvtepu16_epi32(l2s_m256i_load(p)), _mm512_set1_epi32(16)))
     }
+    @inline(__always) init(loadInt8 p: UnsafeRawPointer) { v = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(l2s_m128i_load(p))) }
+    /// The low, or high, four bits of 16 bytes, signed.
+    @inline(__always) init(loadLowHalves p: UnsafeRawPointer) {
+        let n = _mm512_set1_epi32(28)
+        v = _mm512_cvtepi32_ps(_mm512_srav_epi32(_mm512_sllv_epi32(_mm512_cvtepi8_epi32(l2s_m128i_load(p)), n), n))
+    }
+    @inline(__always) init(loadHighHalves p: UnsafeRawPointer) {
+        v = _mm512_cvtepi32_ps(_mm512_srav_epi32(_mm512_cvtepi8_epi32(l2s_m128i_load(p)), _mm512_set1_epi32(4)))
+    }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) { _mm512_storeu_ps(p, v) }
     @inline(__always) func storeHalf(_ p: UnsafeMutableRawPointer) { l2s_m256i_store(p, l2s_m512_to_half(v)) }
     /// The lowest byte of each lane.

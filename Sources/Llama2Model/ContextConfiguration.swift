@@ -9,8 +9,12 @@ public struct ContextConfiguration: Sendable {
     /// Tokens of one pass through the weights; longer evals take several passes.
     public var batchSize = 256
     public var threads = 1
-    /// KV cache in F16; otherwise F32.
-    public var halfPrecisionCache = true
+    /// Of the KV cache.
+    public var keyType = CacheType.f16, valueType = CacheType.f16
+    /// No logits are ever computed, only what they would be computed from.
+    public var embeddingsOnly = false
+    /// In place of what the file says.
+    public var rope = RoPEOptions()
     /// Where the kernel counts energy; nil: it is not measured.
     public var energyPath: FilePath?
     /// nil: the best of this machine.
@@ -19,7 +23,7 @@ public struct ContextConfiguration: Sendable {
     public init(contextLength: Int) { self.contextLength = contextLength }
 
     /// The limits keep every later product far inside 63 bits.
-    func check(_ h: Hyperparameters) throws(Llama2Error) {
+    func check() throws(Llama2Error) {
         func limit(_ value: Int, _ range: ClosedRange<Int>, _ name: String) throws(Llama2Error) {
             guard range.contains(value) else {
                 throw Llama2Error(
@@ -30,10 +34,5 @@ public struct ContextConfiguration: Sendable {
         try limit(maxSequences, 1...1024, "number of sequences")
         try limit(batchSize, 1...4096, "batch size")
         try limit(threads, 1...1024, "number of threads")
-        guard !h.endsAtTrainedLength || contextLength <= h.contextLength else {
-            throw Llama2Error(
-                .unsupported,
-                "context length is \(contextLength); this model's RoPE scaling is \"dynamic\", which beyond the \(h.contextLength) positions it was trained on is not supported")
-        }
     }
 }

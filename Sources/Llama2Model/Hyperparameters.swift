@@ -21,16 +21,11 @@ public struct Hyperparameters: Sendable, Equatable {
     public var contextLength: Int
     public var rmsEpsilon: Float
     public var ropeBase: Double
-    /// Positions are divided by this (linear scaling).
-    public var ropeScale: Double
-    /// Beyond the trained length the frequencies would depend on how long the text is ("dynamic" scaling), so that
-    /// contexts end there.
-    public var endsAtTrainedLength = false
+    public var ropeScaling = RoPEScaling()
 
     public init(
         vocabularySize: Int, embeddingLength: Int, layerCount: Int, headCount: Int, headCountKV: Int,
-        feedForwardLength: Int, contextLength: Int, rmsEpsilon: Float = 1e-5, ropeBase: Double = 10_000,
-        ropeScale: Double = 1
+        feedForwardLength: Int, contextLength: Int, rmsEpsilon: Float = 1e-5, ropeBase: Double = 10_000
     ) {
         self.vocabularySize = vocabularySize
         self.embeddingLength = embeddingLength
@@ -44,7 +39,6 @@ public struct Hyperparameters: Sendable, Equatable {
         self.contextLength = contextLength
         self.rmsEpsilon = rmsEpsilon
         self.ropeBase = ropeBase
-        self.ropeScale = ropeScale
     }
 
     /// Whether this is a part of a model only, and whether the embedding and the output matrix are in it.
@@ -61,11 +55,6 @@ public struct Hyperparameters: Sendable, Equatable {
         let attention = 2 * embeddingLength * queryLength + 2 * embeddingLength * keyLength
         let layer = attention + 3 * embeddingLength * feedForwardLength + 2 * embeddingLength
         return vocabularySize * embeddingLength * (tiedOutput ? 1 : 2) + layerCount * layer + embeddingLength
-    }
-
-    /// Inverse frequencies of the rotated pairs, (ropeDimension / 2): base^(-2i/d) / scale.
-    public var ropeFrequencies: [Double] {
-        (0..<ropeDimension / 2).map { power(ropeBase, -2 * Double($0) / Double(ropeDimension)) / ropeScale }
     }
 
     /// Reads and checks the `llama.*` keys. Every limit keeps later products far inside 63 bits.
@@ -127,28 +116,7 @@ public struct Hyperparameters: Sendable, Equatable {
         guard ropeBase >= 1, ropeBase <= 1e12 else {
             throw Llama2Error(.corrupt, "llama.rope.freq_base is \(ropeBase), expected 1 to 1e12")
         }
-        // as llama.cpp reads it: a factor without a type is linear, and the older key counts when the newer is absent
-        let scaling = try metadata.byteText("llama.rope.scaling.type") ?? "linear"
-        switch scaling {
-        case "none": ropeScale = 1
-        case "linear":
-            let factor = try metadata.float("llama.rope.scaling.factor"), older = try metadata.float("llama.rope.scale_linear")
-            ropeScale = factor ?? older ?? 1
-        case "dynamic":
-            ropeScale = 1
-            endsAtTrainedLength = true
-            if let trained = try optional("rope.scaling.original_context_length", 1...1 << 30), trained < contextLength {
-                throw Llama2Error(
-                    .unsupported, "llama.context_length is \(contextLength), but beyond \(trained) positions RoPE's frequencies depend on the length (dynamic scaling)")
-            }
-        default:
-            throw Llama2Error(
-                .unsupported, "llama.rope.scaling.type is \"\(ByteText(scaling.bytes.prefix(100)))\"; none, linear and dynamic are supported")
-        }
-        if ropeScale == 0 { ropeScale = 1 }
-        guard ropeScale >= 1e-3, ropeScale <= 1e6 else {
-            throw Llama2Error(.corrupt, "the RoPE scaling factor is \(ropeScale), expected 0.001 to 1000000")
-        }
+        ropeScaling = try RoPEScaling(metadata: metadata, contextLength: contextLength, layers: layerCount)
         vocabularySize = embedding.rows
         guard vocabularySize <= 1 << 26 else {
             throw Llama2Error(.unsupported, "a vocabulary of \(vocabularySize); the limit is \(1 << 26)")

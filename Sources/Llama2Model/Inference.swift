@@ -19,6 +19,7 @@ public final class Inference {
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
+    let rope: RoPE
     /// What the eval under way appends, (contextLength): an eval allocates nothing.
     private let entries: AlignedBuffer<BatchEntry>
     /// (maxSequences): where each sequence has come to in the eval under way.
@@ -43,18 +44,21 @@ public final class Inference {
     public var importance: ImportanceSums?
 
     /// What `init` would allocate, without doing so.
-    public static func memory(_ h: Hyperparameters, _ c: ContextConfiguration) throws(Llama2Error) -> Memory {
-        try c.check(h)
+    public static func memory(_ weights: Weights, _ c: ContextConfiguration) throws(Llama2Error) -> Memory {
+        let h = weights.hyperparameters
+        try c.check()
+        _ = try weights.rope(c)
         let cache = try KVCache.Layout(h, c)
         let work = try WorkMemory.Layout(h, c, cache)
-        return Memory(cache: cache.bytes, work: work.bytes + entriesBytes(c), logits: 2 * 4 * h.vocabularySize)
+        return Memory(cache: cache.bytes, work: work.bytes + entriesBytes(c), logits: c.embeddingsOnly ? 0 : 2 * 4 * h.vocabularySize)
     }
 
     private static func entriesBytes(_ c: ContextConfiguration) -> Int { c.contextLength * MemoryLayout<BatchEntry>.stride }
 
     public init(weights: Weights, configuration c: ContextConfiguration) throws(Llama2Error) {
         let h = weights.hyperparameters
-        try c.check(h)
+        try c.check()
+        rope = try weights.rope(c)
         let kernels = try Kernels.table(c.isa)
         self.weights = weights
         configuration = c
@@ -62,12 +66,12 @@ public final class Inference {
         cache = try KVCache(h, c)
         adapters = try SequenceAdapters(sequences: c.maxSequences, batchSize: c.batchSize)
         work = try WorkMemory(try WorkMemory.Layout(h, c, cache.layout))
-        front = try AlignedBuffer(count: h.vocabularySize, of: "logits")
-        back = try AlignedBuffer(count: h.vocabularySize, of: "logits")
+        front = try AlignedBuffer(count: c.embeddingsOnly ? 0 : h.vocabularySize, of: "logits")
+        back = try AlignedBuffer(count: c.embeddingsOnly ? 0 : h.vocabularySize, of: "logits")
         layers = try AlignedBuffer(count: weights.layers.count, of: "layers")
         for (i, layer) in weights.layers.enumerated() { layers.pointer[i] = layer }
-        frequencies = try AlignedBuffer(count: weights.ropeFrequencies.count, of: "frequencies")
-        for (i, f) in weights.ropeFrequencies.enumerated() { frequencies.pointer[i] = f }
+        frequencies = try AlignedBuffer(count: rope.frequencies.count, of: "frequencies")
+        for (i, f) in rope.frequencies.enumerated() { frequencies.pointer[i] = f }
         entries = try AlignedBuffer(count: c.contextLength, of: "batch entries")
         ends = try AlignedBuffer(count: c.maxSequences, of: "ends of sequences")
         pool = try ThreadPool(threads: c.threads)
@@ -78,7 +82,7 @@ public final class Inference {
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
-                frequencies: frequencies.pointer, cache: cache, work: work, watch: Watch(watched.pointer),
+                frequencies: frequencies.pointer, magnitude: Float(rope.magnitude), cache: cache, work: work, watch: Watch(watched.pointer),
                 cancelled: cancelled.pointer, beyondHalf: beyondHalf.pointer))
     }
 
@@ -90,8 +94,16 @@ public final class Inference {
 
     public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + adapters.byteCount + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
 
+    /// Refuses to have logits where there are none.
+    public func checkLogitsAreMade() throws(Llama2Error) {
+        guard !configuration.embeddingsOnly else {
+            throw Llama2Error(.unsupported, "this context was made for embeddings alone (LLAMA2_CONTEXT_EMBEDDINGS): it has no logits")
+        }
+    }
+
     /// Sees to it that a state's logits (count) have room.
     func makeRoomForLogits(_ count: Int) throws(Llama2Error) {
+        if count > 0 { try checkLogitsAreMade() }
         if count > back.count { back = try AlignedBuffer(count: count, of: "logits") }
     }
 
@@ -122,15 +134,22 @@ public final class Inference {
     /// Appends the `count` tokens that `entry` tells, index by index, each to its sequence. All or nothing: after an error
     /// the sequences and the logits are as before.
     /// hidden: see `evalLayers`.
-    public func eval(count: Int, hidden: HiddenStates? = nil, _ entry: (Int) throws(Llama2Error) -> BatchEntry) throws(Llama2Error) {
+    ///
+    /// embeddings: (count, embedding) at most. When it is there, the entries that ask for logits get there, in their order, what the
+    /// logits would be computed from (the residual stream after its last norm), and there are no logits afterwards.
+    public func eval(
+        count: Int, hidden: HiddenStates? = nil, embeddings: UnsafeMutablePointer<Float>? = nil,
+        _ entry: (Int) throws(Llama2Error) -> BatchEntry
+    ) throws(Llama2Error) {
         try checkProcess()
         try checkPiece(hidden)
         // 1. check everything, so that nothing can fail half-way but a cancel
         let rows = try read(count, entry)
         try checkHidden(hidden, count, rows)
-        let vocabulary = weights.hyperparameters.vocabularySize
+        let vocabulary = weights.hyperparameters.vocabularySize, e = weights.hyperparameters.embeddingLength
+        if embeddings == nil && rows > 0 { try checkLogitsAreMade() }
         let needed = try checkedMultiply(rows, vocabulary, "logits", .noMemory)
-        if needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
+        if embeddings == nil && needed > back.count { back = try AlignedBuffer(count: needed, of: "logits of \(rows) tokens") }
 
         // 2. room for all of them
         cache.begin(count)
@@ -148,7 +167,8 @@ public final class Inference {
         while first < count {
             let end = min(first + configuration.batchSize, count)
             place(first..<end)
-            pass.pointee.logits = back.pointer + row * vocabulary
+            if embeddings == nil { pass.pointee.logits = back.pointer + row * vocabulary }
+            pass.pointee.embeddings = embeddings.map { $0 + row * e }
             pass.pointee.hiddenIn = hidden?.input.map { $0 + first * weights.hyperparameters.embeddingLength }
             pass.pointee.hiddenOut = hidden?.output.map { $0 + first * weights.hyperparameters.embeddingLength }
             cancelled.pointer.pointee = false
@@ -173,8 +193,12 @@ public final class Inference {
         // 4. the new logits become the logits
         limitPure(everything: hidden?.input != nil)
         cache.commit()
-        swap(&front, &back)
-        logitsRows = rows
+        if embeddings != nil {
+            logitsRows = 0
+        } else {
+            swap(&front, &back)
+            logitsRows = rows
+        }
     }
 
     /// Infinity in place of a number would be a wrong answer: such an eval is undone.
@@ -185,9 +209,12 @@ public final class Inference {
         }
         guard layer != 0 else { return }
         cache.undo()
+        let types = [cache.layout.format.keyType, cache.layout.format.valueType], limits =
+            types.contains { $0.isQuantized }
+            ? "what a KV cache in \(StateHead.names(StateHead.types(types[0], types[1]))) has numbers for" : "65504, the largest number of a KV cache in F16"
         throw Llama2Error(
             .unsupported,
-            "a key or value of layer \(layer - 1) is larger than 65504, the largest number of a KV cache in F16; this model needs one in F32 (LLAMA2_CONTEXT_KV_F32)")
+            "a key or value of layer \(layer - 1) is larger than \(limits); this model needs a KV cache in F32 (LLAMA2_CONTEXT_KV_F32)")
     }
 
     /// Reads the entries and checks them; returns how many rows of logits are wanted.

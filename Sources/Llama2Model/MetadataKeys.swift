@@ -20,6 +20,8 @@ enum MetadataKeys {
         case attentionScale
         /// 0, or no shorter than the context: a window that hides nothing.
         case window
+        /// -1, which stands for unset, or what the type of the scaling says anyway: 1 with YaRN, 0 without.
+        case mixing
         /// The same number as of another key that is read.
         case sameAs(String)
     }
@@ -42,20 +44,20 @@ enum MetadataKeys {
         Entry("attention.layer_norm_rms_epsilon", .read, "RMSNorm's epsilon; required, as in llama.cpp"),
         Entry("rope.dimension_count", .read, "leading components of a head that are rotated"),
         Entry("rope.freq_base", .read, "RoPE's base; 10000 when absent"),
-        Entry("rope.scaling.type", .read, "none, linear (also when absent), dynamic; yarn and longrope are refused"),
+        Entry("rope.scaling.type", .read, "none, linear (also when absent), yarn, longrope, dynamic (which ends at the trained length)"),
         Entry("rope.scaling.factor", .read, "positions are divided by it; with type none it is not used"),
         Entry("rope.scale_linear", .read, "the older name of the factor, when there is no other"),
-        Entry("rope.scaling.original_context_length", .read, "where dynamic scaling would begin; of no meaning to linear scaling"),
+        Entry("rope.scaling.original_context_length", .read, "positions before the scaling: YaRN and longrope use it; where dynamic scaling would begin; context_length when absent"),
         Entry("rope.scaling.finetuned", .harmless, "whether the model was trained with the scaling"),
-        Entry("rope.scaling.yarn_beta_fast", .harmless, "YaRN alone uses it, and YaRN is refused"),
-        Entry("rope.scaling.yarn_beta_slow", .harmless, "YaRN alone uses it, and YaRN is refused"),
+        Entry("rope.scaling.yarn_beta_fast", .read, "turns within the trained length from which on YaRN leaves a pair alone; 32 when absent; of no meaning to other types"),
+        Entry("rope.scaling.yarn_beta_slow", .read, "turns up to which YaRN divides by the factor; 1 when absent; of no meaning to other types"),
+        Entry("rope.scaling.yarn_log_multiplier", .read, "YaRN's divisor of the stretching of queries and keys (mscale_all_dim); of no meaning to other types"),
+        Entry("rope.scaling.attn_factor", .read, "factor of the rotated queries and keys, beside YaRN's own"),
+        Entry("rope.scaling.alpha", .read, "NTK-aware scaling: the base times alpha^(d / (d - 2)); 0 for none"),
+        Entry("rope.scaling.yarn_ext_factor", .mixing, "YaRN's mixing"),
         Entry("pooling_type", .harmless, "how embeddings of a text are pooled; logits are not"),
         Entry("attention.layer_norm_epsilon", .harmless, "of LayerNorm, which a Llama does not have; converters write it from config.json"),
-        Entry("rope.scaling.attn_factor", .numbers([1]), "factor of the rotated keys and queries"),
-        Entry("rope.scaling.alpha", .numbers([0, 1]), "NTK-aware scaling"),
-        Entry("rope.scaling.yarn_log_multiplier", .numbers([0]), "YaRN's factor of attention"),
-        Entry("rope.scaling.yarn_ext_factor", .numbers([0, -1]), "YaRN's mixing; -1 stands for unset"),
-        Entry("rope.scaling.yarn_attn_factor", .numbers([1]), "YaRN's factor of attention"),
+        Entry("rope.scaling.yarn_attn_factor", .numbers([1]), "YaRN's stretching, which llama.cpp computes from the factor whatever this says"),
         Entry("rope.dimension_sections", .numbers([0]), "rotation by several positions of images"),
         Entry("rope.dimension_count_swa", .sameAs("rope.dimension_count"), "rotation in layers with a sliding window"),
         Entry("rope.freq_base_swa", .sameAs("rope.freq_base"), "rotation in layers with a sliding window"),
@@ -130,6 +132,7 @@ enum MetadataKeys {
         case .texts(let list): "is supported as \(list.map(\.description).joined(separator: " or ")) alone"
         case .attentionScale: "is not supported, only 1 / sqrt(head length) or 0, which stands for it"
         case .window: "is not supported, only 0 or no fewer than the context"
+        case .mixing: "is not supported, only -1 (unset), 1 with YaRN and 0 without"
         case .sameAs(let key): "is not supported, only the value of llama.\(key)"
         }
     }
@@ -145,6 +148,7 @@ enum MetadataKeys {
             let usual = 1 / Double(h.headDimension).squareRoot()
             return try metadata.everyNumber(key).allSatisfy { $0 == 0 || abs($0 - usual) <= 1e-6 * usual }
         case .window: return try metadata.everyNumber(key).allSatisfy { $0 == 0 || $0 >= Double(h.contextLength) }
+        case .mixing: return try metadata.everyNumber(key).allSatisfy { $0 == -1 || $0 == (h.ropeScaling.kind == .yarn ? 1 : 0) }
         case .sameAs(let other):
             let own: [String: Double] = [
                 "embedding_length": Double(h.embeddingLength), "attention.key_length": Double(h.headDimension),

@@ -57,6 +57,13 @@ extension Inference {
         logitsRows = 0
     }
 
+    /// A text may stand in any sequence: then all have the same adapters.
+    public func checkAdaptersAreTheSame() throws(Llama2Error) {
+        for sequence in 0..<configuration.maxSequences where adapters.set(sequence)?.key != adapters.set(0)?.key {
+            throw Llama2Error(.invalidArgument, "sequences 0 and \(sequence) have different adapters; texts to embed stand in any of them")
+        }
+    }
+
     /// Pages of 64 positions.
     public struct Pages: Sendable {
         /// In all; with an owner; with several; without, but still known to `adopt`.

@@ -59,6 +59,7 @@ extension Inference {
                 "what sequence \(sequence) shares with others has to become its own to be shifted, and there is no room: \(cache.used) of \(configuration.contextLength) positions are in use")
         }
         let angles = pass.pointee.rope, pairs = weights.hyperparameters.ropeDimension / 2
+        // without the magnitude: keys are stretched already
         Kernels.ropeTable(position: -drop, pairs: pairs, frequencies: pass.pointee.frequencies, angles)
         var job = ShiftJob(
             pass: UnsafePointer(pass), old: cache.shiftedPages, new: cache.table(sequence), keep: keep, drop: drop, end: end,

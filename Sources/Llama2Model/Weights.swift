@@ -19,7 +19,9 @@ public final class Weights: @unchecked Sendable {
     let outputNorm: UnsafePointer<Float>
     let output: Linear  // (vocabulary, embedding); the embedding itself when tied
     let layers: [Layer]
-    let ropeFrequencies: [Double]  // (ropeDimension / 2)
+    /// What RoPE's frequencies are divided by, (ropeDimension / 2); nil when the file has no such tensor. Those of longrope are for
+    /// contexts beyond the trained length and for others.
+    let ropeFactors, ropeFactorsLong, ropeFactorsShort: UnsafePointer<Float>?
     /// Where the biases of the layers' products lie, as F32.
     private let biases: Biases
 
@@ -39,7 +41,7 @@ public final class Weights: @unchecked Sendable {
         guard h.isPiece else { return true }
         if let (layer, _) = TensorNames.inLayer(name) { return layer >= h.firstLayer && layer - h.firstLayer < h.layerCount }
         if name == "token_embd.weight" { return h.hasEmbedding || (h.hasOutput && file.tensor("output.weight") == nil) }
-        return name == "rope_freqs.weight" || h.hasOutput
+        return ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"].contains(name) || h.hasOutput
     }
 
     /// The type that most weights have.
@@ -95,19 +97,29 @@ public final class Weights: @unchecked Sendable {
         }
         self.layers = layers
         self.biases = biases
-        var frequencies = h.ropeFrequencies
-        if file.tensor("rope_freqs.weight") != nil {
-            // llama3's scaling: a factor for each pair
-            let factors = try Self.vector(file, "rope_freqs.weight", frequencies.count)
-            for i in frequencies.indices {
-                guard factors[i].isFinite, factors[i] > 0 else {
-                    throw Llama2Error(.corrupt, "rope_freqs.weight[\(i)] is \(factors[i]), expected a positive number")
-                }
-                frequencies[i] /= Double(factors[i])
+        let isLong = h.ropeScaling.kind == .longrope
+        ropeFactors = isLong ? nil : try Self.factors(file, "rope_freqs.weight", h)
+        ropeFactorsLong = isLong ? try Self.factors(file, "rope_factors_long.weight", h) : nil
+        ropeFactorsShort = isLong ? try Self.factors(file, "rope_factors_short.weight", h) : nil
+        for (name, isUsed) in [("rope_freqs.weight", !isLong), ("rope_factors_long.weight", isLong), ("rope_factors_short.weight", isLong)] {
+            guard file.tensor(name) == nil || isUsed else {
+                throw Llama2Error(.unsupported, "tensor \(name) is not one of a model whose llama.rope.scaling.type is \(isLong ? "longrope" : "not longrope")")
+            }
+            guard !isLong || !isUsed || file.tensor(name) != nil else { throw Llama2Error(.corrupt, "tensor \(name) is missing") }
+        }
+        try Self.refuseLeftOver(file, layers: h.allLayers)
+    }
+
+    /// A positive number for each pair that RoPE rotates.
+    private static func factors(_ file: ModelFile, _ name: String, _ h: Hyperparameters) throws(Llama2Error) -> UnsafePointer<Float>? {
+        guard file.tensor(name) != nil else { return nil }
+        let factors = try vector(file, name, h.ropeDimension / 2)
+        for i in 0..<h.ropeDimension / 2 {
+            guard factors[i].isFinite, factors[i] > 0 else {
+                throw Llama2Error(.corrupt, "\(name)[\(i)] is \(factors[i]), expected a positive number")
             }
         }
-        ropeFrequencies = frequencies
-        try Self.refuseLeftOver(file, layers: h.allLayers)
+        return factors
     }
 
     /// What a file holds is used or known to be of no use; anything else would be passed over.

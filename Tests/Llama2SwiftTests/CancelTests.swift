@@ -61,7 +61,8 @@ import Llama2Sampling
         c.maxSequences = 3
         c.batchSize = 64
         c.threads = threads
-        c.halfPrecisionCache = halfPrecision
+        c.keyType = halfPrecision ? .f16 : .f32
+        c.valueType = c.keyType
         let inference = try made(c), undisturbed = try made(c), countdown = Countdown()
         inference.cancelData = Unmanaged.passUnretained(countdown).toOpaque()
         inference.cancel = { data in

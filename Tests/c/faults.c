@@ -230,6 +230,14 @@ static int32_t score(void) {
     return status;
 }
 
+static int32_t embeddings(void) {
+    float values[3 * 64];
+    size_t lengths[3] = {4, 1, 3}, needed;
+    int32_t status;
+    UNDER_TEST(llama2_embeddings(context, prompt, lengths, 3, LLAMA2_POOLING_MEAN, 0, values, 3 * 64, &needed));
+    return status;
+}
+
 /* ---- Files: paths[1] is the output, which exists before; its folder holds nothing else --------- */
 
 static char *slurp(const char *path, size_t *size) {
@@ -315,7 +323,7 @@ static const struct { const char *name; int32_t (*run)(void); } operations[] = {
     {"load", load}, {"load_copy", load_copy}, {"create", create}, {"create_sampler", create_sampler},
     {"create_decoder", create_decoder}, {"decode", decode}, {"eval", eval}, {"eval_batch", eval_batch}, {"sample", sample},
     {"generate", generate}, {"tokenize", tokenize}, {"detokenize", detokenize}, {"chat", chat}, {"metadata", metadata},
-    {"preflight", preflight}, {"perplexity", perplexity}, {"score", score}, {"quantize", quantize}, {"convert", convert},
+    {"preflight", preflight}, {"perplexity", perplexity}, {"score", score}, {"embeddings", embeddings}, {"quantize", quantize}, {"convert", convert},
     {"importance", importance},
 };
 

@@ -155,8 +155,12 @@ static void create_context(void) {
     o.max_sequences = (uint32_t)below(5);
     o.batch_size = (uint32_t)below(10);
     o.threads = (uint32_t)(1 + below(3));
-    o.flags = (uint32_t)below(4);
+    o.flags = (uint32_t)(once_in(6) ? below(8) : below(4));
     o.kernels = (uint32_t)below(4);
+    if (once_in(2)) o.type_k = (uint32_t)below(5);
+    if (once_in(2)) o.type_v = (uint32_t)below(5);
+    if (once_in(5)) o.rope_scaling = (uint32_t)below(5);
+    if (once_in(5)) o.rope_factor = (float)(1 + below(4));
     if (once_in(30)) ((uint32_t *)&o)[below((int)(sizeof o / 4))] = (uint32_t)edge();
     if (o.threads > 8) o.threads |= 1u << 31; /* a thousand threads each would only take time */
     if (o.context_length > 100000) o.context_length |= 1u << 31;
@@ -341,7 +345,7 @@ static void act(void) {
     }
     case 19: TRY(llama2_context_set_cancel(context, once_in(2) ? on_cancel : NULL, NULL), BUSY); break;
     case 20: TRY(llama2_context_reset(context), BUSY); break;
-    case 21: { const float *logits; TRY(llama2_logits(context, (size_t)edge(), &logits, &needed), NO_LOGITS, BUSY); break; }
+    case 21: { const float *logits; TRY(llama2_logits(context, (size_t)edge(), &logits, &needed), NO_LOGITS, UNSUPPORTED, BUSY); break; }
     case 22: TRY(llama2_logits_rows(context, &needed), BUSY); break;
     case 23: TRY(llama2_sequence_length(context, (int32_t)edge(), &needed), RANGE, BUSY); break;
     case 24: TRY(llama2_sequence_remove(context, once_in(9) ? (int32_t)edge() : below(4), (size_t)edge()), RANGE, BUSY); break;
@@ -400,6 +404,14 @@ static void act(void) {
         float logs[TOKENS];
         uint8_t best[TOKENS];
         size_t prompt = count > 0 ? (size_t)below((int)count) : 0;
+        if (once_in(3)) {
+            static float rows[TOKENS * 64];
+            size_t lengths[2], needed = 0;
+            lengths[0] = once_in(20) ? (size_t)edge() : prompt;
+            lengths[1] = count - prompt;
+            TRY(llama2_embeddings(context, tokens, lengths, (size_t)below(3), (uint32_t)below(5), (uint32_t)below(3), rows, once_in(4) ? (size_t)below(9) : TOKENS * 64, &needed), EVALUATING, SMALL);
+            break;
+        }
         TRY(llama2_score(context, tokens, prompt, tokens + prompt, count - prompt, logs, once_in(2) ? best : NULL), EVALUATING);
         break;
     }

@@ -43,6 +43,7 @@ static void expect_busy(llama2_context *context, llama2_sampler *sampler) {
     EXPECT(llama2_generate(context, sampler, NULL, NULL, NULL) == LLAMA2_E_BUSY);
     EXPECT(llama2_perplexity(context, tokens, 8, 8, NULL, NULL, &result) == LLAMA2_E_BUSY);
     EXPECT(llama2_score(context, tokens, 1, tokens, 1, &probability, NULL) == LLAMA2_E_BUSY && probability == 7);
+    EXPECT(llama2_embeddings(context, tokens, &count, 1, LLAMA2_POOLING_MEAN, 0, &probability, 1, &count) == LLAMA2_E_BUSY && probability == 7);
     EXPECT(llama2_importance(context, tokens, 8, 8, "/nowhere/at/all", NULL, NULL) == LLAMA2_E_BUSY);
     EXPECT(strstr(llama2_last_error(), "in use") != NULL);
     EXPECT(strcmp(llama2_context_last_error(context), "") == 0);

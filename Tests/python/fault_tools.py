@@ -15,7 +15,7 @@ LIBRARY = Path(os.environ.get("LLAMA2SWIFT_LIBRARY", ROOT / ".build/release/libl
 STORIES = str(FIXTURES / "stories260K.bin")
 
 LOADS = ["load", "load_copy", "preflight"]
-CALLS = ["create", "create_sampler", "create_decoder", "decode", "eval", "eval_batch", "sample", "generate", "tokenize", "detokenize", "chat", "metadata", "perplexity", "score"]  # fmt: skip
+CALLS = ["create", "create_sampler", "create_decoder", "decode", "eval", "eval_batch", "sample", "generate", "tokenize", "detokenize", "chat", "metadata", "perplexity", "score", "embeddings"]  # fmt: skip
 WRITES = ["quantize", "convert", "importance"]
 
 

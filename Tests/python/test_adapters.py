@@ -434,3 +434,18 @@ def test_generation_perplexity_and_shift_count_them(model, loaded, tmp_path):
             c.shift(30)
             c.eval(TOKENS[:3])
         assert np.abs(context.logits() - other.logits()).max() <= 1e-4 * np.abs(other.logits()).max()
+
+
+def test_embeddings_have_them_when_all_sequences_do(model, loaded):
+    texts = [TOKENS[:9], TOKENS[3:30]]
+    with model.context(length=64, sequences=2, kv="f32") as context:
+        plain = context.embed(texts)
+        context.set_adapters(0, [(loaded["all"], 1.0)])
+        with pytest.raises(E.InvalidArgumentError, match="sequences 0 and 1 have different adapters"):
+            context.embed(texts)
+        context.set_adapters(1, [(loaded["all"], 1.0)])
+        both = context.embed(texts)
+        assert np.abs(both - plain).max() > 1e-3
+    with model.context(length=64, kv="f32") as alone:
+        alone.set_adapters(0, [(loaded["all"], 1.0)])
+        assert alone.embed(texts).tobytes() == both.tobytes()

@@ -26,7 +26,7 @@ KINDS = {re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", k.__name__).lower(): k for k in S.
 STRUCTS = {"llama2_" + name + "*": kind for name, kind in KINDS.items()}
 FIRST = header.first_sizes()
 DECLARED, FIELD_TYPES, VALUES = header.parameters(), header.fields(), header.values()
-KNOWN_FLAGS = {"llama2_tokenize": "TOKENIZE", "llama2_detokenize": "DETOKENIZE", "llama2_token_piece": "DETOKENIZE", "llama2_chat_encode": "CHAT", "llama2_decoder_create": "DECODER"}
+KNOWN_FLAGS = {"llama2_tokenize": "TOKENIZE", "llama2_detokenize": "DETOKENIZE", "llama2_token_piece": "DETOKENIZE", "llama2_chat_encode": "CHAT", "llama2_decoder_create": "DECODER", "llama2_embeddings": "EMBEDDINGS"}
 
 HANDLE = {"NULL": NULL, "freed": BAD, "made up": BAD, "largest": BAD, "misaligned": BAD, "of a later generation": BAD, "of the next kind": BAD, "of the kind after": BAD, "of the third kind": BAD}
 SIZED = {"misaligned": OK, "size 0": STRUCT, "size 3": STRUCT, "size 4": STRUCT, "first size less one": STRUCT, "first size": OK, "larger, zero": OK, "of 4097 bytes": STRUCT, "largest size": STRUCT}
@@ -55,6 +55,7 @@ CELLS = {
     "llama2_model_metadata.key_length": (MISSING, INVALID, INVALID), "llama2_model_metadata.key": {"not UTF-8": MISSING}, "llama2_tokenize.text_length": (OK, INVALID, INVALID),
     "llama2_tokenize.text": {"not UTF-8": OK}, "llama2_detokenize.count": (OK, INVALID, INVALID), "llama2_token_piece.token": (TOKEN, TOKEN, TOKEN),
     "llama2_token_is_end.token": (TOKEN, TOKEN, TOKEN), "llama2_chat_encode.count": (INVALID, INVALID, INVALID), "llama2_chat_encode_json.options": {"NULL": NULL}, "llama2_chat_render.options": {"NULL": NULL}, "llama2_decoder_append.token": (TOKEN, TOKEN, TOKEN),
+    "llama2_embeddings.count": (INVALID, INVALID, INVALID), "llama2_embeddings.pooling": (INVALID, INVALID),
     "llama2_sample_logits.count": (INVALID, INVALID, INVALID), "llama2_sampler_distribution.count": (INVALID, INVALID, INVALID),
     "llama2_eval.count": (INVALID, INVALID, INVALID), "llama2_eval_batch.count": (INVALID, INVALID, INVALID), "llama2_eval_layers.count": (INVALID, INVALID, INVALID), "llama2_eval_layers.hidden_in": {"NULL": OK, "misaligned": INVALID}, "llama2_eval_layers.hidden_out": {"NULL": OK}, "llama2_logits.row": (OK, NO_LOGITS, NO_LOGITS),
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
@@ -233,6 +234,7 @@ FIELDS = {
     "llama2_generate_options.token_callback": (OK,),
     "llama2_sampler_options.model": (BAD,), "llama2_own_step.callback": (NULL,), "llama2_text_bias.text": (NULL, OK), "llama2_text_bias.bias": (INVALID, RANGE, OK, OK, OK),
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
+    **{f"llama2_context_options.rope_{name}": (INVALID,) * 5 for name in ("factor", "base", "attention", "beta_fast", "beta_slow")},
     "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, OK, OK),
     "llama2_layer_options.first_position": (OK, OK, OK), "llama2_layer_options.position_count": (OK, OK, OK), "llama2_layer_options.sequence": (OK, OK, OK),
     "llama2_scaled_adapter.scale": (INVALID, INVALID, INVALID, OK, INVALID), "llama2_scaled_adapter.adapter": (BAD,), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),

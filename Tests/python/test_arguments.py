@@ -149,9 +149,17 @@ long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 model, context, sampler, decoder, grammar, state, adapter, scheduler = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler"))
 model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID), first_layer=(5, RANGE), layer_count=(6, RANGE), reserved=(1, INVALID)) + [(Options(S.ModelOptions, flags=1, layer_count=1), INVALID)]
 context_options = inputs(
-    S.ContextOptions, flags=(4, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
+    S.ContextOptions, flags=(8, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
     batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(4, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),
+    rope_scaling=(5, INVALID), rope_trained_length=(1, INVALID), rope_factor=(2, INVALID), rope_base=(0.5, INVALID), rope_attention=(2, INVALID), rope_beta_fast=(2, INVALID),
+    rope_beta_slow=(2, INVALID), type_k=(5, INVALID), type_v=(5, INVALID),
 )  # fmt: skip
+context_options += [(Options(S.ContextOptions, rope_scaling=k, **more), status) for k, more, status in (
+    (1, {}, OK), (2, {}, INVALID), (3, {}, INVALID), (4, {}, INVALID), (4, dict(rope_factor=4), OK), (1, dict(rope_factor=4), INVALID), (2, dict(rope_factor=1e-4), INVALID),
+    (3, dict(rope_factor=2e6), INVALID), (4, dict(rope_factor=math.nan), INVALID), (4, dict(rope_factor=4, rope_trained_length=2**30 + 1), INVALID), (2, dict(rope_factor=4, rope_beta_fast=2), INVALID),
+    (4, dict(rope_factor=4, rope_beta_fast=2, rope_beta_slow=0.5, rope_attention=1.5, rope_base=5e5, rope_trained_length=100), OK), (4, dict(rope_factor=4, rope_base=1), UNSUPPORTED), (0, dict(rope_base=5e5), OK),
+    (1, dict(rope_attention=1e4), INVALID),
+)]  # fmt: skip
 sampler_options = inputs(
     S.SamplerOptions, flags=(4, INVALID), reserved=(1, INVALID), mirostat=(3, INVALID), no_repeat_ngram=(1025, INVALID), dry_breaker_count=(65, INVALID),
     step_count=(65, INVALID), own_step_count=(65, INVALID), text_bias_count=(65537, INVALID), min_tokens=(1, INVALID), dry_multiplier=(1, INVALID), temperature=(-1, RANGE), top_p=(1.5, RANGE), min_p=(1.5, RANGE),
@@ -330,6 +338,13 @@ CALLS = {
     "llama2_logits": (
         dict(context="context", row=0, logits="out", count="out2"),
         dict(context=context, row=[(1, NO_LOGITS), (HUGE, NO_LOGITS), (2**63, NO_LOGITS)], logits=new, count=new),
+    ),
+    "llama2_embeddings": (
+        dict(context="context", tokens="tokens", lengths=(C.c_size_t * 2)(1, 3), count=2, pooling=1, flags=1, embeddings="out", capacity=2000, needed="out2"),
+        dict(context=context, tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)],
+             lengths=[(None, NULL), ((C.c_size_t * 2)(1, 0), INVALID), ((C.c_size_t * 2)(1, HUGE), INVALID), ((C.c_size_t * 2)(2**63 - 1, 1), INVALID), ((C.c_size_t * 2)(2**61, 1), INVALID)],
+             count=[(0, INVALID), *counts], pooling=[(0, OK), (2, OK), (3, OK), (4, INVALID), (2**32 - 1, INVALID)], flags=[(0, OK), (2, INVALID)],
+             embeddings=[(None, NULL)], capacity=[(0, SMALL), (127, SMALL), (128, OK)], needed=new),
     ),
     "llama2_sequence_length": (dict(context="context", sequence=0, length="out"), dict(context=context, sequence=[(-1, RANGE), (2, RANGE), (2**31 - 1, RANGE)], length=new)),
     "llama2_sequence_remove": (

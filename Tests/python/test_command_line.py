@@ -19,7 +19,7 @@ import llama2swift
 from llama2swift.cli import outputs, terminal
 from llama2swift.cli.arguments import parser
 
-COMMANDS = ["chat", "run", "info", "bench", "quantize", "importance", "convert", "perplexity", "score"]
+COMMANDS = ["chat", "run", "info", "bench", "quantize", "importance", "convert", "perplexity", "embed", "score"]
 COMMANDS += ["serve", "state"]
 TEXT = "Once upon a time there was a little dog. " * 60
 
@@ -291,3 +291,12 @@ def test_the_parser_knows_no_other_command():
 def test_the_console_command_is_declared():
     told = (ROOT / "Bindings/Python/pyproject.toml").read_text()
     assert 'llama2swift = "llama2swift_command:main"' in told
+
+
+def test_embed_writes_a_list_for_each_text(story_gguf):
+    model = llama2swift.Model(story_gguf)
+    done = command("embed", str(story_gguf), "Once upon", "a dog", "--pooling", "last", "--normalize")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and (model.embed(["Once upon", "a dog"], pooling="last", normalize=True) == [[float(x) for x in row] for row in rows]).all()
+    lines = command("embed", str(story_gguf), input="Once upon\n\na dog\n")
+    assert [len(json.loads(line)) for line in lines.stdout.splitlines()] == [64, 64]

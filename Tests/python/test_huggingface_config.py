@@ -72,7 +72,7 @@ REFUSED = [
     dict(logit_scale=0.5), dict(logits_scaling=8.0), dict(embedding_multiplier=12.0), dict(residual_multiplier=0.22), dict(attention_multiplier=0.1),
     dict(attn_logit_softcapping=50.0), dict(final_logit_softcapping=30.0), dict(num_local_experts=8), dict(clip_qkv=8.0), dict(qk_norm=True),
     dict(partial_rotary_factor=0.5), dict(rope_parameters={"rope_type": "default", "partial_rotary_factor": 0.5}),
-    dict(rope_scaling={"rope_type": "yarn", "factor": 4.0}), dict(rope_scaling={"type": "longrope", "factor": 4.0}), dict(rope_scaling={"type": "su"}),
+    dict(rope_scaling={"rope_type": "yarn", "factor": 4.0, "extrapolation_factor": 1.0}), dict(rope_scaling={"type": "su"}),
     dict(rope_scaling={"type": "linear", "factor": 2.0, "attention_factor": 1.2}), dict(rope_scaling={"type": "Linear", "factor": 2.0}),
     dict(rope_parameters={"full_attention": {"rope_type": "default"}}), dict(no_such_key=1), dict(no_such_key="x"), dict(no_such_key=[0.5]),
     dict(layer_types=["full_attention", "sliding_attention"]), dict(auto_map={"AutoModelForCausalLM": "modeling_x.X"}), dict(is_causal=False),
@@ -83,7 +83,7 @@ REFUSED = [
 @pytest.mark.parametrize("more", REFUSED, ids=lambda m: json.dumps(m))
 def test_what_would_change_the_logits_is_refused_by_name(folder, more):
     key = next(iter(more))
-    words = {"rope_scaling": "rope type|attention_factor", "rope_parameters": "partial_rotary_factor|full_attention"}.get(key, key)
+    words = {"rope_scaling": "rope type|attention_factor|extrapolation_factor", "rope_parameters": "partial_rotary_factor|full_attention"}.get(key, key)
     with pytest.raises(UnsupportedError, match=words):
         llama2swift.Model(folder(**more))
 

@@ -88,6 +88,12 @@ KINDS = {
     "vocabulary": every([5, "model.gguf", Odd(), llama2swift.Model], TYPE),
     "entries": every([None, 5, "12", b"12", [5], ["123"], [(1.0, 0, True)], [(1, "0", True)], [(1, True, False)], [(1, 0, 5)], [(1, 0, None)], [(None, 0, True)]], TYPE)
     + every([[(1, 0)], [(1, 0, True, 5)], [()]], VALUE) + every([[(2**32 + 1, 0, True)], [(1, 2**32, True)], [(1, -(2**31) - 1, True)]], OVER),
+    "word or None": every([v for v in NO_TEXTS if v is not None] + [b"f16"], TYPE) + [("f16\0", VALUE), ("nonsense", VALUE)],
+    "rope": every([5, "yarn", {"type": "yarn"}, Odd(), llama2swift.RoPE], TYPE),
+    "positive or None": every(["5", b"5", [], Odd(), True, 5j], TYPE) + every([1e39, 10**400], OVER) + every([0.0, -1, math.nan, math.inf], VALUE),
+    "scaling": every([5, b"yarn", ["yarn"], Odd()], TYPE) + every(["dynamic", "YARN", ""], VALUE),
+    "texts": every([None, 5, "hello", b"hello", [5], [b"x"], [None], ["x", 5], [[1]]], TYPE),
+    "token texts": every([None, 5, "12", b"12", [5], ["12"], [None], [1, [2]], [[1.0]], [["1"]]], TYPE) + every([[[2**31]]], OVER),
     "messages": every([None, 5, "hello", b"hello", {"role": "user", "content": "x"}, [5], ["x"], [None], [("user", "x")], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], [{"role": "user", "content": None}], [{"role": "user", "content": [{"type": "image"}]}], [{"role": "user", "content": ["x"]}], [{"role": "user", "content": [{"type": "text", "text": 5}]}]], TYPE)
     + every([[{"role": "user"}], [{"content": "x"}], [{}]], VALUE),
     "dicts": every([5, "x", {"a": 1}, [5], [None], ["x"], Odd(), [{"a": Odd()}], [{"a": b"x"}]], TYPE) + [([{"a": math.nan}], VALUE)],
@@ -107,7 +113,7 @@ KINDS = {
 # One of these makes a grammar: two are as wrong as none.
 GIVEN = dict(gbnf="second", json_schema="second", regex="text", choices="second")
 FILES = dict(adapter="path+None", adapter_scale="real", type="type", threads="count32", progress="callback", keep_wider="flag", context_length="count32")
-OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word")
+OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word", embeddings="flag", rope="rope", kv_values="word or None")
 MORE = {"deterministic": "flag", "energy": "path+None"}
 # name -> (how it is called when nothing is wrong, {parameter: kind})
 CALLS = {
@@ -129,6 +135,7 @@ CALLS = {
     "Adapter": (dict(model="model", path="adapter"), dict(model="model", path="path")),
     "Context.set_layer_callback": (dict(callback=None), dict(callback="callback", change="flag", layer="count32 or None", sequence="int32 or None", first_position="count64", positions="count64")),
     "Context.set_adapters": (dict(sequence=1, adapters="adapters"), dict(sequence="int32", adapters="adapters")),
+    "Model.embed": (dict(texts=["a"]), dict(texts="texts", pooling="word", normalize="flag", context="context", threads="count32")),
     "Model.score": (dict(prompt="a", continuation="b"), dict(prompt="str", continuation="str", context="context")),
     "Context": (dict(model="model", length=8), {"model": "model", **OPTIONS, **MORE}),
     "Context.eval": (dict(tokens=[1]), dict(tokens="tokens", all_logits="flag")),
@@ -136,6 +143,8 @@ CALLS = {
     "Context.eval_batch": (dict(entries=[(1, 0, True)]), dict(entries="entries")),
     "Context.perplexity": (dict(tokens=[1] * 8, window=8), dict(tokens="tokens", window="count64", progress="callback")),
     "Context.importance": (dict(tokens=[1] * 8, output="out", window=8), dict(tokens="tokens", output="path", window="count64", progress="callback")),
+    "Context.embed": (dict(texts=[[1], [2, 3]]), dict(texts="token texts", pooling="word", normalize="flag")),
+    "Context.embed_tokens": (dict(tokens=[1]), dict(tokens="tokens", normalize="flag")),
     "Context.score": (dict(prompt=[1], continuation=[2]), dict(prompt="tokens", continuation="tokens")),
     "Context.sample": (dict(sampler="sampler"), dict(sampler="sampler+None")),
     "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag")),
@@ -187,6 +196,7 @@ CALLS = {
         dict(model="path", data_folder="path", tasks="tasks", limit="limit", chat="flag", seed="count64", context_length="count32", threads="count32", kv="word", kernels="word",
              allow_code="flag", classifier="callback", journal="path+None", again="flag", progress="callback", watts="real+None", intensity="real+None", country="str+None", energy="path+None"),
     ),
+    "RoPE": (dict(scaling="yarn", factor=2.0), dict(scaling="scaling", factor="positive or None", base="positive or None", attention="positive or None", trained_length="limit", beta_fast="positive or None", beta_slow="positive or None")),
     "printable": (dict(text="x"), dict(text="str")),
     "kernels_available": (dict(), dict()),
 }  # fmt: skip

@@ -1,4 +1,5 @@
-"""Writes Tests/fixtures/bias-logits.npz: what `transformers` says of the model of Tests/python/biased.py, in F32.
+"""Writes Tests/fixtures/bias-logits.npz and bias-hidden.npz: what `transformers` says of the model of Tests/python/biased.py, in F32,
+as logits and as last hidden state (after the last norm).
 
     python3 Tests/tools/make_bias_golden.py        with torch and transformers installed
 """
@@ -45,7 +46,9 @@ def main() -> None:
     model.load_state_dict(state())
     with torch.no_grad():
         logits = model(torch.tensor([biased.TOKENS])).logits[0].numpy().astype("<f4")
+        hidden = model.model(torch.tensor([biased.TOKENS])).last_hidden_state[0].numpy().astype("<f4")
     np.savez_compressed(ROOT / "Tests" / "fixtures" / "bias-logits.npz", logits=logits)
+    np.savez_compressed(ROOT / "Tests" / "fixtures" / "bias-hidden.npz", hidden=hidden)
     print(f"transformers {transformers.__version__}: {logits.shape}, largest {np.abs(logits).max():.3f}")
 
 

@@ -21,6 +21,7 @@ WORDS = {
     "texts": lambda a: "refused unless " + " or ".join(a.strip("[]").split(", ")),
     "attentionScale": lambda a: "refused unless 0 or 1 / sqrt(head length)",
     "window": lambda a: "refused unless 0 or no fewer than the context",
+    "mixing": lambda a: "refused unless -1, 1 with YaRN or 0 without",
     "sameAs": lambda a: f"refused unless that of llama.{a.strip(chr(34))}",
 }
 

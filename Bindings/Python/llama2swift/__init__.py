@@ -18,7 +18,7 @@ from .layers import LayerView
 from .llama import Llama
 from .model import Model
 from .modelfile import ModelFile, printable
-from .options import kernels_available, preflight
+from .options import RoPE, kernels_available, preflight
 from .results import ContextInfo, Hyperparameters, Memory, Perplexity, Score, SpecialTokens, Tensor, Timings, TokenReport
 from .sampler import Sampler
 from .scheduler import Event, Request, Scheduler
@@ -28,6 +28,6 @@ from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
     "Adapter", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Found", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
-    "Perplexity", "Request", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "TokenReport", "Vocabulary", "__version__", "convert", "errors",
+    "Perplexity", "Request", "RoPE", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "TokenReport", "Vocabulary", "__version__", "convert", "errors",
     "evaluate", "footprint", "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

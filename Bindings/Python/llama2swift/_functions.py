@@ -85,6 +85,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "eval_layers": (C.c_int32, [C.c_void_p, C.POINTER(BatchEntry), C.c_size_t, C.POINTER(C.c_float), C.POINTER(C.c_float)]),
     "logits_rows": (C.c_int32, [C.c_void_p, C.POINTER(C.c_size_t)]),
     "logits": (C.c_int32, [C.c_void_p, C.c_size_t, C.POINTER(C.POINTER(C.c_float)), C.POINTER(C.c_size_t)]),
+    "embeddings": (C.c_int32, [C.c_void_p, C.POINTER(C.c_int32), C.POINTER(C.c_size_t), C.c_size_t, C.c_uint32, C.c_uint32, C.POINTER(C.c_float), C.c_size_t, C.POINTER(C.c_size_t)]),
     "sequence_length": (C.c_int32, [C.c_void_p, C.c_int32, C.POINTER(C.c_size_t)]),
     "sequence_remove": (C.c_int32, [C.c_void_p, C.c_int32, C.c_size_t]),
     "sequence_copy": (C.c_int32, [C.c_void_p, C.c_int32, C.c_int32, C.c_size_t]),

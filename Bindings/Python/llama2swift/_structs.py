@@ -172,6 +172,15 @@ class ContextOptions(C.Structure):
     kernels: int
     reserved: int
     energy_path: bytes | None
+    rope_scaling: int
+    rope_trained_length: int
+    rope_factor: float
+    rope_base: float
+    rope_attention: float
+    rope_beta_fast: float
+    rope_beta_slow: float
+    type_k: int
+    type_v: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -183,6 +192,15 @@ class ContextOptions(C.Structure):
         ("kernels", C.c_uint32),
         ("reserved", C.c_uint32),
         ("energy_path", C.c_char_p),
+        ("rope_scaling", C.c_uint32),
+        ("rope_trained_length", C.c_uint32),
+        ("rope_factor", C.c_float),
+        ("rope_base", C.c_float),
+        ("rope_attention", C.c_float),
+        ("rope_beta_fast", C.c_float),
+        ("rope_beta_slow", C.c_float),
+        ("type_k", C.c_uint32),
+        ("type_v", C.c_uint32),
     ]
 
 
@@ -223,6 +241,8 @@ class ContextInfo(C.Structure):
     pages_shared: int
     pages_cached: int
     positions: int
+    type_k: int
+    type_v: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -239,6 +259,8 @@ class ContextInfo(C.Structure):
         ("pages_shared", C.c_uint64),
         ("pages_cached", C.c_uint64),
         ("positions", C.c_uint64),
+        ("type_k", C.c_uint32),
+        ("type_v", C.c_uint32),
     ]
 
 

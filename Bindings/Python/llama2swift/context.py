@@ -20,7 +20,7 @@ from .errors import BusyError
 from .generation import Generation, stop_strings
 from .layers import NO_ROWS, LayerView, RowsMemory
 from .modelfile import ModelFile
-from .options import KERNELS, context_options
+from .options import KERNELS, KV, POOLING, RoPE, context_options
 from .results import ContextInfo, Perplexity, Score, Timings
 from .sampler import Sampler
 from .search import Found
@@ -37,8 +37,12 @@ class Context:
     """A KV cache, logits and threads on a model. For one thread at a time (BusyError otherwise).
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
-    process may run on. sequences: how many there can be. batch_size: tokens of one pass. kv: "f16" or "f32". kernels:
-    "best", "reference", "avx2" or "avx512". energy: the folder where the kernel counts it, /sys/class/powercap on Linux, for `timings`.
+        kv: str = "f16", kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
+        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None,
+    ):  # fmt: skip
+        A.instance("model", model, ModelFile)
+        options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic, embeddings, rope, kv_values)
+        options.energy_path = None if energy is None else A.path("energy", energy)
 
     Ctrl-C, `cancel` and `close` end every long call some milliseconds later, with the context as before that call.
     """
@@ -46,9 +50,10 @@ class Context:
     def __init__(
         self, model: ModelFile, *, length: int = 0, threads: int = 0, sequences: int = 1, batch_size: int = 0,
         kv: str = "f16", kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
+        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None,
     ):  # fmt: skip
         A.instance("model", model, ModelFile)
-        options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic)
+        options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic, embeddings, rope, kv_values)
         options.energy_path = None if energy is None else A.path("energy", energy)
         handle = C.c_void_p()
         lib.call("context_create", model._handle, C.byref(options), C.byref(handle), None, 0)
@@ -166,6 +171,38 @@ class Context:
             )
         )  # fmt: skip
         return Score(values[: after.count], best[: after.count].astype(np.bool_))
+
+    def embed(self, texts: Iterable[A.TokenIds], *, pooling: str = "mean", normalize: bool = False) -> Logits:
+        """Embeddings of texts that are token ids: (texts, embedding length) of float32. What the logits would be computed from, the
+        residual stream after its last norm; its mean over the tokens, or the "last" or "first" token's. normalize: to the length 1.
+        Empties the context. Raises ContextFullError (a text longer than the context), InvalidTokenError, InvalidArgumentError."""
+        if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
+            raise A.refuse("texts", texts, "a list of texts, each a sequence of token ids")
+        ids = [A.tokens(f"texts[{i}]", text) for i, text in enumerate(texts)]
+        return self._embed(ids, POOLING[A.choice("pooling", pooling, POOLING)], A.flag("normalize", normalize))
+
+    def embed_tokens(self, tokens: A.TokenIds, *, normalize: bool = False) -> Logits:
+        """The same for each token of one text: (tokens, embedding length)."""
+        return self._embed([A.tokens("tokens", tokens)], K.POOLING_NONE, A.flag("normalize", normalize))
+
+    def _embed(self, texts: list[A.Tokens], pooling: int, normalize: bool) -> Logits:
+        width, count = self.model.hyperparameters.embedding_length, sum(t.count for t in texts)
+        values: Logits = np.empty((count if pooling == K.POOLING_NONE else len(texts), width), np.float32)
+        if not texts:
+            return values
+        ids, at, needed = (C.c_int32 * max(count, 1))(), 0, C.c_size_t()
+        for t in texts:
+            C.memmove(C.byref(ids, 4 * at), t.pointer, 4 * t.count)
+            at += t.count
+        lengths = (C.c_size_t * len(texts))(*(t.count for t in texts))
+        flags = K.EMBEDDINGS_NORMALIZE if normalize else 0
+        self._run(
+            lambda: lib.call(
+                "embeddings", self._handle, ids, lengths, len(texts), pooling, flags, values.ctypes.data_as(C.POINTER(C.c_float)),
+                values.size, C.byref(needed),
+            )
+        )  # fmt: skip
+        return values
 
     def logits(self) -> Logits:
         """The logits of the last eval: (vocabulary,) for one row, (rows, vocabulary) for several; float32, read-only.
@@ -400,10 +437,10 @@ class Context:
         i = S.sized(S.ContextInfo)
         lib.call("context_get_info", self._handle, C.byref(i))
         kernels = next(name for name, number in KERNELS.items() if number == i.kernels)
-        kv = "f32" if i.flags & K.CONTEXT_KV_F32 else "f16"
+        names = {number: name for name, number in KV.items()}
         return ContextInfo(
-            i.context_length, i.max_sequences, i.batch_size, i.threads, kernels, kv, i.memory_bytes, i.pages, i.pages_used,
-            i.pages_shared, i.pages_cached, i.positions,
+            i.context_length, i.max_sequences, i.batch_size, i.threads, kernels, names[i.type_k], i.memory_bytes, i.pages, i.pages_used,
+            i.pages_shared, i.pages_cached, i.positions, names[i.type_v],
         )  # fmt: skip
 
     @property

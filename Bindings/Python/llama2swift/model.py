@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
 from . import _arguments as A
 from .adapter import Adapter
 from .context import Context
 from .modelfile import ModelFile
+from .options import POOLING, RoPE
 from .results import Score
 
 
@@ -23,17 +29,39 @@ class Model(ModelFile):
     def context(
         self, length: int = 0, threads: int = 0, *, sequences: int = 1, batch_size: int = 0, kv: str = "f16",
         kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
+        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None,
     ) -> Context:  # fmt: skip
         """A new Context on this model; see there for the options."""
         return Context(
             self, length=length, threads=threads, sequences=sequences, batch_size=batch_size, kv=kv, kernels=kernels,
             deterministic=deterministic, energy=energy,
+            embeddings=embeddings, rope=rope, kv_values=kv_values,
         )  # fmt: skip
 
     def adapter(self, path: A.Path) -> Adapter:
         """A LoRA adapter for this model, from a GGUF file or a folder of PEFT's. Raises FileNotFoundError and its sisters, FormatError,
         CorruptFileError (a shape or rank that is not the model's, with the tensor's name), UnsupportedError (what cannot be followed)."""
         return Adapter(self, path)
+
+    def embed(
+        self, texts: Iterable[str], *, pooling: str = "mean", normalize: bool = False, context: Context | None = None, threads: int = 0
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Embeddings of texts, (texts, embedding length) of float32: see `Context.embed`. Each begins with BOS if the model expects
+        it. context: one to use, which is emptied; else one is made for this call, with `threads`."""
+        if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
+            raise A.refuse("texts", texts, "a list of str")
+        A.choice("pooling", pooling, POOLING)
+        A.flag("normalize", normalize)
+        A.unsigned("threads", threads, 32)
+        if context is not None:
+            A.instance("context", context, Context)
+        ids = [self.tokenize_prompt(A.string(f"texts[{i}]", text)) for i, text in enumerate(texts)]
+        if context is not None:
+            return context.embed(ids, pooling=pooling, normalize=normalize)
+        # room for the longest and as many others beside it as fill a pass
+        longest, beside = max(map(len, ids), default=1), min(max(len(ids), 1), 64)
+        with self.context(max(longest, 256), threads, sequences=beside, embeddings=True) as own:
+            return own.embed(ids, pooling=pooling, normalize=normalize)
 
     def score(self, prompt: str, continuation: str, *, context: Context | None = None) -> Score:
         """How probable the text `continuation` is after the text `prompt`: a `Score`. Both are tokenized as one text, as

@@ -73,7 +73,7 @@ class ContextInfo:
     """What a context is made of; lengths in positions or tokens.
 
     pages: of 64 positions, in all; pages_used: that a sequence has, pages_shared: that several have, pages_cached: kept for
-    `adopt`. positions: in use, of context_length; shared ones count once.
+    `adopt`. positions: in use, of context_length; shared ones count once. kv, kv_values: types of keys and of values.
     """
 
     context_length: int
@@ -88,6 +88,7 @@ class ContextInfo:
     pages_shared: int
     pages_cached: int
     positions: int
+    kv_values: str
 
 
 @dataclass(frozen=True)

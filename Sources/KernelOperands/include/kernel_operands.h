@@ -43,7 +43,7 @@ typedef struct {
     const void *_Nonnull const *_Nonnull k_pages;
     const void *_Nonnull const *_Nonnull v_pages;
     long length;
-    bool half;           /* pages are F16, not F32 */
+    uint32_t k_type, v_type; /* of keys and values, ggml's numbers: F32, F16, Q4_0, Q8_0 */
     float *out;          /* (rows, head_stride) */
     void *scratch;
 } __attribute__((swift_name("AttentionOperands"))) l2s_attention_operands;

@@ -10,16 +10,17 @@
 /// A score that is NaN or +infinity, or scores that are all -infinity, make NaN of the row, as the formula says.
 ///
 /// q, out: (rows, headStride), padded with zeros; row r sees `length + r / group` positions.
-/// kPages: a pointer a page, each (headStride, 64); vPages: (64, headStride); F16 or F32; headStride a multiple
-/// of 16. scratch: `attentionScratchBytes`, 64-byte aligned.
+/// kPages: a pointer a page, each (headStride, 64); vPages: (64, headStride); of ggml's types kType and vType, F16 or F32 (quantized
+/// ones: QuantizedAttention.swift); headStride a multiple of 16. scratch: `attentionScratchBytes`, 64-byte aligned.
 public func attention(
     _ q: UnsafePointer<Float>, _ rows: Int, _ group: Int, _ headStride: Int, _ scale: Float,
     _ kPages: UnsafePointer<UnsafeRawPointer>, _ vPages: UnsafePointer<UnsafeRawPointer>, _ length: Int,
-    _ half: Bool, _ out: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
+    _ kType: UInt32, _ vType: UInt32, _ out: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
 ) {
-    // 1. scratch: scores of two rows, (maximum, total) of every row, a page of each kind as floats
+    // 1. scratch: scores of two rows, (maximum, total) of every row, a page of each kind as floats, scaled weights
     let scores = scratch.assumingMemoryBound(to: Float.self), state = scores + 128
     let keysAsFloats = state + 2 &* ((rows &+ 7) & ~7), valuesAsFloats = keysAsFloats + 64 &* headStride
+    let products = valuesAsFloats + 64 &* headStride
     var r = 0
     while r < rows {
         state[2 &* r] = -Float.infinity
@@ -35,27 +36,33 @@ public func attention(
     let longest = length &+ (rows &- 1) / group
     var page = 0
     while page &* 64 < longest {
-        var keys = kPages[page], values = vPages[page], isHalf = half
-        if half && rows > 4 {
-            widen(keys, 64 &* headStride, keysAsFloats)
-            widen(values, 64 &* headStride, valuesAsFloats)
+        let keyScales = kPages[page], valueScales = vPages[page]
+        var keys = keyScales, values = valueScales, k = CacheKind.of(kType), v = CacheKind.of(vType)
+        if k > CacheKind.f16 { keys += 4 &* headStride }
+        if v > CacheKind.f16 { values += 4 &* headStride }
+        if rows > 4 && k != CacheKind.f32 {
+            if k == CacheKind.f16 { widen(keys, 64 &* headStride, keysAsFloats) } else { unpackKeys(keys, headStride, k, keysAsFloats) }
             keys = UnsafeRawPointer(keysAsFloats)
+            k = k == CacheKind.f16 ? CacheKind.f32 : CacheKind.unpacked
+        }
+        if rows > 4 && v != CacheKind.f32 {
+            if v == CacheKind.f16 { widen(values, 64 &* headStride, valuesAsFloats) } else { unpackValues(values, headStride, v, valuesAsFloats) }
             values = UnsafeRawPointer(valuesAsFloats)
-            isHalf = false
+            v = v == CacheKind.f16 ? CacheKind.f32 : CacheKind.unpacked
         }
         r = 0
         while r < rows {
             let count = min64(length &+ r / group &- 64 &* page)
             let next = r &+ 1 < rows ? min64(length &+ (r &+ 1) / group &- 64 &* page) : 0
             let query = q + r &* headStride, target = out + r &* headStride, s = state + 2 &* r
-            if I32x16.tokensInRegisters == 8 && count > 0 && next > 0 {
-                if isHalf {
+            if I32x16.tokensInRegisters == 8 && count > 0 && next > 0 && k <= CacheKind.f16 && v <= CacheKind.f16 {
+                if k == CacheKind.f16 {
                     scoreTwo(query, headStride, keys, true, scores)
                 } else {
                     scoreTwo(query, headStride, keys, false, scores)
                 }
                 let a = weigh(scores, count, scale, s), b = weigh(scores + 64, next, scale, s + 2)
-                if isHalf {
+                if v == CacheKind.f16 {
                     addTwo(values, headStride, true, scores, count, next, a, b, target)
                 } else {
                     addTwo(values, headStride, false, scores, count, next, a, b, target)
@@ -63,17 +70,9 @@ public func attention(
                 r &+= 2
             } else {
                 if count > 0 {
-                    if isHalf {
-                        scoreOne(query, headStride, keys, true, scores)
-                    } else {
-                        scoreOne(query, headStride, keys, false, scores)
-                    }
+                    score(query, headStride, keys, keyScales, k, scores)
                     let a = weigh(scores, count, scale, s)
-                    if isHalf {
-                        addOne(values, headStride, true, scores, 0, count, a, target)
-                    } else {
-                        addOne(values, headStride, false, scores, 0, count, a, target)
-                    }
+                    addValues(values, valueScales, headStride, v, scores, count, a, target, products)
                 }
                 r &+= 1
             }
@@ -90,6 +89,42 @@ public func attention(
             i &+= 16
         }
         r &+= 1
+    }
+}
+
+/// `scoreOne` or `scoreScaled`, with the kind known to each.
+@inline(__always) private func score(
+    _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ kind: Int,
+    _ scores: UnsafeMutablePointer<Float>
+) {
+    if kind == CacheKind.f32 {
+        scoreOne(q, headStride, keys, false, scores)
+    } else if kind == CacheKind.f16 {
+        scoreOne(q, headStride, keys, true, scores)
+    } else if kind == CacheKind.unpacked {
+        scoreScaled(q, headStride, keys, scales, CacheKind.unpacked, scores)
+    } else if kind == CacheKind.int8 {
+        scoreScaled(q, headStride, keys, scales, CacheKind.int8, scores)
+    } else {
+        scoreScaled(q, headStride, keys, scales, CacheKind.nibbles, scores)
+    }
+}
+
+/// `addOne` or `addScaled`.
+@inline(__always) private func addValues(
+    _ values: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ weights: UnsafePointer<Float>,
+    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ products: UnsafeMutablePointer<Float>
+) {
+    if kind == CacheKind.f32 {
+        addOne(values, headStride, false, weights, 0, count, correction, out)
+    } else if kind == CacheKind.f16 {
+        addOne(values, headStride, true, weights, 0, count, correction, out)
+    } else if kind == CacheKind.unpacked {
+        addScaled(values, scales, headStride, CacheKind.unpacked, weights, count, correction, out, products)
+    } else if kind == CacheKind.int8 {
+        addScaled(values, scales, headStride, CacheKind.int8, weights, count, correction, out, products)
+    } else {
+        addScaled(values, scales, headStride, CacheKind.nibbles, weights, count, correction, out, products)
     }
 }
 

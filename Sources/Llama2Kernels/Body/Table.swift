@@ -11,7 +11,8 @@ public func kernelTable() -> KernelTable {
         attention: {
             let o = $0.pointee
             attention(
-                o.q, o.rows, o.group, o.head_stride, o.scale, o.k_pages, o.v_pages, o.length, o.half, o.out, o.scratch)
+                o.q, o.rows, o.group, o.head_stride, o.scale, o.k_pages, o.v_pages, o.length, o.k_type, o.v_type, o.out,
+                o.scratch)
         },
         rms_norm: { rmsNorm($0, $1, $2, $3, $4) },
         swiglu: { swiGLU($0, $1, $2, $3) },

@@ -1,53 +1,74 @@
 internal import Llama2Core
 internal import Llama2Kernels
 
-/// How keys and values lie in a page of 64 positions, and in which type: the one place that knows.
+/// How keys and values lie in a page of 64 positions, and in which types: the one place that knows.
 ///
-/// A page holds its positions for every layer and head: (layer, K or V, head, part), where a part is F16 or F32: keys
-/// (headStride, 64), values (64, headStride), as attention reads them. headStride is the head dimension rounded up to
-/// 16, the padding always zero.
+/// A page holds its positions for every layer: (layer, K or V, head, part). A part of floats has keys as (headStride, 64), values as
+/// (64, headStride), as attention reads them; one of quantized types is told in the kernels' Body/QuantizedAttention.swift.
+/// headStride is the head dimension rounded up to 16, or with a quantized type to 64, the padding always zero. What is
+/// quantized is turned before, see `Kernels.hadamard`.
 struct PageFormat: BitwiseCopyable {
     static let positions = 64
 
     let layers: Int, heads: Int, headDimension: Int, headStride: Int
-    let halfPrecision: Bool
-    let elementBytes: Int, partBytes: Int
-    /// Of a page.
-    let bytes: Int
+    let keyType: CacheType, valueType: CacheType
+    /// Of a part, and of a page.
+    let keyBytes: Int, valueBytes: Int, bytes: Int
 
     init(_ h: Hyperparameters, _ c: ContextConfiguration) {
         layers = h.layerCount
         heads = h.headCountKV
         headDimension = h.headDimension
-        headStride = (h.headDimension + 15) & ~15
-        halfPrecision = c.halfPrecisionCache
-        elementBytes = c.halfPrecisionCache ? 2 : 4
-        partBytes = PageFormat.positions * headStride * elementBytes
+        (keyType, valueType) = (c.keyType, c.valueType)
+        headStride = keyType.isQuantized || valueType.isQuantized ? (h.headDimension + 63) & ~63 : (h.headDimension + 15) & ~15
+        keyBytes = keyType.partBytes(headStride: headStride)
+        valueBytes = valueType.partBytes(headStride: headStride)
         // at most 4096 * 2 * 2^16 * 2^6 * 2^16 * 2^2 bytes
-        bytes = layers * 2 * heads * partBytes
+        bytes = layers * heads * (keyBytes + valueBytes)
     }
 
     @inline(__always) func keys(_ page: UnsafeMutableRawPointer, _ layer: Int, _ head: Int) -> UnsafeMutableRawPointer {
-        page + (2 &* layer &* heads &+ head) &* partBytes
+        page + (layer &* heads &* (keyBytes &+ valueBytes) &+ head &* keyBytes)
     }
 
     @inline(__always) func values(_ page: UnsafeMutableRawPointer, _ layer: Int, _ head: Int) -> UnsafeMutableRawPointer {
-        page + ((2 &* layer &+ 1) &* heads &+ head) &* partBytes
+        page + (layer &* heads &* (keyBytes &+ valueBytes) &+ heads &* keyBytes &+ head &* valueBytes)
     }
 
-    /// Puts the rotated key and the value of one head, (headDimension) each, into column 0 ..< 64 of a page. False: one of
+    /// What queries and keys, (count, headDimension), are turned by beside their rotation.
+    @inline(__always) func turnKeys(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
+        guard keyType.isQuantized else { return }
+        for i in 0..<count { Kernels.hadamard(x + i &* headDimension, headDimension) }
+    }
+
+    /// The same for a value, and for what attention makes of values.
+    @inline(__always) func turnValues(_ x: UnsafeMutablePointer<Float>) {
+        if valueType.isQuantized { Kernels.hadamard(x, headDimension) }
+    }
+
+    /// Puts the key and the value of one head, (headDimension) each, rotated and turned, into column 0 ..< 64 of a page. False: one of
     /// the numbers is beyond the page's type.
     @inline(__always)
     func store(
         _ kernels: borrowing Kernels, key: UnsafePointer<Float>, value: UnsafePointer<Float>, column: Int,
         page: UnsafeMutableRawPointer, layer: Int, head: Int
     ) -> Bool {
-        let offset = column &* elementBytes
-        let keyFits = kernels.storeKV(
-            key, headDimension, keys(page, layer, head) + offset, stride: PageFormat.positions, halfPrecision: halfPrecision)
-        let valueFits = kernels.storeKV(
-            value, headDimension, values(page, layer, head) + offset &* headStride, stride: 1, halfPrecision: halfPrecision)
+        let keyFits = storeKey(kernels, key, column, keys(page, layer, head)), part = values(page, layer, head)
+        let valueFits: Bool
+        if valueType.isQuantized {
+            valueFits = Kernels.storeValue(value, headDimension, part, column: column, headStride: headStride, valueType)
+        } else {
+            valueFits = kernels.storeKV(
+                value, headDimension, part + column &* headStride &* valueType.bits / 8, stride: 1, halfPrecision: valueType == .f16)
+        }
         return keyFits && valueFits
+    }
+
+    @inline(__always)
+    private func storeKey(_ kernels: borrowing Kernels, _ key: UnsafePointer<Float>, _ column: Int, _ part: UnsafeMutableRawPointer) -> Bool {
+        if keyType.isQuantized { return Kernels.storeKey(key, headDimension, part, column: column, headStride: headStride, keyType) }
+        return kernels.storeKV(
+            key, headDimension, part + column &* keyType.bits / 8, stride: PageFormat.positions, halfPrecision: keyType == .f16)
     }
 
     /// Attention of some query rows over the pages at keys and values; see `attention` in the kernels.
@@ -59,53 +80,50 @@ struct PageFormat: BitwiseCopyable {
     ) {
         kernels.attention(
             query, rows: rows, group: group, headStride: headStride, scale: 1 / Float(headDimension).squareRoot(),
-            kPages: keys, vPages: values, length: length, halfPrecision: halfPrecision, out: out, scratch: scratch)
+            kPages: keys, vPages: values, length: length, keyType: keyType, valueType: valueType, out: out, scratch: scratch)
     }
 
     /// Copies the first `count` positions of a page; what lies behind is anything.
     func copy(_ source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, positions count: Int) {
-        let rowBytes = PageFormat.positions * elementBytes, columnBytes = headStride * elementBytes
-        for part in 0..<(layers * 2 * heads) {
-            let from = source + part * partBytes, into = target + part * partBytes
-            // K before V in every layer
-            if part / heads % 2 == 1 {
-                into.copyMemory(from: from, byteCount: count * columnBytes)
-            } else {
-                for d in 0..<headDimension { (into + d * rowBytes).copyMemory(from: from + d * rowBytes, byteCount: count * elementBytes) }
+        forEachPiece(count) { offset, bytes in (target + offset).copyMemory(from: source + offset, byteCount: bytes) }
+    }
+
+    /// (where in a page, bytes) of each contiguous piece of the first `count` positions, without padding: for each layer and head the
+    /// keys, then for each head the values; of quantized ones first the scales, block by block.
+    func forEachPiece(_ count: Int, _ body: (Int, Int) -> Void) {
+        let blocks = (headDimension + 31) / 32, scales = headStride / 32 * 128
+        for layer in 0..<layers {
+            let start = layer * heads * (keyBytes + valueBytes)
+            for head in 0..<heads {
+                let part = start + head * keyBytes
+                if keyType.isQuantized {
+                    for b in 0..<blocks { body(part + 128 * b, 2 * count) }
+                    for row in 0..<(keyType == .q4_0 ? (headDimension + 1) / 2 : headDimension) { body(part + scales + 64 * row, count) }
+                } else {
+                    for d in 0..<headDimension { body(part + 8 * keyType.bits * d, count * keyType.bits / 8) }
+                }
+            }
+            for head in 0..<heads {
+                let part = start + heads * keyBytes + head * valueBytes, columnBytes = headStride * valueType.bits / 8
+                if valueType.isQuantized {
+                    for b in 0..<blocks { body(part + 128 * b, 2 * count) }
+                }
+                let first = part + (valueType.isQuantized ? scales : 0)
+                for column in 0..<count { body(first + column * columnBytes, bytesOfValue) }
             }
         }
     }
 
-    /// Moves keys and values of one head from `count` columns of a page to as many of another (or further to the front of the
-    /// same), the keys turned on by `angles`: (pairs, 2) cosine and sine. rows: (headDimension, 64) floats of scratch.
-    func move(
-        _ kernels: borrowing Kernels, _ source: UnsafeMutableRawPointer, _ from: Int, to target: UnsafeMutableRawPointer, _ into: Int,
-        count: Int, layer: Int, head: Int, angles: UnsafePointer<Float>, pairs: Int, rows: UnsafeMutablePointer<Float>
-    ) {
-        let p = PageFormat.positions, rowBytes = p &* elementBytes
-        // 1. keys, a row of columns for each component
-        let old = keys(source, layer, head) + from &* elementBytes, new = keys(target, layer, head) + into &* elementBytes
-        for d in 0..<headDimension {
-            kernels.dequantize(halfPrecision ? .f16 : .f32, old + d &* rowBytes, count, rows + d &* p, scratch: rows)
-        }
-        for i in 0..<pairs {
-            let cosine = angles[2 &* i], sine = angles[2 &* i &+ 1], even = rows + 2 &* i &* p, odd = even + p
-            for c in 0..<count {
-                let a = even[c], b = odd[c]
-                even[c] = a * cosine - b * sine
-                odd[c] = a * sine + b * cosine
-            }
-        }
-        for d in 0..<headDimension {
-            let row = rows + d &* p, target = new + d &* rowBytes
-            if kernels.storeKV(row, count, target, stride: 1, halfPrecision: halfPrecision) { continue }
-            // a pair at the edge of F16 that was turned beyond it: infinity would be a number's place in some scores, NaN is in none
-            for c in 0..<count where row[c].magnitude >= 65520 { row[c] = .nan }
-            _ = kernels.storeKV(row, count, target, stride: 1, halfPrecision: halfPrecision)
-        }
-        // 2. values
-        let columnBytes = headStride &* elementBytes
-        (values(target, layer, head) + into &* columnBytes)
-            .copyMemory(from: values(source, layer, head) + from &* columnBytes, byteCount: count &* columnBytes)
+    /// Bytes of a value's components in one position of one head, without padding: of 64 components in halves of bytes the first 32 lie in
+    /// the low ones.
+    private var bytesOfValue: Int {
+        valueType == .q4_0 ? headDimension / 64 * 32 + min(headDimension % 64, 32) : headDimension * valueType.bits / 8
+    }
+
+    /// Bytes of a position's keys and values, without padding.
+    var bytesOfPosition: Int {
+        let scales = 2 * ((headDimension + 31) / 32)
+        let key = keyType == .q4_0 ? (headDimension + 1) / 2 : headDimension * keyType.bits / 8
+        return layers * heads * (key + (keyType.isQuantized ? scales : 0) + bytesOfValue + (valueType.isQuantized ? scales : 0))
     }
 }

@@ -70,6 +70,9 @@ extension ForwardPass {
             }
             kernels.rope(queries, heads: group, headStride: d, pairs: pairs, angles)
             kernels.rope(key, heads: 1, headStride: d, pairs: pairs, angles)
+            format.turnKeys(queries, group)
+            format.turnKeys(key, 1)
+            format.turnValues(value)
             let fits = format.store(
                 kernels, key: key, value: value, column: token.slot % PageFormat.positions,
                 page: page(token, token.slot / PageFormat.positions), layer: layer, head: head)
@@ -123,6 +126,7 @@ extension ForwardPass {
                 out: result, scratch: base)
             for t in 0..<block.count {
                 for h in 0..<size {
+                    format.turnValues(result + (t &* size &+ h) &* stride)
                     (attended + (offset &+ t &* shape.queryLength &+ h &* d))
                         .update(from: result + (t &* size &+ h) &* stride, count: d)
                 }

@@ -20,6 +20,7 @@ struct ForwardPass {
     let outputNorm: UnsafePointer<Float>
     let layers: UnsafePointer<Weights.Layer>
     let frequencies: UnsafePointer<Double>
+    let magnitude: Float  // of rotated queries and keys
     let format: PageFormat
     let tableLength: Int
     let pages: UnsafeMutableRawPointer
@@ -39,6 +40,8 @@ struct ForwardPass {
     // Of the current pass.
     var batch: Batch
     var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
+    /// Where the rows go in place of the logits, (rows, embedding), when it is there.
+    var embeddings: UnsafeMutablePointer<Float>?
     /// Where the squares of what the matrices take are summed, see `ImportanceSums`; nil as a rule.
     var squares: UnsafeMutablePointer<Float>?
     /// (batch size, lowRankWidth): A x of the adapters, see LowRank.
@@ -58,7 +61,7 @@ struct ForwardPass {
 
     init(
         kernels: Kernels, pool: ThreadPool, batchSize: Int, weights: Weights, layers: UnsafePointer<Weights.Layer>,
-        frequencies: UnsafePointer<Double>, cache: KVCache, work: borrowing WorkMemory, watch: Watch,
+        frequencies: UnsafePointer<Double>, magnitude: Float, cache: KVCache, work: borrowing WorkMemory, watch: Watch,
         cancelled: UnsafeMutablePointer<Bool>, beyondHalf: UnsafeMutablePointer<Int>
     ) {
         self.kernels = kernels
@@ -70,6 +73,7 @@ struct ForwardPass {
         outputNorm = weights.outputNorm
         self.layers = layers
         self.frequencies = frequencies
+        self.magnitude = magnitude
         format = cache.layout.format
         tableLength = cache.layout.tableLength
         pages = cache.store.base

@@ -20,6 +20,18 @@ extension ForwardPass {
         }
     }
 
+    /// The rows that asked: their norm, and nothing more. out: (rows, embedding).
+    func outputEmbeddings(_ out: UnsafeMutablePointer<Float>, _ thread: Int, _ threads: Int) {
+        let e = shape.embeddingLength
+        for t in 0..<tokens {
+            let row = batch.tokens[t].row
+            guard row >= 0, row % threads == thread else { continue }
+            let target = out + row &* e
+            kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
+            for i in 0..<e { target[i] = target[i] == target[i] ? target[i] : .nan }
+        }
+    }
+
     /// Rows first ..< first + count as inputs of the output matrix: (count, parts).
     private func normRows(_ first: Int, _ count: Int, _ parts: Int, _ thread: Int, _ threads: Int) {
         let e = shape.embeddingLength, input = activations(normed, parts &* count)

@@ -26,7 +26,7 @@ extension ForwardPass {
         }
         barrier()
         if let hiddenOut { copyOut(hiddenOut, thread, threads) }
-        if batch.rows > 0 { outputLogits(thread, threads) }
+        if let embeddings { outputEmbeddings(embeddings, thread, threads) } else if batch.rows > 0 { outputLogits(thread, threads) }
         if thread == 0 && watch.isGivenUp { cancelled.pointee = true }
     }
 
@@ -49,6 +49,9 @@ extension ForwardPass {
             Kernels.ropeTable(
                 position: token.position, pairs: shape.ropeDimension / 2, frequencies: frequencies,
                 rope + t &* shape.ropeDimension)
+            if magnitude != 1 {
+                for i in 0..<shape.ropeDimension { rope[t &* shape.ropeDimension &+ i] *= magnitude }
+            }
             t &+= threads
         }
     }

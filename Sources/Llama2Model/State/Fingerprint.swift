@@ -22,9 +22,9 @@ struct WordHash: BitwiseCopyable {
 }
 
 extension Weights {
-    /// What makes keys and values the same: hyperparameters, RoPE's frequencies, and of every tensor name, type, shape and up
+    /// What makes keys and values the same: hyperparameters, RoPE's frequencies and magnitude in the context, and of every tensor name, type, shape and up
     /// to 16 words of its weights. The same file always has the same; another model has another, but for the odds of 2^-64.
-    var fingerprint: UInt64 {
+    func fingerprint(_ rope: RoPE) -> UInt64 {
         var hash = WordHash()
         let h = hyperparameters
         for number in [
@@ -32,7 +32,8 @@ extension Weights {
             h.feedForwardLength, h.rotatesHalves ? 1 : 0, Int(h.rmsEpsilon.bitPattern),
         ] { hash.add(UInt64(number)) }
         if h.isPiece { for number in [h.firstLayer, h.allLayers] { hash.add(UInt64(number)) } }
-        for frequency in ropeFrequencies { hash.add(frequency.bitPattern) }
+        for frequency in rope.frequencies { hash.add(frequency.bitPattern) }
+        if rope.magnitude != 1 { hash.add(rope.magnitude.bitPattern) }
         // the sum: the order of tensors in a file does not matter
         var sum: UInt64 = 0
         for tensor in file.tensors where uses(tensor.name) {

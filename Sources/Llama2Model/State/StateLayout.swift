@@ -1,4 +1,5 @@
 internal import Llama2Core
+internal import Llama2Kernels
 
 /// The head of a state and the sizes of its parts: STATE.md says every byte. Little-endian.
 struct StateHead: BitwiseCopyable {
@@ -8,7 +9,8 @@ struct StateHead: BitwiseCopyable {
     /// In place of a length: all of it.
     static let all = UInt32.max
 
-    var keyValueType: UInt32  // ggml's number: 0 F32, 1 F16
+    /// ggml's number of the keys' type, and in the next byte 1 + that of the values where that is another.
+    var keyValueType: UInt32
     var stateBytes: UInt64 = 0
     var vocabulary, layers, headsKV, headDimension: UInt32
     var fingerprint: UInt64
@@ -17,15 +19,26 @@ struct StateHead: BitwiseCopyable {
     /// Words of 32 bits in the records of sequences behind the first four of each: references to pages, and four for each adapter.
     var references: UInt64 = 0
 
-    init(_ weights: Weights, _ format: PageFormat, isWhole: Bool) {
+    init(_ weights: Weights, _ rope: RoPE, _ format: PageFormat, isWhole: Bool) {
         let h = weights.hyperparameters
-        keyValueType = format.halfPrecision ? 1 : 0
+        keyValueType = StateHead.types(format.keyType, format.valueType)
         vocabulary = UInt32(h.vocabularySize)
         layers = UInt32(h.layerCount)
         headsKV = UInt32(h.headCountKV)
         headDimension = UInt32(h.headDimension)
-        fingerprint = weights.fingerprint
+        fingerprint = weights.fingerprint(rope)
         self.isWhole = isWhole
+    }
+
+    static func types(_ keys: CacheType, _ values: CacheType) -> UInt32 {
+        keys.rawValue | (values == keys ? 0 : (values.rawValue + 1) << 8)
+    }
+
+    /// What `types` stands for, in words.
+    static func names(_ types: UInt32) -> String {
+        let key = CacheType(rawValue: types & 255), value = types >> 8 == 0 ? key : CacheType(rawValue: (types >> 8) - 1)
+        guard let key, let value else { return "type \(types)" }
+        return key == value ? key.name : "\(key.name) and \(value.name)"
     }
 
     /// Bytes of the section of sequences: 16, 4 a page and 16 an adapter for each, padded to words; with its checksum.
@@ -44,14 +57,10 @@ struct StateHead: BitwiseCopyable {
 func padded(_ bytes: Int) -> Int { (bytes + 7) & ~7 }
 
 extension PageFormat {
-    /// Bytes of a position's keys and values, without padding.
-    var bytesOfPosition: Int { 2 * layers * heads * headDimension * elementBytes }
-
-    /// The first `count` positions of a page one behind the other: for each layer and head the keys (headDimension, count), then
-    /// the values (count, headDimension).
+    /// The first `count` positions of a page one behind the other, the pieces of `forEachPiece`.
     func pack(_ page: UnsafeRawPointer, _ count: Int, to packed: UnsafeMutableRawPointer) {
         var at = packed
-        forEachRow(count) { offset, bytes in
+        forEachPiece(count) { offset, bytes in
             at.copyMemory(from: page + offset, byteCount: bytes)
             at += bytes
         }
@@ -59,20 +68,9 @@ extension PageFormat {
 
     func unpack(_ packed: UnsafeRawPointer, _ count: Int, to page: UnsafeMutableRawPointer) {
         var at = packed
-        forEachRow(count) { offset, bytes in
+        forEachPiece(count) { offset, bytes in
             (page + offset).copyMemory(from: at, byteCount: bytes)
             at += bytes
-        }
-    }
-
-    /// (where in a page, bytes) of each contiguous piece, in the order above.
-    private func forEachRow(_ count: Int, _ body: (Int, Int) -> Void) {
-        for layer in 0..<layers {
-            for head in 0..<heads {
-                let keys = (2 * layer * heads + head) * partBytes, values = keys + heads * partBytes
-                for d in 0..<headDimension { body(keys + d * PageFormat.positions * elementBytes, count * elementBytes) }
-                for column in 0..<count { body(values + column * headStride * elementBytes, headDimension * elementBytes) }
-            }
         }
     }
 }

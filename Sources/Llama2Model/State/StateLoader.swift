@@ -4,7 +4,7 @@ extension Inference {
     /// Takes a state over: of one sequence into `sequence`, which is empty, or (nil) of a whole context, whose sequences replace
     /// all of this one's. Everything is checked before anything changes. What is in the cache already is not stored twice.
     public func load(_ sequence: Int?, _ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
-        let state = try StateReader(bytes, for: weights, cache.layout.format)
+        let state = try StateReader(bytes, for: weights, rope, cache.layout.format)
         if let sequence { try loadOne(sequence, state) } else { try loadAll(state) }
     }
 

@@ -14,7 +14,7 @@ struct StateReader {
     private var at = 0
     private(set) var logitsOffset = 0
 
-    init(_ bytes: UnsafeRawBufferPointer, for weights: Weights, _ format: PageFormat) throws(Llama2Error) {
+    init(_ bytes: UnsafeRawBufferPointer, for weights: Weights, _ rope: RoPE, _ format: PageFormat) throws(Llama2Error) {
         self.bytes = bytes
         // 1. the head
         guard let base = bytes.baseAddress, bytes.count >= 8,
@@ -30,7 +30,7 @@ struct StateReader {
             throw Llama2Error(.unsupported, "a state of version \(u32(8)); this library reads version \(StateHead.version)")
         }
         try StateReader.check(bytes, 0..<StateHead.bytes, "the head")
-        var head = StateHead(weights, format, isWhole: u32(48) == 0)
+        var head = StateHead(weights, rope, format, isWhole: u32(48) == 0)
         guard u32(48) <= 1 else { throw Llama2Error(.corrupt, "the head: kind \(u32(48)), expected 0 or 1") }
         let shape = (u32(24), u32(28), u32(32), u32(36))
         guard shape == (head.vocabulary, head.layers, head.headsKV, head.headDimension), u64(40) == head.fingerprint else {
@@ -41,7 +41,7 @@ struct StateReader {
         guard u32(12) == head.keyValueType else {
             throw Llama2Error(
                 .invalidArgument,
-                "a state with keys and values in \(u32(12) == 1 ? "F16" : u32(12) == 0 ? "F32" : "type \(u32(12))"); this context has \(format.halfPrecision ? "F16" : "F32")")
+                "a state with keys and values in \(StateHead.names(u32(12))); this context has \(StateHead.names(head.keyValueType))")
         }
         (head.sequences, head.pages, head.rows) = (u32(52), u32(56), u32(60))
         head.references = u64(64)

@@ -73,7 +73,7 @@ extension Inference {
     /// The head of a state and its pages.
     private func plan(_ sequence: Int?) throws(Llama2Error) -> (head: StateHead, list: StatePages) {
         if let sequence { try checkSequence(sequence) }
-        var head = StateHead(weights, cache.layout.format, isWhole: sequence == nil)
+        var head = StateHead(weights, rope, cache.layout.format, isWhole: sequence == nil)
         let list = try StatePages(cache.store.count)
         let sequences = saved(sequence)
         head.sequences = UInt32(sequences.count)

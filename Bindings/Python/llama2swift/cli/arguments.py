@@ -156,6 +156,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("file", help="a text; - for standard input")
     p.add_argument("--json", action="store_true", help="for programs")
 
+    p = command(text.embed, 'model.gguf "a text" "another one" --pooling mean --normalize')
+    p.add_argument("text", nargs="*", help="default: each line of standard input that is not empty")
+    p.add_argument("--pooling", choices=["mean", "last", "first"], default="mean", help="how the tokens of a text become one; default %(default)s")
+    p.add_argument("--normalize", action="store_true", help="to the length 1")
+
     p = command(text.score, 'model.gguf "The capital of France is" " Paris"', context=False)
     p.add_argument("prompt")
     p.add_argument("continuation")

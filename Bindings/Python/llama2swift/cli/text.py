@@ -18,6 +18,16 @@ def read(file: str) -> str:
         return opened.read()
 
 
+def embed(a: argparse.Namespace) -> int:
+    """Writes the embedding of each text as a JSON list on a line of its own."""
+    model = Model(a.model)
+    texts = a.text or [text for text in sys.stdin.read().split("\n") if text]
+    context = model.context(a.context, a.threads, embeddings=True) if a.context else None
+    for row in model.embed(texts, pooling=a.pooling, normalize=a.normalize, context=context, threads=a.threads):
+        print(json.dumps([float(f"{x:.9g}") for x in row]))
+    return 0
+
+
 def perplexity(a: argparse.Namespace) -> int:
     """Says how well a model predicts a text."""
     model = Model(a.model)
