@@ -1,4 +1,4 @@
-public import Llama2Core
+internal import Llama2Core
 internal import Llama2Formats
 
 /// What becomes of RoPE's frequencies, as GGUF's keys say it and llama.cpp reads them, or a context's options.
