@@ -157,11 +157,14 @@ class Engine:
             self.context.eval_batch([(token, sequence, sink is not None) for token, sequence, sink in part])
             sinks = [sink for _, _, sink in part if sink is not None]
             if sinks:
-                logits = self.context.logits()
-                for row, sink in zip(logits if len(sinks) > 1 else [logits], sinks):
-                    sink(row)
-                del logits, row  # the context's memory must be free before the next eval
+                self._give(sinks)
             start = stop
+
+    def _give(self, sinks: Sequence[Sink]) -> None:
+        """Each sink its row. The arrays are views of the context's memory, and gone when this returns: before the next eval."""
+        logits = self.context.logits()
+        for row, sink in zip(logits if len(sinks) > 1 else [logits], sinks):
+            sink(row)
 
     def _clear(self, sequences: Sequence[int]) -> None:
         for sequence in sequences:
