@@ -158,7 +158,7 @@ class Sampler:
         found = (S.Candidate * max(row.size, 1))()
         pointer = row.ctypes.data_as(C.POINTER(C.c_float))
         self._run(lambda: lib.call("sampler_distribution", self._handle, pointer, row.size, found, len(found), C.byref(needed)))
-        table = np.frombuffer(found, _CANDIDATE, needed.value)
+        table = np.frombuffer(memoryview(found).cast("B"), _CANDIDATE, needed.value)
         return table["token"].copy(), table["logit"].copy()
 
     def _run(self, call: Callable[[], None]) -> None:
@@ -241,7 +241,7 @@ class _Steps:
 
         return call
 
-    def _give(self, function: Step, address: int, count: int) -> object:
+    def _give(self, function: Callable[..., object], address: int, count: int) -> object:
         memory = _Memory(self, address, count)
         self.views.add(memory)
         table = np.asarray(memory)

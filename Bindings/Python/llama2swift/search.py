@@ -106,7 +106,7 @@ def _empty(context: Sequences, sequences: list[int]) -> None:
 
 
 def beam_search(
-    context: Sequences, prompt: Any, width: int, max_tokens: int, length_penalty: float, early_stopping: bool | str, count: int
+    context: Sequences, prompt: Any, width: int, max_tokens: int, length_penalty: A.Number, early_stopping: bool | str, count: int
 ) -> list[Found]:
     """transformers' beam search without sampling. Uses 2 * width empty sequences."""
     n = A.unsigned("width", width, 16)
@@ -202,7 +202,7 @@ def best_of(context: Sequences, prompt: Any, samplers: Sequence[Sampler], max_to
 
 
 def guided(
-    context: Sequences, prompt: Any, negative: Any, scale: float, sampler: Sampler, max_tokens: int
+    context: Sequences, prompt: Any, negative: Any, scale: A.Number, sampler: Sampler, max_tokens: int
 ) -> Iterator[int]:
     """Classifier-free guidance (Sanchez et al. 2023): tokens from scale * log p(prompt) - (scale - 1) * log p(negative). Uses two
     empty sequences."""
