@@ -355,7 +355,15 @@ static void act(void) {
     case 28: { llama2_context_info t = {0}; t.struct_size = once_in(9) ? (uint32_t)edge() % sizeof t : (uint32_t)sizeof t; TRY(llama2_context_get_info(context, &t), STRUCT, BUSY); break; }
     case 29: if (strlen(llama2_context_last_error(context)) > 1023) fault("the context's sentence", 0); break;
     case 30: TRY(llama2_sampler_reset(pick(SAMPLER)), BUSY); break;
-    case 31: TRY(llama2_sampler_accept(pick(SAMPLER), (int32_t)edge()), TOKEN, BUSY, NOMEM); break;
+    case 31: {
+        static float row[512];
+        static llama2_candidate left[512];
+        for (i = 0; i < 512; i++) row[i] = (float)below(9);
+        TRY(llama2_sampler_accept(pick(SAMPLER), (int32_t)edge()), TOKEN, BUSY, NOMEM);
+        TRY(llama2_sample_logits(pick(SAMPLER), row, once_in(4) ? (size_t)below(513) : 512, &token), RANGE, NOMEM, BUSY, LLAMA2_E_FORBIDDEN, UNSUPPORTED);
+        TRY(llama2_sampler_distribution(pick(SAMPLER), row, 512, left, (size_t)below(513), &needed), SMALL, RANGE, NOMEM, BUSY, LLAMA2_E_FORBIDDEN, UNSUPPORTED);
+        break;
+    }
     case 32: TRY(llama2_decoder_append(pick(DECODER), once_in(9) ? (int32_t)edge() : below(512), text, room, &needed), TOKEN, SMALL, BUSY); break;
     case 33: TRY(llama2_decoder_finish(pick(DECODER), text, room, &needed), SMALL, BUSY); break;
     case 34:
