@@ -821,7 +821,7 @@ typedef struct llama2_timings {
     uint32_t reserved;
     uint64_t prefill_tokens; /* in evals of more than one token */
     uint64_t prefill_nanoseconds;
-    uint64_t decode_tokens; /* in evals of one token */
+    uint64_t decode_tokens; /* in evals of one token, and chosen by llama2_generate */
     uint64_t decode_nanoseconds;
     /* Since 0.3 */
     uint64_t prefill_cpu_nanoseconds; /* CPU time of the caller and of the context's threads in those evals */
@@ -1096,6 +1096,8 @@ typedef struct llama2_generate_result {
     /* Since 0.3 */
     uint64_t adopted; /* of the prompt tokens, those that were found and not evaluated */
     uint64_t dropped; /* positions that shifts dropped */
+    uint64_t guessed;       /* tokens that were evaluated before they were chosen; see LLAMA2_GENERATE_NO_GUESS */
+    uint64_t guessed_right; /* of these, those that were then chosen */
 } llama2_generate_result;
 
 #define LLAMA2_GENERATE_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too, as llama.cpp's do. Since 0.3 */
@@ -1127,6 +1129,11 @@ typedef struct llama2_token_report {
 
 /* Called when a token counts: it was evaluated, or ends the text. Non-zero ends the generation. */
 typedef int32_t (*llama2_token_callback)(const llama2_token_report *report, void *user_data);
+
+/* Evaluate no token before it is chosen. Else several are evaluated at once where they can be guessed: what a grammar leaves no choice
+   about, and what came after the same tokens before (Saxena, Prompt Lookup Decoding, 2023). A guess counts where the sampler draws the same token,
+   and is withdrawn otherwise: text, tokens, logits and sampler are the same bits. It pauses where it does not pay. Since 0.3 */
+#define LLAMA2_GENERATE_NO_GUESS 32u
 
 typedef struct llama2_generate_options {
     uint32_t struct_size;
@@ -1225,6 +1232,7 @@ typedef struct llama2_event {
 typedef int32_t (*llama2_event_callback)(const llama2_event *event, void *user_data);
 
 #define LLAMA2_REQUEST_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too */
+#define LLAMA2_REQUEST_NO_GUESS 2u /* as LLAMA2_GENERATE_NO_GUESS */
 
 typedef struct llama2_request_options {
     uint32_t struct_size;
@@ -1287,6 +1295,8 @@ typedef struct llama2_scheduler_stats {
     uint64_t pages_shared;
     uint64_t pages_cached;
     uint64_t positions;
+    uint64_t guessed_tokens; /* evaluated before they were chosen, see LLAMA2_GENERATE_NO_GUESS */
+    uint64_t guessed_right;  /* of these, those that were then chosen */
 } llama2_scheduler_stats;
 
 /* Fills *stats. Returns OK, STRUCT_SIZE. Threads: any, also during a step. Since 0.3. */

@@ -32,8 +32,9 @@ public func llama2_generate(
         let sampler = try Handles.sampler(sampler)
         let o = try options(given, zero: llama2_generate_options(), "llama2_generate_options")
         let penalizesPrompt = UInt32(LLAMA2_GENERATE_PENALIZE_PROMPT), noAdopt = UInt32(LLAMA2_GENERATE_NO_ADOPT)
+        let noGuess = UInt32(LLAMA2_GENERATE_NO_GUESS)
         let shift = UInt32(LLAMA2_GENERATE_SHIFT), logProbs = UInt32(LLAMA2_GENERATE_LOGPROBS), echo = UInt32(LLAMA2_GENERATE_ECHO)
-        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift | logProbs | echo, "llama2_generate_options")
+        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift | logProbs | echo | noGuess, "llama2_generate_options")
         guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_generate_options.reserved is \(o.reserved), expected 0") }
         guard o.token_callback != nil || o.flags & (logProbs | echo) == 0 else {
             throw Llama2Error(.invalidArgument, "LLAMA2_GENERATE_LOGPROBS and LLAMA2_GENERATE_ECHO need a token_callback")
@@ -47,7 +48,7 @@ public func llama2_generate(
         if let result = o.result { try report(progress, to: result) }
         defer { if let result = o.result { try? report(progress, to: result) } }
         try context.generate(
-            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0,
+            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, guesses: o.flags & noGuess == 0,
             shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Inference.keptByShift : Int(clamping: o.shift_keep),
             penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
             maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens),
@@ -91,5 +92,5 @@ private func report(_ progress: Generation, to result: UnsafeMutablePointer<llam
         with: llama2_generate_result(
             struct_size: 0, reason: progress.end?.rawValue ?? 0, prompt_tokens: UInt64(progress.promptTokens),
             tokens: UInt64(progress.tokens), adopted: UInt64(progress.adopted),
-            dropped: UInt64(progress.dropped)), "llama2_generate_result")
+            dropped: UInt64(progress.dropped), guessed: UInt64(progress.guessed), guessed_right: UInt64(progress.guessedRight)), "llama2_generate_result")
 }

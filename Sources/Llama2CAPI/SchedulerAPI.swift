@@ -44,7 +44,7 @@ public func llama2_scheduler_submit(
     call { () throws(Llama2Error) in
         let scheduler = try Handles.scheduler(scheduler), request = try required(request, "request")
         let o = try options(try required(given, "options"), zero: llama2_request_options(), "llama2_request_options")
-        try checkFlags(o.flags, UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT), "llama2_request_options")
+        try checkFlags(o.flags, UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT) | UInt32(LLAMA2_REQUEST_NO_GUESS), "llama2_request_options")
         guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_request_options.reserved is \(o.reserved), expected 0") }
         guard o.sampler == nil || o.sampler_options == nil else {
             throw Llama2Error(.invalidArgument, "a request has a sampler and sampler_options; one of them must be NULL")
@@ -56,6 +56,7 @@ public func llama2_scheduler_submit(
         chosen.priority = o.priority
         chosen.adapters = try scaledAdapters(o.adapters, o.adapter_count)
         chosen.penalizesPrompt = o.flags & UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT) != 0
+        chosen.guesses = o.flags & UInt32(LLAMA2_REQUEST_NO_GUESS) == 0
         if o.deadline_milliseconds != 0 {
             // later than the clock goes is never
             let (time, overflow) = Int(clamping: o.deadline_milliseconds).multipliedReportingOverflow(by: 1_000_000)
@@ -112,7 +113,8 @@ public func llama2_scheduler_get_stats(_ scheduler: OpaquePointer?, _ stats: Uns
                 struct_size: 0, reserved: 0, waiting: UInt64(s.waiting), running: UInt64(s.running), prompt_tokens: UInt64(s.promptTokens),
                 adopted_tokens: UInt64(s.adoptedTokens), tokens: UInt64(s.tokens), evaluated_tokens: UInt64(s.evaluatedTokens),
                 steps: UInt64(s.steps), preemptions: UInt64(s.preemptions), pages: UInt64(s.pages), pages_used: UInt64(s.pagesUsed),
-                pages_shared: UInt64(s.pagesShared), pages_cached: UInt64(s.pagesCached), positions: UInt64(s.positions)),
+                pages_shared: UInt64(s.pagesShared), pages_cached: UInt64(s.pagesCached), positions: UInt64(s.positions),
+                guessed_tokens: UInt64(s.guessed), guessed_right: UInt64(s.guessedRight)),
             "llama2_scheduler_stats")
     }
 }

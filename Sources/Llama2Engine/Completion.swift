@@ -1,5 +1,6 @@
 internal import Glibc
 public import Llama2Core
+internal import Llama2Grammar
 public import Llama2Sampling
 public import Llama2Tokenizer
 
@@ -36,6 +37,9 @@ public final class Completion {
 
     private let tokenizer: Tokenizer, sampler: Sampler, decoder: StreamingDecoder
     private var matcher: StopMatcher
+    private let guesser: Guesser?
+    /// Guessed, and of these drawn too.
+    private(set) var guessed = 0, guessedRight = 0
     private let maxTokens: Int
     /// Who is told about every token.
     private let tell: Tell?
@@ -48,13 +52,14 @@ public final class Completion {
     /// The end token that was chosen; nil when there was none.
     public private(set) var endToken: Int32?
 
-    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil) throws(Llama2Error) {
+    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil, guesses: Bool = false) throws(Llama2Error) {
         self.tell = tell
         self.tokenizer = tokenizer
         self.sampler = sampler
         self.maxTokens = maxTokens
         try sampler.prepare(vocabularySize)
         decoder = try StreamingDecoder(tokenizer: tokenizer)
+        guesser = try guesses ? Guesser() : nil
         try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
         matcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
     }
@@ -85,12 +90,29 @@ public final class Completion {
         return token
     }
 
+    /// At most `limit` guesses of what follows `tokens`; valid until the next call.
+    func guess(_ known: UnsafeBufferPointer<Int32>, limit: Int) -> UnsafeBufferPointer<Int32> {
+        guard let guesser, tokens < maxTokens else { return UnsafeBufferPointer(start: nil, count: 0) }
+        return guesser.guess(known, limit: min(limit, maxTokens - tokens - 1), sampler.constraint as? GrammarMatcher)
+    }
+
+    /// So many of the last guesses came true.
+    func learn(_ right: Int, of count: Int) {
+        guard count > 0 else { return }
+        guesser?.learn(right)
+        guessed += count
+        guessedRight += right
+    }
+
     public func evaluated() { accept(isStopped ? .stop : isWanted ? nil : .callback) }
 
     public func noRoom() { accept(isStopped ? .stop : isWanted ? .context : .callback) }
 
     /// The end, when no more tokens are wanted.
     public func endAtLimit() { if tokens >= maxTokens { end = .maxTokens } }
+
+    /// The floating-point mode of the host's own steps.
+    func setHost(_ mode: FloatMode) { sampler.setHost(mode) }
 
     public func withdraw() { sampler.withdraw() }
 

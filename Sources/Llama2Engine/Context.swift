@@ -68,21 +68,37 @@ public final class Context {
     }
 
     /// Appends the `count` tokens that `entry` tells, index by index. All or nothing.
-    /// hidden: of a range of layers, see `HiddenStates`; embeddings: see `Inference.eval`.
+    /// hidden: of a range of layers, see `HiddenStates`; embeddings: see `Inference.eval`. decodes: one token, and guesses of what follows it.
     public func eval(
-        count: Int, hidden: HiddenStates? = nil, embeddings: UnsafeMutablePointer<Float>? = nil,
+        count: Int, hidden: HiddenStates? = nil, decodes: Bool = false, embeddings: UnsafeMutablePointer<Float>? = nil,
         _ entry: (Int) throws(Llama2Error) -> BatchEntry
     ) throws(Llama2Error) {
         let start = monotonicNanoseconds(), cpu = inference.cpuNanoseconds
         _ = energy?.gained()  // what others took between two evals is not this one's
         try inference.eval(count: count, hidden: hidden, embeddings: embeddings, entry)
         var work = Work()
-        work.tokens = count
+        work.tokens = decodes ? 1 : count
         work.nanoseconds = monotonicNanoseconds() - start
         work.cpuNanoseconds = max(0, inference.cpuNanoseconds - cpu)
         work.microjoules = energy?.gained() ?? 0
-        if count == 1 { decode += work } else { prefill += work }
+        if count == 1 || decodes { decode += work } else { prefill += work }
     }
+
+    /// Appends `token`, and guesses of what follows it, to sequence 0; logits of all. Returns how many guesses were evaluated: none of them is
+    /// the reason for an error.
+    func eval(_ token: Int32, guesses: UnsafeBufferPointer<Int32>) throws(Llama2Error) -> Int {
+        do throws(Llama2Error) {
+            try eval(count: guesses.count + 1, decodes: true) { BatchEntry(token: $0 == 0 ? token : guesses[$0 - 1], wantsLogits: true) }
+            return guesses.count
+        } catch {
+            guard guesses.count > 0, error.kind != .cancelled else { throw error }
+            try eval(count: 1) { _ in BatchEntry(token: token, wantsLogits: true) }
+            return 0
+        }
+    }
+
+    /// Guesses of the last eval that came true.
+    func countDecoded(_ tokens: Int) { decode.tokens += tokens }
 
     /// Appends to sequence 0; logits of the last token.
     public func eval(tokens: UnsafeBufferPointer<Int32>) throws(Llama2Error) {

@@ -12,6 +12,8 @@ public struct Generation: Sendable {
     /// Positions that shifts dropped.
     public var dropped = 0
     public var tokens = 0
+    /// Guessed, and of these drawn too.
+    public var guessed = 0, guessedRight = 0
 
     public init() {}
 }
@@ -24,16 +26,18 @@ extension Context {
     /// is shifted and keeps so many first positions; nil: that ends the text.
     /// tell: is told about every token when it counts, with the probabilities of `logProbabilities`, if there is one; echo: about the prompt's too,
     /// which is then evaluated as a whole. After an error there sequence 0 is as before and without logits.
+    /// guesses: tokens that may come are evaluated together with the one that is certain, see `Guesser`: the text is the same.
     /// penalizesPrompt: the sampler's penalties count the prompt's tokens as if they had been sampled, once they are evaluated.
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
     /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
     /// was held back of the text is given out first.
     public func generate(
-        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, shiftKeep: Int?, penalizesPrompt: Bool,
+        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, guesses: Bool, shiftKeep: Int?, penalizesPrompt: Bool,
         stops: [[UInt8]], maxTokens: Int, logProbabilities: LogProbabilities? = nil, echo: Bool = false, progress: inout Generation,
         tell: Completion.Tell? = nil, emit: Completion.Emit
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
+        let guesses = guesses && !inference.isObserved  // whoever looks at layers sees the text's tokens alone
         // such a count is refused, and nothing is read
         guard prompt.count <= inference.configuration.contextLength else { return try eval(tokens: prompt) }
         // read once: the sampler gets the tokens that were evaluated, whatever becomes of the host's
@@ -46,7 +50,8 @@ extension Context {
             sampler.report = logProbabilities
             defer { sampler.report = nil }
             let completion = try Completion(
-                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens, tell: tell)
+                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens, tell: tell, guesses: guesses)
+            var trail = try TokenTrail(guesses ? inference.configuration.contextLength : 0)
             if prompt.count > 0 {
                 if prompt.count > inference.freePositions {
                     progress.dropped += makeRoom(shiftKeep, prompt.count - inference.freePositions)
@@ -62,30 +67,37 @@ extension Context {
             }
             _ = try lastLogits()
 
-            // 2. token by token
+            // 2. token by token, or several where they can be guessed
+            if guesses { inference.readTokens(0) { trail.append($0) } }
+            var drawn: Int32?  // behind guesses that came true, not evaluated yet
             var failure: Llama2Error?
             do throws(Llama2Error) {
-                while completion.end == nil, let token = try completion.next(try lastLogits(), emit) {
+                while completion.end == nil {
+                    let token: Int32
+                    if let next = drawn { token = next } else if let next = try completion.next(try lastLogits(), emit) { token = next } else { break }
+                    drawn = nil
                     if !inference.fits(0) { progress.dropped += makeRoom(shiftKeep, 1) }
                     guard inference.fits(0) else {
                         completion.noRoom()
                         break
                     }
+                    trail.append(token)
+                    let guesses = completion.guess(trail.elements, limit: inference.freePositions - 1), count: Int
                     do throws(Llama2Error) {
-                        try withUnsafePointer(to: token) { (p) throws(Llama2Error) in
-                            try eval(tokens: UnsafeBufferPointer(start: p, count: 1))
-                        }
+                        count = try eval(token, guesses: guesses)
                     } catch {
                         completion.withdraw()
                         throw error
                     }
                     completion.evaluated()
+                    if count > 0 { drawn = try follow(guesses, completion, &trail, emit) }
                 }
             } catch { failure = error }
 
             // 3. what was held back for a stop string or a character
             completion.finish(emit)
             progress.tokens = completion.tokens
+            (progress.guessed, progress.guessedRight) = (completion.guessed, completion.guessedRight)
             progress.end = completion.end
             if let failure { throw failure }
         }
@@ -119,6 +131,27 @@ extension Context {
             try inference.truncate(0, to: before)
             throw error
         }
+    }
+
+    /// Behind guesses that were evaluated: as many as the sampler draws too count, the others are withdrawn. Returns what it drew in place of
+    /// a guess, or behind all of them.
+    private func follow(
+        _ guesses: UnsafeBufferPointer<Int32>, _ completion: Completion, _ trail: inout TokenTrail, _ emit: Completion.Emit
+    ) throws(Llama2Error) -> Int32? {
+        let length = try inference.length(0) - guesses.count
+        var right = 0
+        defer {
+            inference.settle(0, to: length + right, row: right)
+            completion.learn(right, of: guesses.count)
+            countDecoded(right)
+        }
+        while completion.end == nil, let logits = inference.logits(right), let next = try completion.next(logits, emit) {
+            guard right < guesses.count, next == guesses[right] else { return next }
+            completion.evaluated()
+            trail.append(next)
+            right += 1
+        }
+        return nil
     }
 
     private func makeRoom(_ shiftKeep: Int?, _ wanted: Int) -> Int {

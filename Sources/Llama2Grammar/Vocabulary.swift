@@ -19,6 +19,21 @@ public final class GrammarVocabulary: Sendable {
         /// In the order of their bytes.
         var tokens: [Int32] = []
         var count: Int { byte.count }
+
+        /// The longest token that `text` begins with.
+        func longest(_ text: ArraySlice<UInt8>) -> (token: Int32, length: Int)? {
+            var node = 0, end = count, length = 0
+            var best: (token: Int32, length: Int)?
+            for wanted in text {
+                while node < end, byte[node] != wanted { node = Int(after[node]) }
+                guard node < end else { break }
+                length += 1
+                if first[node] >= 0 { best = (first[node], length) }
+                end = Int(after[node])
+                node += 1
+            }
+            return best
+        }
     }
 
     public let count: Int
@@ -153,6 +168,13 @@ public final class GrammarVocabulary: Sendable {
 
     /// The bytes of a token, none for a control token.
     func text(of token: Int32) -> ArraySlice<UInt8> { bytes[Int(offsets[Int(token)])..<Int(offsets[Int(token) + 1])] }
+
+    /// The longest token that `text` begins with; nil when there is none.
+    public func longestToken(_ text: ArraySlice<UInt8>) -> (token: Int32, length: Int)? {
+        let plain = plainTree.longest(text), other = special.longest(text)
+        guard let plain, let other else { return plain ?? other }
+        return plain.length >= other.length ? plain : other
+    }
 
     func token(named name: [UInt8]) -> Int32? { name.withUnsafeBytes { find($0) } }
 

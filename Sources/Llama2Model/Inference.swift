@@ -16,6 +16,8 @@ public final class Inference {
     let cache: KVCache
     let adapters: SequenceAdapters
     var observer: LayerObserver?
+    /// Whether a callback of the host's is told about layers.
+    public var isObserved: Bool { observer != nil }
     private let work: WorkMemory
     private let layers: AlignedBuffer<Weights.Layer>
     private let frequencies: AlignedBuffer<Double>
@@ -112,6 +114,13 @@ public final class Inference {
         UnsafeMutableRawBufferPointer(start: back.pointer, count: floats.count).copyMemory(from: floats)
         swap(&front, &back)
         logitsRows = rows
+    }
+
+    /// Row `row`, which there is, becomes the only one.
+    func keepRow(_ row: Int) {
+        let count = weights.hyperparameters.vocabularySize
+        if row > 0 { front.pointer.update(from: front.pointer + row * count, count: count) }
+        logitsRows = 1
     }
 
     /// Row `row` of the logits, (vocabulary); valid until the next successful eval.

@@ -49,6 +49,21 @@ extension Inference {
         return cache.adopt(sequence, first, limit: tokens.count - 1)
     }
 
+    /// Withdraws what `sequence` has from `length` on; row `row` of the logits becomes the only one.
+    public func settle(_ sequence: Int, to length: Int, row: Int) {
+        cache.truncate(sequence, to: length)
+        keepRow(row)
+    }
+
+    /// The tokens of `sequence`, as far as they are known, in order.
+    public func readTokens(_ sequence: Int, _ body: (UnsafeBufferPointer<Int32>) -> Void) {
+        let length = cache.length(sequence)
+        for index in 0..<KVCache.pages(length) {
+            let page = cache.table(sequence)[index], count = min(PageFormat.positions, length - index * PageFormat.positions)
+            body(UnsafeBufferPointer(start: cache.store.index.tokens(page), count: count))
+        }
+    }
+
     /// Gives back what `adopt` found.
     public func disown(_ sequence: Int) { cache.truncate(sequence, to: 0) }
 

@@ -108,6 +108,7 @@ class Plan:
         )  # fmt: skip
         self.priority = dice.choice([0, 0, 0, 1, -1])
         self.at = dice.randrange(60)
+        self.no_guess = dice.random() < 0.3
         self.cancelled_at = self.at + dice.randrange(40) if dice.random() < 0.15 else None
 
     def sampler(self):
@@ -130,7 +131,7 @@ class Mixes:
             text = "".join(pieces)
             return text.encode(), ALONE[pieces.reason], pieces.tokens
 
-    plain: dict[str, bool] = {}
+    plain = {"guess": False}
 
     def run(self, seed: int) -> None:
         """One mix."""
@@ -145,7 +146,7 @@ class Mixes:
                 for index, plan in enumerate(plans):
                     if plan.at == step:
                         samplers.append(plan.sampler())
-                        flags = 1 if plan.penalize_prompt else 0
+                        flags = (1 if plan.penalize_prompt else 0) | (2 if plan.no_guess else 0)
                         numbers[index] = scheduler.submit(plan.prompt, samplers[-1], plan.stops, max_tokens=plan.max_tokens, priority=plan.priority, flags=flags)
                     if plan.cancelled_at == step and index in numbers:
                         scheduler.cancel(numbers[index])
@@ -171,7 +172,7 @@ class Mixes:
                 raise Mismatch(f"{where}, request {index}: {found!r} {ended} {scheduler.counts[number]}, alone {text!r} {reason} {tokens}")
         self.counts["mixes"] += 1
         self.counts["requests"] += len(plans)
-        for name in ("preemptions", "adopted_tokens", "tokens", "steps"):
+        for name in ("preemptions", "adopted_tokens", "tokens", "steps", "guessed_tokens", "guessed_right"):
             self.counts[name] += stats[name]
 
 

@@ -187,7 +187,7 @@ chat_options = [
     (talk(template_text=b"{% if %}", template_length=8), -43), (talk(template_text=b"chatml", template_length=6), OK), (talk(time=-1), OK), (talk(time=2**63 - 1), OK),
     (talk(template_text=b"{{strftime_now('%Y')}}", template_length=22, time=2**63 - 1), -43),
 ]  # fmt: skip
-generate_options = inputs(S.GenerateOptions, flags=(32, INVALID), reserved=(1, INVALID), best=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
+generate_options = inputs(S.GenerateOptions, flags=(64, INVALID), reserved=(1, INVALID), best=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
     (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, prompt_count=HUGE), INVALID),
@@ -221,7 +221,7 @@ def greedy(**more):
 
 request_options = [
     (None, NULL), (ask(struct_size=0), STRUCT), (ask(struct_size=119), STRUCT), (ask(struct_size=2**32 - 1), STRUCT), (ask(tail=bytes(64)), OK), (ask(tail=b"\0\1"), STRUCT),
-    (ask(flags=2), INVALID), (ask(reserved=1), INVALID), (ask(ids=()), INVALID), (ask(ids=(1, 512)), TOKEN), (ask(ids=(-1,)), TOKEN), (ask(ids=[1] * 64), OK), (ask(ids=[1] * 65), FULL),
+    (ask(flags=4), INVALID), (ask(flags=3), OK), (ask(reserved=1), INVALID), (ask(ids=()), INVALID), (ask(ids=(1, 512)), TOKEN), (ask(ids=(-1,)), TOKEN), (ask(ids=[1] * 64), OK), (ask(ids=[1] * 65), FULL),
     (ask(tokens=None), NULL), (ask(token_count=HUGE), INVALID), (ask(sampler=0x1234), BAD), (ask(grammar=0x1234), BAD), (ask(sampler=0x1234, sampler_options=greedy()), INVALID),
     (ask(sampler_options=greedy(temperature=-1)), RANGE), (ask(sampler_options=greedy(flags=4)), INVALID), (ask(sampler_options=greedy(logit_bias=bias(512, 1), logit_bias_count=1)), RANGE),
     (ask(sampler_options=greedy(struct_size=1)), STRUCT), (ask(stop_count=1), NULL), (ask(stop_count=65), INVALID), (ask(stops=stop, stop_count=1), INVALID), (ask(stops=long_stop, stop_count=1), INVALID),

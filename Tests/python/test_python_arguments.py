@@ -150,7 +150,7 @@ CALLS = {
     "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag")),
     "Context.beam_search": (dict(prompt="Once", width=1, max_tokens=2), dict(prompt="start", width="some", max_tokens="some", length_penalty="real", early_stopping="stopping", count="some")),
     "Context.best_of": (dict(prompt="Once", samplers="samplers", max_tokens=2), dict(prompt="start", samplers="list of samplers", max_tokens="some")),
-    "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some")),
+    "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some", guess="flag")),
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
     "Context.shift": (dict(drop=0, keep=0), dict(drop="cut", sequence="int32", keep="cut")),

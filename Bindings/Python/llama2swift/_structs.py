@@ -573,6 +573,8 @@ class GenerateResult(C.Structure):
     tokens: int
     adopted: int
     dropped: int
+    guessed: int
+    guessed_right: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -581,6 +583,8 @@ class GenerateResult(C.Structure):
         ("tokens", C.c_uint64),
         ("adopted", C.c_uint64),
         ("dropped", C.c_uint64),
+        ("guessed", C.c_uint64),
+        ("guessed_right", C.c_uint64),
     ]
 
 
@@ -758,6 +762,8 @@ class SchedulerStats(C.Structure):
     pages_shared: int
     pages_cached: int
     positions: int
+    guessed_tokens: int
+    guessed_right: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -775,6 +781,8 @@ class SchedulerStats(C.Structure):
         ("pages_shared", C.c_uint64),
         ("pages_cached", C.c_uint64),
         ("positions", C.c_uint64),
+        ("guessed_tokens", C.c_uint64),
+        ("guessed_right", C.c_uint64),
     ]
 
 

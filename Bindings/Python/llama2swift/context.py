@@ -231,7 +231,7 @@ class Context:
     def generate(
         self, prompt: str | A.TokenIds = (), sampler: Sampler | None = None, *, max_tokens: int | None = None,
         stop: str | Sequence[str] = (), penalize_prompt: bool = False, adopt: bool = True,
-        shift: bool = False, shift_keep: int | None = None, logprobs: int | None = None, echo: bool = False, report: bool = False,
+        shift: bool = False, shift_keep: int | None = None, logprobs: int | None = None, echo: bool = False, report: bool = False, guess: bool = True,
     ) -> Generation:  # fmt: skip
         """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters; also for `async for`.
 
@@ -239,7 +239,8 @@ class Context:
         logits. max_tokens: None or 0 for no limit but the context. stop: strings that end the text and are never given out,
         not even in part. penalize_prompt: the sampler's penalties count the prompt's tokens too, as llama.cpp's do. adopt: an empty
         sequence begins with what the context has stored of the prompt, see `adopt`. shift: when the context is full, go on by
-        `shift`, which drops the older half but for the first shift_keep positions (None or 0: 4). `close()` of the iterator, or
+        `shift`, which drops the older half but for the first shift_keep positions (None or 0: 4).
+        guess: evaluate several tokens at once where they can be guessed; the text is the same bit for bit. `close()` of the iterator, or
         letting go of it, ends the generation. Its `reason` says why it ended. logprobs: its `steps` tell the probability of every token and of
         so many of the best ones (at most 1024), by the model and after the sampler's steps; echo: of the prompt's tokens too; report: the
         steps without probabilities. Until then other calls on the context raise BusyError.
@@ -253,6 +254,7 @@ class Context:
         flags |= 0 if best is None else K.GENERATE_LOGPROBS
         flags |= K.GENERATE_ECHO if A.flag("echo", echo) else 0
         told = A.flag("report", report) or best is not None or flags & K.GENERATE_ECHO != 0
+        flags |= 0 if A.flag("guess", guess) else K.GENERATE_NO_GUESS
         kept = 0 if shift_keep is None else A.unsigned("shift_keep", shift_keep)
         chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
         self._check_exports()

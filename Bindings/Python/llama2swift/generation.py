@@ -226,6 +226,16 @@ class Generation(Iterator[str], AsyncIterator[str]):
         """How many positions shifts dropped; 0 before the end."""
         return self._stream.result.dropped if self._reason is not None else 0
 
+    @property
+    def guessed(self) -> int:
+        """How many tokens were evaluated before they were chosen; 0 before the end."""
+        return self._stream.result.guessed if self._reason is not None else 0
+
+    @property
+    def guessed_right(self) -> int:
+        """How many of these were then chosen; 0 before the end."""
+        return self._stream.result.guessed_right if self._reason is not None else 0
+
     def __next__(self) -> str:
         try:
             while True:

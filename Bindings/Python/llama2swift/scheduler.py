@@ -302,13 +302,13 @@ class Scheduler:
     def submit(
         self, tokens: A.TokenIds, max_tokens: int | None = None, sampler: Sampler | None = None, grammar: Grammar | None = None,
         stops: str | Sequence[str] = (), priority: int = 0, deadline: A.Number | None = None, logprobs: int = 0,
-        penalize_prompt: bool = False, adapters: Iterable[tuple[Adapter, float]] = (),
+        penalize_prompt: bool = False, guess: bool = True, adapters: Iterable[tuple[Adapter, float]] = (),
     ) -> Request:  # fmt: skip
         """Hands in a request: tokens of a prompt, with BOS where the model wants it.
 
         max_tokens: None or 0 for no limit but the context. sampler: in use until the request ends (BusyError for two at once); None: one
         with the defaults. grammar: set on the sampler. stops: strings that end the text and are never given out. priority: the
-        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt: as in `Context.generate`. adapters: as in
+        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt, guess: as in `Context.generate`. adapters: as in
         `Context.set_adapters`.
         Raises ContextFullError (more tokens than the context has positions), InvalidTokenError, BusyError, InvalidArgumentError.
         """
@@ -327,6 +327,7 @@ class Scheduler:
         o.priority = A.signed("priority", priority)
         o.deadline_milliseconds = 0 if deadline is None else _milliseconds(deadline)
         o.flags = K.REQUEST_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0
+        o.flags |= 0 if A.flag("guess", guess) else K.REQUEST_NO_GUESS
         if A.unsigned("logprobs", logprobs, 32):
             raise ValueError("logprobs are not there yet")
         engine, mailbox, number = self._engine, _Mailbox(), C.c_uint64()
@@ -351,7 +352,7 @@ class Scheduler:
     def stats(self) -> dict[str, int]:
         """How it is doing. Now: `waiting` and `running` requests. Since it was made: `prompt_tokens` of requests that have begun,
         `adopted_tokens` of these that were found and not evaluated, `tokens` chosen, `evaluated_tokens` in all, `steps`, `preemptions` (how
-        often a request gave up its room). The cache: `pages`, `pages_used`, `pages_shared`, `pages_cached`, `positions`."""
+        often a request gave up its room). The cache: `pages`, `pages_used`, `pages_shared`, `pages_cached`, `positions`. Guessing: `guessed_tokens`, of these `guessed_right`."""
         raw = S.sized(S.SchedulerStats)
         lib.call("scheduler_get_stats", self._engine.handle, C.byref(raw))
         return {name: int(getattr(raw, name)) for name in (field[0] for field in raw._fields_) if name not in ("struct_size", "reserved")}

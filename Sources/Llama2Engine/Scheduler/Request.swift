@@ -37,6 +37,8 @@ public final class Request {
         public var time: Int?
         /// The sampler's penalties count the prompt's tokens too.
         public var penalizesPrompt = false
+        /// Evaluates tokens that may come together with the one that is certain, see `Guesser`: the text is the same.
+        public var guesses = true
         /// With what each counts.
         public var adapters: [(adapter: Adapter, scale: Float)] = []
 
@@ -90,7 +92,8 @@ public final class Request {
         do throws(Llama2Error) {
             try check(sampler)
             completion = try Completion(
-                try model.tokenizer(), sampler, vocabularySize: model.vocabularySize, stops: options.stops, maxTokens: options.maxTokens)
+                try model.tokenizer(), sampler, vocabularySize: model.vocabularySize, stops: options.stops, maxTokens: options.maxTokens,
+                guesses: options.guesses)
         } catch {
             box.giveBack()
             throw error
@@ -107,15 +110,26 @@ public final class Request {
             && adapters.indices.allSatisfy { adapters[$0].adapter === other.adapters[$0].adapter && adapters[$0].scale == other.adapters[$0].scale }
     }
 
+    /// A guess was the reason for an error: there is none any more.
+    var mayGuess = true
+
+    /// At most `limit` guesses of what follows its tokens; valid until the next call.
+    func guess(_ limit: Int) -> UnsafeBufferPointer<Int32> {
+        completion.guess(tokens.elements, limit: mayGuess ? min(limit, contextLength - tokens.count) : 0)
+    }
+
+    func learn(_ right: Int, of count: Int) { completion.learn(right, of: count) }
+
     /// Tokens that its sequence does not hold yet.
     var pending: Int { tokens.count - evaluated }
 
     /// Tokens chosen, the end token included.
     var chosen: Int { completion.tokens }
 
-    /// Chooses the next token by these logits of the last one, and tells the host.
-    func choose(_ logits: UnsafeBufferPointer<Float>) {
+    /// Chooses the next token by these logits of the last one, and tells the host, whose floating-point mode its own steps run in.
+    func choose(_ logits: UnsafeBufferPointer<Float>, _ host: FloatMode) {
         piece.removeAll()
+        completion.setHost(host)
         let token: Int32?
         var failure: Llama2Error?
         do throws(Llama2Error) {

@@ -96,11 +96,13 @@ extension Scheduler {
     // MARK: The batch
 
     /// What is evaluated in this step.
-    func plan() {
+    func plan(guesses: Bool = true) {
         pieces.removeAll()
         entryCount = 0
-        for index in live.indices where live[index].sequence != nil && !live[index].isOver && live[index].pending == 1 { add(index, 1) }
-        var left = promptTokens(beside: entryCount)
+        let decoding = live.count(where: isDecoding)
+        let each = guesses && decoding > 0 && !context.inference.isObserved ? Scheduler.guessing / decoding - 1 : 0
+        for index in live.indices where isDecoding(live[index]) { add(index, 1, guesses: each) }
+        var left = promptTokens(beside: decoding)
         var index = 0
         while index < live.count, left > 0 {
             // those of one priority share what is left
@@ -132,9 +134,11 @@ extension Scheduler {
         return min(wanted, max(batch - decoding, Scheduler.leastPrompt))
     }
 
+    private func isDecoding(_ request: Request) -> Bool { request.sequence != nil && !request.isOver && request.pending == 1 }
+
     private func isPrefilling(_ request: Request) -> Bool { request.sequence != nil && !request.isOver && request.pending > 1 }
 
-    private func add(_ index: Int, _ count: Int) {
+    private func add(_ index: Int, _ count: Int, guesses: Int = 0) {
         let request = live[index]
         guard let sequence = request.sequence else { return }
         let isLast = count == request.pending
@@ -142,8 +146,12 @@ extension Scheduler {
             entries[entryCount + i] = BatchEntry(
                 token: request.tokens[request.evaluated + i], sequence: sequence, wantsLogits: isLast && i == count - 1)
         }
-        try? pieces.append(Piece(index: index, first: entryCount, count: count, isLast: isLast))  // there is room for all
-        entryCount += count
+        let ahead = guesses > 0 ? request.guess(guesses) : UnsafeBufferPointer(start: nil, count: 0)
+        for (i, token) in ahead.enumerated() {
+            entries[entryCount + count + i] = BatchEntry(token: token, sequence: sequence, wantsLogits: true)
+        }
+        try? pieces.append(Piece(index: index, first: entryCount, count: count, guesses: ahead.count, isLast: isLast))  // there is room
+        entryCount += count + ahead.count
     }
 
     // MARK: Common beginnings

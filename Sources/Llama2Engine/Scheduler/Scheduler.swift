@@ -23,6 +23,8 @@ public final class Scheduler {
     }
 
     static let leastPrompt = 16
+    /// Tokens of a step that decode and are guessed, at most: more would make the pass longer for all.
+    static let guessing = GuessingPace.most + 1
 
     /// Part of a step: the next `count` tokens of a request.
     struct Piece: BitwiseCopyable {
@@ -31,6 +33,8 @@ public final class Scheduler {
         /// Of `entries`.
         var first: Int
         var count: Int
+        /// How many guesses of what follows stand behind them.
+        var guesses = 0
         /// Whether logits of its last token are wanted.
         var isLast: Bool
     }
@@ -62,7 +66,7 @@ public final class Scheduler {
         for sequence in (0..<Int32(truncatingIfNeeded: configuration.maxSequences)).reversed() { try freeSequences.append(sequence) }
         pieces = try GrowingBuffer(capacity: configuration.maxSequences, of: "pieces of a step")
         entries = try AlignedBuffer(
-            count: configuration.batchSize + configuration.maxSequences + Scheduler.leastPrompt, of: "tokens of a step")
+            count: configuration.batchSize + configuration.maxSequences + Scheduler.leastPrompt + Scheduler.guessing, of: "tokens of a step")
         try MemoryReserve.cover(options.maxRequests, each: 16, for: "the list of requests")
         live.reserveCapacity(options.maxRequests)
         try context.occupy()
@@ -208,9 +212,11 @@ public final class Scheduler {
             do throws(Llama2Error) {
                 return try evaluate(0..<pieces.count)
             } catch {
-                if error.kind == .contextFull {
+                if error.kind == .contextFull, pieces.elements.contains(where: { $0.guesses > 0 }) {
+                    plan(guesses: false)
+                } else if error.kind == .contextFull {
                     if !giveUpTheLeast() { live[pieces[0].index].finish(.context) }
-                    plan()
+                    plan(guesses: false)
                 } else if error.kind == .unsupported {
                     return try evaluateOneByOne()
                 } else {
@@ -227,6 +233,10 @@ public final class Scheduler {
                 try evaluate(number..<number + 1)
             } catch {
                 guard error.kind == .unsupported else { throw error }
+                if pieces[number].guesses > 0 {
+                    live[pieces[number].index].mayGuess = false  // the next step tells whether that was it
+                    continue
+                }
                 live[pieces[number].index].finish(.error, error)
             }
         }
@@ -234,20 +244,39 @@ public final class Scheduler {
 
     private func evaluate(_ range: Range<Int>) throws(Llama2Error) {
         let first = pieces[range.lowerBound].first, last = pieces[range.upperBound - 1]
-        try context.eval(count: last.first + last.count - first) { entries.pointer[first + $0] }
-        counters.evaluated(last.first + last.count - first)
+        let count = last.first + last.count + last.guesses - first
+        try context.eval(count: count) { entries.pointer[first + $0] }
+        counters.evaluated(count)
         // all of it is in the cache before anybody is told
         for number in range { live[pieces[number].index].evaluated += pieces[number].count }
         var row = 0
         for number in range where pieces[number].isLast {
-            let request = live[pieces[number].index]
-            if !request.isOver, let logits = context.inference.logits(row) {
-                let before = request.chosen
-                request.choose(logits)
-                counters.chose(request.chosen - before)
-            }
-            row += 1
+            follow(pieces[number], row)
+            row += 1 + pieces[number].guesses
         }
+        // what did not come true
+        for number in range where pieces[number].guesses > 0 {
+            let request = live[pieces[number].index]
+            if let sequence = request.sequence { try context.inference.truncate(Int(sequence), to: request.evaluated) }
+        }
+    }
+
+    /// Chooses by the row of a request's last token, and by those of its guesses as long as they come true.
+    private func follow(_ piece: Piece, _ row: Int) {
+        let request = live[piece.index]
+        var right = 0
+        while !request.isOver, let logits = context.inference.logits(row + right) {
+            let before = request.chosen
+            request.choose(logits, context.inference.hostMode)
+            counters.chose(request.chosen - before)
+            guard !request.isOver, right < piece.guesses,
+                request.tokens[request.tokens.count - 1] == entries[piece.first + piece.count + right].token
+            else { break }
+            request.evaluated += 1
+            right += 1
+        }
+        request.learn(right, of: piece.guesses)
+        counters.guessed(piece.guesses, right: right)
     }
 
     private func publish() {
