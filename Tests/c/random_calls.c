@@ -18,11 +18,11 @@
 
 #define SLOTS 16
 #define TOKENS 200
-enum { MODEL, CONTEXT, SAMPLER, DECODER, GRAMMAR, GRAMMAR_STATE, KINDS };
+enum { MODEL, CONTEXT, SAMPLER, DECODER, GRAMMAR, GRAMMAR_STATE, ADAPTER, SCHEDULER, KINDS };
 static void *table[KINDS][SLOTS];
 static llama2_model *kept; /* never freed, for what must be right */
 static float known[4][512];
-static const char *folder, *paths[16];
+static const char *folder, *paths[16], *adapter_path;
 static int path_count;
 static double end;
 static long calls, callbacks, answers, seen[128], bad;
@@ -99,7 +99,9 @@ static void discard(int kind, void *handle) {
     case SAMPLER: llama2_sampler_free(handle); break;
     case DECODER: llama2_decoder_free(handle); break;
     case GRAMMAR: llama2_grammar_free(handle); break;
-    default: llama2_grammar_state_free(handle); break;
+    case GRAMMAR_STATE: llama2_grammar_state_free(handle); break;
+    case ADAPTER: llama2_adapter_free(handle); break;
+    default: llama2_scheduler_free(handle); break;
     }
 }
 /* Into the table; what was there before is freed, or as a rule was. */
@@ -271,6 +273,58 @@ static void keep_a_state(void *context) {
     }
 }
 
+static int32_t on_layer(const llama2_layer_view *view, void *data) {
+    (void)data;
+    if (view->struct_size != sizeof *view) fault("the view of a layer", 0);
+    called_back();
+    return once_in(200);
+}
+
+static int32_t on_event(const llama2_event *event, void *data) {
+    (void)data;
+    if (event->struct_size != sizeof *event || event->reason < 0) fault("an event", event->reason);
+    called_back();
+    return once_in(20);
+}
+/* Hands in requests, steps some times; the context serves nothing else meanwhile. */
+static void schedule(void *context) {
+    int32_t tokens[12];
+    int n;
+    char error[300];
+    size_t remaining;
+    uint64_t request = 0;
+    llama2_text stops[2] = {{"ab", 2}, {"the", 3}};
+    llama2_scheduler_options o;
+    llama2_scheduler_stats stats = {0};
+    llama2_scheduler *made = NULL;
+    llama2_scheduler_options_init(&o);
+    o.prompt_tokens_per_step = once_in(9) ? (uint32_t)edge() : (uint32_t)below(9);
+    o.max_requests = once_in(9) ? (uint32_t)edge() : (uint32_t)below(9);
+    if (once_in(3)) TRY(llama2_scheduler_create(context, &o, &made, error, (size_t)below(300)), UNSUPPORTED, STRUCT, NOMEM, BUSY);
+    if (made != NULL) keep(SCHEDULER, made);
+    for (n = below(3); n > 0; n--) {
+        llama2_request_options r;
+        int i;
+        for (i = 0; i < 12; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
+        llama2_request_options_init(&r);
+        r.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(2);
+        r.tokens = tokens, r.token_count = (size_t)below(12);
+        if (once_in(2)) r.sampler = pick(SAMPLER);
+        if (once_in(4)) r.grammar = pick(GRAMMAR);
+        r.stops = stops, r.stop_count = (size_t)below(3);
+        r.max_tokens = once_in(9) ? edge() : 1 + (uint64_t)below(9);
+        r.deadline_milliseconds = once_in(4) ? 1 + edge() % 50 : 0;
+        r.priority = below(3);
+        r.callback = once_in(4) ? NULL : on_event;
+        TRY(llama2_scheduler_submit(pick(SCHEDULER), &r, &request), TOKEN, RANGE, FULL, STRUCT, NOMEM, BUSY);
+    }
+    for (n = below(5); n > 0; n--) TRY(llama2_scheduler_step(pick(SCHEDULER), &remaining), CANCELLED, NOMEM, BUSY);
+    if (once_in(3)) TRY(llama2_scheduler_cancel(pick(SCHEDULER), once_in(2) ? request : edge()), LLAMA2_E_NOT_FOUND, NOMEM);
+    stats.struct_size = sizeof stats;
+    TRY(llama2_scheduler_get_stats(pick(SCHEDULER), &stats), STRUCT);
+    if (once_in(4)) discard(SCHEDULER, pick(SCHEDULER));
+}
+
 static void act(void) {
     int32_t tokens[TOKENS], token = 0, *outer_tokens = me->tokens;
     llama2_batch_entry entries[40], *outer_entries = me->entries;
@@ -280,7 +334,7 @@ static void act(void) {
     for (i = 0; i < TOKENS; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
     me->tokens = tokens;
     me->entries = entries;
-    switch (below(51)) {
+    switch (below(57)) {
     case 0: case 1: {
         llama2_model *made = NULL;
         llama2_model_options o;
@@ -482,6 +536,48 @@ static void act(void) {
         TRY(llama2_chat_render(model, &o, text, room, &needed), LLAMA2_E_UNKNOWN_TEMPLATE, SMALL, UNSUPPORTED, NOMEM, STRUCT);
         break;
     }
+    case 50: {
+        float logits[512];
+        llama2_candidate candidates[64];
+        for (i = 0; i < 512; i++) logits[i] = once_in(200) ? (float)NAN : once_in(20) ? -INFINITY : (float)below(1000) / 100;
+        TRY(llama2_sample_logits(pick(SAMPLER), logits, once_in(9) ? (size_t)below(512) : 512, &token), RANGE, NOMEM, BUSY, LLAMA2_E_FORBIDDEN, UNSUPPORTED, CANCELLED);
+        TRY(llama2_sampler_distribution(pick(SAMPLER), logits, once_in(9) ? (size_t)below(512) : 512, candidates, (size_t)below(65), &needed), SMALL, RANGE, NOMEM, BUSY,
+            LLAMA2_E_FORBIDDEN, UNSUPPORTED, CANCELLED);
+        break;
+    }
+    case 51: {
+        llama2_adapter *made = NULL;
+        llama2_adapter_info info = {0};
+        llama2_scaled_adapter adapters[3] = {{pick(ADAPTER), 0.5f, 0}, {pick(ADAPTER), (float)below(5) - 2, 0}, {pick(ADAPTER), once_in(3) ? (float)NAN : 1, 0}};
+        info.struct_size = sizeof info;
+        if (adapter_path != NULL) TRY(llama2_adapter_load(model, once_in(6) ? paths[0] : adapter_path, &made, error, (size_t)below(300)), LOADING);
+        if (made != NULL) keep(ADAPTER, made);
+        TRY(llama2_adapter_get_info(pick(ADAPTER), &info), STRUCT);
+        TRY(llama2_sequence_set_adapters(context, once_in(9) ? (int32_t)edge() : below(3), adapters, once_in(9) ? (size_t)edge() % 4 : (size_t)below(3)), RANGE, NOMEM, BUSY);
+        break;
+    }
+    case 52: {
+        llama2_layer_options o;
+        llama2_layer_options_init(&o);
+        o.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(2);
+        o.first_layer = once_in(9) ? (uint32_t)edge() : (uint32_t)below(6);
+        o.layer_count = once_in(9) ? (uint32_t)edge() : (uint32_t)below(6);
+        o.sequence = once_in(9) ? (int32_t)edge() : below(4) - 1;
+        o.first_position = edge();
+        o.position_count = edge();
+        TRY(llama2_context_set_layer_callback(context, once_in(2) ? NULL : on_layer, NULL, once_in(3) ? NULL : &o), RANGE, STRUCT, BUSY);
+        break;
+    }
+    case 53: {
+        static __thread float hidden[40 * 64];
+        size_t n = 1 + (size_t)below(20);
+        for (i = 0; i < n; i++) entries[i] = (llama2_batch_entry){below(512), below(3), (uint32_t)below(2)};
+        me->entries = NULL;
+        TRY(llama2_eval_layers(context, entries, n, once_in(3) ? hidden : NULL, once_in(3) ? NULL : hidden), EVALUATING, RANGE);
+        TRY(llama2_embeddings(context, tokens, &n, 1, (uint32_t)below(5), (uint32_t)below(3), hidden, once_in(6) ? (size_t)below(64) : 40 * 64, &needed), EVALUATING, SMALL);
+        break;
+    }
+    case 54: case 55: schedule(context); break;
     default: known_answer(); break;
     }
     me->tokens = outer_tokens;
@@ -513,7 +609,10 @@ int main(int count, char **v) {
     long i, n, waited;
     if (count < 6 || (n = atol(v[2])) < 1 || n > 64) return 2;
     folder = v[4];
-    for (i = 5; i < count && path_count < 16; i++) paths[path_count++] = v[i];
+    for (i = 5; i < count && path_count < 16; i++) {
+        if (strstr(v[i], "adapter") != NULL) adapter_path = v[i];
+        else paths[path_count++] = v[i];
+    }
     /* the first is the one of the known answers */
     if (llama2_model_load(paths[0], NULL, &kept, NULL, 0) != LLAMA2_OK || llama2_context_create(kept, NULL, &context, NULL, 0) != LLAMA2_OK) return 2;
     for (i = 0; i < 4; i++) {
