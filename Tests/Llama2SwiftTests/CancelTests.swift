@@ -19,15 +19,10 @@ import Llama2Sampling
                 let length = cache.length(sequence), table = cache.table(sequence)
                 lengths.append(length)
                 pages.append((0..<((length + p - 1) / p)).map { table[$0] })
-                for position in 0..<length {
-                    // (layer, K or V, head, part): keys (headStride, 64), values (64, headStride)
-                    let page = cache.store.base + Int(table[position / p]) * layout.bytes, column = position % p
-                    for part in 0..<(layout.bytes / layout.partBytes) {
-                        for d in 0..<layout.headStride {
-                            let element = part % (2 * layout.heads) < layout.heads ? d * p + column : column * layout.headStride + d
-                            let start = page + part * layout.partBytes + element * layout.elementBytes
-                            keysAndValues += UnsafeRawBufferPointer(start: start, count: layout.elementBytes)
-                        }
+                for (index, first) in stride(from: 0, to: length, by: p).enumerated() {
+                    let page = cache.store.base + Int(table[index]) * layout.bytes
+                    layout.forEachPiece(min(p, length - first)) { offset, bytes in
+                        keysAndValues += UnsafeRawBufferPointer(start: page + offset, count: bytes)
                     }
                 }
             }
