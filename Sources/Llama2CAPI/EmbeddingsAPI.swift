@@ -1,4 +1,4 @@
-public import CLlama2Swift
+internal import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
 

@@ -1,7 +1,7 @@
 internal import Glibc
 public import Llama2Core
 public import Llama2Model
-public import Llama2Sampling
+internal import Llama2Sampling
 internal import Synchronization
 
 /// What a host holds: sequences of one model with their logits. One caller at a time, checked.

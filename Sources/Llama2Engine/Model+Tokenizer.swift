@@ -1,6 +1,6 @@
 internal import Llama2Core
 internal import Llama2Formats
-public import Llama2Tokenizer
+internal import Llama2Tokenizer
 
 extension Model {
     /// The `tokenizer.*` keys, checked; nil when there are none.

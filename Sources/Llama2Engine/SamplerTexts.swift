@@ -1,5 +1,5 @@
-public import Llama2Core
-public import Llama2Sampling
+internal import Llama2Core
+internal import Llama2Sampling
 internal import Llama2Tokenizer
 
 /// What a sampler is told in texts, before a vocabulary makes tokens of them.

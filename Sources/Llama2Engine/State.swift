@@ -1,6 +1,6 @@
 public import Llama2Core
 internal import Llama2Formats
-public import Llama2Model
+internal import Llama2Model
 
 // States of sequences and of whole contexts (nil), to files, memory and callbacks: STATE.md.
 extension Context {

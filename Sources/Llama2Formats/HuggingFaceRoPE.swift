@@ -71,8 +71,9 @@ struct HuggingFaceRoPE {
             guard factor >= 1e-3, factor <= 1e6 else { throw Llama2Error(.corrupt, "\(config.path): \(name).factor is \(factor), expected 0.001 to 1000000") }
             return factor
         }
-        func positive(_ key: String) throws(Llama2Error) -> Double? {
-            guard let value = try values.number(key), value != 0 || key == "attention_factor" else { return nil }
+        /// nil: it is not there, or 0 where that says the same.
+        func positive(_ key: String, zeroIsNone: Bool = true) throws(Llama2Error) -> Double? {
+            guard let value = try values.number(key), value != 0 || !zeroIsNone else { return nil }
             guard value >= 1e-3, value <= 1e6 else { throw Llama2Error(.corrupt, "\(config.path): \(name).\(key) is \(value), expected 0.001 to 1000000") }
             return value
         }
@@ -88,7 +89,7 @@ struct HuggingFaceRoPE {
             guard trained >= 1, trained <= 0x1p30, base > 1, base <= 1e12, dimension >= 2 else {
                 throw Llama2Error(.corrupt, "\(config.path): YaRN with \(trained) trained positions and a base of \(base), expected 1 to \(1 << 30) and 1 to 1e12")
             }
-            let factor = try scale(), m = try positive("mscale"), all = try positive("mscale_all_dim"), given = try positive("attention_factor")
+            let factor = try scale(), m = try positive("mscale"), all = try positive("mscale_all_dim"), given = try positive("attention_factor", zeroIsNone: false)
             var attention = HuggingFaceRoPE.stretch(factor, 1)
             if let m, let all { attention = HuggingFaceRoPE.stretch(factor, m) / HuggingFaceRoPE.stretch(factor, all) }
             let fast = try positive("beta_fast"), slow = try positive("beta_slow"), truncates = try values.flag("truncate", default: true)
@@ -111,7 +112,7 @@ struct HuggingFaceRoPE {
                 return out
             }
             let given = try values.number("factor"), ratio = try given.map { _ throws(Llama2Error) in try scale() } ?? length / trained
-            let usual = ratio <= 1 ? 1 : (1 + logarithm(ratio) / logarithm(trained)).squareRoot(), attention = try positive("attention_factor")
+            let usual = ratio <= 1 ? 1 : (1 + logarithm(ratio) / logarithm(trained)).squareRoot(), attention = try positive("attention_factor", zeroIsNone: false)
             scaling = .longrope(long: try list("long_factor"), short: try list("short_factor"), trained: Int(trained), attention: attention ?? usual)
         default: scaling = .none  // default, none
         }

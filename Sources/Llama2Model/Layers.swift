@@ -1,4 +1,4 @@
-public import Llama2Core
+internal import Llama2Core
 
 /// What goes in and out where a context computes a range of a model's layers: rows (count, embedding) of the residual stream.
 public struct HiddenStates {

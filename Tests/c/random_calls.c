@@ -164,6 +164,7 @@ static void create_context(void) {
     if (once_in(5)) o.rope_scaling = (uint32_t)below(5);
     if (once_in(5)) o.rope_factor = (float)(1 + below(4));
     if (once_in(30)) ((uint32_t *)&o)[below((int)(sizeof o / 4))] = (uint32_t)edge();
+    o.energy_path = NULL; /* a made-up pointer would end any program */
     if (o.threads > 8) o.threads |= 1u << 31; /* a thousand threads each would only take time */
     if (o.context_length > 100000) o.context_length |= 1u << 31;
     status = llama2_context_create(pick(MODEL), &o, &context, error, (size_t)below(300));

@@ -172,6 +172,8 @@ def call(world, function, **changed):
 
 def prepare(world):
     lib.call("context_reset", world["context"])
+    for sequence in range(2):  # embeddings take all sequences as one
+        lib.call("sequence_set_adapters", world["context"], sequence, None, 0)
     lib.call("eval", world["context"], world["tokens"], 4)
     if not world.get("has submitted"):  # so that there is a request to cancel
         world["has submitted"] = call(world, "llama2_scheduler_submit") == OK

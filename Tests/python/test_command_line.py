@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from terminals import Terminal, command, sentence
@@ -66,7 +67,7 @@ def test_help_has_an_example_that_runs(name, place):
     assert output is None or (place / output).stat().st_size > 0
 
 
-@pytest.mark.parametrize("name", [c for c in COMMANDS if c not in ("quantize", "importance", "convert", "serve", "state")])
+@pytest.mark.parametrize("name", [c for c in COMMANDS if c not in ("quantize", "importance", "convert", "serve", "state", "embed")])
 def test_json_is_for_programs(name, place):
     arguments = {"bench": ["-r", "1", "-p", "8", "-n", "2"], "perplexity": ["text.txt", "-c", "64"], "score": ["Once upon", " a time"]}
     if name in ("chat", "run"):
@@ -285,7 +286,7 @@ def test_progress_uses_what_is_installed(monkeypatch):
 
 def test_the_parser_knows_no_other_command():
     listed = next(a for a in parser()._actions if a.dest == "command").choices
-    assert sorted(listed) == sorted(COMMANDS)
+    assert sorted(listed) == sorted([*COMMANDS, "evaluate"])
 
 
 def test_the_console_command_is_declared():
@@ -297,6 +298,6 @@ def test_embed_writes_a_list_for_each_text(story_gguf):
     model = llama2swift.Model(story_gguf)
     done = command("embed", str(story_gguf), "Once upon", "a dog", "--pooling", "last", "--normalize")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0 and (model.embed(["Once upon", "a dog"], pooling="last", normalize=True) == [[float(x) for x in row] for row in rows]).all()
+    assert done.returncode == 0 and (model.embed(["Once upon", "a dog"], pooling="last", normalize=True) == np.array(rows, np.float32)).all()
     lines = command("embed", str(story_gguf), input="Once upon\n\na dog\n")
     assert [len(json.loads(line)) for line in lines.stdout.splitlines()] == [64, 64]

@@ -99,7 +99,7 @@ KINDS = {
     "dicts": every([5, "x", {"a": 1}, [5], [None], ["x"], Odd(), [{"a": Odd()}], [{"a": b"x"}]], TYPE) + [([{"a": math.nan}], VALUE)],
     "template": every([5, b"x", [], Odd()], TYPE) + [("", VALUE)],
     "bias": every([5, "x", [1], [(1, 2.0)], {"1": 1.0}, {1.0: 1.0}, {1: "1"}, {1: None}, {None: 1.0}, {True: 1.0}], TYPE) + every([{2**31: 1.0}, {1: 1e300}], OVER) + [({1: math.nan}, VALUE)],
-    "texts": every([5, "x", b"x", [5], [b"x"], [None], {"x": 1}], TYPE) + [(["\ud800"], VALUE), (["x"] * 65, VALUE), (["x" * 41], VALUE), ([""], VALUE)],
+    "few texts": every([5, "x", b"x", [5], [b"x"], [None], {"x": 1}], TYPE) + [(["\ud800"], VALUE), (["x"] * 65, VALUE), (["x" * 41], VALUE), ([""], VALUE)],
     "banned": every([5, "x", b"x", [5], [b"x"], [None], {"x": 1}], TYPE) + [(["x"] * 1025, VALUE), (["x" * 257], VALUE), ([""], VALUE), (["x"], VALUE)],
     "text bias": every([5, "x", ["x"], {5: 1.0}, {"x": "1"}, {"x": None}, {None: 1.0}], TYPE) + [({"x": 1e300}, OVER), ({"x": math.nan}, VALUE), ({"": 1.0}, VALUE)],
     "steps": every([5, "top_k", b"top_k", {"top_k": 1}, [5], [None], [b"top_k"]], TYPE) + every([[], ["nonsense"], ["top_k"] * 65], VALUE),
@@ -150,7 +150,7 @@ CALLS = {
     "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag", guess="flag")),
     "Context.beam_search": (dict(prompt="Once", width=1, max_tokens=2), dict(prompt="start", width="some", max_tokens="some", length_penalty="real", early_stopping="stopping", count="some")),
     "Context.best_of": (dict(prompt="Once", samplers="samplers", max_tokens=2), dict(prompt="start", samplers="list of samplers", max_tokens="some")),
-    "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some", guess="flag")),
+    "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some")),
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
     "Context.shift": (dict(drop=0, keep=0), dict(drop="cut", sequence="int32", keep="cut")),
@@ -169,7 +169,7 @@ CALLS = {
              penalty_last_n="int32", logit_bias="bias", seed="seed", grammar="grammar+None",
              **dict.fromkeys(("typical_p", "top_a", "top_n_sigma", "epsilon_cutoff", "eta_cutoff", "xtc_probability", "xtc_threshold", "dynamic_range", "dynamic_exponent", "smoothing_factor",
                               "smoothing_curve", "mirostat_tau", "mirostat_eta", "dry_multiplier", "dry_base"), "real"),
-             mirostat="count32", dry_allowed_length="int32", dry_last_n="int32", dry_breakers="texts", no_repeat_ngram="count32", min_tokens="count64", text_bias="text bias", banned="banned",
+             mirostat="count32", dry_allowed_length="int32", dry_last_n="int32", dry_breakers="few texts", no_repeat_ngram="count32", min_tokens="count64", text_bias="text bias", banned="banned",
              steps="steps", model="vocabulary"),
     ),
     "Sampler.sample": (dict(logits=np.zeros(5, np.float32)), dict(logits="row")),
@@ -185,7 +185,7 @@ CALLS = {
     "Scheduler": (dict(context="calm"), dict(context="context", prompt_tokens_per_step="limit32", max_requests="count32")),
     "Scheduler.submit": (
         dict(tokens=[1, 2], max_tokens=2),
-        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="count32", penalize_prompt="flag", adapters="adapters"),
+        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="count32", penalize_prompt="flag", adapters="adapters", guess="flag"),
     ),
     "Scheduler.stats": (dict(), dict()),
     "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),
@@ -258,6 +258,7 @@ def target(world, name):
 
 def prepare(world):
     world["Context"].reset()
+    world["Context"].set_adapters(1, [])  # embeddings take all sequences as one
     world["Context"].eval([1, 2, 3])
 
 

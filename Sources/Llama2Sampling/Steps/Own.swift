@@ -1,4 +1,4 @@
-public import Llama2Core
+internal import Llama2Core
 
 /// A step of the host's: sees the candidates and may change them.
 public struct OwnStep: Step {
