@@ -507,12 +507,15 @@ def resolve(world, value):
     return world[value] if isinstance(value, str) else value
 
 
+def reset(world):
+    """The context as it was: without positions, and without the adapters of a row before, since embeddings take all sequences as one."""
+    lib.call("context_reset", world["context"])
+    for sequence in range(2):
+        lib.call("sequence_set_adapters", world["context"], sequence, None, 0)
+
+
 def call(world, name, arguments):
     function = getattr(lib._cdll, name)
-    if name == "llama2_embeddings":  # takes all sequences as one
-        lib.call("context_reset", world["context"])
-        for sequence in range(2):
-            lib.call("sequence_set_adapters", world["context"], sequence, None, 0)
     saved = function.argtypes
     function.argtypes = None  # raw: this test passes what no binding would
     try:
@@ -545,14 +548,14 @@ ROWS = [
 @pytest.mark.parametrize("name, parameter, value, expected", ROWS)
 def test_wrong_argument_gives_its_status(world, name, parameter, value, expected):
     world["handles"] = ("model", "context", "sampler", "decoder", "grammar", "state", "adapter", "scheduler", "user_data")
-    lib.call("context_reset", world["context"])
+    reset(world)
     lib.call("eval", world["context"], world["tokens"], 4)
     right, _ = CALLS[name]
     if name == "llama2_scheduler_cancel":
         call(world, "llama2_scheduler_submit", CALLS["llama2_scheduler_submit"][0])
     assert call(world, name, right) == OK
     free_scheduler(world, name)
-    lib.call("context_reset", world["context"])
+    reset(world)
     lib.call("eval", world["context"], world["tokens"], 4)
     status = call(world, name, right | {parameter: value})
     if status == OK:
