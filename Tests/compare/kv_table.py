@@ -14,7 +14,7 @@ import fetch_model  # noqa: E402
 
 import llama2swift  # noqa: E402
 
-WINDOW, WINDOWS = 512, 3
+WINDOW, WINDOWS = 512, 2
 TYPES = [("f32", "f32"), ("f16", "f16"), ("q8_0", "q8_0"), ("q8_0", "q4_0"), ("q4_0", "q8_0"), ("q4_0", "q4_0")]
 BITS = {"f32": 32, "f16": 16, "q8_0": 8.5, "q4_0": 4.5}
 
