@@ -13,7 +13,7 @@ public func llama2_embeddings(
             throw Llama2Error(.invalidArgument, "llama2_embeddings: pooling is \(pooling), expected 0 to 3")
         }
         try checkFlags(flags, UInt32(LLAMA2_EMBEDDINGS_NORMALIZE), "llama2_embeddings")
-        let texts = try TextsToEmbed(lengths) { (total) throws(Llama2Error) in try elements(tokens, total, "tokens") }
+        let texts = try TextsToEmbed(lengths, for: context) { (total) throws(Llama2Error) in try elements(tokens, total, "tokens") }
         let size = try context.embeddingsSize(texts, kind)
         let capacity = capacity < 0 ? Int.max : capacity
         guard capacity == 0 || values != nil else { throw Llama2Error(.nullArgument, "the buffer is NULL, but its capacity is \(capacity)") }

@@ -6,6 +6,15 @@ public enum Pooling: UInt32, Sendable {
     /// They do not: each token has its own.
     case none = 0
     case mean, last, first
+
+    /// Whether the row of a token is needed.
+    fileprivate func wants(isFirst: Bool, isLast: Bool) -> Bool {
+        switch self {
+        case .none, .mean: true
+        case .last: isLast
+        case .first: isFirst
+        }
+    }
 }
 
 /// Texts as tokens, one behind the other: the host's, read once and checked for their sizes.
@@ -13,10 +22,11 @@ public struct TextsToEmbed: ~Copyable {
     fileprivate let lengths: GrowingBuffer<Int>
     fileprivate let tokens: GrowingBuffer<Int32>
 
-    /// tokens: the host's, so many.
+    /// tokens: the host's, so many. A text that `context` has no room for is refused before its tokens are read.
     public init(
-        _ given: UnsafeBufferPointer<Int>, _ tokens: (Int) throws(Llama2Error) -> UnsafeBufferPointer<Int32>
+        _ given: UnsafeBufferPointer<Int>, for context: Context, _ tokens: (Int) throws(Llama2Error) -> UnsafeBufferPointer<Int32>
     ) throws(Llama2Error) {
+        let limit = context.inference.configuration.contextLength
         guard given.count > 0 else { throw Llama2Error(.invalidArgument, "no texts to embed") }
         var lengths = try GrowingBuffer<Int>(capacity: given.count, of: "lengths of texts")
         try lengths.append(contentsOf: given)
@@ -24,6 +34,9 @@ public struct TextsToEmbed: ~Copyable {
         for (index, length) in lengths.elements.enumerated() {
             guard length > 0 else {
                 throw Llama2Error(.invalidArgument, "text \(index) has \(UInt(bitPattern: length)) tokens, expected 1 or more, as many as memory can hold")
+            }
+            guard length <= limit else {
+                throw Llama2Error(.contextFull, "text \(index) has \(length) tokens; this context has \(limit) positions")
             }
             total = try checkedAdd(total, length, "tokens of texts", .invalidArgument)
         }
@@ -39,10 +52,6 @@ extension Context {
     /// Numbers that `embed` gives: (rows, embedding). Refuses what it would refuse.
     public func embeddingsSize(_ texts: borrowing TextsToEmbed, _ pooling: Pooling) throws(Llama2Error) -> Int {
         try inference.checkAdaptersAreTheSame()
-        let limit = inference.configuration.contextLength
-        for (index, length) in texts.lengths.elements.enumerated() where length > limit {
-            throw Llama2Error(.contextFull, "text \(index) has \(length) tokens; this context has \(limit) positions")
-        }
         try check(texts.tokens.elements)
         let rows = pooling == .none ? texts.tokens.count : texts.lengths.count
         return try checkedMultiply(rows, try model.weights.hyperparameters.embeddingLength, "embeddings", .noMemory)
@@ -77,8 +86,9 @@ extension Context {
                 let chunk = min(most, count - done), start = first + done
                 try eval(count: chunk, embeddings: rows.pointer) { i in
                     let isLast = given.token == lengths[given.text] - 1
-                    let wanted = pooling == .none || pooling == .mean || (pooling == .last ? isLast : given.token == 0)
-                    let entry = BatchEntry(token: tokens[start + i], sequence: Int32(given.text - text), wantsLogits: wanted)
+                    let entry = BatchEntry(
+                        token: tokens[start + i], sequence: Int32(given.text - text),
+                        wantsLogits: pooling.wants(isFirst: given.token == 0, isLast: isLast))
                     given = isLast ? (given.text + 1, 0) : (given.text, given.token + 1)
                     return entry
                 }
@@ -94,8 +104,7 @@ extension Context {
                     case .last: if isLast { target.update(from: row, count: e) }
                     case .first: if isFirst { target.update(from: row, count: e) }
                     }
-                    let asked = pooling == .none || pooling == .mean || (pooling == .last ? isLast : isFirst)
-                    if asked { row += e }
+                    if pooling.wants(isFirst: isFirst, isLast: isLast) { row += e }
                     if pooling == .none || isLast {
                         if normalized { normalize(target, e) }
                         target += e

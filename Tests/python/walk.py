@@ -237,7 +237,7 @@ class Walker:
         return "load all"
 
     def cancelled(self) -> str:
-        """Cancels at a random layer of a random pass; at times behind the last, which must not."""
+        """Cancels at the first question of a random layer of a random pass, or at one that may never come: slow work is asked about in between."""
         if not self.free():
             return self.remove()
         entries, asked = self.entries(self.piece()), 0
@@ -261,7 +261,7 @@ class Walker:
             self.unchanged(before)
             done = False
         self.context.set_cancel(None)
-        if done != (at > layers) or asked != min(at, layers):
+        if done != (asked < at) or asked < min(at, layers):
             raise Mismatch(f"cancel at {at} of {layers} layers: asked {asked} times, {'done' if done else 'cancelled'}")
         return "cancel behind the last layer" if done else "cancel"
 
