@@ -7,20 +7,16 @@ internal import Llama2Model
 @c @implementation
 public func llama2_context_options_init(_ options: UnsafeMutablePointer<llama2_context_options>?) { initialize(options) }
 
-private let cacheTypes: [(number: UInt32, type: CacheType)] = [
-    (LLAMA2_KV_F32, .f32), (LLAMA2_KV_F16, .f16), (LLAMA2_KV_Q8_0, .q8_0), (LLAMA2_KV_Q4_0, .q4_0),
-]
-
 /// 0 stands for `usual`.
 private func cacheType(_ name: StaticString, _ number: UInt32, _ usual: CacheType) throws(Llama2Error) -> CacheType {
     if number == 0 { return usual }
-    guard let found = cacheTypes.first(where: { $0.number == number }) else {
+    guard let found = CacheType.allCases.first(where: { headerNumber($0) == number }) else {
         throw Llama2Error(.invalidArgument, "llama2_context_options.\(name) is \(number), expected 0 to 4")
     }
-    return found.type
+    return found
 }
 
-private func number(_ type: CacheType) -> UInt32 {
+private func headerNumber(_ type: CacheType) -> UInt32 {
     switch type {
     case .f32: LLAMA2_KV_F32
     case .f16: LLAMA2_KV_F16
@@ -145,7 +141,7 @@ public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMut
                 reserved: 0,
                 memory_bytes: UInt64(i.memoryBytes), pages: UInt64(pages.all), pages_used: UInt64(pages.used),
                 pages_shared: UInt64(pages.shared), pages_cached: UInt64(pages.cached),
-                positions: UInt64(c.contextLength - i.freePositions), type_k: number(c.keyType), type_v: number(c.valueType)), "llama2_context_info")
+                positions: UInt64(c.contextLength - i.freePositions), type_k: headerNumber(c.keyType), type_v: headerNumber(c.valueType)), "llama2_context_info")
     }
 }
 

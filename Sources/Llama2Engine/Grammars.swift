@@ -10,8 +10,6 @@ extension Model {
         if let known = grammarVocabulary_.value { return known }
         let tokenizer = try tokenizer()
         try MemoryReserve.cover(tokenizer.count, each: 512, for: "the vocabulary as a tree")
-        var ends: [Int32] = []
-        for token in 0..<Int32(truncatingIfNeeded: tokenizer.count) where tokenizer.isEndOfGeneration(token) { ends.append(token) }
         // a name is that of one token, whatever its kind
         let find: @Sendable (UnsafeRawBufferPointer) -> Int32? = { name in
             (0..<Int32(truncatingIfNeeded: tokenizer.count)).first { token in
@@ -19,7 +17,7 @@ extension Model {
             }
         }
         return grammarVocabulary_.keep(
-            try GrammarVocabulary(count: tokenizer.count, ends: ends, find: find) { (token, body) throws(Llama2Error) in
+            try GrammarVocabulary(count: tokenizer.count, ends: tokenizer.endsOfGeneration, find: find) { (token, body) throws(Llama2Error) in
                 body(try tokenizer.piece(Int32(truncatingIfNeeded: token), special: false))
             })
     }
@@ -37,17 +35,18 @@ extension Model {
 extension Context {
     /// Refuses a grammar of another vocabulary, and a sampler that was told about the tokens of another one.
     public func checkGrammar(_ sampler: Sampler) throws(Llama2Error) {
-        if let owner = sampler.vocabularyOwner as? Model, owner !== model {
-            let own = try model.grammarVocabulary(), other = try owner.grammarVocabulary()
-            guard own === other || own.fingerprint == other.fingerprint && own.count == other.count else {
-                throw Llama2Error(.invalidArgument, "the sampler was made for another vocabulary")
-            }
+        if let owner = sampler.vocabularyOwner as? Model, owner !== model, try model.grammarVocabulary().differs(from: try owner.grammarVocabulary()) {
+            throw Llama2Error(.invalidArgument, "the sampler was made for another vocabulary")
         }
-        guard let matcher = sampler.constraint as? GrammarMatcher else { return }
-        let own = try model.grammarVocabulary(), other = matcher.grammar.vocabulary
-        guard own === other || own.fingerprint == other.fingerprint && own.count == other.count else {
+        if let matcher = sampler.constraint as? GrammarMatcher, try model.grammarVocabulary().differs(from: matcher.grammar.vocabulary) {
             throw Llama2Error(.invalidArgument, "the sampler's grammar was made for another vocabulary")
         }
+    }
+}
+
+extension GrammarVocabulary {
+    fileprivate func differs(from other: GrammarVocabulary) -> Bool {
+        self !== other && (fingerprint != other.fingerprint || count != other.count)
     }
 }
 

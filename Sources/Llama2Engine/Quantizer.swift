@@ -171,8 +171,7 @@ extension Quantizer {
         }
         let turned = try AlignedBuffer<Float>(count: count, of: "a bias")
         for i in 0..<count {
-            let inHead = i % (2 * half)
-            turned.pointer[i] = base.loadUnaligned(fromByteOffset: 4 * (i - inHead + inHead % 2 * half + inHead / 2), as: Float.self)
+            turned.pointer[i] = base.loadUnaligned(fromByteOffset: 4 * HeadRows.inHalves(i, half: half), as: Float.self)
         }
         try writer.write(UnsafeRawBufferPointer(start: turned.pointer, count: 4 * count))
         try writer.pad()
@@ -257,11 +256,7 @@ private struct RowWork {
 
     private func convert(_ index: Int, _ x: UnsafeMutablePointer<Float>, _ thread: Int) {
         var row = first &+ index
-        if half > 0 {
-            // row 2 i + part of a head comes from row part * half + i
-            let inHead = row % (2 &* half)
-            row = row &- inHead &+ (inHead & 1) &* half &+ inHead / 2
-        }
+        if half > 0 { row = HeadRows.inHalves(row, half: half) }
         let y = x + columns, scratch = UnsafeMutableRawPointer(y + columns)
         kernels.dequantize(source, data + row &* sourceRowBytes, columns, x, scratch: scratch)
         addition?.add(row, to: x)

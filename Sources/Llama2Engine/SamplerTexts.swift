@@ -27,9 +27,7 @@ public struct SamplerTexts: Sendable {
             throw Llama2Error(.invalidArgument, "\(what) needs the model whose tokens are meant")
         }
         let tokenizer = try model.tokenizer()
-        if options.minTokens > 0 {
-            for token in 0..<Int32(truncatingIfNeeded: tokenizer.count) where tokenizer.isEndOfGeneration(token) { options.ends.append(token) }
-        }
+        if options.minTokens > 0 { options.ends = tokenizer.endsOfGeneration }
         for (text, bias) in bias {
             let tokens = try text.withRawBytes { (text) throws(Llama2Error) in try tokenizer.tokenize(text, bos: false, parseSpecial: false) }
             for token in tokens.elements { options.logitBias.append((token, bias)) }

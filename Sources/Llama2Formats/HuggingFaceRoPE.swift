@@ -9,10 +9,10 @@ struct HuggingFaceRoPE {
         case none, dynamic
         case linear(factor: Double)
         case llama3(factor: Double, low: Double, high: Double, trained: Double)
-        case yarn(YaRN)
+        case yarn(Extension)
         case longrope(long: [Double], short: [Double], trained: Int, attention: Double)
     }
-    private struct YaRN { var factor, trained, attention, betaFast, betaSlow: Double, truncates: Bool }
+    private struct Extension { var factor, trained, attention, betaFast, betaSlow: Double, truncates: Bool }
 
     private let base: Double
     private let scaling: Scaling
@@ -90,11 +90,11 @@ struct HuggingFaceRoPE {
                 throw Llama2Error(.corrupt, "\(config.path): YaRN with \(trained) trained positions and a base of \(base), expected 1 to \(1 << 30) and 1 to 1e12")
             }
             let factor = try scale(), m = try positive("mscale"), all = try positive("mscale_all_dim"), given = try positive("attention_factor", zeroIsNone: false)
-            var attention = HuggingFaceRoPE.stretch(factor, 1)
-            if let m, let all { attention = HuggingFaceRoPE.stretch(factor, m) / HuggingFaceRoPE.stretch(factor, all) }
+            var attention = YaRN.stretch(factor)
+            if let m, let all { attention = YaRN.stretch(factor, m) / YaRN.stretch(factor, all) }
             let fast = try positive("beta_fast"), slow = try positive("beta_slow"), truncates = try values.flag("truncate", default: true)
             scaling = .yarn(
-                YaRN(factor: factor, trained: trained, attention: given ?? attention, betaFast: fast ?? 32, betaSlow: slow ?? 1, truncates: truncates))
+                Extension(factor: factor, trained: trained, attention: given ?? attention, betaFast: fast ?? 32, betaSlow: slow ?? 1, truncates: truncates))
         case "longrope":
             guard trained >= 2, trained <= 0x1p30, trained == trained.rounded() else {
                 throw Llama2Error(.corrupt, "\(config.path): \(trainedKey) is \(trained), expected an integer from 2 to \(1 << 30)")
@@ -118,17 +118,14 @@ struct HuggingFaceRoPE {
         }
     }
 
-    /// YaRN's factor of queries and keys: transformers' get_mscale.
-    private static func stretch(_ factor: Double, _ weight: Double) -> Double { factor <= 1 ? 1 : 0.1 * weight * logarithm(factor) + 1 }
-
     /// YaRN that GGUF has keys for and that llama.cpp follows for a Llama: the others become tensors.
-    private static func hasKeys(_ y: YaRN, _ range: (low: Double, high: Double)) -> Bool {
+    private static func hasKeys(_ y: Extension, _ range: (low: Double, high: Double)) -> Bool {
         y.truncates && y.betaFast == 32 && y.betaSlow == 1 && y.trained == y.trained.rounded() && range.low <= range.high
     }
 
     /// The pairs between which YaRN's mixture goes over.
-    private func range(_ y: YaRN) -> (low: Double, high: Double) {
-        func pair(_ turns: Double) -> Double { Double(dimension) * logarithm(y.trained / (turns * 2 * Double.pi)) / (2 * logarithm(base)) }
+    private func range(_ y: Extension) -> (low: Double, high: Double) {
+        func pair(_ turns: Double) -> Double { YaRN.pair(turning: turns, within: y.trained, base: base, dimension: dimension) }
         let low = pair(y.betaFast), high = pair(y.betaSlow)
         return (max(y.truncates ? low.rounded(.down) : low, 0), min(y.truncates ? high.rounded(.up) : high, Double(dimension - 1)))
     }
@@ -174,7 +171,7 @@ struct HuggingFaceRoPE {
             set(type: "dynamic")
             set("scaling.original_context_length", contextLength)
         case .yarn(let y):
-            let keys = HuggingFaceRoPE.hasKeys(y, range(y)), usual = keys ? HuggingFaceRoPE.stretch(y.factor, 1) : 1
+            let keys = HuggingFaceRoPE.hasKeys(y, range(y)), usual = keys ? YaRN.stretch(y.factor) : 1
             if keys {
                 set(type: "yarn")
                 set("scaling.factor", y.factor)

@@ -101,13 +101,6 @@ public final class GrammarMatcher {
         tokens.removeAll()
     }
 
-    /// Another one at the same place.
-    public func copy() throws(Llama2Error) -> GrammarMatcher {
-        let other = try GrammarMatcher(grammar)
-        for token in tokens.elements { _ = try other.accept(token) }
-        return other
-    }
-
     /// The bytes that must come next: as long as there is only one way to go on, at most `limit`.
     public func forced(limit: Int) throws(Llama2Error) -> [UInt8] {
         var out: [UInt8] = [], at = state

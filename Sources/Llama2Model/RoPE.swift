@@ -34,9 +34,8 @@ public struct RoPEScaling: Sendable, Equatable {
 
     /// What queries and keys are multiplied by when they are rotated.
     var magnitude: Double {
-        func stretch(_ weight: Double) -> Double { factor <= 1 ? 1 : 0.1 * weight * logarithm(factor) + 1 }
         guard kind == .yarn else { return attention }
-        return attention * stretch(1) / (logMultiplier == 0 ? 1 : stretch(logMultiplier))
+        return attention * YaRN.stretch(factor) / (logMultiplier == 0 ? 1 : YaRN.stretch(factor, logMultiplier))
     }
 
     /// Frequencies of the rotated pairs, (dimension / 2). factors: (dimension / 2), nil for ones.
@@ -50,9 +49,7 @@ public struct RoPEScaling: Sendable, Equatable {
         var low = 0.0, high = 0.0
         if kind == .yarn {
             guard base > 1 else { throw Llama2Error(.unsupported, "YaRN with a RoPE base of \(base), expected more than 1") }
-            func pair(_ turns: Double) -> Double {
-                Double(d) * logarithm(Double(trainedLength) / (turns * 2 * Double.pi)) / (2 * logarithm(base))
-            }
+            func pair(_ turns: Double) -> Double { YaRN.pair(turning: turns, within: Double(trainedLength), base: base, dimension: d) }
             low = max(0, pair(betaFast).rounded(.down))
             high = min(Double(d - 1), pair(betaSlow).rounded(.up))
         }

@@ -79,7 +79,10 @@ extension Inference {
         }
     }
 
-    /// Pages of 64 positions.
+    /// Positions of a page: what is shared, and found again, is whole pages.
+    public static var pagePositions: Int { PageFormat.positions }
+
+    /// Pages of so many positions.
     public struct Pages: Sendable {
         /// In all; with an owner; with several; without, but still known to `adopt`.
         public var all, used, shared, cached: Int

@@ -201,6 +201,9 @@ public final class Tokenizer: Sendable {
         token == eos || token == eot || token == eom || ends.contains(token) || namedEnds.contains(token)
     }
 
+    /// All of them, ascending.
+    public var endsOfGeneration: [Int32] { (0..<Int32(truncatingIfNeeded: count)).filter { isEndOfGeneration($0) } }
+
     /// The tokens of `text`. Bytes that are no UTF-8 are kept: each becomes a byte of its own.
     /// - Parameters bos, eos: begin with BOS, end with EOS, if the vocabulary has one.
     /// - Parameter parseSpecial: the name of a control token in the text becomes that token.

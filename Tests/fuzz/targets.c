@@ -3,6 +3,19 @@
 
 #define COUNT(array) ((unsigned)(sizeof(array) / sizeof(array)[0]))
 
+/* A context of one thread; 0: the default. */
+static llama2_context *small_context(const llama2_model *model, uint32_t length, uint32_t sequences, uint32_t batch) {
+    llama2_context *context = NULL;
+    llama2_context_options o;
+    llama2_context_options_init(&o);
+    o.context_length = length;
+    o.max_sequences = sequences;
+    o.batch_size = batch;
+    o.threads = 1;
+    MUST(llama2_context_create(model, &o, &context, NULL, 0) == LLAMA2_OK);
+    return context;
+}
+
 /* ---- Files ---------------------------------------------------------------------------------- */
 
 static void load_memory(const uint8_t *data, size_t size) {
@@ -34,13 +47,8 @@ static void run_adapter(const uint8_t *data, size_t size) {
     static llama2_context *context;
     char path[256], output[256], error[256];
     if (!context) {
-        llama2_context_options o;
-        llama2_context_options_init(&o);
-        o.context_length = 64;
-        o.max_sequences = 2;
-        o.threads = 1;
         MUST(llama2_model_load(model_path("quantize.gguf"), NULL, &model, NULL, 0) == LLAMA2_OK);
-        MUST(llama2_context_create(model, &o, &context, NULL, 0) == LLAMA2_OK);
+        context = small_context(model, 64, 2, 0);
     }
     int is_gguf = size && data[0] % 4 == 2;
     const char *folder = unpack_folder(data, size, adapter_files, COUNT(adapter_files));
@@ -151,13 +159,8 @@ static void collect_importance(const uint8_t *data, size_t size, const char *out
     size_t count = 0;
     if (!context) {
         llama2_model *model = NULL;
-        llama2_context_options o;
-        llama2_context_options_init(&o);
-        o.context_length = 8;
-        o.batch_size = 4;
-        o.threads = 1;
         MUST(llama2_model_load(model_path("quantize.gguf"), NULL, &model, NULL, 0) == LLAMA2_OK);
-        MUST(llama2_context_create(model, &o, &context, NULL, 0) == LLAMA2_OK);
+        context = small_context(model, 8, 0, 4);
         llama2_model_free(model);
     }
     for (size_t i = 1; i < size && count < 64; i++) tokens[count++] = (int8_t)data[i] % 9;
@@ -466,13 +469,8 @@ static void run_sampler(const uint8_t *data, size_t size) {
     static const int32_t prompt[2] = {1, 260};
     input in = {data, size};
     if (!context) {
-        llama2_context_options o;
-        llama2_context_options_init(&o);
-        o.context_length = 16;
-        o.threads = 1;
-        o.batch_size = 4;
-        MUST(llama2_context_create(models[SPM], &o, &context, NULL, 0) == LLAMA2_OK);
-        MUST(llama2_context_create(models[SPM], &o, &logits, NULL, 0) == LLAMA2_OK);
+        context = small_context(models[SPM], 16, 0, 4);
+        logits = small_context(models[SPM], 16, 0, 4);
         MUST(llama2_eval(logits, prompt, 2) == LLAMA2_OK);
     }
     /* 1. options, with room behind them for those that claim to be larger */
@@ -649,12 +647,7 @@ static void run_state(const uint8_t *data, size_t size) {
     static const int32_t tokens[3] = {1, 260, 5};
     input in = {data, size};
     if (!context) {
-        llama2_context_options o;
-        llama2_context_options_init(&o);
-        o.context_length = 256;
-        o.max_sequences = 3;
-        o.threads = 1;
-        MUST(llama2_context_create(models[SPM], &o, &context, NULL, 0) == LLAMA2_OK);
+        context = small_context(models[SPM], 256, 3, 0);
         for (int i = 0; i < 30; i++) MUST(llama2_eval(context, tokens, 3) == LLAMA2_OK);
         MUST(llama2_sequence_copy(context, 0, 1, 70) == LLAMA2_OK);
         MUST(llama2_state_save_memory(context, LLAMA2_ALL_SEQUENCES, right, sizeof right, &length) == LLAMA2_OK);

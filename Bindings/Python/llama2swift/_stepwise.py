@@ -1,9 +1,8 @@
 """Requests one after the other, token by token and with probabilities, in the shape of the library's scheduler: for hosts that have
-one at a time, and for libraries that have no scheduler."""
+one at a time."""
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import itertools
 import threading
@@ -14,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ._waiting import Waiting
 from .context import Context
 from .errors import CancelledError
 from .grammar import Grammar
 from .sampler import Sampler
+from .search import log_softmax
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,14 @@ class Request:
         self._changed = threading.Condition()
         self._events: collections.deque[Event] = collections.deque()
         self._ended = False
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._waiting = Waiting()
 
     def put(self, event: Event) -> None:
         """From the worker."""
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()
-            waiting, self._waiting = self._waiting, []
-        for loop, flag in waiting:
-            try:
-                loop.call_soon_threadsafe(flag.set)
-            except RuntimeError:  # the loop was closed
-                pass
+            self._waiting.wake()
 
     def cancel(self) -> None:
         """Ends it soon, with the reason "cancelled"."""
@@ -76,15 +72,13 @@ class Request:
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while not self._ended:
-            flag = asyncio.Event()
             with self._changed:
                 event = self._take()
-                if event is None:
-                    self._waiting.append((asyncio.get_running_loop(), flag))
-            if event is None:
-                await flag.wait()
-            else:
+                future = self._waiting.future() if event is None else None
+            if event is not None:
                 yield event
+            elif future is not None:
+                await future
 
 
 class Scheduler:
@@ -198,8 +192,7 @@ def _logprobs(row: np.ndarray[Any, Any] | None, token: int, count: int) -> tuple
     """Natural logarithms of the probabilities that the model itself gives, before any sampler."""
     if row is None:
         return None
-    logs = row - row.max()
-    logs -= np.log(np.exp(logs).sum())
+    logs = log_softmax(row)
     best = np.argsort(-logs, kind="stable")[:count]
     return float(logs[token]), [(int(i), float(logs[i])) for i in best]
 

@@ -37,12 +37,10 @@ class Context:
     """A KV cache, logits and threads on a model. For one thread at a time (BusyError otherwise).
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
-        kv: str = "f16", kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
-        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None,
-    ):  # fmt: skip
-        A.instance("model", model, ModelFile)
-        options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic, embeddings, rope, kv_values)
-        options.energy_path = None if energy is None else A.path("energy", energy)
+    process may run on. sequences: how many there can be. batch_size: tokens of one pass. kv: "f32", "f16", "q8_0" or "q4_0", for keys
+    and values; kv_values: for values, where they have another. kernels: "best", "reference", "avx2" or "avx512". energy: the folder
+    where the kernel counts what processors take (/sys/class/powercap), None: it is not measured. embeddings: no logits are
+    ever computed. rope: scaling in place of the file's.
 
     Ctrl-C, `cancel` and `close` end every long call some milliseconds later, with the context as before that call.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import ctypes as C
 import os
@@ -16,6 +15,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
+from ._waiting import Waiting
 from .errors import CancelledError
 from .results import TokenReport
 from .sampler import Sampler
@@ -60,7 +60,7 @@ class _Stream:
         self.unread: collections.deque[str] = collections.deque()
         # an RLock inside: the end of an iterator may come at any moment, also inside here
         self.changed = threading.Condition()
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiting = Waiting()
 
     def put(self, piece: str) -> None:
         """From the engine: waits for room."""
@@ -88,12 +88,7 @@ class _Stream:
 
     def _tell(self) -> None:
         self.changed.notify_all()
-        waiting, self._waiting = self._waiting, []
-        for loop, future in waiting:
-            try:
-                loop.call_soon_threadsafe(_resolve, future)
-            except RuntimeError:  # the loop was closed
-                pass
+        self._waiting.wake()
 
     def read(self) -> str | None:
         """The next piece, "" when there is none yet, None at the end."""
@@ -117,29 +112,20 @@ class _Stream:
 
     async def change(self) -> None:
         """Until something has changed, or the end."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
         with self.changed:
             if self.unread or self.ended:
                 return
-            self._waiting.append((loop, future))
+            future = self._waiting.future()
         await future
 
     async def async_end(self) -> None:
         """`wait_for_end` for an event loop."""
         while not self.ended:
-            loop = asyncio.get_running_loop()
-            future: asyncio.Future[None] = loop.create_future()
             with self.changed:
                 if self.ended:
                     return
-                self._waiting.append((loop, future))
+                future = self._waiting.future()
             await future
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class Generation(Iterator[str], AsyncIterator[str]):

@@ -369,13 +369,10 @@ class Llama:
         """The embedding of a text, or of each of a list: a vector a token, or one for all by pooling_type."""
         if not self._embedding:
             raise RuntimeError("Llama model must be created with embedding=True to call this method")
-        if not hasattr(self.context, "embed"):
-            raise NotImplementedError("this version of the library has no embeddings")
         texts = [input] if isinstance(input, str) else list(input)
         ids = [self.tokenize(text.encode("utf-8", "surrogateescape")) for text in texts]
         ids = [one[: self.n_ctx()] for one in ids] if truncate else ids
-        make: Any = self.model.context
-        with make(max(map(len, ids), default=1), 0, embeddings=True) as context:
+        with self.model.context(max(map(len, ids), default=1), 0, embeddings=True) as context:
             if self._pooling in (None, -1, 0):
                 rows = [context.embed_tokens(one, normalize=normalize).tolist() for one in ids]
             else:

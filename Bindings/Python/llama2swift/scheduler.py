@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import ctypes as C
 import itertools
@@ -19,6 +18,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
+from ._waiting import Waiting
 from .adapter import Adapter
 from .context import Context, scaled_adapters
 from .errors import BusyError, CancelledError, Llama2Error, error_for
@@ -58,7 +58,7 @@ class _Mailbox:
         self._events: collections.deque[Event] = collections.deque()
         # an RLock inside: the end of a request may come at any moment, also inside here
         self._changed = threading.Condition()
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiting = Waiting()
 
     def put(self, event: Event) -> None:
         with self._changed:
@@ -67,12 +67,7 @@ class _Mailbox:
             self._events.append(event)
             self.ended = event.reason is not None
             self._changed.notify_all()
-            waiting, self._waiting = self._waiting, []
-            for loop, future in waiting:
-                try:
-                    loop.call_soon_threadsafe(_resolve, future)
-                except RuntimeError:  # the loop was closed
-                    pass
+            self._waiting.wake()
 
     def take(self) -> Event | None:
         """The next event, waited for; None behind the last."""
@@ -91,15 +86,8 @@ class _Mailbox:
                     return self._events.popleft()
                 if self.ended:
                     return None
-                loop = asyncio.get_running_loop()
-                future: asyncio.Future[None] = loop.create_future()
-                self._waiting.append((loop, future))
+                future = self._waiting.future()
             await future
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class Request(Iterator[Event], AsyncIterator[Event]):

@@ -174,17 +174,14 @@ extension Scheduler {
             let end = other.evaluated + pieces[number].count
             guard pieces[number].count > 1, end > request.evaluated, other.hasAdapters(of: request) else { continue }
             let limit = min(other.tokens.count, request.tokens.count - 1)
-            guard limit >= request.evaluated + Scheduler.page else { continue }
+            guard limit >= request.evaluated + Inference.pagePositions else { continue }
             var common = 0
             while common < limit, other.tokens[common] == request.tokens[common] { common += 1 }
-            if common >= request.evaluated + Scheduler.page {
+            if common >= request.evaluated + Inference.pagePositions {
                 request.isHeld = true
                 return true
             }
         }
         return false
     }
-
-    /// Positions that are worth waiting for.
-    private static let page = 64
 }

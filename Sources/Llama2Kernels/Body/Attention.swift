@@ -41,12 +41,12 @@ public func attention(
         if k > CacheKind.f16 { keys += 4 &* headStride }
         if v > CacheKind.f16 { values += 4 &* headStride }
         if rows > 4 && k != CacheKind.f32 {
-            if k == CacheKind.f16 { widen(keys, 64 &* headStride, keysAsFloats) } else { unpackKeys(keys, headStride, k, keysAsFloats) }
+            if k == CacheKind.f16 { widen(keys, 64 &* headStride, keysAsFloats) } else { unpack(keys, headStride, k, apart: 64, keysAsFloats) }
             keys = UnsafeRawPointer(keysAsFloats)
             k = k == CacheKind.f16 ? CacheKind.f32 : CacheKind.unpacked
         }
         if rows > 4 && v != CacheKind.f32 {
-            if v == CacheKind.f16 { widen(values, 64 &* headStride, valuesAsFloats) } else { unpackValues(values, headStride, v, valuesAsFloats) }
+            if v == CacheKind.f16 { widen(values, 64 &* headStride, valuesAsFloats) } else { unpack(values, headStride, v, apart: 32, valuesAsFloats) }
             values = UnsafeRawPointer(valuesAsFloats)
             v = v == CacheKind.f16 ? CacheKind.f32 : CacheKind.unpacked
         }

@@ -129,8 +129,9 @@ enum CacheKind {
     }
 }
 
-/// The integers of a part of keys to floats, (headStride, 64).
-func unpackKeys(_ integers: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ out: UnsafeMutablePointer<Float>) {
+/// The integers of a part to floats. apart: how far the component of a byte's high half lies behind that of its low one, and
+/// how many bytes lie side by side before that repeats: a row of positions for keys, 32 components for values. A power of two.
+func unpack(_ integers: UnsafeRawPointer, _ headStride: Int, _ kind: Int, apart: Int, _ out: UnsafeMutablePointer<Float>) {
     var i = 0
     if kind == CacheKind.int8 {
         while i < 64 &* headStride {
@@ -140,28 +141,9 @@ func unpackKeys(_ integers: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ 
         return
     }
     while i < 32 &* headStride {
-        // row i / 64 of bytes is rows 2 (i / 64) and the next of components
-        let target = out + (2 &* i &- i & 63)
+        let target = out + (2 &* i &- i & (apart &- 1))
         F32x16(loadLowHalves: integers + i).store(target)
-        F32x16(loadHighHalves: integers + i).store(target + 64)
-        i &+= 16
-    }
-}
-
-/// The same for values, (64, headStride).
-func unpackValues(_ integers: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ out: UnsafeMutablePointer<Float>) {
-    var i = 0
-    if kind == CacheKind.int8 {
-        while i < 64 &* headStride {
-            F32x16(loadInt8: integers + i).store(out + i)
-            i &+= 16
-        }
-        return
-    }
-    while i < 32 &* headStride {
-        let target = out + (2 &* i &- i & 31)
-        F32x16(loadLowHalves: integers + i).store(target)
-        F32x16(loadHighHalves: integers + i).store(target + 32)
+        F32x16(loadHighHalves: integers + i).store(target + apart)
         i &+= 16
     }
 }

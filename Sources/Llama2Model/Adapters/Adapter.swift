@@ -79,7 +79,7 @@ public final class Adapter: @unchecked Sendable {
                 throw Llama2Error(.corrupt, "\(path): tensor \(name) is empty")
             }
             for row in 0..<rows {
-                let source = half == 0 ? row : Adapter.source(row, half, toPairs: file.rotatesHalves), out = start + row * columns
+                let source = half == 0 ? row : file.rotatesHalves ? HeadRows.inHalves(row, half: half) : HeadRows.inPairs(row, half: half), out = start + row * columns
                 kernels.dequantize(tensor.type, data + source * rowBytes, columns, out, scratch: lanes)
                 for column in 0..<columns where !out[column].isFinite {
                     throw Llama2Error(.corrupt, "\(path): tensor \(name), row \(source), column \(column): \(out[column]) is not finite")
@@ -108,7 +108,7 @@ public final class Adapter: @unchecked Sendable {
             // rows of q and k count in GGUF's order, whatever the model's
             let half = h.rotatesHalves && h.headDimension % 2 == 0 && Adapter.isRotated(place, h) ? h.headDimension / 2 : 0
             for row in 0..<pair.b.rows {
-                let source = half == 0 ? row : Adapter.source(row, half, toPairs: true)
+                let source = half == 0 ? row : HeadRows.inHalves(row, half: half)
                 hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.rank, count: 4 * pair.rank))
             }
         }
@@ -126,12 +126,6 @@ public final class Adapter: @unchecked Sendable {
         fingerprint = hash.value
         largestRank = largest
         number = Adapter.next.wrappingAdd(1, ordering: .relaxed).newValue
-    }
-
-    /// Where a row comes from when the halves of heads become pairs side by side, or the other way.
-    private static func source(_ row: Int, _ half: Int, toPairs: Bool) -> Int {
-        let inHead = row % (2 * half), head = row - inHead
-        return toPairs ? head + inHead % 2 * half + inHead / 2 : head + inHead % half * 2 + inHead / half
     }
 
     private static func isRotated(_ place: Int, _ h: Hyperparameters) -> Bool { place < places(h) - 1 && place % products.count < 2 }

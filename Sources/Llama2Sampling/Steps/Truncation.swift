@@ -41,69 +41,75 @@ struct TopPStep: Step {
     }
 }
 
+/// A filter that keeps the tokens of at least some weight; the best has 1 and stays.
+protocol WeightFilter: Step {
+    /// Of what the steps before have left.
+    func least(_ candidates: inout Candidates) -> Double
+}
+
+extension WeightFilter {
+    func apply(_ candidates: inout Candidates, _ state: inout SamplerState) throws(Llama2Error) {
+        try candidates.rank()
+        let least = least(&candidates)
+        for rank in 0..<candidates.count where candidates.weight(rank) < least { return candidates.keep(rank) }
+    }
+}
+
+/// An option from 0, which is off (nil), to 1.
+private func part(_ name: StaticString, _ value: Float) throws(Llama2Error) -> Double? {
+    try check(name, value, atLeast: 0, atMost: 1)
+    return value > 0 ? Double(value) : nil
+}
+
 /// Min-p (Nguyen et al. 2024): tokens of at least this probability relative to the best.
-struct MinPStep: Step {
+struct MinPStep: WeightFilter {
     private let share: Double
 
     init?(_ o: borrowing SamplerOptions) throws(Llama2Error) {
-        try check("min_p", o.minP, atLeast: 0, atMost: 1)
-        guard o.minP > 0 else { return nil }
-        share = Double(o.minP)
+        guard let share = try part("min_p", o.minP) else { return nil }
+        self.share = share
     }
 
-    func apply(_ candidates: inout Candidates, _ state: inout SamplerState) throws(Llama2Error) {
-        try candidates.rank()
-        candidates.keepWeights(atLeast: share)
-    }
+    func least(_ candidates: inout Candidates) -> Double { share }
 }
 
 /// Top-a (BlinkDL, RWKV-LM, 2022): tokens of at least a times the square of the best one's probability.
-struct TopAStep: Step {
+struct TopAStep: WeightFilter {
     private let a: Double
 
     init?(_ o: borrowing SamplerOptions) throws(Llama2Error) {
-        try check("top_a", o.topA, atLeast: 0, atMost: 1)
-        guard o.topA > 0 else { return nil }
-        a = Double(o.topA)
+        guard let a = try part("top_a", o.topA) else { return nil }
+        self.a = a
     }
 
-    func apply(_ candidates: inout Candidates, _ state: inout SamplerState) throws(Llama2Error) {
-        try candidates.rank()
-        // p >= a * best^2 with p = w / Z and best = 1 / Z
-        candidates.keepWeights(atLeast: a / candidates.totalWeight())
-    }
+    /// p >= a * best^2 with p = w / Z and best = 1 / Z.
+    func least(_ candidates: inout Candidates) -> Double { a / candidates.totalWeight() }
 }
 
 /// Epsilon sampling (Hewitt et al. 2022): tokens of at least this probability.
-struct EpsilonStep: Step {
+struct EpsilonStep: WeightFilter {
     private let epsilon: Double
 
     init?(_ o: borrowing SamplerOptions) throws(Llama2Error) {
-        try check("epsilon_cutoff", o.epsilonCutoff, atLeast: 0, atMost: 1)
-        guard o.epsilonCutoff > 0 else { return nil }
-        epsilon = Double(o.epsilonCutoff)
+        guard let epsilon = try part("epsilon_cutoff", o.epsilonCutoff) else { return nil }
+        self.epsilon = epsilon
     }
 
-    func apply(_ candidates: inout Candidates, _ state: inout SamplerState) throws(Llama2Error) {
-        try candidates.rank()
-        candidates.keepWeights(atLeast: epsilon * candidates.totalWeight())
-    }
+    func least(_ candidates: inout Candidates) -> Double { epsilon * candidates.totalWeight() }
 }
 
 /// Eta sampling (Hewitt et al. 2022): tokens of at least min(epsilon, sqrt(epsilon) e^-H), H the entropy of the candidates.
-struct EtaStep: Step {
+struct EtaStep: WeightFilter {
     private let epsilon: Double
 
     init?(_ o: borrowing SamplerOptions) throws(Llama2Error) {
-        try check("eta_cutoff", o.etaCutoff, atLeast: 0, atMost: 1)
-        guard o.etaCutoff > 0 else { return nil }
-        epsilon = Double(o.etaCutoff)
+        guard let epsilon = try part("eta_cutoff", o.etaCutoff) else { return nil }
+        self.epsilon = epsilon
     }
 
-    func apply(_ candidates: inout Candidates, _ state: inout SamplerState) throws(Llama2Error) {
-        try candidates.rank()
+    func least(_ candidates: inout Candidates) -> Double {
         let (entropy, total) = candidates.entropy()
-        candidates.keepWeights(atLeast: min(epsilon, epsilon.squareRoot() * exponential(-max(entropy, 0))) * total)
+        return min(epsilon, epsilon.squareRoot() * exponential(-max(entropy, 0))) * total
     }
 }
 
@@ -128,12 +134,5 @@ struct TopNSigmaStep: Step {
         candidates.forEach { squares += (Double($1.logit) - mean) * (Double($1.logit) - mean) }
         let least = Double(candidates.top.logit) - n * (squares / count).squareRoot()
         for rank in 0..<candidates.count where Double(candidates[rank].logit) < least { return candidates.keep(rank) }
-    }
-}
-
-extension Candidates {
-    /// Keeps the beginning that has at least this weight; the best has 1 and stays.
-    mutating func keepWeights(atLeast least: Double) {
-        for rank in 0..<count where weight(rank) < least { return keep(rank) }
     }
 }

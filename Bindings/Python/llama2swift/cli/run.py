@@ -31,11 +31,7 @@ def run(a: argparse.Namespace) -> int:
     context = model.context(a.context, a.threads)
     terminal.write(prompt)
     with context.generate(tokens, sampler(a, seed_of(a)), max_tokens=a.max_tokens, stop=a.stop) as pieces:
-        try:
-            for piece in pieces:
-                terminal.write(piece)
-        finally:
-            terminal.write("\n")
+        terminal.stream(pieces)
     if a.stats:
         statistics(context)
     return 0

@@ -23,11 +23,7 @@ def state(a: argparse.Namespace) -> int:
         return 0
     context.load_state(a.file)
     with context.generate((), sampler(a, seed_of(a)), max_tokens=a.max_tokens) as pieces:
-        try:
-            for piece in pieces:
-                terminal.write(piece)
-        finally:
-            terminal.write("\n")
+        terminal.stream(pieces)
     if a.stats:
         statistics(context)
     return 0

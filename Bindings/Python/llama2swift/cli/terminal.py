@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import unicodedata
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Protocol
 
@@ -67,6 +68,15 @@ def interactive() -> bool:
 def write(text: str) -> None:
     """A model's text: to a terminal made harmless, to a file or pipe as it is."""
     print(harmless(text, keep="\n\t") if sys.stdout.isatty() else text, end="", flush=True)
+
+
+def stream(pieces: Iterable[str]) -> None:
+    """A text as it comes; a line of its own ends it, however it ends."""
+    try:
+        for piece in pieces:
+            write(piece)
+    finally:
+        write("\n")
 
 
 def line(text: str = "") -> None:

@@ -6,9 +6,9 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -96,6 +96,36 @@ async def attended(http: Request, doing: Coroutine[Any, Any, Result]) -> Result:
         for one in (task, gone):
             one.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
+
+
+class Run(Protocol):
+    """What a route does for a request."""
+
+    async def begin(self) -> None:
+        """Everything that can be refused is refused here."""
+
+    def events(self) -> AsyncIterator[Any]:
+        """The answer in pieces."""
+        ...
+
+
+async def answered(
+    http: Request, work: Work, run: Run, stream: bool | None, kept: list[bool], answers: Callable[[], Sequence[Answer]], whole: Callable[[], Any],
+    done: bool = True,
+) -> Any:  # fmt: skip
+    """Begins `run` while the client is there: a stream of its events, which then closes `work` (kept, see `unless_kept`), or all of its
+    answers waited for, and what `whole` makes of them."""
+    if stream:
+        await attended(http, run.begin())
+        kept.append(True)
+        return Stream(work, run.events(), done)
+
+    async def all_at_once() -> Any:
+        await run.begin()
+        await all_of(answers())
+        return whole()
+
+    return await attended(http, all_at_once())
 
 
 async def _gone(http: Request) -> None:

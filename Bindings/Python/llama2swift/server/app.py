@@ -68,11 +68,8 @@ def _gauges(models: Models, gate: Gate) -> dict[str, float]:
         for name in ("positions", "pages", "pages_used", "pages_shared", "pages_cached", "memory_bytes"):
             key = f"cache_{name}" if name != "memory_bytes" else name
             totals[key] = totals.get(key, 0.0) + getattr(info, name)
-        stats: Any = engine.scheduler.stats()
-        values = stats if isinstance(stats, dict) else getattr(stats, "__dict__", {})
-        for name, value in values.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                totals[f"scheduler_{name}"] = totals.get(f"scheduler_{name}", 0.0) + value
+        for name, value in engine.scheduler.stats().items():
+            totals[f"scheduler_{name}"] = totals.get(f"scheduler_{name}", 0.0) + value
     return {**out, **totals}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from . import prompts, sampling, tools
-from .answering import Stream, Work, all_of, attended, chat_logprobs, reason, side_by_side, unless_kept, usage
+from .answering import Work, answered, chat_logprobs, reason, side_by_side, unless_kept, usage
 from .bodies import Chat
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
@@ -172,14 +172,4 @@ async def chat_completions(http: Request, body: Chat) -> Any:
     async with unless_kept(work) as kept:
         engine = await work.engine(body.model, n)
         run = _Run(work, engine, body)
-        if body.stream:
-            await attended(http, run.begin())
-            kept.append(True)
-            return Stream(work, run.events())
-
-        async def whole() -> dict[str, Any]:
-            await run.begin()
-            await all_of(run.answers)
-            return run.whole()
-
-        return await attended(http, whole())
+        return await answered(http, work, run, body.stream, kept, lambda: run.answers, run.whole)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from . import prompts, sampling
-from .answering import Stream, Work, all_of, attended, reason, side_by_side, unless_kept, usage
+from .answering import Work, answered, reason, side_by_side, unless_kept, usage
 from .bodies import Completion
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
@@ -165,14 +165,4 @@ async def completions(http: Request, body: Completion) -> Any:
     async with unless_kept(work) as kept:
         engine = await work.engine(body.model, places)
         run = _Run(work, engine, body)
-        if body.stream:
-            await attended(http, run.begin())
-            kept.append(True)
-            return Stream(work, run.events())
-
-        async def whole() -> dict[str, Any]:
-            await run.begin()
-            await all_of(run.running)
-            return run.whole()
-
-        return await attended(http, whole())
+        return await answered(http, work, run, body.stream, kept, lambda: run.running, run.whole)

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import llama2swift
 
-from .. import Context, ContextInfo, Grammar, Model, Sampler, _stepwise
+from .. import Context, ContextInfo, Grammar, Model, Sampler, Scheduler, _stepwise
 from ..errors import BusyError
+from ..search import log_softmax
 from . import errors
 from .errors import ApiError, too_long
 from .settings import Settings
 
 Result = TypeVar("Result")
-Scheduler: Any = getattr(llama2swift, "Scheduler", _stepwise.Scheduler)
 _GRAMMARS = 32  # that are kept ready
 _CHUNK = 64  # rows of logits at a time, when a prompt is scored
 
@@ -115,18 +115,8 @@ def _tokens(event: Any, logprobs: int | None) -> list[Token]:
         return []
     if logprobs is None:
         return [Token(int(event.token))]
-    told = _probabilities(event)
-    if told is None:
-        raise ApiError(501, "logprobs: this version of the library's scheduler has none", kind="not_supported_error")
-    own, top = told
+    own, top = event.logprobs
     return [Token(int(event.token), float(own), tuple((int(t), float(p)) for t, p in top[:logprobs]))]
-
-
-def _probabilities(event: Any) -> tuple[float, list[tuple[int, float]]] | None:
-    """A token's own natural logarithm and those of the best: a pair, or a report of the library's generation."""
-    told = event.logprobs
-    own, top = told if isinstance(told, tuple) and len(told) == 2 else (getattr(told, "logprob", None), getattr(told, "best", None))
-    return (own, top) if isinstance(own, float) and own == own and isinstance(top, list) else None
 
 
 class Engine:
@@ -143,7 +133,6 @@ class Engine:
         self.length = min(settings.request_context or self._info.context_length, self._info.context_length)
         self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0)
         self.special = self.model.special_tokens
-        self._has_logprobs = self._probe()
         self._steps: _stepwise.Scheduler | None = None
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
         self.running = 0
@@ -153,14 +142,6 @@ class Engine:
         self._ends: list[int] | None = None
         # what needs a context of its own: prompts whose probabilities are asked for, embeddings; one at a time
         self._beside: asyncio.Semaphore | None = None
-
-    def _probe(self) -> bool:
-        """Whether the scheduler gives probabilities."""
-        try:
-            request = self.scheduler.submit([self.special.bos or 0], max_tokens=1, logprobs=1)
-        except (ValueError, TypeError, RuntimeError):
-            return False
-        return all(_probabilities(event) is not None for event in request if event.token is not None)
 
     def info(self) -> ContextInfo:
         """The context's figures; while it is at work those of the last time that it was not."""
@@ -242,7 +223,7 @@ class Engine:
     def submit(self, job: Job) -> Answer:
         """Into the scheduler."""
         sampler = Sampler(**job.sampler)
-        scheduler = self.scheduler if job.logprobs is None or self._has_logprobs else self._beside_it()
+        scheduler: Any = self.scheduler if job.logprobs is None else self._beside_it()
         request = scheduler.submit(
             job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=job.deadline,
             logprobs=0 if job.logprobs is None else max(job.logprobs, 1),
@@ -252,7 +233,7 @@ class Engine:
         return Answer(self, job, request)
 
     def _beside_it(self) -> Any:
-        """Probabilities come token by token from a context of their own, where the library's scheduler has none."""
+        """Probabilities come token by token from a context of their own: the library's scheduler has none."""
         if self._steps is None:
             s = self.settings
             context = Context(self.model, length=self.length, threads=s.threads, batch_size=s.batch, kv=s.kv)
@@ -282,9 +263,7 @@ class Engine:
             for first in range(0, len(tokens) - 1, _CHUNK):
                 part = list(tokens[first : min(first + _CHUNK, len(tokens) - 1)])
                 context.eval(part, all_logits=True)
-                rows = np.atleast_2d(np.array(context.logits(), np.float64))
-                rows -= rows.max(1, keepdims=True)
-                rows -= np.log(np.exp(rows).sum(1, keepdims=True))
+                rows = [log_softmax(row) for row in np.atleast_2d(context.logits())]
                 for row, token in zip(rows, tokens[first + 1 : first + 1 + len(part)]):
                     best = np.argsort(-row, kind="stable")[:top]
                     out.append(Token(token, float(row[token]), tuple((int(t), float(row[t])) for t in best)))
@@ -292,11 +271,8 @@ class Engine:
 
     def embed(self, texts: Sequence[list[int]]) -> list[list[float]]:
         """Of each text, its tokens' mean, of length 1."""
-        if not hasattr(Context, "embed"):
-            raise ApiError(501, "embeddings: this version of the library has none", kind="not_supported_error")
-        make: Any = self.model.context
         longest = max(len(t) for t in texts)
-        with make(max(longest, 256), self.settings.threads, sequences=min(len(texts), 64), embeddings=True) as context:
+        with self.model.context(max(longest, 256), self.settings.threads, sequences=min(len(texts), 64), embeddings=True) as context:
             rows = context.embed(texts, pooling="mean", normalize=True)
         return [[float(x) for x in row] for row in rows]
 

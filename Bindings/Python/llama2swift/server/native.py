@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from . import prompts, sampling
-from .answering import Stream, Work, all_of, attended, entry, reason, unless_kept
+from .answering import Work, answered, entry, reason, unless_kept
 from .bodies import ApplyTemplate, Detokenize, Native, Tokenize
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
@@ -145,18 +145,12 @@ async def completion(http: Request, body: Native) -> Any:
             raise ApiError(400, "stream: only for one prompt", param="stream")
         engine = await work.engine(body.model, max(count, 1))
         run = _Run(work, engine, body)
-        if body.stream:
-            await attended(http, run.begin())
-            kept.append(True)
-            return Stream(work, run.events(), done=False)
 
-        async def whole() -> Any:
-            await run.begin()
-            await all_of(run.answers)
+        def whole() -> Any:
             answers = [_only(run.whole(i), body.response_fields) for i in range(len(run.prompts))]
             return answers if run.several and len(answers) > 1 else answers[0]
 
-        return await attended(http, whole())
+        return await answered(http, work, run, body.stream, kept, lambda: run.answers, whole, done=False)
 
 
 @router.post("/tokenize")
