@@ -20,6 +20,9 @@ import numpy as np
 from . import _arguments as A
 from .evaluation.engine import Engine, Prompt
 from .model import Model
+from .pipeline import PieceLostError, Pipeline
+
+__all__ = ["Completion", "Generate", "PieceLostError", "Pipeline", "deployment"]
 
 
 class Generate:

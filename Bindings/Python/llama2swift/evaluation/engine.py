@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from .._written import WrittenText
 from ..context import Context
 from ..errors import ContextFullError
 from ..footprint import Work
 from ..model import Model
 from ..results import Timings
-from ..vocabulary import Decoder
 
 PAGE = 64  # positions that sequences share or have for themselves: see the header
 _STEM = 32  # what is shorter is not worth an eval of its own
@@ -280,10 +280,10 @@ class Engine:
                 self._admit(prompts, waiting, free, active)
                 try:
                     entries = [entry for writer in active for entry in writer.entries()]
-                    self._eval(entries, sum(writer.count > 0 for writer in active))
+                    self._eval(entries, sum(bool(writer.written.tokens) for writer in active))
                 except ContextFullError:
                     # a part may have been evaluated; the last one begins again when there is room
-                    unfinished = [writer for writer in active if not writer.reason]
+                    unfinished = [writer for writer in active if not writer.written.reason]
                     if len(active) == 1 or not unfinished:
                         raise
                     last = unfinished[-1]
@@ -293,11 +293,11 @@ class Engine:
                     waiting.append(last.index)
                     for writer in active:
                         writer.go_on()
-                for writer in [w for w in active if w.reason]:
+                for writer in [w for w in active if w.written.reason]:
                     active.remove(writer)
                     self._clear([writer.sequence])
                     free.append(writer.sequence)
-                    yield writer.index, Written(writer.text, writer.reason, writer.count)
+                    yield writer.index, Written(writer.written.text, writer.written.reason, len(writer.written.tokens))
         finally:
             self._clear([writer.sequence for writer in active])
 
@@ -346,14 +346,11 @@ class _Writer:
     def __init__(self, engine: Engine, index: int, prompt: Prompt, sequence: int, found: int):
         self.engine, self.index, self.prompt, self.sequence = engine, index, prompt, sequence
         self.pending: Sequence[int] = prompt.tokens[found:]
-        self.text, self.reason, self.count = "", "", 0
-        self._written: list[int] = []
-        self.decoder: Decoder = engine.model.decoder()
-        self._longest = max((len(s) for s in prompt.stops), default=0)
+        self.written = WrittenText(engine.model, prompt.stops, prompt.max_tokens, engine.is_end)
 
     @property
     def left(self) -> int:
-        return self.prompt.max_tokens - self.count
+        return self.prompt.max_tokens - len(self.written.tokens)
 
     def entries(self) -> list[tuple[int, int, Sink | None]]:
         last = len(self.pending) - 1
@@ -361,28 +358,14 @@ class _Writer:
 
     def go_on(self) -> None:
         """After an eval that failed: what is pending is what the sequence does not have."""
-        self.pending = [*self.prompt.tokens, *self._written][self.engine.context.sequence_length(self.sequence) :]
+        self.pending = [*self.prompt.tokens, *self.written.tokens][self.engine.context.sequence_length(self.sequence) :]
 
     def take(self, row: np.ndarray[Any, Any]) -> None:
-        token = self._choose(row)
-        self.count += 1
+        token = self._choose(row, len(self.written.tokens))
         self.pending = [token]
-        self._written.append(token)
-        if self.engine.is_end(token):
-            self.text += self.decoder.finish()
-            self.reason = "end"
-            return
-        before = len(self.text)
-        self.text += self.decoder.append(token)
-        window = max(0, before - self._longest)
-        found = [at for at in (self.text.find(stop, window) for stop in self.prompt.stops) if at >= 0]
-        if found:
-            self.text, self.reason = self.text[: min(found)], "stop"
-        elif self.count >= self.prompt.max_tokens:
-            self.text += self.decoder.finish()
-            self.reason = "max_tokens"
+        self.written.take(token)
 
-    def _choose(self, row: np.ndarray[Any, Any]) -> int:
+    def _choose(self, row: np.ndarray[Any, Any], number: int) -> int:
         best, _ = self.engine.rows.best_and_scale(row)
         if self.prompt.temperature == 0:
             return best
@@ -396,6 +379,6 @@ class _Writer:
         sums = np.cumsum(weights[order])
         count = int(np.searchsorted(sums, self.prompt.top_p)) + 1
         sums = sums[:count]
-        digest = hashlib.sha256(f"{self.prompt.seed}/{self.count}".encode()).digest()
+        digest = hashlib.sha256(f"{self.prompt.seed}/{number}".encode()).digest()
         draw = int.from_bytes(digest[:7], "big") / 256**7 * float(sums[-1])
         return int(order[min(int(np.searchsorted(sums, draw, side="right")), len(sums) - 1)])

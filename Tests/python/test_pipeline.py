@@ -1,0 +1,143 @@
+"""A model in several processes: logits and texts are one process's, also after a piece has died. With Ray where it is installed, else with threads in its
+place."""
+
+import os
+import sys
+
+import local_ray
+import numpy as np
+import pytest
+
+import llama2swift
+from llama2swift import Sampler
+from llama2swift import errors as E
+from llama2swift.pipeline import PieceLostError, Pipeline, fingerprint
+
+IDS = [3 + 11 * i * i % 490 for i in range(40)]
+PROMPTS = ["Once upon a time", "Tom and Lily", "The dog", "One day a girl", "Ben had a red ball"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray():
+    try:
+        import ray
+    except ImportError:
+        patch = pytest.MonkeyPatch()
+        patch.setitem(sys.modules, "ray", local_ray.module())
+        yield sys.modules["ray"]
+        patch.undo()
+        return
+    paths = {name: os.environ[name] for name in ("PYTHONPATH", "LLAMA2SWIFT_LIBRARY")}
+    ray.init(num_cpus=6, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": paths})
+    yield ray
+    ray.shutdown()
+
+
+def alone(path, sequences):
+    """The last logits of token lists, in one process."""
+    with llama2swift.Model(path).context(256, sequences=len(sequences)) as context:
+        rows = []
+        for number, tokens in enumerate(sequences):
+            context.eval_batch([(t, number, i == len(tokens) - 1) for i, t in enumerate(tokens)])
+            rows.append(np.array(context.logits()).tobytes())
+        return rows
+
+
+@pytest.mark.parametrize("pieces", [2, [1, 3, 1], 5])
+def test_logits_are_one_process_s(stories_path, pieces):
+    with Pipeline(stories_path, pieces, length=256, sequences=3) as pipeline:
+        assert pipeline.layers == {2: [3, 2], 5: [1] * 5}.get(pieces if isinstance(pieces, int) else 0, pieces)
+        assert [pipeline.eval(IDS[:20]).tobytes(), pipeline.eval(IDS[5:9], 2).tobytes()] == alone(stories_path, [IDS[:20], IDS[5:9]])
+        assert pipeline.eval(IDS[20:22]).tobytes() == alone(stories_path, [IDS[:22]])[0]
+        pipeline.truncate(11)
+        assert (pipeline.length(), pipeline.length(1), pipeline.length(2)) == (11, 0, 4)
+        assert pipeline.eval(IDS[30:33]).tobytes() == alone(stories_path, [IDS[:11] + IDS[30:33]])[0]
+
+
+def test_texts_are_one_process_s(stories_path):
+    model = llama2swift.Model(stories_path)
+    for make in (None, lambda index: Sampler(temperature=0.9, seed=index)):
+        expected = []
+        for index, prompt in enumerate(PROMPTS):
+            with model.context(256) as context, context.generate(prompt, make(index) if make else Sampler(temperature=0), max_tokens=12 + index % 2, stop=["ball"]) as pieces:
+                expected.append("".join(pieces))
+        with Pipeline(stories_path, 3, length=512, sequences=2) as pipeline:
+            found = pipeline.generate(PROMPTS[::2], sampler=(lambda i: make(2 * i)) if make else None, max_tokens=12, stop="ball")
+            assert [text for text, _ in found] == expected[::2]
+            found = pipeline.generate(PROMPTS[1::2], sampler=(lambda i: make(2 * i + 1)) if make else None, max_tokens=13, stop=["ball"])
+            assert [text for text, _ in found] == expected[1::2] and {reason for _, reason in found} <= {"max_tokens", "stop"}
+            assert [pipeline.length(s) for s in (0, 1)] == [0, 0]
+
+
+def test_a_piece_that_dies_is_computed_again(ray, stories_path):
+    with Pipeline(stories_path, 3, length=512, sequences=2, restarts=3) as pipeline:
+        pipeline.eval(IDS[:20]), pipeline.eval(IDS[5:9], 1)
+        ray.kill(pipeline._actors[1])
+        assert pipeline.eval(IDS[20:22]).tobytes() == alone(stories_path, [IDS[:22]])[0]
+        assert pipeline.eval(IDS[9:12], 1).tobytes() == alone(stories_path, [IDS[5:12]])[0]
+        calls = 0
+
+        def dies(index):
+            class Dies(Sampler):
+                def sample(self, logits):
+                    nonlocal calls
+                    calls += 1
+                    if calls in (5, 16):
+                        ray.kill(pipeline._actors[calls % 3])
+                    return super().sample(logits)
+
+            return Dies(temperature=0)
+
+        found = pipeline.generate(PROMPTS, sampler=dies, max_tokens=10)
+        assert calls == 50
+        with llama2swift.Model(stories_path).context(256) as context:
+            for prompt, (text, reason) in zip(PROMPTS, found):
+                context.reset()
+                with context.generate(prompt, Sampler(temperature=0), max_tokens=10) as pieces:
+                    assert "".join(pieces) == text and reason == "max_tokens"
+        ray.kill(pipeline._actors[0])
+        with pytest.raises(PieceLostError, match="piece 0 died"):
+            pipeline.eval(IDS[:3])
+
+
+def test_what_is_refused(stories_path, tmp_path):
+    for pieces, sentence in ((0, "pieces is 0, expected 1 to 5"), (6, "expected 1 to 5"), ([2, 2], r"\[2, 2\] layers, 4 in all; the model has 5"), ([5, 0], "each piece has one")):
+        with pytest.raises(ValueError, match=sentence):
+            Pipeline(stories_path, pieces)
+    with pytest.raises(FileNotFoundError):
+        Pipeline(tmp_path / "none.gguf")
+    with pytest.raises(ValueError, match="placement has 1 mappings for 2 pieces"):
+        Pipeline(stories_path, 2, placement=[{}])
+    with Pipeline(stories_path, 2, length=16, sequences=1) as pipeline:
+        with pytest.raises(E.ContextFullError):
+            pipeline.eval(IDS[:17])
+        with pytest.raises(E.InvalidTokenError):
+            pipeline.eval([1, 512])
+        with pytest.raises(E.InvalidArgumentError):
+            pipeline.eval([])
+        with pytest.raises(E.InvalidArgumentError, match="sequence is 1, expected 0 to 0"):
+            pipeline.eval([1], 1)
+        with pytest.raises(TypeError):
+            pipeline.generate("Once")
+        with pytest.raises(ValueError, match="max_tokens is 0"):
+            pipeline.generate(["Once"], max_tokens=0)
+        assert pipeline.eval(IDS[:16]).tobytes() == alone(stories_path, [IDS[:16]])[0]
+    with pytest.raises(E.InvalidArgumentError, match="closed"):
+        pipeline.eval([1])
+
+
+def test_pieces_of_another_file_are_refused(stories_path, tmp_path, monkeypatch):
+    other = bytearray(open(stories_path, "rb").read())
+    other[-5] ^= 1
+    (tmp_path / "other.bin").write_bytes(other)
+    (tmp_path / "same.bin").write_bytes(open(stories_path, "rb").read())
+    assert fingerprint(stories_path) == fingerprint(tmp_path / "same.bin") != fingerprint(tmp_path / "other.bin")
+    started = Pipeline._started
+
+    def elsewhere(self, index):
+        self.path = str(tmp_path / ("other.bin" if index else "same.bin"))  # what another machine has under the path
+        return started(self, index)
+
+    monkeypatch.setattr(Pipeline, "_started", elsewhere)
+    with pytest.raises(E.InvalidArgumentError, match="piece 1 has another file than piece 0"):
+        Pipeline(stories_path, 2)
