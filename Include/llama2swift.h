@@ -1219,12 +1219,14 @@ typedef struct llama2_event {
     uint64_t request; /* its number */
     const char *piece; /* (length) bytes: whole UTF-8 characters, possibly none; not terminated */
     size_t length;
-    int32_t token;  /* that was chosen, the end token too; -1: none was, this event ends the text */
+    int32_t token;  /* that was chosen, the end token too; -1: none was, this event ends the text or is about a token of the prompt */
     int32_t status; /* with LLAMA2_END_ERROR what llama2_generate would have returned, else 0 */
     const char *error; /* the sentence for it, terminated; "" if there is none */
     uint64_t prompt_tokens; /* of the request */
     uint64_t adopted;       /* of these, found and not evaluated */
     uint64_t tokens;        /* chosen until now, the end token included */
+    const llama2_token_report *report; /* what llama2_generate tells about the token that was chosen, or with LLAMA2_REQUEST_ECHO about one of
+                                          the prompt (then without a piece); NULL: this event is about none */
 } llama2_event;
 
 /* Called by llama2_scheduler_step, on its thread. *event and what it points to are valid during the call. Non-zero ends the request
@@ -1233,6 +1235,10 @@ typedef int32_t (*llama2_event_callback)(const llama2_event *event, void *user_d
 
 #define LLAMA2_REQUEST_PENALIZE_PROMPT 1u /* the sampler's penalties count the prompt's tokens too */
 #define LLAMA2_REQUEST_NO_GUESS 2u /* as LLAMA2_GENERATE_NO_GUESS */
+#define LLAMA2_REQUEST_LOGPROBS 4u /* reports tell probabilities; needs a callback */
+/* The prompt's tokens are reported too, each with an event of its own before the first that is chosen; needs a callback. The prompt is then
+   evaluated as a whole, nothing of it is adopted. */
+#define LLAMA2_REQUEST_ECHO 8u
 
 typedef struct llama2_request_options {
     uint32_t struct_size;
@@ -1253,6 +1259,8 @@ typedef struct llama2_request_options {
     uint32_t reserved;              /* 0 */
     llama2_event_callback callback; /* may be NULL */
     void *user_data;
+    uint32_t best;       /* most probable tokens that are told, at most 1024; needs LLAMA2_REQUEST_LOGPROBS */
+    uint32_t reserved_2; /* 0 */
 } llama2_request_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
@@ -1260,7 +1268,7 @@ void llama2_request_options_init(llama2_request_options *options);
 #define llama2_request_options_init(options) LLAMA2_INIT_(llama2_request_options, options)
 
 /* Hands in a request; nothing of it is evaluated before the next step. *request: its number, never given twice.
-   Returns OK, INVALID_ARGUMENT (no tokens, unknown flag, a stop too long; a grammar of another vocabulary; adapters
+   Returns OK, INVALID_ARGUMENT (no tokens, unknown flag, a flag without the callback that it needs, a stop too long; a grammar of another vocabulary; adapters
    that llama2_sequence_set_adapters would refuse), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), CONTEXT_FULL (more tokens than the context has positions), STRUCT_SIZE,
    NO_MEMORY, BUSY (the sampler is in use; max_requests are waiting or running). After a failure nothing has changed, but that a
    sampler may have got the grammar. Threads: any, also during a step. Since 0.3. */

@@ -39,10 +39,7 @@ public func llama2_generate(
         guard o.token_callback != nil || o.flags & (logProbs | echo) == 0 else {
             throw Llama2Error(.invalidArgument, "LLAMA2_GENERATE_LOGPROBS and LLAMA2_GENERATE_ECHO need a token_callback")
         }
-        guard o.best == 0 || o.flags & logProbs != 0 else {
-            throw Llama2Error(.invalidArgument, "the \(o.best) best tokens without LLAMA2_GENERATE_LOGPROBS")
-        }
-        let probabilities = o.flags & logProbs == 0 ? nil : try LogProbabilities(best: Int(o.best))
+        let probabilities = try logProbabilities(o.flags & logProbs != 0, best: o.best, "LLAMA2_GENERATE_LOGPROBS")
         let stops = try stopStrings(o.stops, o.stop_count), prompt = try elements(o.prompt, o.prompt_count, "prompt")
         var progress = Generation()
         if let result = o.result { try report(progress, to: result) }
@@ -68,22 +65,33 @@ private func tokenReports(_ o: llama2_generate_options, _ context: Context) -> C
     guard let callback = o.token_callback else { return nil }
     let data = o.token_data
     return { report in
-        func list(_ rows: UnsafeBufferPointer<Candidate>?) -> UnsafeBufferPointer<llama2_candidate> {
-            UnsafeRawBufferPointer(rows ?? UnsafeBufferPointer(start: nil, count: 0)).bindMemory(to: llama2_candidate.self)
-        }
-        let best = list(report.probabilities?.bestBefore), after = list(report.probabilities?.bestAfter)
-        var raw = llama2_token_report()
-        raw.token = report.token
-        raw.reason = report.end?.rawValue ?? 0
-        raw.is_of_prompt = report.isOfPrompt ? 1 : 0
-        raw.log_probability = report.probabilities?.before ?? .nan
-        raw.log_probability_after = report.probabilities?.after ?? .nan
-        (raw.text, raw.text_length) = (report.text.bindMemory(to: CChar.self).baseAddress, report.text.count)
-        (raw.best, raw.best_count) = (best.baseAddress, best.count)
-        (raw.best_after, raw.best_after_count) = (after.baseAddress, after.count)
-        raw.nanoseconds = UInt64(max(report.nanoseconds, 0))
-        return withUnsafePointer(to: raw) { raw in context.inference.hostMode.callback { callback(raw, data) == 0 } }
+        withUnsafePointer(to: tokenReport(report)) { raw in context.inference.hostMode.callback { callback(raw, data) == 0 } }
     }
+}
+
+/// flag: whether they are asked for; name: the flag's.
+func logProbabilities(_ flag: Bool, best: UInt32, _ name: StaticString) throws(Llama2Error) -> LogProbabilities? {
+    guard best == 0 || flag else { throw Llama2Error(.invalidArgument, "the \(best) best tokens without \(name)") }
+    return flag ? try LogProbabilities(best: Int(best)) : nil
+}
+
+/// Points to what the report points to.
+func tokenReport(_ report: Completion.Report) -> llama2_token_report {
+    func list(_ rows: UnsafeBufferPointer<Candidate>?) -> UnsafeBufferPointer<llama2_candidate> {
+        UnsafeRawBufferPointer(rows ?? UnsafeBufferPointer(start: nil, count: 0)).bindMemory(to: llama2_candidate.self)
+    }
+    let best = list(report.probabilities?.bestBefore), after = list(report.probabilities?.bestAfter)
+    var raw = llama2_token_report()
+    raw.token = report.token
+    raw.reason = report.end?.rawValue ?? 0
+    raw.is_of_prompt = report.isOfPrompt ? 1 : 0
+    raw.log_probability = report.probabilities?.before ?? .nan
+    raw.log_probability_after = report.probabilities?.after ?? .nan
+    (raw.text, raw.text_length) = (report.text.bindMemory(to: CChar.self).baseAddress, report.text.count)
+    (raw.best, raw.best_count) = (best.baseAddress, best.count)
+    (raw.best_after, raw.best_after_count) = (after.baseAddress, after.count)
+    raw.nanoseconds = UInt64(max(report.nanoseconds, 0))
+    return raw
 }
 
 private func report(_ progress: Generation, to result: UnsafeMutablePointer<llama2_generate_result>) throws(Llama2Error) {

@@ -44,8 +44,15 @@ public func llama2_scheduler_submit(
     call { () throws(Llama2Error) in
         let scheduler = try Handles.scheduler(scheduler), request = try required(request, "request")
         let o = try options(try required(given, "options"), zero: llama2_request_options(), "llama2_request_options")
-        try checkFlags(o.flags, UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT) | UInt32(LLAMA2_REQUEST_NO_GUESS), "llama2_request_options")
-        guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_request_options.reserved is \(o.reserved), expected 0") }
+        let penalizesPrompt = UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT), noGuess = UInt32(LLAMA2_REQUEST_NO_GUESS)
+        let logProbs = UInt32(LLAMA2_REQUEST_LOGPROBS), echo = UInt32(LLAMA2_REQUEST_ECHO)
+        try checkFlags(o.flags, penalizesPrompt | noGuess | logProbs | echo, "llama2_request_options")
+        guard o.reserved == 0, o.reserved_2 == 0 else {
+            throw Llama2Error(.invalidArgument, "llama2_request_options.reserved is \(o.reserved), reserved_2 \(o.reserved_2), expected 0")
+        }
+        guard o.callback != nil || o.flags & (logProbs | echo) == 0 else {
+            throw Llama2Error(.invalidArgument, "LLAMA2_REQUEST_LOGPROBS and LLAMA2_REQUEST_ECHO need a callback")
+        }
         guard o.sampler == nil || o.sampler_options == nil else {
             throw Llama2Error(.invalidArgument, "a request has a sampler and sampler_options; one of them must be NULL")
         }
@@ -55,8 +62,10 @@ public func llama2_scheduler_submit(
         chosen.maxTokens = o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens)
         chosen.priority = o.priority
         chosen.adapters = try scaledAdapters(o.adapters, o.adapter_count)
-        chosen.penalizesPrompt = o.flags & UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT) != 0
-        chosen.guesses = o.flags & UInt32(LLAMA2_REQUEST_NO_GUESS) == 0
+        chosen.penalizesPrompt = o.flags & penalizesPrompt != 0
+        chosen.guesses = o.flags & noGuess == 0
+        chosen.logProbabilities = try logProbabilities(o.flags & logProbs != 0, best: o.best, "LLAMA2_REQUEST_LOGPROBS")
+        chosen.echo = o.flags & echo != 0
         if o.deadline_milliseconds != 0 {
             // later than the clock goes is never
             let (time, overflow) = Int(clamping: o.deadline_milliseconds).multipliedReportingOverflow(by: 1_000_000)
@@ -82,12 +91,14 @@ private func tell(
     text[0] = 0
     if let failure = event.failure { copy(failure.message, to: text, Context.errorCapacity) }
     let piece = event.piece.bindMemory(to: CChar.self)
-    var value = llama2_event(
-        struct_size: UInt32(MemoryLayout<llama2_event>.size), reason: event.end?.rawValue ?? 0, request: event.request,
-        piece: piece.baseAddress ?? UnsafePointer(text), length: piece.count, token: event.token ?? -1,
-        status: event.failure?.kind.status ?? 0, error: UnsafePointer(text), prompt_tokens: UInt64(event.promptTokens),
-        adopted: UInt64(event.adopted), tokens: UInt64(event.tokens))
-    return context.inference.hostMode.callback { callback(&value, userData) == 0 }
+    return withUnsafePointer(to: event.report.map(tokenReport) ?? llama2_token_report()) { report in
+        var value = llama2_event(
+            struct_size: UInt32(MemoryLayout<llama2_event>.size), reason: event.end?.rawValue ?? 0, request: event.request,
+            piece: piece.baseAddress ?? UnsafePointer(text), length: piece.count, token: event.token ?? -1,
+            status: event.failure?.kind.status ?? 0, error: UnsafePointer(text), prompt_tokens: UInt64(event.promptTokens),
+            adopted: UInt64(event.adopted), tokens: UInt64(event.tokens), report: event.report == nil ? nil : report)
+        return context.inference.hostMode.callback { callback(&value, userData) == 0 }
+    }
 }
 
 @c @implementation

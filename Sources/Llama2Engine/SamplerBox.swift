@@ -20,7 +20,10 @@ public final class SamplerBox {
         return sampler
     }
 
-    func giveBack() { gate.leave() }
+    func giveBack() {
+        sampler.report = nil
+        gate.leave()
+    }
 
     public func exclusively<T>(_ body: (Sampler) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
         try gate.enter("sampler")

@@ -284,6 +284,7 @@ static int32_t on_layer(const llama2_layer_view *view, void *data) {
 static int32_t on_event(const llama2_event *event, void *data) {
     (void)data;
     if (event->struct_size != sizeof *event || event->reason < 0) fault("an event", event->reason);
+    if (event->report != NULL ? event->report->token < 0 || event->report->best_count > 9 : event->token >= 0) fault("the report of an event", event->token);
     called_back();
     return once_in(20);
 }
@@ -308,7 +309,8 @@ static void schedule(void *context) {
         int i;
         for (i = 0; i < 12; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
         llama2_request_options_init(&r);
-        r.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(2);
+        r.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(16);
+        r.best = r.flags & LLAMA2_REQUEST_LOGPROBS ? (uint32_t)below(10) : 0;
         r.tokens = tokens, r.token_count = (size_t)below(12);
         if (once_in(2)) r.sampler = pick(SAMPLER);
         if (once_in(4)) r.grammar = pick(GRAMMAR);

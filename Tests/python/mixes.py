@@ -1,4 +1,4 @@
-"""Random mixes of requests on one scheduler; the text of each is that of llama2_generate alone, byte by byte.
+"""Random mixes of requests on one scheduler; the text of each, and what is told of its tokens, is that of llama2_generate alone, bit by bit.
 
     mixes.py --mixes 500 --seed 1
 
@@ -15,8 +15,10 @@ from collections import Counter
 from pathlib import Path
 
 import llama2swift
+from llama2swift import _constants as K
 from llama2swift import _library as lib
 from llama2swift import _structs as S
+from llama2swift.generation import token_report
 from llama2swift.scheduler import REASONS
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -25,6 +27,11 @@ ALONE = {"end": "stop", "stop": "stop", "max_tokens": "length", "context_full": 
 
 class Mismatch(AssertionError):
     pass
+
+
+def bits(report):
+    """All of a report but for its time; NaN is like itself."""
+    return repr((report.token, report.text, report.logprob, report.logprob_after, report.best, report.best_after, report.reason, report.prompt))
 
 
 class Scheduler:
@@ -38,6 +45,7 @@ class Scheduler:
         self.handle, self.context = handle.value, context
         self.events: dict[int, list[tuple[bytes, int, int, int]]] = {}
         self.counts: dict[int, tuple[int, int, int]] = {}
+        self.reports: dict[int, list[str]] = {}
         self.callback = S.EventCallback(self.receive)
         self.on_event = None
 
@@ -46,6 +54,8 @@ class Scheduler:
         piece = C.string_at(C.c_void_p.from_address(C.addressof(e) + S.Event.piece.offset).value, e.length)
         self.events.setdefault(e.request, []).append((piece, e.token, e.reason, e.status))
         self.counts[e.request] = e.prompt_tokens, e.adopted, e.tokens
+        if e.report:
+            self.reports.setdefault(e.request, []).append(bits(token_report(e.report.contents)))
         return self.on_event(e) if self.on_event else 0
 
     def submit(self, tokens, sampler, stops=(), **fields) -> int:
@@ -110,6 +120,14 @@ class Plan:
         self.at = dice.randrange(60)
         self.no_guess = dice.random() < 0.3
         self.cancelled_at = self.at + dice.randrange(40) if dice.random() < 0.15 else None
+        self.logprobs, self.echo = dice.choice([None, None, 0, 3]), dice.random() < 0.2
+
+    @property
+    def fields(self):
+        """Of llama2_request_options."""
+        told = self.logprobs is not None
+        flags = K.REQUEST_PENALIZE_PROMPT * self.penalize_prompt | K.REQUEST_NO_GUESS * self.no_guess | K.REQUEST_LOGPROBS * told | K.REQUEST_ECHO * self.echo
+        return dict(max_tokens=self.max_tokens, priority=self.priority, flags=flags, best=self.logprobs or 0)
 
     def sampler(self):
         return llama2swift.Sampler(**self.options, grammar=self.grammar)
@@ -125,13 +143,14 @@ class Mixes:
         self.stems.append([*first[:20], *self.stems[1][1:150]])
         self.counts: Counter[str] = Counter()
 
-    def alone(self, plan: Plan, length: int) -> tuple[bytes, str, int]:
+    def alone(self, plan: Plan, length: int) -> tuple[bytes, str, int, list[str]]:
         with self.model.context(length=length, threads=1) as context:
-            pieces = context.generate(plan.prompt, plan.sampler(), max_tokens=plan.max_tokens, stop=list(plan.stops), penalize_prompt=plan.penalize_prompt, **self.plain)
+            pieces = context.generate(
+                plan.prompt, plan.sampler(), max_tokens=plan.max_tokens, stop=list(plan.stops), penalize_prompt=plan.penalize_prompt, guess=False,
+                logprobs=plan.logprobs, echo=plan.echo, report=True,
+            )  # fmt: skip
             text = "".join(pieces)
-            return text.encode(), ALONE[pieces.reason], pieces.tokens
-
-    plain = {"guess": False}
+            return text.encode(), ALONE[pieces.reason], pieces.tokens, [bits(step) for step in pieces.steps]
 
     def run(self, seed: int) -> None:
         """One mix."""
@@ -146,8 +165,7 @@ class Mixes:
                 for index, plan in enumerate(plans):
                     if plan.at == step:
                         samplers.append(plan.sampler())
-                        flags = (1 if plan.penalize_prompt else 0) | (2 if plan.no_guess else 0)
-                        numbers[index] = scheduler.submit(plan.prompt, samplers[-1], plan.stops, max_tokens=plan.max_tokens, priority=plan.priority, flags=flags)
+                        numbers[index] = scheduler.submit(plan.prompt, samplers[-1], plan.stops, **plan.fields)
                     if plan.cancelled_at == step and index in numbers:
                         scheduler.cancel(numbers[index])
                 remaining, step = scheduler.step(), step + 1
@@ -158,20 +176,25 @@ class Mixes:
             if context.info.positions:
                 raise Mismatch(f"{where}: sequences are left")
         for index, plan in enumerate(plans):
-            text, reason, tokens = self.alone(plan, length)
+            text, reason, tokens, reports = self.alone(plan, length)
             number = numbers[index]
-            found, ended = scheduler.text(number), scheduler.reason(number)
+            found, ended, told = scheduler.text(number), scheduler.reason(number), scheduler.reports.get(number, [])
             if [e[2] != 0 for e in scheduler.events[number]].count(True) != 1:
                 raise Mismatch(f"{where}, request {index}: not one end")
             if ended == "cancelled" and plan.cancelled_at is not None:
                 self.counts["cancelled"] += 1
                 # what was held back comes at the end: it may be the beginning of a stop string that did not come
-                if text.startswith(found) or plan.stops:
+                if (text.startswith(found) or plan.stops) and told == reports[: len(told)]:
                     continue
+            if told != reports:
+                at = next(i for i, (a, b) in enumerate(zip([*told, None], [*reports, None])) if a != b)
+                raise Mismatch(f"{where}, request {index}: report {at} of {len(told)} is {told[at:][:1]}, alone {reports[at:][:1]} of {len(reports)}")
             if (found, ended, scheduler.counts[number][2]) != (text, reason, tokens):
                 raise Mismatch(f"{where}, request {index}: {found!r} {ended} {scheduler.counts[number]}, alone {text!r} {reason} {tokens}")
         self.counts["mixes"] += 1
         self.counts["requests"] += len(plans)
+        self.counts["with logprobs"] += sum(plan.logprobs is not None for plan in plans)
+        self.counts["echoed"] += sum(plan.echo for plan in plans)
         for name in ("preemptions", "adopted_tokens", "tokens", "steps", "guessed_tokens", "guessed_right"):
             self.counts[name] += stats[name]
 

@@ -219,9 +219,12 @@ def greedy(**more):
     return C.pointer(raw)
 
 
+on_event = S.EventCallback(lambda *_: 0)
+told = C.cast(on_event, C.c_void_p).value
 request_options = [
-    (None, NULL), (ask(struct_size=0), STRUCT), (ask(struct_size=119), STRUCT), (ask(struct_size=2**32 - 1), STRUCT), (ask(tail=bytes(64)), OK), (ask(tail=b"\0\1"), STRUCT),
-    (ask(flags=4), INVALID), (ask(flags=3), OK), (ask(reserved=1), INVALID), (ask(ids=()), INVALID), (ask(ids=(1, 512)), TOKEN), (ask(ids=(-1,)), TOKEN), (ask(ids=[1] * 64), OK), (ask(ids=[1] * 65), FULL),
+    (None, NULL), (ask(struct_size=0), STRUCT), (ask(struct_size=127), STRUCT), (ask(struct_size=2**32 - 1), STRUCT), (ask(tail=bytes(64)), OK), (ask(tail=b"\0\1"), STRUCT),
+    (ask(flags=16), INVALID), (ask(flags=3), OK), (ask(reserved=1), INVALID), (ask(reserved_2=1), INVALID), (ask(flags=4), INVALID), (ask(flags=8), INVALID),
+    (ask(flags=12, best=1024, callback=told), OK), (ask(flags=4, best=1025, callback=told), INVALID), (ask(best=1, callback=told), INVALID), (ask(ids=()), INVALID), (ask(ids=(1, 512)), TOKEN), (ask(ids=(-1,)), TOKEN), (ask(ids=[1] * 64), OK), (ask(ids=[1] * 65), FULL),
     (ask(tokens=None), NULL), (ask(token_count=HUGE), INVALID), (ask(sampler=0x1234), BAD), (ask(grammar=0x1234), BAD), (ask(sampler=0x1234, sampler_options=greedy()), INVALID),
     (ask(sampler_options=greedy(temperature=-1)), RANGE), (ask(sampler_options=greedy(flags=4)), INVALID), (ask(sampler_options=greedy(logit_bias=bias(512, 1), logit_bias_count=1)), RANGE),
     (ask(sampler_options=greedy(struct_size=1)), STRUCT), (ask(stop_count=1), NULL), (ask(stop_count=65), INVALID), (ask(stops=stop, stop_count=1), INVALID), (ask(stops=long_stop, stop_count=1), INVALID),

@@ -185,7 +185,7 @@ CALLS = {
     "Scheduler": (dict(context="calm"), dict(context="context", prompt_tokens_per_step="limit32", max_requests="count32")),
     "Scheduler.submit": (
         dict(tokens=[1, 2], max_tokens=2),
-        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="count32", penalize_prompt="flag", adapters="adapters", guess="flag"),
+        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="limit32", penalize_prompt="flag", adapters="adapters", guess="flag", echo="flag"),
     ),
     "Scheduler.stats": (dict(), dict()),
     "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),

@@ -226,7 +226,7 @@ def test_a_cancelled_step_loses_nothing(stories, mixes):
         steps = failed = 0
         context.set_cancel(lambda: steps % 3 == 0)
         scheduler, kept = M.Scheduler(context), plan.sampler()
-        number, remaining = scheduler.submit(plan.prompt, kept, plan.stops, max_tokens=plan.max_tokens, flags=plan.penalize_prompt), 1
+        number, remaining = scheduler.submit(plan.prompt, kept, plan.stops, **plan.fields), 1
         while remaining:
             steps += 1
             try:
@@ -234,8 +234,9 @@ def test_a_cancelled_step_loses_nothing(stories, mixes):
             except E.CancelledError:
                 failed += 1
         scheduler.close()
-    text, reason, tokens = mixes.alone(plan, 300)
+    text, reason, tokens, reports = mixes.alone(plan, 300)
     assert failed and (scheduler.text(number), scheduler.reason(number), scheduler.counts[number][2]) == (text, reason, tokens)
+    assert scheduler.reports[number] == reports
 
 
 # What is the scheduler's

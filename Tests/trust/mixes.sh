@@ -6,4 +6,4 @@ export LLAMA2SWIFT_LIBRARY=${LLAMA2SWIFT_LIBRARY:-$PWD/.build/release/libllama2s
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 seed=${LLAMA2SWIFT_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 .build/venv/bin/python -u Tests/python/mixes.py --mixes "${MIXES:-500}" --seed "$seed" | tee "$log"
-echo "TRUST | 17 | a request to a scheduler has the text that it has alone, byte by byte | Tests/trust/mixes.sh | $(tail -1 "$log")"
+echo "TRUST | 17 | a request to a scheduler has the text and the probabilities that it has alone, bit by bit | Tests/trust/mixes.sh | $(tail -1 "$log")"

@@ -131,6 +131,11 @@ def call_tokens(name: str, *arguments: Any, capacity: int) -> list[int]:
         return buffer[: needed.value]
 
 
+def text(struct: C.Structure, field: Any, length: int) -> bytes:
+    """The text of `length` bytes that a field points to, S.Event.piece for instance: read as it is declared, it would have to be terminated."""
+    return C.string_at(C.c_void_p.from_address(C.addressof(struct) + field.offset).value or 0, length) if length else b""
+
+
 def free(kind: str, value: int | None) -> None:
     """Frees a handle; what is none does nothing."""
     getattr(_cdll, f"llama2_{kind}_free")(value)
@@ -144,5 +149,5 @@ cancel_flag: int = C.cast(_cdll.llama2_cancel_flag, C.c_void_p).value or 0
 
 __all__ = [
     "CancelCallback", "Llama2Error", "PerplexityCallback", "PieceCallback", "ProgressCallback", "ReadCallback", "call",
-    "call_files", "call_naming", "call_text", "call_tokens", "cancel_flag", "free", "last_error", "version",
+    "call_files", "call_naming", "call_text", "call_tokens", "cancel_flag", "free", "last_error", "text", "version",
 ]  # fmt: skip

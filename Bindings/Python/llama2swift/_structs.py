@@ -686,6 +686,7 @@ class Event(C.Structure):
     prompt_tokens: int
     adopted: int
     tokens: int
+    report: Any
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -699,6 +700,7 @@ class Event(C.Structure):
         ("prompt_tokens", C.c_uint64),
         ("adopted", C.c_uint64),
         ("tokens", C.c_uint64),
+        ("report", C.POINTER(TokenReport)),
     ]
 
 
@@ -722,6 +724,8 @@ class RequestOptions(C.Structure):
     reserved: int
     callback: Any
     user_data: Any
+    best: int
+    reserved_2: int
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -741,6 +745,8 @@ class RequestOptions(C.Structure):
         ("reserved", C.c_uint32),
         ("callback", C.c_void_p),
         ("user_data", C.c_void_p),
+        ("best", C.c_uint32),
+        ("reserved_2", C.c_uint32),
     ]
 
 

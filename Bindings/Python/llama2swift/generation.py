@@ -309,20 +309,24 @@ class Generation(Iterator[str], AsyncIterator[str]):
         raise TypeError("a Generation cannot be pickled or copied: it is a thread at work; its text can")
 
 
-def _teller(stream: _Stream) -> Any:
-    """The callback that collects reports."""
+def token_report(raw: S.TokenReport) -> TokenReport:
+    """A copy of what the library tells about a token."""
 
     def pairs(rows: Any, count: int) -> list[tuple[int, float]]:
         return [(row.token, row.logit) for row in rows[:count]]
 
+    return TokenReport(
+        raw.token, lib.text(raw, S.TokenReport.text, raw.text_length), raw.log_probability, raw.log_probability_after, pairs(raw.best, raw.best_count), pairs(raw.best_after, raw.best_after_count),
+        raw.nanoseconds / 1e9, _REASONS.get(raw.reason), bool(raw.is_of_prompt),
+    )  # fmt: skip
+
+
+def _teller(stream: _Stream) -> Any:
+    """The callback that collects reports."""
+
     def tell(report: Any, _: object) -> int:
         try:
-            r = report.contents
-            text = C.string_at(r.text, r.text_length) if r.text_length else b""
-            step = TokenReport(
-                r.token, text, r.log_probability, r.log_probability_after, pairs(r.best, r.best_count), pairs(r.best_after, r.best_after_count),
-                r.nanoseconds / 1e9, _REASONS.get(r.reason), bool(r.is_of_prompt),
-            )  # fmt: skip
+            step = token_report(report.contents)
             with stream.changed:
                 stream.steps.append(step)
             return 0

@@ -139,7 +139,7 @@ class TokenReport:
 
     text: the bytes that it writes, whole characters or not. logprob: by the softmax of the model's logits; logprob_after: among what the
     sampler's steps left. best, best_after: (token, logprob) of the most probable ones. seconds: since the report before. reason: why
-    the text ends with it, None where it does not. prompt: it is one of the prompt's.
+    the text ends with it (as `Generation.reason` says it), None where it does not. prompt: it is one of the prompt's.
     """
 
     token: int

@@ -22,8 +22,9 @@ from ._waiting import Waiting
 from .adapter import Adapter
 from .context import Context, scaled_adapters
 from .errors import BusyError, CancelledError, Llama2Error, error_for
-from .generation import stop_strings
+from .generation import stop_strings, token_report
 from .grammar import Grammar
+from .results import TokenReport
 from .sampler import Sampler
 
 REASONS = {
@@ -32,20 +33,18 @@ REASONS = {
 }  # fmt: skip
 
 
-_PIECE: Any = S.Event.piece  # where it lies: a class attribute of ctypes
-
-
 @dataclass(frozen=True)
 class Event:
     """What came of a request: text (whole characters, possibly none), the token that was chosen (None: none was), and at the very
     end the reason: "stop" (the model ended its text, or a stop string came), "length" (max_tokens, or the context is full),
-    "cancelled", "deadline" or "error", with `error` the exception that `Context.generate` would have raised."""
+    "cancelled", "deadline" or "error", with `error` the exception that `Context.generate` would have raised. report: what `generate` has in
+    its `steps`, where the request asked for it; of the prompt's tokens, which come first, the events have nothing else."""
 
     text: str
     token: int | None = None
     reason: str | None = None
     error: Llama2Error | None = None
-    logprobs: Any = None
+    report: TokenReport | None = None
 
 
 class _Mailbox:
@@ -54,6 +53,7 @@ class _Mailbox:
     def __init__(self) -> None:
         self.id = 0
         self.ended = False
+        self.reports = False
         self.prompt_tokens = self.adopted = self.tokens = 0
         self._events: collections.deque[Event] = collections.deque()
         # an RLock inside: the end of a request may come at any moment, also inside here
@@ -195,14 +195,13 @@ class _Engine:
             return 1
         e = event.contents
         mailbox.id, mailbox.prompt_tokens, mailbox.adopted, mailbox.tokens = e.request, e.prompt_tokens, e.adopted, e.tokens
-        text = ""
-        if e.length:  # the piece is not terminated
-            text = C.string_at(C.c_void_p.from_address(C.addressof(e) + _PIECE.offset).value or 0, e.length).decode("utf-8", "replace")
+        text = lib.text(e, S.Event.piece, e.length).decode("utf-8", "replace")
         reason = None if e.reason == 0 else REASONS.get(e.reason, "error")
         error = error_for(e.status, (e.error or b"").decode("utf-8", "replace")) if e.status else None
         if reason is not None:
             self.mailboxes.pop(key or 0, None)
-        mailbox.put(Event(text, None if e.token < 0 else e.token, reason, error))
+        report = token_report(e.report.contents) if mailbox.reports and e.report else None
+        mailbox.put(Event(text, None if e.token < 0 else e.token, reason, error, report))
         return 0
 
     def cancel(self, mailbox: _Mailbox) -> None:
@@ -289,15 +288,15 @@ class Scheduler:
 
     def submit(
         self, tokens: A.TokenIds, max_tokens: int | None = None, sampler: Sampler | None = None, grammar: Grammar | None = None,
-        stops: str | Sequence[str] = (), priority: int = 0, deadline: A.Number | None = None, logprobs: int = 0,
-        penalize_prompt: bool = False, guess: bool = True, adapters: Iterable[tuple[Adapter, float]] = (),
+        stops: str | Sequence[str] = (), priority: int = 0, deadline: A.Number | None = None, logprobs: int | None = None,
+        penalize_prompt: bool = False, guess: bool = True, echo: bool = False, adapters: Iterable[tuple[Adapter, float]] = (),
     ) -> Request:  # fmt: skip
         """Hands in a request: tokens of a prompt, with BOS where the model wants it.
 
         max_tokens: None or 0 for no limit but the context. sampler: in use until the request ends (BusyError for two at once); None: one
         with the defaults. grammar: set on the sampler. stops: strings that end the text and are never given out. priority: the
-        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt, guess: as in `Context.generate`. adapters: as in
-        `Context.set_adapters`.
+        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt, guess, logprobs, echo: as in `Context.generate`;
+        with either of the last two events have a `report`. adapters: as in `Context.set_adapters`.
         Raises ContextFullError (more tokens than the context has positions), InvalidTokenError, BusyError, InvalidArgumentError.
         """
         o = S.sized(S.RequestOptions)
@@ -316,9 +315,12 @@ class Scheduler:
         o.deadline_milliseconds = 0 if deadline is None else _milliseconds(deadline)
         o.flags = K.REQUEST_PENALIZE_PROMPT if A.flag("penalize_prompt", penalize_prompt) else 0
         o.flags |= 0 if A.flag("guess", guess) else K.REQUEST_NO_GUESS
-        if A.unsigned("logprobs", logprobs, 32):
-            raise ValueError("logprobs are not there yet")
+        if logprobs is not None:
+            o.flags |= K.REQUEST_LOGPROBS
+            o.best = A.unsigned("logprobs", logprobs, 32)
+        o.flags |= K.REQUEST_ECHO if A.flag("echo", echo) else 0
         engine, mailbox, number = self._engine, _Mailbox(), C.c_uint64()
+        mailbox.reports = logprobs is not None or echo
         mailbox.prompt_tokens = ids.count
         key = next(engine.keys)
         o.callback, o.user_data = C.cast(engine.callback, C.c_void_p), key

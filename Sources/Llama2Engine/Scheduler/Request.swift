@@ -1,6 +1,6 @@
 public import Llama2Core
 public import Llama2Model
-internal import Llama2Sampling
+public import Llama2Sampling
 internal import Llama2Tokenizer
 
 /// A text that a scheduler makes, beside others.
@@ -23,6 +23,8 @@ public final class Request {
         /// Of `.error`.
         public var failure: Llama2Error?
         public var promptTokens: Int, adopted: Int, tokens: Int
+        /// Of the token that was chosen, or of one of the prompt; nil: the event is about none.
+        public var report: Completion.Report?
     }
 
     /// False ends the request.
@@ -39,6 +41,10 @@ public final class Request {
         public var penalizesPrompt = false
         /// Evaluates tokens that may come together with the one that is certain, see `Guesser`: the text is the same.
         public var guesses = true
+        /// Told of every token.
+        public var logProbabilities: LogProbabilities?
+        /// The prompt's tokens are told too; it is then evaluated as a whole.
+        public var echo = false
         /// With what each counts.
         public var adapters: [(adapter: Adapter, scale: Float)] = []
 
@@ -63,7 +69,17 @@ public final class Request {
     /// It has been told of its end.
     private(set) var isOver = false
 
+    /// Of the prompt, what the host was told; all of it where it does not ask.
+    private(set) var echoed: Int
+
+    /// What the completion tells about a token, until an event takes it along.
+    private final class Told {
+        var report: Completion.Report?
+    }
+
     private let box: SamplerBox
+    private let sampler: Sampler
+    private let told = Told()
     private let completion: Completion
     private let callback: Callback
     /// What the last token gave.
@@ -79,6 +95,7 @@ public final class Request {
         priority = options.priority
         deadline = options.time.map { monotonicNanoseconds().addingReportingOverflow($0) }.flatMap { $0.overflow ? nil : $0.partialValue }
         promptCount = prompt.count
+        echoed = options.echo ? 0 : prompt.count
         adapters = options.adapters
         self.contextLength = contextLength
         self.callback = callback
@@ -88,16 +105,20 @@ public final class Request {
         tokens = try GrowingBuffer(capacity: most + 1, of: "tokens of a request")
         try tokens.append(contentsOf: prompt)
         piece = try GrowingBuffer(capacity: 256, of: "text of a request")
-        let sampler = try box.take()
+        sampler = try box.take()
         do throws(Llama2Error) {
             try check(sampler)
             completion = try Completion(
                 try model.tokenizer(), sampler, vocabularySize: model.vocabularySize, stops: options.stops, maxTokens: options.maxTokens,
-                guesses: options.guesses)
+                tell: { [told] report in
+                    told.report = report
+                    return true
+                }, guesses: options.guesses)
         } catch {
             box.giveBack()
             throw error
         }
+        sampler.report = options.logProbabilities
         sampler.beginText()
         if options.penalizesPrompt { for token in prompt { sampler.accept(token) } }
     }
@@ -125,6 +146,38 @@ public final class Request {
 
     /// Tokens chosen, the end token included.
     var chosen: Int { completion.tokens }
+
+    /// How much of what is stored of its tokens is of use: of a prompt that is told nothing whose logits are still to come.
+    var adoptable: UnsafeBufferPointer<Int32> {
+        isEchoing ? UnsafeBufferPointer(rebasing: tokens.elements.prefix(echoed)) : tokens.elements
+    }
+
+    /// Tokens of its prompt are still to be told.
+    var isEchoing: Bool { echoed < promptCount }
+
+    /// The positions behind which stand the logits of these tokens.
+    var echoPositions: Range<Int> { max(echoed - 1, 0)..<promptCount - 1 }
+
+    /// Tells the next `count` tokens of the prompt, each by its row of logits, and before them the first one, which has none.
+    func echo(_ count: Int, _ logits: (Int) -> UnsafeBufferPointer<Float>?) {
+        guard isEchoing, !isOver else { return }
+        piece.removeAll()
+        if echoed == 0 {
+            sampler.report?.forget()
+            echoNext()
+        }
+        for row in 0..<count {
+            guard isEchoing, !isOver, let logits = logits(row) else { return }
+            do throws(Llama2Error) { try sampler.measure(logits, tokens[echoed]) } catch { return finish(.error, error) }
+            echoNext()
+        }
+    }
+
+    private func echoNext() {
+        completion.evaluated(ofPrompt: tokens[echoed])
+        echoed += 1
+        if !tell(nil, nil, nil) { finish(.callback) }
+    }
 
     /// Chooses the next token by these logits of the last one, and tells the host, whose floating-point mode its own steps run in.
     func choose(_ logits: UnsafeBufferPointer<Float>, _ host: FloatMode) {
@@ -166,9 +219,11 @@ public final class Request {
     }
 
     private func tell(_ token: Int32?, _ end: Completion.End?, _ failure: Llama2Error?) -> Bool {
-        callback(
+        let report = told.report
+        told.report = nil
+        return callback(
             Event(
                 request: id, piece: piece.bytes, token: token, end: end, failure: failure, promptTokens: promptCount,
-                adopted: adopted, tokens: completion.tokens))
+                adopted: adopted, tokens: completion.tokens, report: report))
     }
 }

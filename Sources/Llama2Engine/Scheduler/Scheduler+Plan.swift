@@ -61,8 +61,8 @@ extension Scheduler {
 
     /// The longest beginning of its tokens that is stored becomes its sequence's, which is empty.
     private func adopt(_ request: Request) {
-        guard let sequence = request.sequence else { return }
-        request.evaluated = (try? context.inference.adopt(Int(sequence), request.tokens.elements)) ?? 0
+        guard let sequence = request.sequence, request.adoptable.count > 0 else { return }
+        request.evaluated = (try? context.inference.adopt(Int(sequence), request.adoptable)) ?? 0
     }
 
     func giveBackSequence(_ request: Request) {
@@ -102,7 +102,7 @@ extension Scheduler {
         let decoding = live.count(where: isDecoding)
         let each = guesses && decoding > 0 && !context.inference.isObserved ? Scheduler.guessing / decoding - 1 : 0
         for index in live.indices where isDecoding(live[index]) { add(index, 1, guesses: each) }
-        var left = promptTokens(beside: decoding)
+        var left = promptTokens(beside: decoding), rows = Scheduler.echoing
         var index = 0
         while index < live.count, left > 0 {
             // those of one priority share what is left
@@ -115,8 +115,8 @@ extension Scheduler {
                 if isPrefilling(live[index]), left > 0 {
                     if !isBehindAnother(live[index]) {
                         let share = max(Scheduler.leastPrompt, left / max(sharing, 1))
-                        let count = min(live[index].pending, share, left)
-                        add(index, count)
+                        let count = min(live[index].pending, share, left, mostEvaluated(live[index], rows: rows))
+                        rows -= add(index, count)
                         left -= count
                     }
                     sharing -= 1
@@ -138,26 +138,37 @@ extension Scheduler {
 
     private func isPrefilling(_ request: Request) -> Bool { request.sequence != nil && !request.isOver && request.pending > 1 }
 
-    private func add(_ index: Int, _ count: Int, guesses: Int = 0) {
+    /// How many tokens of it can be evaluated with at most so many rows of logits of its prompt.
+    private func mostEvaluated(_ request: Request, rows: Int) -> Int {
+        request.isEchoing ? max(request.echoPositions.lowerBound - request.evaluated, 0) + rows : request.pending
+    }
+
+    /// Returns how many rows of logits of its prompt it takes.
+    @discardableResult private func add(_ index: Int, _ count: Int, guesses: Int = 0) -> Int {
         let request = live[index]
-        guard let sequence = request.sequence else { return }
-        let isLast = count == request.pending
+        guard count > 0, let sequence = request.sequence else { return 0 }
+        let isLast = count == request.pending, echoes = request.isEchoing ? request.echoPositions : 0..<0
         for i in 0..<count {
+            let position = request.evaluated + i
             entries[entryCount + i] = BatchEntry(
-                token: request.tokens[request.evaluated + i], sequence: sequence, wantsLogits: isLast && i == count - 1)
+                token: request.tokens[position], sequence: sequence, wantsLogits: isLast && i == count - 1 || echoes.contains(position))
         }
+        let echoed = echoes.clamped(to: request.evaluated..<request.evaluated + count).count
         let ahead = guesses > 0 ? request.guess(guesses) : UnsafeBufferPointer(start: nil, count: 0)
         for (i, token) in ahead.enumerated() {
             entries[entryCount + count + i] = BatchEntry(token: token, sequence: sequence, wantsLogits: true)
         }
-        try? pieces.append(Piece(index: index, first: entryCount, count: count, guesses: ahead.count, isLast: isLast))  // there is room
+        try? pieces.append(  // there is room
+            Piece(index: index, first: entryCount, count: count, echoes: echoed, guesses: ahead.count, isLast: isLast))
         entryCount += count + ahead.count
+        return echoed
     }
 
     // MARK: Common beginnings
 
     /// Whether somebody in this step computes at least a page of what this request needs too: then it waits for that.
     private func isBehindAnother(_ request: Request) -> Bool {
+        guard !request.isEchoing else { return false }
         if request.isHeld {
             // what the other has computed meanwhile
             request.isHeld = false

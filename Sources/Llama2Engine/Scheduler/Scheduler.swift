@@ -25,6 +25,8 @@ public final class Scheduler {
     static let leastPrompt = 16
     /// Tokens of a step that decode and are guessed, at most: more would make the pass longer for all.
     static let guessing = GuessingPace.most + 1
+    /// Rows of logits of prompts that are told.
+    static let echoing = 64
 
     /// Part of a step: the next `count` tokens of a request.
     struct Piece: BitwiseCopyable {
@@ -33,6 +35,8 @@ public final class Scheduler {
         /// Of `entries`.
         var first: Int
         var count: Int
+        /// Of them, how many have the logits of a token of the prompt that is to be told.
+        var echoes = 0
         /// How many guesses of what follows stand behind them.
         var guesses = 0
         /// Whether logits of its last token are wanted.
@@ -250,9 +254,13 @@ public final class Scheduler {
         // all of it is in the cache before anybody is told
         for number in range { live[pieces[number].index].evaluated += pieces[number].count }
         var row = 0
-        for number in range where pieces[number].isLast {
-            follow(pieces[number], row)
-            row += 1 + pieces[number].guesses
+        for number in range {
+            let piece = pieces[number], first = row
+            live[piece.index].echo(piece.echoes) { context.inference.logits(first + $0) }
+            row += piece.echoes
+            guard piece.isLast else { continue }
+            follow(piece, row)
+            row += 1 + piece.guesses
         }
         // what did not come true
         for number in range where pieces[number].guesses > 0 {
