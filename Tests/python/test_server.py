@@ -222,6 +222,21 @@ def test_small_things(http, stories):
     assert http.get("/openapi.json").json()["openapi"].startswith("3.")
 
 
+def test_requests_with_probabilities_are_the_schedulers_too(http, client):
+    """One scheduler for all: what it counts says so, and that an echoed prompt is not evaluated again."""
+
+    def counted():
+        lines = http.get("/metrics").text.splitlines()
+        return [float(next(line for line in lines if line.startswith(f"llama2swift_scheduler_{name} ")).split()[-1]) for name in ("tokens", "adopted_tokens")]
+
+    for how in (dict(logprobs=2), dict(logprobs=2, echo=True)):
+        before = counted()
+        got = client.completions.create(model="stories", prompt=[9, *range(3, 200)], max_tokens=7, **how)
+        tokens, adopted = (after - b for after, b in zip(counted(), before))
+        assert tokens == 7 + ("echo" in how) and len(got.choices[0].logprobs.token_logprobs) == 7 + 198 * ("echo" in how)
+        assert adopted == (197 if "echo" in how else 0)
+
+
 def test_metrics_count(http):
     def value(name):
         lines = http.get("/metrics").text.splitlines()

@@ -17,13 +17,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import _calling, _stepwise
+from . import _calling
 from . import _arguments as A
 from .context import Context
 from .errors import ContextFullError
 from .grammar import Grammar
 from .model import Model
 from .sampler import Sampler
+from .scheduler import Event, Request, Scheduler
 
 _FORMATS = {
     "llama-2": "llama2", "llama-3": "llama3", "chatml": "chatml", "chatml-function-calling": "chatml", "zephyr": "zephyr", "vicuna": "vicuna",
@@ -79,10 +80,13 @@ class Llama:
             raise ValueError(f"pooling_type={pooling_type!r} is not supported by llama2swift")
         self.model_path, self.chat_format = str(model_path), chat_format
         self.model = Model(model_path, copy=not A.flag("use_mmap", use_mmap))
-        self.context = Context(self.model, length=n_ctx, threads=n_threads or 0, batch_size=n_batch, kv="f32" if type_k == 0 else "f16")
+        self._context = Context(self.model, length=n_ctx, threads=n_threads or 0, batch_size=n_batch, kv="f32" if type_k == 0 else "f16")
         self.metadata = self.model.metadata
         self._seed, self._draws, self._last_n, self._pooling, self._embedding = seed, 0, last_n_tokens_size, pooling_type, embedding
-        self._steps = _stepwise.Scheduler(self.context, prompt_tokens_per_step=n_batch)
+        self._length = self._context.info.context_length
+        # it has the context from the first answer on, until a call by hand
+        self._scheduler: Scheduler | None = None
+        self._last: list[int] = []  # the tokens of the last answer and its prompt
 
     @classmethod
     def from_pretrained(
@@ -121,6 +125,16 @@ class Llama:
 
     # Evaluation by hand
 
+    @property
+    def context(self) -> Context:
+        """The context, for calls by hand: it holds what the last answer left, but for its last token. Ends the answers under way."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+            self._scheduler = None
+            if self._last:
+                self._context.adopt(self._last)
+        return self._context
+
     def eval(self, tokens: Sequence[int]) -> None:
         """Appends tokens to the context."""
         self.context.eval(list(tokens))
@@ -155,7 +169,7 @@ class Llama:
 
     def n_ctx(self) -> int:
         """Positions of the context."""
-        return self.context.info.context_length
+        return self._length
 
     def n_embd(self) -> int:
         """Numbers of an embedding."""
@@ -226,8 +240,8 @@ class Llama:
         for text in texts:
             offsets.append(offset)
             offset += len(text)
-        top = [{name(t): p for t, p in e.logprobs[1][:count]} for e in events]
-        return {"tokens": texts, "text_offset": offsets, "token_logprobs": [e.logprobs[0] for e in events], "top_logprobs": top}
+        top = [{name(t): p for t, p in e.report.best} for e in events]
+        return {"tokens": texts, "text_offset": offsets, "token_logprobs": [e.report.logprob for e in events], "top_logprobs": top}
 
     def _prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
@@ -251,7 +265,7 @@ class Llama:
 
     def _events(
         self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | None, stop: str | list[str] | None, logprobs: int | None
-    ) -> Iterator[Any]:  # fmt: skip
+    ) -> Iterator[Event]:  # fmt: skip
         room = self.n_ctx() - len(tokens)
         if room <= 0:
             raise ContextFullError(f"Requested tokens ({len(tokens)}) exceed context window of {self.n_ctx()}")
@@ -259,8 +273,22 @@ class Llama:
             raise ValueError("the prompt is empty: it has no tokens")
         most = room if max_tokens is None or max_tokens <= 0 else min(max_tokens, room)
         stops = [stop] if isinstance(stop, str) else list(stop or [])
-        request = self._steps.submit(tokens, most, sampler, grammar, stops, logprobs=0 if logprobs is None else max(logprobs, 1))
-        return _until_left(request)
+        if self._scheduler is None:
+            self._scheduler = Scheduler(self._context)
+        return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs), tokens)
+
+    def _until_left(self, request: Request, tokens: list[int]) -> Iterator[Event]:
+        """The events; whoever lets go of them before the end ends the request."""
+        self._last = list(tokens)
+        try:
+            for event in request:
+                if event.error is not None:
+                    raise event.error
+                if event.token is not None:
+                    self._last.append(event.token)
+                yield event
+        finally:
+            request.cancel()
 
     # Chats
 
@@ -346,7 +374,7 @@ class Llama:
             delta: Chunk = {"content": event.text} if event.text else {}
             if call and event.text:
                 delta = {"tool_calls": [{"index": 0, **call, "function": {**call["function"], "arguments": event.text}}]}
-            shown = self._chat_logprobs([event] if event.token is not None else [], best)
+            shown = self._chat_logprobs([event], best) if event.token is not None else None
             reason = "tool_calls" if call and event.reason == "stop" else event.reason
             if delta or shown:
                 yield {**frame, "choices": [{"index": 0, "delta": delta, "logprobs": shown, "finish_reason": None}]}
@@ -361,7 +389,7 @@ class Llama:
             raw = self.model.piece(token)
             return {"token": raw.decode("utf-8", "replace"), "bytes": list(raw), "logprob": p}
 
-        return {"content": [{**one(e.token, e.logprobs[0]), "top_logprobs": [one(t, p) for t, p in e.logprobs[1][:count]]} for e in events], "refusal": None}
+        return {"content": [{**one(e.token, e.report.logprob), "top_logprobs": [one(t, p) for t, p in e.report.best]} for e in events], "refusal": None}
 
     # Embeddings
 
@@ -389,8 +417,9 @@ class Llama:
 
     def close(self) -> None:
         """Frees the context and the model."""
-        self._steps.close()
-        self.context.close()
+        if self._scheduler is not None:
+            self._scheduler.close()
+        self._context.close()
         self.model.close()
 
     def __enter__(self) -> Llama:
@@ -405,16 +434,3 @@ def _one(names: list[str], pattern: str, repo: str) -> str:
     if len(found) != 1:
         raise ValueError(f"{len(found)} files of {repo} fit {pattern!r}{': ' + ', '.join(found[:10]) if found else ''}; one is needed")
     return found[0]
-
-
-def _until_left(request: Any) -> Iterator[Any]:
-    """The events; whoever lets go of them before the end ends the request."""
-    try:
-        for event in request:
-            if event.reason == "error":
-                raise RuntimeError(event.error)
-            yield event
-    finally:
-        request.cancel()
-        for _ in request:
-            pass

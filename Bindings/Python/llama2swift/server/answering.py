@@ -198,6 +198,14 @@ async def all_of(answers: Sequence[Answer]) -> None:
         pass
 
 
+async def echoed(answer: Answer) -> list[Token]:
+    """The prompt's probabilities, of a job that echoes it and is for nothing else."""
+    async for _ in answer:
+        pass
+    reason(answer, None)
+    return answer.prompt
+
+
 def reason(answer: Answer, own_deadline: int | None) -> str:
     """OpenAI's finish_reason. Raises ApiError where the server's time was over: a part would look like the whole."""
     if answer.reason == "deadline" and not own_deadline:

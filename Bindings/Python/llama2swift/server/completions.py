@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from . import prompts, sampling
-from .answering import Work, answered, reason, side_by_side, unless_kept, usage
+from .answering import Work, answered, echoed, reason, side_by_side, unless_kept, usage
 from .bodies import Completion
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
@@ -45,7 +45,10 @@ class _Run:
             for tokens, most in zip(self.prompts, limits)
         ]
         if body.echo and body.logprobs is not None:
-            self.scores = [await engine.beside(engine.score, tokens, body.logprobs) for tokens in self.prompts]
+            # before the answers, which then find the prompts evaluated
+            time = engine.settings.timeout or None
+            jobs_before = [Job(tokens, 1, {"temperature": 0.0}, deadline=time, logprobs=body.logprobs, echo=True) for tokens in self.prompts]
+            self.scores = [await echoed(answer) for answer in [self.work.submit(engine, job) for job in jobs_before]]
         self.answers = [[self.work.submit(engine, job) for job in group if job.max_tokens] for group in jobs]
 
     @property

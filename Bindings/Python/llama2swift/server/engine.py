@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -13,16 +14,15 @@ from typing import Any, TypeVar
 
 import llama2swift
 
-from .. import Context, ContextInfo, Grammar, Model, Sampler, Scheduler, _stepwise
+from .. import Context, ContextInfo, Grammar, Model, Sampler, Scheduler, scheduler
 from ..errors import BusyError
-from ..search import log_softmax
+from ..results import TokenReport
 from . import errors
 from .errors import ApiError, too_long
 from .settings import Settings
 
 Result = TypeVar("Result")
 _GRAMMARS = 32  # that are kept ready
-_CHUNK = 64  # rows of logits at a time, when a prompt is scored
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Token:
 @dataclass
 class Job:
     """What is to be generated. sampler: arguments of `Sampler`; deadline: seconds; logprobs: how many of the best, None: no
-    probabilities."""
+    probabilities; echo: the prompt's too."""
 
     tokens: list[int]
     max_tokens: int | None
@@ -46,6 +46,7 @@ class Job:
     stops: tuple[str, ...] = ()
     deadline: float | None = None
     logprobs: int | None = None
+    echo: bool = False
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -59,19 +60,21 @@ class Piece:
 
 
 class Answer:
-    """An answer under way: iterate for its pieces; then its text, tokens, reason and times. `leave` frees its sequence."""
+    """An answer under way: iterate for its pieces; then its text, tokens, reason and times. prompt: its job's tokens, where they are
+    echoed. `leave` frees its sequence."""
 
-    def __init__(self, engine: Engine, job: Job, request: Any):
+    def __init__(self, engine: Engine, job: Job, request: scheduler.Request):
         self.engine, self.job, self._request = engine, job, request
         self.text, self.reason = "", ""
         self.tokens: list[Token] = []
+        self.prompt: list[Token] = []
         self.first = self.last = 0.0
         self._left = False
 
     @property
     def cached(self) -> int:
         """Positions of the prompt that were there already."""
-        return int(getattr(self._request, "adopted", 0) or 0)
+        return self._request.adopted
 
     @property
     def full(self) -> bool:
@@ -90,7 +93,10 @@ class Answer:
         try:
             async for event in self._request:
                 now = time.monotonic()
-                tokens = _tokens(event, self.job.logprobs)
+                if event.report is not None and event.report.prompt:
+                    self.prompt.append(_token(event.report))
+                    continue
+                tokens = [] if event.token is None else [Token(event.token) if event.report is None else _token(event.report)]
                 if tokens:
                     if self.tokens:
                         meters.between(now - self.last)
@@ -98,25 +104,20 @@ class Answer:
                         self.first = now
                         meters.first(now - self.job.begun)
                     self.last = now
-                self.text += event.text or ""
+                self.text += event.text
                 self.tokens += tokens
                 if event.reason == "error":
-                    raise errors.of(event.error) if isinstance(event.error, Exception) else ApiError(500, event.error or "the generation failed", kind="server_error")
+                    raise ApiError(500, "the generation failed", kind="server_error") if event.error is None else errors.of(event.error)
                 self.reason = event.reason or ""
-                yield Piece(event.text or "", tuple(tokens), event.reason)
+                yield Piece(event.text, tuple(tokens), event.reason)
                 if event.reason:
                     return
         finally:
             self.leave()
 
 
-def _tokens(event: Any, logprobs: int | None) -> list[Token]:
-    if event.token is None or event.token < 0:
-        return []
-    if logprobs is None:
-        return [Token(int(event.token))]
-    own, top = event.logprobs
-    return [Token(int(event.token), float(own), tuple((int(t), float(p)) for t, p in top[:logprobs]))]
+def _token(report: TokenReport) -> Token:
+    return Token(report.token, None if math.isnan(report.logprob) else report.logprob, tuple(report.best))
 
 
 class Engine:
@@ -133,14 +134,13 @@ class Engine:
         self.length = min(settings.request_context or self._info.context_length, self._info.context_length)
         self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0)
         self.special = self.model.special_tokens
-        self._steps: _stepwise.Scheduler | None = None
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
         self.running = 0
         self.knows_tools: bool | None = None  # whether its template does; None: nobody has asked yet
         self._grammars: OrderedDict[str, Grammar] = OrderedDict()
         self._lock = threading.Lock()
         self._ends: list[int] | None = None
-        # what needs a context of its own: prompts whose probabilities are asked for, embeddings; one at a time
+        # embeddings, which need a context of their own; one at a time
         self._beside: asyncio.Semaphore | None = None
 
     def info(self) -> ContextInfo:
@@ -223,22 +223,13 @@ class Engine:
     def submit(self, job: Job) -> Answer:
         """Into the scheduler."""
         sampler = Sampler(**job.sampler)
-        scheduler: Any = self.scheduler if job.logprobs is None else self._beside_it()
-        request = scheduler.submit(
+        request = self.scheduler.submit(
             job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=job.deadline,
-            logprobs=0 if job.logprobs is None else max(job.logprobs, 1),
+            logprobs=job.logprobs, echo=job.echo,
         )  # fmt: skip
         self.running += 1
         self.used = time.time()
         return Answer(self, job, request)
-
-    def _beside_it(self) -> Any:
-        """Probabilities come token by token from a context of their own: the library's scheduler has none."""
-        if self._steps is None:
-            s = self.settings
-            context = Context(self.model, length=self.length, threads=s.threads, batch_size=s.batch, kv=s.kv)
-            self._steps = _stepwise.Scheduler(context)
-        return self._steps
 
     def ended(self, answer: Answer) -> None:
         """An answer is at its end, or was left."""
@@ -254,21 +245,6 @@ class Engine:
             self.used = time.time()
             return await asyncio.to_thread(work, *arguments)
 
-    def score(self, tokens: Sequence[int], top: int) -> list[Token]:
-        """A prompt's own probabilities, the first token without."""
-        import numpy as np
-
-        out = [Token(tokens[0])]
-        with self.model.context(max(len(tokens), 64), self.settings.threads) as context:
-            for first in range(0, len(tokens) - 1, _CHUNK):
-                part = list(tokens[first : min(first + _CHUNK, len(tokens) - 1)])
-                context.eval(part, all_logits=True)
-                rows = [log_softmax(row) for row in np.atleast_2d(context.logits())]
-                for row, token in zip(rows, tokens[first + 1 : first + 1 + len(part)]):
-                    best = np.argsort(-row, kind="stable")[:top]
-                    out.append(Token(token, float(row[token]), tuple((int(t), float(row[t])) for t in best)))
-        return out
-
     def embed(self, texts: Sequence[list[int]]) -> list[list[float]]:
         """Of each text, its tokens' mean, of length 1."""
         longest = max(len(t) for t in texts)
@@ -279,7 +255,5 @@ class Engine:
     def close(self) -> None:
         """Ends what runs and frees the model."""
         self.scheduler.close()
-        if self._steps is not None:
-            self._steps.close()
         self.context.close()
         self.model.close()
