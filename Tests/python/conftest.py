@@ -12,6 +12,10 @@ FIXTURES = ROOT / "Tests" / "fixtures"
 SHARED = Path(os.environ.get("LLAMA2SWIFT_SHARED", ROOT.parent / "shared" / "data"))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time, and runs with nothing beside it")
+
+
 def shared(name: str) -> Path:
     """A file of the shared data that is not part of the project."""
     path = SHARED / name

@@ -345,7 +345,7 @@ CALLS = {
     "llama2_embeddings": (
         dict(context="context", tokens="tokens", lengths=(C.c_size_t * 2)(1, 3), count=2, pooling=1, flags=1, embeddings="out", capacity=2000, needed="out2"),
         dict(context=context, tokens=[(None, NULL), ("wrong_tokens4", TOKEN), ("negative4", TOKEN)],
-             lengths=[(None, NULL), ((C.c_size_t * 2)(1, 0), INVALID), ((C.c_size_t * 2)(1, HUGE), INVALID), ((C.c_size_t * 2)(2**63 - 1, 1), INVALID), ((C.c_size_t * 2)(2**61, 1), INVALID)],
+             lengths=[(None, NULL), ((C.c_size_t * 2)(1, 0), INVALID), ((C.c_size_t * 2)(1, HUGE), INVALID), ((C.c_size_t * 2)(2**63 - 1, 1), FULL), ((C.c_size_t * 2)(1, 2**61), FULL)],
              count=[(0, INVALID), *counts], pooling=[(0, OK), (2, OK), (3, OK), (4, INVALID), (2**32 - 1, INVALID)], flags=[(0, OK), (2, INVALID)],
              embeddings=[(None, NULL)], capacity=[(0, SMALL), (127, SMALL), (128, OK)], needed=new),
     ),

@@ -12,6 +12,8 @@ import llama2swift
 from llama2swift import _library as lib
 from llama2swift.errors import CancelledError, Llama2Error
 
+pytestmark = pytest.mark.alone
+
 SIZE = 1 << 16
 TOKENIZE = """
 import sys; sys.path.insert(0, sys.argv[2])

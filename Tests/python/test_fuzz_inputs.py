@@ -16,6 +16,8 @@ from test_hostile_formats import META, SHAPE, W
 import llama2swift
 from llama2swift.errors import CorruptFileError
 
+pytestmark = pytest.mark.alone
+
 FUZZ = ROOT / "Tests" / "fuzz"
 sys.path.insert(0, str(FUZZ))
 import seeds  # noqa: E402

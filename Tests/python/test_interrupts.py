@@ -17,6 +17,8 @@ import pytest
 import llama2swift
 from llama2swift.errors import BusyError, CancelledError, InvalidTokenError
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 0.2
 TEXT = "Once upon a time there was a little girl named Lily. She had a red ball and a big dog. " * 400
 

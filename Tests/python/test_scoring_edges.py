@@ -13,6 +13,8 @@ from llama2swift import _library as lib
 from llama2swift import _structs as S
 from llama2swift.errors import InvalidArgumentError, OutOfRangeError
 
+pytestmark = pytest.mark.alone
+
 SHAPE = dict(vocabulary=64, dim=32, layers=1, heads=4, heads_kv=2, hidden=48)
 TOKENS = [1, 5, 9, 13, 2, 7, 11, 4] * 4
 

@@ -4,6 +4,8 @@ The same program runs under ThreadSanitizer in Tests/trust/sanitize.sh."""
 import hosts
 import pytest
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def threads(tmp_path_factory):

@@ -10,6 +10,8 @@ from header import ROOT
 
 from llama2swift import _library as lib
 
+pytestmark = pytest.mark.alone
+
 ENVIRONMENT = {k: os.environ[k] for k in ("LLAMA2SWIFT_LIBRARY", "PYTHONPATH") if k in os.environ}
 
 
