@@ -1150,6 +1150,7 @@ typedef struct llama2_generate_options {
     void *token_data;                     /* for token_callback */
     uint32_t best;                        /* most probable tokens that are told, at most 1024; needs LLAMA2_GENERATE_LOGPROBS */
     uint32_t reserved;                    /* 0 */
+    llama2_context *draft; /* guesses too, see llama2_generate; NULL: none. Since 0.3 */
 } llama2_generate_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.1. */
@@ -1163,6 +1164,14 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
 /* Evaluates the prompt on sequence 0, then samples and evaluates until an end; `callback` (may be NULL)
    gets the text as it comes. If sequence 0 is empty, the prompt's beginning is adopted as by llama2_sequence_adopt. Every sampled token but the end token is evaluated, so that a further call
    goes on where this one ended. The sampler is in use, too, until the call returns.
+   With options->draft, a context of a smaller model, tokens are guessed also where neither the grammar nor what came before says them:
+   what the draft finds most probable, one after the other, as many as pay by the sizes of both models and by how often it was right
+   (Leviathan et al., Fast Inference from Transformers via Speculative Decoding, 2023). Such a guess counts as the others do (see
+   LLAMA2_GENERATE_NO_GUESS, with which a draft is INVALID_ARGUMENT): text, tokens, logits and sampler are the same bits. Where none pays
+   it pauses, after the third time for the rest of the call. The draft is in use until the call returns, its sequence 0 is written over, the
+   context's cancel callback is asked in place of its own, and nothing that fails in it is a reason to fail. Refused are, before anything
+   changes: the context itself, another vocabulary, fewer positions than the context has (INVALID_ARGUMENT), a draft without logits or of a
+   piece of a model (UNSUPPORTED), one in use (BUSY).
    Returns OK (the reason in *result), INVALID_ARGUMENT (unknown flag, a stop too long; logits that are not
    numbers, or all forbidden), INVALID_TOKEN, OUT_OF_RANGE (a bias for a token beyond the vocabulary), NO_LOGITS
    (no prompt and no logits), CONTEXT_FULL (the prompt does not fit), CANCELLED, UNSUPPORTED (no vocabulary; what the

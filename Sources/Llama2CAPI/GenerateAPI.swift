@@ -39,13 +39,17 @@ public func llama2_generate(
         guard o.token_callback != nil || o.flags & (logProbs | echo) == 0 else {
             throw Llama2Error(.invalidArgument, "LLAMA2_GENERATE_LOGPROBS and LLAMA2_GENERATE_ECHO need a token_callback")
         }
+        guard o.draft == nil || o.flags & noGuess == 0 else {
+            throw Llama2Error(.invalidArgument, "a draft with LLAMA2_GENERATE_NO_GUESS: there is nothing that it could guess")
+        }
+        let draft: Context? = if let draft = o.draft { try Handles.context(draft) } else { nil }
         let probabilities = try logProbabilities(o.flags & logProbs != 0, best: o.best, "LLAMA2_GENERATE_LOGPROBS")
         let stops = try stopStrings(o.stops, o.stop_count), prompt = try elements(o.prompt, o.prompt_count, "prompt")
         var progress = Generation()
         if let result = o.result { try report(progress, to: result) }
         defer { if let result = o.result { try? report(progress, to: result) } }
         try context.generate(
-            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, guesses: o.flags & noGuess == 0,
+            sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, guesses: o.flags & noGuess == 0, draft: draft,
             shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Inference.keptByShift : Int(clamping: o.shift_keep),
             penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
             maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens),

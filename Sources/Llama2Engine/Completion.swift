@@ -36,7 +36,7 @@ public final class Completion {
     public typealias Tell = (Report) -> Bool
 
     private let tokenizer: Tokenizer, sampler: Sampler, decoder: StreamingDecoder
-    private var matcher: StopMatcher
+    private var stopMatcher: StopMatcher
     private let guesser: Guesser?
     /// Guessed, and of these drawn too.
     private(set) var guessed = 0, guessedRight = 0
@@ -61,7 +61,7 @@ public final class Completion {
         decoder = try StreamingDecoder(tokenizer: tokenizer)
         guesser = try guesses ? Guesser() : nil
         try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
-        matcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
+        stopMatcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
     }
 
     /// Chooses from `logits` (vocabulary) and gives out the text that is certain. nil at the end. After an error it is as before.
@@ -93,8 +93,16 @@ public final class Completion {
     /// At most `limit` guesses of what follows `tokens`; valid until the next call.
     func guess(_ known: UnsafeBufferPointer<Int32>, limit: Int) -> UnsafeBufferPointer<Int32> {
         guard let guesser, tokens < maxTokens else { return UnsafeBufferPointer(start: nil, count: 0) }
-        return guesser.guess(known, limit: min(limit, maxTokens - tokens - 1), sampler.constraint as? GrammarMatcher)
+        return guesser.guess(known, limit: min(limit, maxTokens - tokens - 1), matcher)
     }
+
+    /// The same of a draft. Throws when it was cancelled only.
+    func guess(_ draft: Draft, limit: Int) throws(Llama2Error) -> UnsafeBufferPointer<Int32> {
+        guard tokens < maxTokens else { return UnsafeBufferPointer(start: nil, count: 0) }
+        return try draft.guess(min(limit, maxTokens - tokens - 1), matcher)
+    }
+
+    private var matcher: GrammarMatcher? { sampler.constraint as? GrammarMatcher }
 
     /// So many of the last guesses came true.
     func learn(_ right: Int, of count: Int) {
@@ -119,7 +127,7 @@ public final class Completion {
     public func finish(_ emit: Emit) {
         guard !isStopped else { return }
         push(decoder.finish(), emit)
-        if !isStopped { isStopped = matcher.flush { give($0, emit) } }
+        if !isStopped { isStopped = stopMatcher.flush { give($0, emit) } }
         // only now is it certain that a stop string came: it has cut the text, whatever ended the tokens
         if isStopped && isWanted && end != nil { end = .stop }
     }
@@ -148,7 +156,7 @@ public final class Completion {
     }
 
     private func push(_ text: UnsafeRawBufferPointer, _ emit: Emit) {
-        if !isStopped { isStopped = matcher.push(text) { give($0, emit) } }
+        if !isStopped { isStopped = stopMatcher.push(text) { give($0, emit) } }
     }
 
     private func give(_ text: UnsafeRawBufferPointer, _ emit: Emit) {

@@ -52,9 +52,9 @@ public final class Context {
     }
 
     /// Keeps every other caller out until `vacate`.
-    func occupy() throws(Llama2Error) {
+    func occupy(_ what: StaticString = "context") throws(Llama2Error) {
         try inference.checkProcess()
-        try gate.enter("context")
+        try gate.enter(what)
     }
 
     func vacate() { gate.leave() }

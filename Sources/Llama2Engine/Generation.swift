@@ -27,13 +27,14 @@ extension Context {
     /// tell: is told about every token when it counts, with the probabilities of `logProbabilities`, if there is one; echo: about the prompt's too,
     /// which is then evaluated as a whole. After an error there sequence 0 is as before and without logits.
     /// guesses: tokens that may come are evaluated together with the one that is certain, see `Guesser`: the text is the same.
+    /// draft: says what may come where the guesser does not; its sequence 0 is written over.
     /// penalizesPrompt: the sampler's penalties count the prompt's tokens as if they had been sampled, once they are evaluated.
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
     /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
     /// was held back of the text is given out first.
     public func generate(
-        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, guesses: Bool, shiftKeep: Int?, penalizesPrompt: Bool,
-        stops: [[UInt8]], maxTokens: Int, logProbabilities: LogProbabilities? = nil, echo: Bool = false, progress: inout Generation,
+        _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, guesses: Bool, draft: Context? = nil, shiftKeep: Int?,
+        penalizesPrompt: Bool, stops: [[UInt8]], maxTokens: Int, logProbabilities: LogProbabilities? = nil, echo: Bool = false, progress: inout Generation,
         tell: Completion.Tell? = nil, emit: Completion.Emit
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
@@ -46,6 +47,8 @@ extension Context {
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
             try checkGrammar(sampler)
+            let draft = try draft.map { (context) throws(Llama2Error) in try Draft(context, beside: self) }
+            defer { draft?.end() }
             sampler.setHost(inference.hostMode)
             sampler.report = logProbabilities
             defer { sampler.report = nil }
@@ -68,7 +71,10 @@ extension Context {
             _ = try lastLogits()
 
             // 2. token by token, or several where they can be guessed
-            if guesses { inference.readTokens(0) { trail.append($0) } }
+            if guesses {
+                inference.readTokens(0) { trail.append($0) }
+                draft?.begin(inference)
+            }
             var drawn: Int32?  // behind guesses that came true, not evaluated yet
             var failure: Llama2Error?
             do throws(Llama2Error) {
@@ -76,21 +82,30 @@ extension Context {
                     let token: Int32
                     if let next = drawn { token = next } else if let next = try completion.next(try lastLogits(), emit) { token = next } else { break }
                     drawn = nil
-                    if !inference.fits(0) { progress.dropped += makeRoom(shiftKeep, 1) }
+                    if !inference.fits(0) {
+                        let dropped = makeRoom(shiftKeep, 1)
+                        progress.dropped += dropped
+                        if guesses, dropped > 0 { draft?.begin(inference) }
+                    }
                     guard inference.fits(0) else {
                         completion.noRoom()
                         break
                     }
                     trail.append(token)
-                    let guesses = completion.guess(trail.elements, limit: inference.freePositions - 1), count: Int
+                    draft?.append(token)
+                    var ahead = completion.guess(trail.elements, limit: inference.freePositions - 1)
+                    let count: Int
                     do throws(Llama2Error) {
-                        count = try eval(token, guesses: guesses)
+                        if ahead.count == 0, guesses, let draft {
+                            ahead = try completion.guess(draft, limit: inference.freePositions - 1)
+                        }
+                        count = try eval(token, guesses: ahead)
                     } catch {
                         completion.withdraw()
                         throw error
                     }
                     completion.evaluated()
-                    if count > 0 { drawn = try follow(guesses, completion, &trail, emit) }
+                    if count > 0 { drawn = try follow(ahead, completion, &trail, draft, emit) }
                 }
             } catch { failure = error }
 
@@ -136,7 +151,7 @@ extension Context {
     /// Behind guesses that were evaluated: as many as the sampler draws too count, the others are withdrawn. Returns what it drew in place of
     /// a guess, or behind all of them.
     private func follow(
-        _ guesses: UnsafeBufferPointer<Int32>, _ completion: Completion, _ trail: inout TokenTrail, _ emit: Completion.Emit
+        _ guesses: UnsafeBufferPointer<Int32>, _ completion: Completion, _ trail: inout TokenTrail, _ draft: Draft?, _ emit: Completion.Emit
     ) throws(Llama2Error) -> Int32? {
         let length = try inference.length(0) - guesses.count
         var right = 0
@@ -149,6 +164,7 @@ extension Context {
             guard right < guesses.count, next == guesses[right] else { return next }
             completion.evaluated()
             trail.append(next)
+            draft?.append(next)
             right += 1
         }
         return nil

@@ -103,6 +103,9 @@ public final class Inference {
         }
     }
 
+    /// Refuses to be evaluated by itself where it is a range of a model's layers.
+    public func checkIsWhole() throws(Llama2Error) { try checkPiece(nil) }
+
     /// Sees to it that a state's logits (count) have room.
     func makeRoomForLogits(_ count: Int) throws(Llama2Error) {
         if count > 0 { try checkLogitsAreMade() }

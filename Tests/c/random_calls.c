@@ -397,6 +397,7 @@ static void act(void) {
         o.shift_keep = edge();
         o.max_tokens = once_in(20) ? 0 : (uint64_t)below(20);
         o.result = once_in(3) ? NULL : &result;
+        if (once_in(3)) o.draft = pick(CONTEXT);
         llama2_piece_callback heard = once_in(4) ? NULL : on_piece;
         if (heard == NULL && o.max_tokens == 0) o.flags &= ~LLAMA2_GENERATE_SHIFT; /* it would never end */
         TRY(llama2_generate(context, pick(SAMPLER), &o, heard, NULL), EVALUATING, RANGE, NO_LOGITS, STRUCT);

@@ -187,7 +187,7 @@ chat_options = [
     (talk(template_text=b"{% if %}", template_length=8), -43), (talk(template_text=b"chatml", template_length=6), OK), (talk(time=-1), OK), (talk(time=2**63 - 1), OK),
     (talk(template_text=b"{{strftime_now('%Y')}}", template_length=22, time=2**63 - 1), -43),
 ]  # fmt: skip
-generate_options = inputs(S.GenerateOptions, flags=(64, INVALID), reserved=(1, INVALID), best=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
+generate_options = inputs(S.GenerateOptions, flags=(64, INVALID), draft=(0x1234, BAD), reserved=(1, INVALID), best=(1, INVALID), prompt_count=(3, NULL), stop_count=(65, INVALID)) + [
     (Options(S.GenerateOptions, stop_count=1), NULL), (Options(S.GenerateOptions, stops=stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, stops=long_stop, stop_count=1), INVALID),
     (Options(S.GenerateOptions, prompt_count=HUGE), INVALID),

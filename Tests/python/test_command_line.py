@@ -84,6 +84,14 @@ def test_a_state_goes_on_where_it_was(place):
     assert done.returncode == 1 and "--force" in done.stderr
 
 
+def test_a_draft_changes_no_text(place):
+    llama2swift.quantize(place / "model.gguf", place / "draft.gguf", "Q4_0")
+    asked = ["run", "model.gguf", "Once upon a time", "-n", "30", "--temperature", "0", "-c", "128"]
+    done = command(*asked, "--draft", "draft.gguf", "--stats", cwd=place)
+    assert done.stdout == command(*asked, cwd=place).stdout and "of them right]" in done.stderr
+    assert command(*asked, "--draft", "none.gguf", cwd=place).returncode == 1
+
+
 def test_chat_answers_of_a_schema(place):
     (place / "s.json").write_text('{"enum": ["yes", "no"]}')
     done = command("chat", "model.gguf", cwd=place, input="/json s.json\nHi\n/json\n/json nothing.json\n")

@@ -638,6 +638,7 @@ class GenerateOptions(C.Structure):
     token_data: Any
     best: int
     reserved: int
+    draft: Any
 
     _fields_ = [
         ("struct_size", C.c_uint32),
@@ -653,6 +654,7 @@ class GenerateOptions(C.Structure):
         ("token_data", C.c_void_p),
         ("best", C.c_uint32),
         ("reserved", C.c_uint32),
+        ("draft", C.c_void_p),
     ]
 
 

@@ -230,6 +230,7 @@ class Context:
         self, prompt: str | A.TokenIds = (), sampler: Sampler | None = None, *, max_tokens: int | None = None,
         stop: str | Sequence[str] = (), penalize_prompt: bool = False, adopt: bool = True,
         shift: bool = False, shift_keep: int | None = None, logprobs: int | None = None, echo: bool = False, report: bool = False, guess: bool = True,
+        draft: Context | None = None,
     ) -> Generation:  # fmt: skip
         """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters; also for `async for`.
 
@@ -238,7 +239,8 @@ class Context:
         not even in part. penalize_prompt: the sampler's penalties count the prompt's tokens too, as llama.cpp's do. adopt: an empty
         sequence begins with what the context has stored of the prompt, see `adopt`. shift: when the context is full, go on by
         `shift`, which drops the older half but for the first shift_keep positions (None or 0: 4).
-        guess: evaluate several tokens at once where they can be guessed; the text is the same bit for bit. `close()` of the iterator, or
+        guess: evaluate several tokens at once where they can be guessed; the text is the same bit for bit. draft: a context of a smaller model with
+        the same vocabulary that guesses too, as long as that pays; it is in use meanwhile, and its sequence 0 is written over. `close()` of the iterator, or
         letting go of it, ends the generation. Its `reason` says why it ended. logprobs: its `steps` tell the probability of every token and of
         so many of the best ones (at most 1024), by the model and after the sampler's steps; echo: of the prompt's tokens too; report: the
         steps without probabilities. Until then other calls on the context raise BusyError.
@@ -255,12 +257,14 @@ class Context:
         flags |= 0 if A.flag("guess", guess) else K.GENERATE_NO_GUESS
         kept = 0 if shift_keep is None else A.unsigned("shift_keep", shift_keep)
         chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
+        if draft is not None:
+            A.instance("draft", draft, Context)._check_exports()
         self._check_exports()
         if isinstance(prompt, str):
             prompt = self.model.tokenize(prompt) if self.sequence_length() else self.model.tokenize_prompt(prompt)
         ids = A.tokens("prompt", prompt)
         self._is_warm = True
-        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept, best, told)
+        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept, best, told, draft)
 
     def beam_search(
         self, prompt: str | A.TokenIds, *, width: int = 4, max_tokens: int = 64, length_penalty: A.Number = 1.0,

@@ -8,7 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _arguments as A
 from . import _constants as K
@@ -19,6 +19,9 @@ from ._waiting import Waiting
 from .errors import CancelledError
 from .results import TokenReport
 from .sampler import Sampler
+
+if TYPE_CHECKING:
+    from .context import Context
 
 _REASONS = {
     K.END_TOKEN: "end", K.END_MAX_TOKENS: "max_tokens", K.END_STOP: "stop", K.END_CONTEXT: "context_full",
@@ -48,6 +51,7 @@ class _Stream:
 
     def __init__(self, calls: Calls):
         self.calls = calls
+        self.draft_calls: Calls | None = None
         self.process = os.getpid()
         self.result = S.sized(S.GenerateResult)
         self.problem: BaseException | None = None
@@ -61,6 +65,12 @@ class _Stream:
         # an RLock inside: the end of an iterator may come at any moment, also inside here
         self.changed = threading.Condition()
         self._waiting = Waiting()
+
+    def leave(self) -> None:
+        """The contexts are free for other calls."""
+        self.calls.leave(self)
+        if self.draft_calls is not None:
+            self.draft_calls.leave(self)
 
     def put(self, piece: str) -> None:
         """From the engine: waits for room."""
@@ -141,6 +151,7 @@ class Generation(Iterator[str], AsyncIterator[str]):
     def __init__(
         self, context: object, calls: Calls, handle: int | None, sampler: Sampler, prompt: A.Tokens, max_tokens: int,
         stops: list[bytes], flags: int, shift_keep: int, best: int | None = None, reports: bool = False,
+        draft: Context | None = None,
     ):  # fmt: skip
         self._reason: str | None = None
         self._stream = stream = _Stream(calls)
@@ -155,9 +166,12 @@ class Generation(Iterator[str], AsyncIterator[str]):
             options.token_callback = C.cast(told, C.c_void_p)
             options.best = best or 0
         options.result = C.pointer(stream.result)
-        kept = (context, sampler, prompt, texts, told)  # alive while the thread works
+        kept = (context, sampler, prompt, texts, told, draft)  # alive while the thread works
         calls.enter(stream)
         try:
+            if draft is not None:
+                stream.draft_calls, options.draft = draft._calls, draft._handle
+                draft._calls.enter(stream)
             self._stop = weakref.finalize(self, _abandon, stream)
             stream.thread = threading.Thread(
                 target=_work, args=(stream, handle, sampler, options, kept), name="llama2swift-generate", daemon=True
@@ -166,7 +180,7 @@ class Generation(Iterator[str], AsyncIterator[str]):
         except BaseException:
             # of a thread that has begun all the same, the end is its own
             if stream.thread is None or stream.thread.ident is None:
-                calls.leave(stream)
+                stream.leave()
             stream.cancel()
             raise
 
@@ -356,7 +370,7 @@ def _work(stream: _Stream, context: int | None, sampler: Sampler, options: S.Gen
         problem = raised
     asked = (stream.calls.take_problem() or sampler._own.take_problem()) if isinstance(problem, CancelledError) else None
     del kept, sampler
-    stream.calls.leave(stream)
+    stream.leave()
     stream.end(problems[0] if problems else stream.failed or asked or problem)
 
 

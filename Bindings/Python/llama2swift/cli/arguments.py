@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     sampling(p)
     p.add_argument("prompt", nargs="?", help="default: standard input")
     p.add_argument("--stop", action="append", type=some, default=[], metavar="TEXT", help="ends the text; may be given several times")
+    p.add_argument("--draft", metavar="FILE", help="a smaller model with the same vocabulary, which guesses; the text is the same")
 
     p = command(serve.serve, "model.gguf --port 8080 --api-key secret", several=True)
     serving(p)

@@ -29,11 +29,14 @@ def run(a: argparse.Namespace) -> int:
     prompt = a.prompt if a.prompt is not None else sys.stdin.read()
     tokens = model.tokenize_prompt(prompt)
     context = model.context(a.context, a.threads)
+    draft = None if a.draft is None else Model(a.draft).context(context.info.context_length, a.threads)
     terminal.write(prompt)
-    with context.generate(tokens, sampler(a, seed_of(a)), max_tokens=a.max_tokens, stop=a.stop) as pieces:
+    with context.generate(tokens, sampler(a, seed_of(a)), max_tokens=a.max_tokens, stop=a.stop, draft=draft) as pieces:
         terminal.stream(pieces)
     if a.stats:
         statistics(context)
+        if draft is not None:
+            terminal.say(f"[guessed {pieces.guessed} tokens, {pieces.guessed_right} of them right]")
     return 0
 
 
