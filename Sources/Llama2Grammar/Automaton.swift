@@ -13,12 +13,15 @@ final class Automaton {
     private static let mostStates = 40_000
     /// Stacks side by side.
     private static let mostLeaves = 20_000
+    /// Values in sets of items that must differ.
+    private static let mostSeen = 2_000_000
 
     private let program: Program
     private var frames: TupleTable
     private var states: TupleTable
     private var strings: TupleTable
     private var tuples: TupleTable  // states of objects and arrays, sets of tags
+    private let seen: SeenValues
     private var rows: RowTable<Int32>
     /// Numbers of a row.
     static let width = 257
@@ -30,7 +33,7 @@ final class Automaton {
     private var leaves: GrowingBuffer<Int32>
     private var visited: GrowingBuffer<Int32>  // (frames) the step in which each was last met
     private var step: Int32 = 0
-    private var mayEnd = false
+    private var mayEnd = false, isPending = false
 
     /// Below every frame's number, so that they come first in a sorted list.
     private static let endsFirst: Int32 = -2, goesOnFirst: Int32 = -1
@@ -43,6 +46,7 @@ final class Automaton {
         states = try TupleTable(1024)
         strings = try TupleTable(256)
         tuples = try TupleTable(64)
+        seen = try SeenValues()
         rows = try RowTable(width: Automaton.width, capacity: 64)
         pending = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         leaves = try GrowingBuffer(capacity: 64, of: "states of a grammar")
@@ -56,9 +60,14 @@ final class Automaton {
     }
 
     /// Whether so much is known that starting anew is better.
-    var isFull: Bool { states.count > Automaton.mostStates }
+    var isFull: Bool { states.count > Automaton.mostStates || seen.size > Automaton.mostSeen }
 
-    func canEnd(_ state: Int32) -> Bool { states[state][0] != 0 }
+    // bits of a state's first number
+    private static let ends: Int32 = 1, pends: Int32 = 2
+
+    func canEnd(_ state: Int32) -> Bool { states[state][0] & Automaton.ends != 0 }
+    /// Whether an item is complete that later ones must differ from: `resolved` goes on.
+    func isPending(_ state: Int32) -> Bool { state >= 0 && states[state][0] & Automaton.pends != 0 }
     /// Whether nothing but the end can come.
     func mustEnd(_ state: Int32) -> Bool { states[state].count == 1 }
 
@@ -90,6 +99,8 @@ final class Automaton {
                 case .inside(let s): try push(kind, a, try number(s), below)
                 case .complete(let tag): try pending.append(Pending(frame: below, tag: tag))
                 }
+            case Program.Frame.differing:
+                if let next = DifferingState(tuples[b]).next(byte, program.automata[Int(a)], seen) { try push(kind, a, try numbered(next.numbers), below) }
             default: break  // a token, taken whole
             }
         }
@@ -126,6 +137,7 @@ final class Automaton {
         guard first >= 0, second >= 0 else { return max(first, second) }
         begin()
         mayEnd = canEnd(first) || canEnd(second)
+        isPending = isPending(first) || isPending(second)
         for leaf in states[first].dropFirst() { try leaves.append(leaf) }
         for leaf in states[second].dropFirst() { try leaves.append(leaf) }
         return try settle()
@@ -145,7 +157,7 @@ final class Automaton {
             let (kind, a, b, _) = frame(leaf)
             guard kind == Program.Frame.string else { continue }
             let form = program.strings[Int(a)], s = string(b), dfa = program.automata[Int(form.dfa)]
-            guard s.phase == StringState.Phase.body else { continue }
+            guard s.phase == StringState.Phase.body, s.alike.isNone else { continue }
             if form.isAny ? s.dfa == dfa.start && form.most < 0 : stepper(a, b).mayEnd(s) && dfa.holds(program.automata[Int(program.anyText)], at: s.dfa) {
                 takes = true
             }
@@ -162,7 +174,7 @@ final class Automaton {
             let (kind, a, b, _) = frame(leaf)
             guard kind == Program.Frame.string else { continue }
             let form = program.strings[Int(a)], s = string(b)
-            guard form.isAny, s.phase == StringState.Phase.body, s.dfa == program.automata[Int(form.dfa)].start else { continue }
+            guard form.isAny, s.phase == StringState.Phase.body, s.alike.isNone, s.dfa == program.automata[Int(form.dfa)].start else { continue }
             room = max(room, form.most < 0 ? Int.max : Int(form.most - s.count))
         }
         return room == Int.max || states[state].count == 2 ? room : 0
@@ -179,25 +191,35 @@ final class Automaton {
             }
             for frame in path.reversed() {
                 let (kind, a, b, below) = self.frame(frame)
-                known[frame] = try other.frames.number(kind, a, try payload(kind, b, to: other), known[below] ?? -1)
+                known[frame] = try other.frames.number(kind, a, try payload(kind, a, b, to: other), known[below] ?? -1)
             }
             return known[frame] ?? -1
         }
         other.begin()
         other.mayEnd = canEnd(state)
+        other.isPending = isPending(state)
         for leaf in states[state].dropFirst() { try other.leaves.append(try moved(leaf)) }
         return try other.settle()
     }
 
     /// Operand b as the other automaton numbers it.
-    private func payload(_ kind: Int32, _ b: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
+    private func payload(_ kind: Int32, _ a: Int32, _ b: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
         switch kind {
         case Program.Frame.string:
             var s = string(b)
             if s.allowed >= 0 { s.allowed = try copyTuple(s.allowed, to: other) }
+            if s.alike.set >= 0 { s.alike.set = try seen.copy(s.alike.set, to: other.seen) }
             return try other.number(s)
-        case Program.Frame.objectKey, Program.Frame.objectKeyed, Program.Frame.objectNext, Program.Frame.arrayItem, Program.Frame.arrayNext:
-            return try copyTuple(b, to: other)
+        case Program.Frame.objectKey, Program.Frame.objectKeyed, Program.Frame.objectNext: return try copyTuple(b, to: other)
+        case Program.Frame.arrayItem, Program.Frame.arrayNext:
+            guard program.arrays[Int(a)].differing != nil else { return try copyTuple(b, to: other) }
+            var list = Array(tuples[b])
+            list[2] = try seen.copy(list[2], to: other.seen)
+            return try other.numbered(list)
+        case Program.Frame.differing:
+            var s = DifferingState(tuples[b])
+            if s.alike.set >= 0 { s.alike.set = try seen.copy(s.alike.set, to: other.seen) }
+            return try other.numbered(s.numbers)
         default: return b
         }
     }
@@ -215,19 +237,16 @@ final class Automaton {
     }
 
     private func string(_ index: Int32) -> StringState {
-        let list = strings[index]
-        return StringState(dfa: list[0], count: list[1], phase: list[2], partial: list[3], allowed: list[4])
+        StringState(strings[index])
     }
 
-    private func number(_ s: StringState) throws(Llama2Error) -> Int32 {
-        try strings.number(s.dfa, s.count, s.phase, s.partial, s.allowed)
-    }
+    private func number(_ s: StringState) throws(Llama2Error) -> Int32 { try strings.number(s) }
 
     private func stepper(_ form: Int32, _ state: Int32) -> StringStepper {
         let f = program.strings[Int(form)], allowed = strings[state][4]
         return StringStepper(
             form: f, dfa: program.automata[Int(f.dfa)], tagSets: program.tagSets,
-            allowed: allowed >= 0 ? tuples[allowed] : UnsafeBufferPointer(start: nil, count: 0))
+            allowed: allowed >= 0 ? tuples[allowed] : UnsafeBufferPointer(start: nil, count: 0), seen: seen)
     }
 
     private func numbered(_ list: [Int32]) throws(Llama2Error) -> Int32 {
@@ -247,6 +266,7 @@ final class Automaton {
         pending.removeAll()
         leaves.removeAll()
         mayEnd = false
+        isPending = false
     }
 
     /// Follows what takes no byte until leaves are on top of every stack; the state that they are.
@@ -265,6 +285,10 @@ final class Automaton {
                 let dfa = program.automata[Int(a)]
                 if dfa.offsets[Int(b)] < dfa.offsets[Int(b) + 1] { try leaves.append(frame) }
                 if dfa.tags[Int(b)] >= 0 { try pending.append(Pending(frame: below, tag: dfa.tags[Int(b)])) }
+            case Program.Frame.differing:
+                let dfa = program.automata[Int(a)], s = DifferingState(tuples[b])
+                if dfa.offsets[Int(s.state)] < dfa.offsets[Int(s.state) + 1] { try leaves.append(frame) }
+                if s.mayEnd(dfa, seen) { try pending.append(Pending(frame: below, tag: 0)) }
             case Program.Frame.string, Program.Frame.token: try leaves.append(frame)
             case Program.Frame.code: try run(a, b, below)
             case Program.Frame.value: try enter(a, below)
@@ -288,7 +312,7 @@ final class Automaton {
             list[unique] = list[i]
             unique += 1
         }
-        list[0] = mayEnd ? 1 : 0
+        list[0] = (mayEnd ? Automaton.ends : 0) | (isPending ? Automaton.pends : 0)
         let state = try states.number(UnsafeBufferPointer(rebasing: UnsafeBufferPointer(list)[..<unique]))
         while rows.count < states.count { try rows.append(repeating: Automaton.unknown) }
         return state
@@ -329,15 +353,15 @@ final class Automaton {
                 let state = try numbered([0, 0] + (program.anyOrder ? [Int32](repeating: 0, count: (program.objects[Int(a)].members.count + 31) / 32) : []))
                 try push(Program.Frame.automaton, program.punctuation.openObject, 0, try frames.number(Program.Frame.objectKey, a, state, below))
             case .array(let a):
-                let state = try numbered([0, 0] + [Int32](repeating: 0, count: Int(program.arrays[Int(a)].distinct + 31) / 32))
+                let state = try numbered(ArrayState.first(program.arrays[Int(a)]))
                 try push(Program.Frame.automaton, program.punctuation.openArray, 0, try frames.number(Program.Frame.arrayItem, a, state, below))
             }
         }
     }
 
-    private func openString(_ form: Int32, allowed: Int32) throws(Llama2Error) -> Int32 {
+    private func openString(_ form: Int32, allowed: Int32, alike: Alike = .none) throws(Llama2Error) -> Int32 {
         let dfa = program.automata[Int(program.strings[Int(form)].dfa)]
-        return try number(StringState(dfa: dfa.start, count: 0, phase: StringState.Phase.quote, partial: 0, allowed: allowed))
+        return try number(StringState(dfa: dfa.start, count: 0, phase: StringState.Phase.quote, partial: 0, allowed: allowed, alike: alike))
     }
 
     /// Objects: state is (members so far, first member of the schema that may still come, which have come (any order)).
@@ -369,6 +393,10 @@ final class Automaton {
     private func enterItem(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
         let state = ArrayState(program.arrays[Int(a)], Array(tuples[b]))
         if state.index == 0, state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeEmptyArray, 0, below) }
+        if let differing = program.arrays[Int(a)].differing {
+            if state.mayGoOn { try enterDiffering(differing, a, state, below) }
+            return
+        }
         for (choice, next) in state.choices {
             let rest = try frames.number(Program.Frame.arrayNext, a, try numbered(next), below)
             try push(Program.Frame.value, choice.value, 0, rest)
@@ -378,8 +406,49 @@ final class Automaton {
     private func item(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
         let state = ArrayState(program.arrays[Int(a)], Array(tuples[b]))
         if state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeArray, 0, below) }
-        if !state.choices.isEmpty {
+        if state.mayGoOn {
+            if state.isPending { isPending = true }
             try push(Program.Frame.automaton, program.punctuation.comma, 0, try frames.number(Program.Frame.arrayItem, a, b, below))
         }
+    }
+
+    // MARK: Items that must differ
+
+    private func enterDiffering(_ form: Program.Differing, _ a: Int32, _ state: ArrayState, _ below: Int32) throws(Llama2Error) {
+        let rest = try frames.number(Program.Frame.arrayNext, a, try numbered([state.index + 1, 0, state.seen, 1]), below)
+        if let string = form.string {
+            if state.isPending {
+                if form.hasEndlessStrings { try push(Program.Frame.string, string, try openString(string, allowed: -1, alike: .unknown), rest) }
+            } else {
+                let open = try openString(string, allowed: -1, alike: seen.all(SeenValues.string, of: state.seen))
+                if stepper(string, open).isLive(self.string(open)) { try push(Program.Frame.string, string, open, rest) }
+            }
+        }
+        if let plain = form.plain, !state.isPending {
+            let dfa = program.automata[Int(plain)], first = DifferingState(state: dfa.start, alike: seen.all(SeenValues.plain, of: state.seen))
+            if first.isLive(dfa, seen) { try push(Program.Frame.differing, plain, try numbered(first.numbers), rest) }
+        }
+    }
+
+    /// The state when the item that is complete at the end of `text` is among those that later ones must differ from.
+    func resolved(_ state: Int32, _ text: UnsafeBufferPointer<UInt8>) throws(Llama2Error) -> Int32 {
+        guard isPending(state) else { return state }
+        let (value, isString) = LastScalar.read(text), letter = isString ? SeenValues.string : SeenValues.plain
+        begin()
+        mayEnd = canEnd(state)
+        for leaf in states[state].dropFirst() {
+            let (kind, a, b, below) = frame(leaf)
+            var target = leaf
+            if below >= 0, frame(below).0 == Program.Frame.arrayItem {
+                let (_, array, tuple, outside) = frame(below), items = ArrayState(program.arrays[Int(array)], Array(tuples[tuple]))
+                if items.isPending {
+                    let set = try seen.adding(value, letter, to: items.seen)
+                    let item = try frames.number(Program.Frame.arrayItem, array, try numbered(items.resolved(set)), outside)
+                    target = try frames.number(kind, a, b, item)
+                }
+            }
+            try leaves.append(target)
+        }
+        return try settle()
     }
 }

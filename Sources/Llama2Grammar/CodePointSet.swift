@@ -117,6 +117,16 @@ enum UTF8Ranges {
         return out
     }
 
+    /// The scalar that bytes of UTF-8 begin with, nil at their end.
+    static func scalar(_ bytes: some Sequence<UInt8>) -> UInt32? {
+        var iterator = bytes.makeIterator()
+        guard let first = iterator.next() else { return nil }
+        let more = first < 0xC0 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3
+        var scalar = more == 0 ? UInt32(first) : UInt32(first) & (0x3F >> UInt32(more))
+        for _ in 0..<more { scalar = scalar << 6 | UInt32(iterator.next() ?? 0) & 0x3F }
+        return scalar
+    }
+
     /// The UTF-8 of one scalar.
     static func bytes(_ scalar: UInt32) -> [UInt8] {
         scalar <= 0x7F ? [UInt8(scalar)] : encoded(scalar, scalar <= 0x7FF ? 2 : scalar <= 0xFFFF ? 3 : 4)

@@ -71,9 +71,10 @@ struct ObjectState {
 /// An array that is being written.
 ///
 ///     numbers    items so far (counted up to what matters), those that are counted, bits of the values that came
+///     or         items so far, 0, the set of values that came, whether a further one came that is not in it yet
 struct ArrayState {
     private let form: Program.ArrayForm
-    private let numbers: [Int32]
+    let numbers: [Int32]
 
     init(_ form: Program.ArrayForm, _ numbers: [Int32]) {
         self.form = form
@@ -84,6 +85,22 @@ struct ArrayState {
     private var counted: Int32 { numbers[1] }
 
     var mayClose: Bool { index >= form.least && counted >= form.leastCounted }
+
+    static func first(_ form: Program.ArrayForm) -> [Int32] {
+        form.differing != nil ? [0, 0, 0, 0] : [0, 0] + [Int32](repeating: 0, count: Int(form.distinct + 31) / 32)
+    }
+
+    /// Of items that must differ: the values that came, and whether one is missing in them.
+    var seen: Int32 { numbers[2] }
+    var isPending: Bool { form.differing != nil && numbers[3] != 0 }
+    /// The state when that one is in them.
+    func resolved(_ set: Int32) -> [Int32] { [index, 0, set, 0] }
+
+    /// Whether a further item may come.
+    var mayGoOn: Bool {
+        guard let differing = form.differing else { return !choices.isEmpty }
+        return (form.most < 0 || index < form.most) && index < differing.count
+    }
 
     private func list(at index: Int32) -> [Program.ArrayForm.Choice] {
         form.items.isEmpty ? [] : form.items[min(Int(index), form.items.count - 1)]

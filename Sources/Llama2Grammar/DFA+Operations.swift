@@ -1,6 +1,10 @@
 internal import Llama2Core
 
 extension DFA {
+    private static let mostRefined = 5_000_000
+    /// States times lengths, four bytes each.
+    private static let mostPlaces = 8_000_000
+
     static let none = DFA(start: 0, offsets: [0], edges: [], tags: [])
 
     /// Every text of Unicode scalars, in UTF-8.
@@ -109,27 +113,32 @@ extension DFA {
     }
 
     /// The same language with the fewest states (Moore, 1956): states are told apart by tag, then by where their edges lead.
-    func minimized() -> DFA {
+    /// A long chain of states takes as many rounds as it is long: beyond `mostRefined` edges looked at, all states stay.
+    func minimized() throws(Llama2Error) -> DFA {
         guard count > 1 else { return self }
-        var groups = tags, groupCount = 0
+        var groups = tags, groupCount = 0, looked = 0
+        var signature = try GrowingBuffer<Int32>(capacity: 64, of: "states of a grammar")
         while true {
-            var seen: [[Int32]: Int32] = [:], next = [Int32](repeating: 0, count: count)
+            var seen = try TupleTable(count), next = [Int32](repeating: 0, count: count)
+            looked += edges.count + count
+            guard looked <= DFA.mostRefined else { return self }
             for state in 0..<count {
-                var signature = [groups[state]]
+                signature.removeAll()
+                try signature.append(groups[state])
                 var last: (high: UInt8, group: Int32)?
-                for edge in edges(of: Int32(truncatingIfNeeded: state)) {
-                    let group = groups[Int(edge.to)]
+                for i in Int(offsets[state])..<Int(offsets[state + 1]) {
+                    let edge = edges[i], group = groups[Int(edge.to)]
                     // neighbouring edges to one group are one edge
                     if let l = last, l.group == group, l.high < 255, l.high + 1 == edge.low {
                         signature[signature.count - 2] = Int32(edge.high)
                     } else {
-                        signature += [Int32(edge.low), Int32(edge.high), group]
+                        try signature.append(Int32(edge.low))
+                        try signature.append(Int32(edge.high))
+                        try signature.append(group)
                     }
                     last = (edge.high, group)
                 }
-                let number = seen[signature] ?? Int32(truncatingIfNeeded: seen.count)
-                seen[signature] = number
-                next[state] = number
+                next[state] = try seen.number(signature.elements)
             }
             groups = next
             if seen.count == groupCount { break }
@@ -148,32 +157,78 @@ extension DFA {
         return builder.finished(start: groups[Int(start)])
     }
 
+    /// The states in an order in which edges lead forward (Kahn, 1962); nil when something leads back, so that texts have no end.
+    private var order: [Int]? {
+        var arriving = [Int32](repeating: 0, count: count), out: [Int] = []
+        for edge in edges { arriving[Int(edge.to)] += 1 }
+        var pending = arriving.indices.filter { arriving[$0] == 0 }
+        while let state = pending.popLast() {
+            out.append(state)
+            for i in Int(offsets[state])..<Int(offsets[state + 1]) {
+                arriving[Int(edges[i].to)] -= 1
+                if arriving[Int(edges[i].to)] == 0 { pending.append(Int(edges[i].to)) }
+            }
+        }
+        return out.count == count ? out : nil
+    }
+
+    /// Bytes of the longest text, nil when there is none.
+    var longest: Int? {
+        guard let order else { return nil }
+        var lengths = [Int](repeating: 0, count: count)
+        for state in order {
+            for edge in edges(of: Int32(truncatingIfNeeded: state)) { lengths[Int(edge.to)] = max(lengths[Int(edge.to)], lengths[state] + 1) }
+        }
+        return lengths.max() ?? 0
+    }
+
+    /// How many texts there are, `Int32.max` for so many or more.
+    var textCount: Int32 {
+        guard !isEmpty else { return 0 }
+        guard let order else { return Int32.max }
+        var counts = [Int64](repeating: 0, count: count)  // from each state on
+        for state in order.reversed() {
+            counts[state] = tags[state] >= 0 ? 1 : 0
+            for edge in edges(of: Int32(truncatingIfNeeded: state)) {
+                counts[state] = min(Int64(Int32.max), counts[state] + Int64(edge.high - edge.low + 1) * counts[Int(edge.to)])
+            }
+        }
+        return Int32(truncatingIfNeeded: counts[Int(start)])
+    }
+
     /// `low ... high` characters of this language's texts (which are UTF-8): the text's length is bounded.
     func ofLength(_ low: Int, _ high: Int?, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
         guard !isEmpty, low > 0 || high != nil else { return self }
-        let most = high ?? low
-        struct Place: Hashable { let state, count: Int32 }
+        let longest = longest
+        if let longest, low == 0, let high, high >= longest { return self }
+        // beyond the longest text there is nothing to count
+        let most = min(high ?? low, longest.map { max($0 + 1, low) } ?? Int.max)
         guard most < 1_000_000 else { throw Llama2Error(.unsupported, "a length of \(most) beside another condition is too large") }
-        var builder = DFABuilder(), places: [Place] = [], numbers: [Place: Int32] = [:], at = 0
-        func tag(_ p: Place) -> Int32 { Int(p.count) >= low && (high == nil || Int(p.count) <= most) ? tags[Int(p.state)] : -1 }
-        let first = Place(state: start, count: 0)
-        numbers[first] = builder.add(tag: tag(first))
-        places.append(first)
+        // places are (state, characters so far), numbered as they are met
+        let width = most + 1
+        guard let size = try? checkedMultiply(count, width, "lengths", .unsupported), size <= DFA.mostPlaces else {
+            throw Llama2Error(.unsupported, "a length of \(most) beside another condition is too large")
+        }
+        var builder = DFABuilder(), places: [Int] = [], numbers = [Int32](repeating: -1, count: size), at = 0
+        func tag(_ place: Int) -> Int32 { place % width >= low ? tags[place / width] : -1 }
+        func number(_ place: Int) throws(Llama2Error) -> Int32 {
+            if numbers[place] >= 0 { return numbers[place] }
+            try budget.take()
+            numbers[place] = builder.add(tag: tag(place))
+            places.append(place)
+            return numbers[place]
+        }
+        _ = try number(Int(start) * width)
         while at < places.count {
-            let place = places[at]
-            for edge in edges(of: place.state) {
-                // the two parts of an edge: bytes that continue a character, bytes that begin one
+            let (state, length) = places[at].quotientAndRemainder(dividingBy: width)
+            for edge in edges(of: Int32(truncatingIfNeeded: state)) {
+                // the parts of an edge: bytes that continue a character, bytes that begin one
                 for (bottom, top, begins) in [(UInt8(0), UInt8(0x7F), true), (0x80, 0xBF, false), (0xC0, 0xFF, true)] {
                     let from = max(edge.low, bottom), to = min(edge.high, top)
                     guard from <= to else { continue }
-                    if begins, high != nil, Int(place.count) >= most { continue }
-                    let target = Place(state: edge.to, count: begins ? min(place.count + 1, Int32(most)) : place.count)
-                    if numbers[target] == nil {
-                        try budget.take()
-                        numbers[target] = builder.add(tag: tag(target))
-                        places.append(target)
-                    }
-                    builder.connect(Int32(truncatingIfNeeded: at), from, to, numbers[target] ?? 0)
+                    if begins, high != nil, length >= most { continue }
+                    let target = try number(Int(edge.to) * width + (begins ? min(length + 1, most) : length))
+                    builder.connect(Int32(truncatingIfNeeded: at), from, to, target)
                 }
             }
             at += 1

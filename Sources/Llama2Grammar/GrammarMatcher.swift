@@ -10,6 +10,8 @@ public final class GrammarMatcher {
     private var tokens: GrowingBuffer<Int32>
     /// Behind each token taken: how many in a row were nothing but white space between symbols of JSON.
     private var spaces: GrowingBuffer<Int32>
+    /// What was written, where items of arrays must differ: they are read from it. Else empty.
+    private var text: GrowingBuffer<UInt8>
     /// So many in a row, and no more white space is offered: a model that is unsure writes line breaks for ever.
     private static let mostSpaces: Int32 = 8
     /// Taken by the end token: nothing can come any more.
@@ -20,6 +22,7 @@ public final class GrammarMatcher {
         before = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
         spaces = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
         tokens = try GrowingBuffer(capacity: 256, of: "tokens of a grammar")
+        text = try GrowingBuffer(capacity: grammar.program.remembers ? 1024 : 0, of: "tokens of a grammar")
         cache = try grammar.cache()
         state = cache.automaton.start
     }
@@ -60,8 +63,12 @@ public final class GrammarMatcher {
         }
         guard state >= 0 else { return false }
         try forgetIfFull()
-        let next = try following(token)
+        var next = try following(token)
         guard next != Automaton.dead else { return false }
+        if grammar.program.remembers, next >= 0 {
+            next = try remembering(token)
+            guard next != Automaton.dead else { return false }
+        }
         let run = spaces.count > 0 ? spaces[spaces.count - 1] : 0
         try spaces.append(isSpace(token, next) ? run + 1 : 0)
         try before.append(state)
@@ -80,6 +87,18 @@ public final class GrammarMatcher {
         return try cache.automaton.union(next, try cache.automaton.next(state, token: token))
     }
 
+    /// The same byte by byte: items that must differ are remembered when they are complete.
+    private func remembering(_ token: Int32) throws(Llama2Error) -> Int32 {
+        var next = state
+        let length = text.count
+        for byte in grammar.vocabulary.text(of: token) where next >= 0 {
+            try text.append(byte)
+            next = try cache.automaton.resolved(try cache.automaton.next(next, byte), text.elements)
+        }
+        if next < 0 { text.truncate(to: length) }
+        return next
+    }
+
     /// Gives back the last `count` tokens.
     public func withdraw(_ count: Int) throws(Llama2Error) {
         guard count >= 0, count <= tokens.count else {
@@ -90,7 +109,9 @@ public final class GrammarMatcher {
         for _ in 0..<count {
             _ = before.popLast()
             _ = spaces.popLast()
-            _ = tokens.popLast()
+            if let token = tokens.popLast(), grammar.program.remembers {
+                text.truncate(to: max(0, text.count - grammar.vocabulary.text(of: token).count))
+            }
         }
     }
 
@@ -99,6 +120,7 @@ public final class GrammarMatcher {
         before.removeAll()
         spaces.removeAll()
         tokens.removeAll()
+        text.removeAll()
     }
 
     /// The bytes that must come next: as long as there is only one way to go on, at most `limit`.
@@ -109,7 +131,8 @@ public final class GrammarMatcher {
             for byte in UInt8.min...UInt8.max {
                 let to = try cache.automaton.next(at, byte)
                 guard to >= 0 else { continue }
-                guard only == nil else { return out }
+                // what follows an item that must differ depends on it
+                guard only == nil, !cache.automaton.isPending(to) else { return out }
                 only = (byte, to)
             }
             guard let only else { return out }
@@ -123,9 +146,12 @@ public final class GrammarMatcher {
     public func accepts(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> Bool {
         try forgetIfFull()
         var at = cache.automaton.start
-        for byte in text {
+        for (index, byte) in text.enumerated() {
             at = try cache.automaton.next(at, byte)
             if at < 0 { return false }
+            if cache.automaton.isPending(at) {
+                at = try cache.automaton.resolved(at, UnsafeRawBufferPointer(rebasing: text[...index]).assumingMemoryBound(to: UInt8.self))
+            }
             if cache.automaton.isFull { (cache, at) = try fresh(at) }
         }
         return cache.automaton.canEnd(at)

@@ -17,6 +17,7 @@ struct Program: Sendable {
         static let objectNext: Int32 = 8  // a member is complete
         static let arrayItem: Int32 = 9  // (array form, state): an item may begin
         static let arrayNext: Int32 = 10  // an item is complete
+        static let differing: Int32 = 11  // (dfa, state of `DifferingState`): a leaf, a number or word that must not have come before
     }
 
     struct Instruction: Sendable {
@@ -63,6 +64,19 @@ struct Program: Sendable {
         var leastCounted: Int32 = 0, mostCounted: Int32 = -1
         /// Every choice is one value (`number` in 0 ..< distinct), and none may come twice; 0: no such rule.
         var distinct: Int32 = 0
+        /// Or: items are scalars that are remembered as they come.
+        var differing: Differing?
+    }
+
+    /// Scalars none of which may come twice: strings, and numbers and words without spellings that mean the same (but for zeros
+    /// behind a point).
+    struct Differing: Sendable {
+        var string: Int32?  // a string form
+        var plain: Int32?  // an automaton
+        /// How many values there are, at most `Int32.max`.
+        var count: Int32
+        /// Whether there are strings without end.
+        var hasEndlessStrings: Bool
     }
 
     /// Punctuation of JSON with the white space that is allowed around it; numbers of automata.
@@ -85,6 +99,8 @@ struct Program: Sendable {
     var anyOrder = false
     /// Frames that the text begins with, the lowest first: (kind, a).
     var start: [(Int32, Int32)] = []
+    /// Whether some array remembers its items.
+    var remembers: Bool { arrays.contains { $0.differing != nil } }
     /// Number of the automaton of any text, -1 if there is none.
     var anyText: Int32 = -1
 }

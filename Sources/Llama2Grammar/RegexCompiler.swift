@@ -67,7 +67,7 @@ struct RegexCompiler {
                 builder.connect(Int32(truncatingIfNeeded: state), edge.low, min(edge.high, 0xF4), edge.to)
             }
         }
-        return builder.finished(start: first).minimized()
+        return try builder.finished(start: first).minimized()
     }
 
     /// What is left of a text that goes on with a match of `regex` and then as `next` says.

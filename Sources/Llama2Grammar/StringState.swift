@@ -1,8 +1,8 @@
 /// Where a text stands in a JSON string: RFC 8259's strings as an automaton over bytes, whose characters, escaped or not,
 /// are fed to the automaton of what the string may say.
 ///
-/// A state is five numbers, kept in a `TupleTable`:
-struct StringState {
+/// A state is these numbers, kept in a `TupleTable`:
+struct StringState: BitwiseCopyable {
     enum Phase {
         static let quote: Int32 = 0  // the opening quote comes
         static let body: Int32 = 1
@@ -17,6 +17,23 @@ struct StringState {
     var phase: Int32
     var partial: Int32  // digits so far; for a pair also the first half, 16 bits higher
     var allowed: Int32  // of a key: the set of tags that it may end with
+    var alike = Alike.none  // of an item that must differ from those before: which of them begin as this one
+
+    init(dfa: Int32, count: Int32, phase: Int32, partial: Int32, allowed: Int32, alike: Alike) {
+        self.dfa = dfa
+        self.count = count
+        self.phase = phase
+        self.partial = partial
+        self.allowed = allowed
+        self.alike = alike
+    }
+
+    /// As `TupleTable` gives it back.
+    init(_ list: UnsafeBufferPointer<Int32>) {
+        self.init(
+            dfa: list[0], count: list[1], phase: list[2], partial: list[3], allowed: list[4],
+            alike: Alike(set: list[5], low: list[6], high: list[7], depth: list[8]))
+    }
 
     enum Step { case dead, inside(StringState), complete(tag: Int32) }
 }
@@ -28,6 +45,7 @@ struct StringStepper {
     let tagSets: [[UInt64]]
     /// Of the state's key; empty for values.
     let allowed: UnsafeBufferPointer<Int32>
+    let seen: SeenValues
 
     private func isAllowed(_ tag: Int32) -> Bool {
         allowed.isEmpty || allowed[Int(tag) / 32] >> (tag % 32) & 1 != 0
@@ -36,7 +54,7 @@ struct StringStepper {
     /// Whether the text may end at `s`.
     func mayEnd(_ s: StringState) -> Bool {
         let tag = dfa.tags[Int(s.dfa)]
-        return tag >= 0 && isAllowed(tag)
+        return tag >= 0 && isAllowed(tag) && !seen.isWhole(s.alike)
     }
 
     /// Whether an allowed end can be reached.
@@ -50,12 +68,33 @@ struct StringStepper {
         return false
     }
 
+    /// Whether a text that may come is none of those that came before.
+    func isLive(_ s: StringState) -> Bool {
+        guard isLive(s.dfa) else { return false }
+        guard s.alike.set >= 0 else { return true }
+        var pending = [(state: s.dfa, count: s.count, alike: s.alike)]
+        while let (state, count, alike) = pending.popLast() {
+            if dfa.tags[Int(state)] >= 0, !form.isAny || count >= form.least, !seen.isWhole(alike) { return true }
+            for edge in dfa.edges(of: state) {
+                for byte in edge.low...edge.high {
+                    let begins = byte < 0x80 || byte >= 0xC0
+                    if begins, form.isAny, form.most >= 0, count >= form.most { continue }
+                    let next = seen.following(alike, byte)
+                    if next.isNone { return true }
+                    pending.append((edge.to, begins ? counted(count) : count, next))
+                }
+            }
+        }
+        return false
+    }
+
     private var limit: Int32 { form.most >= 0 ? form.most : form.least }
 
     private func hasRoom(_ s: StringState) -> Bool { !form.isAny || form.most < 0 || s.count < form.most }
 
     /// Whether a further character can come.
     private func goesOn(_ s: StringState) -> Bool {
+        if s.alike.set >= 0 { return reaches(s, 0, 0xD7FF) || reaches(s, 0xE000, 0x10FFFF) }
         if form.isAny { return hasRoom(s) }
         return dfa.edges(of: s.dfa).contains { isLive($0.to) }
     }
@@ -68,6 +107,7 @@ struct StringStepper {
 
     func next(_ s: StringState, _ byte: UInt8) -> StringState.Step {
         var t = s
+        if s.alike.isUnknown, s.phase != StringState.Phase.quote { return .dead }
         switch s.phase {
         case StringState.Phase.quote:
             guard byte == 0x22 else { return .dead }
@@ -76,7 +116,7 @@ struct StringStepper {
         case StringState.Phase.body:
             if byte == 0x22 {
                 let tag = dfa.tags[Int(s.dfa)]
-                guard tag >= 0, isAllowed(tag), !form.isAny || s.count >= form.least else { return .dead }
+                guard mayEnd(s), !form.isAny || s.count >= form.least else { return .dead }
                 return .complete(tag: tag)
             }
             if byte == 0x5C {
@@ -87,10 +127,11 @@ struct StringStepper {
             guard byte >= 0x20 else { return .dead }
             if byte < 0x80 || byte >= 0xC0 {
                 guard hasRoom(s) else { return .dead }
-                t.count = counted(s)
+                t.count = counted(s.count)
             }
             t.dfa = dfa.next(s.dfa, byte)
-            return isLive(t.dfa) ? .inside(t) : .dead
+            t.alike = seen.following(s.alike, byte)
+            return isLive(t) ? .inside(t) : .dead
         case StringState.Phase.escape:
             if byte == UInt8(ascii: "u") {
                 t.phase = StringState.Phase.digits
@@ -149,27 +190,38 @@ struct StringStepper {
         return .inside(t)
     }
 
-    private static let escapes: [(UInt8, UInt32)] = [
+    static let escapes: [(UInt8, UInt32)] = [
         (0x22, 0x22), (0x5C, 0x5C), (0x2F, 0x2F), (0x62, 0x08), (0x66, 0x0C), (0x6E, 0x0A), (0x72, 0x0D), (0x74, 0x09),
     ]
 
-    private func counted(_ s: StringState) -> Int32 { form.isAny && s.count < limit ? s.count + 1 : s.count }
+    private func counted(_ count: Int32) -> Int32 { form.isAny && count < limit ? count + 1 : count }
 
     /// The state behind a character that an escape stands for.
     private func taking(_ scalar: UInt32, _ s: StringState) -> StringState.Step {
         guard hasRoom(s) else { return .dead }
-        var state = s.dfa
+        var t = StringState(dfa: s.dfa, count: counted(s.count), phase: StringState.Phase.body, partial: 0, allowed: s.allowed, alike: s.alike)
         for byte in UTF8Ranges.bytes(scalar) {
-            state = dfa.next(state, byte)
-            if state < 0 { return .dead }
+            t.dfa = dfa.next(t.dfa, byte)
+            t.alike = seen.following(t.alike, byte)
+            if t.dfa < 0 { return .dead }
         }
-        guard isLive(state) else { return .dead }
-        return .inside(StringState(dfa: state, count: counted(s), phase: StringState.Phase.body, partial: 0, allowed: s.allowed))
+        return isLive(t) ? .inside(t) : .dead
     }
 
     /// Whether some character of `low ... high` can come next.
     private func reaches(_ s: StringState, _ low: UInt32, _ high: UInt32) -> Bool {
         guard low <= high, hasRoom(s) else { return false }
+        if s.alike.set >= 0 {
+            // characters that go on as values before did are looked at one by one
+            var free = s, from = low
+            free.alike = .none
+            for scalar in seen.nextScalars(s.alike) where scalar >= low && scalar <= high {
+                if case .inside = taking(scalar, s) { return true }
+                if from < scalar, reaches(free, from, scalar - 1) { return true }
+                from = scalar + 1
+            }
+            return reaches(free, from, high)
+        }
         if form.isAny { return true }
         var found = false
         UTF8Ranges.split(low, high) { ranges in

@@ -72,6 +72,14 @@ struct TupleTable: ~Copyable {
         slots = larger
     }
 
+    mutating func number(_ state: StringState) throws(Llama2Error) -> Int32 {
+        var state = state, result: Result<Int32, Llama2Error> = .success(0)
+        withUnsafeBytes(of: &state) { bytes in
+            do throws(Llama2Error) { result = .success(try number(bytes.bindMemory(to: Int32.self))) } catch { result = .failure(error) }
+        }
+        return try result.get()
+    }
+
     mutating func number(_ a: Int32, _ b: Int32, _ c: Int32, _ d: Int32, _ e: Int32 = 0) throws(Llama2Error) -> Int32 {
         var list = (a, b, c, d, e), result: Result<Int32, Llama2Error> = .success(0)
         withUnsafeBytes(of: &list) { bytes in

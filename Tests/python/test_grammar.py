@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import numpy as np
 import pytest
@@ -118,6 +119,16 @@ S = [
     ({"type": "array", "prefixItems": [{"const": 1}, {"const": 2}], "items": False}, [[], [1], [1, 2]], [[2], [1, 2, 3]]),
     ({"type": "array", "contains": {"const": 5}, "minContains": 2, "items": {"type": "integer"}}, [[5, 5], [1, 5, 2, 5]], [[5], [1, 2]]),
     ({"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}, [["a", "c"], ["c", "b", "a"]], [["a", "a"], ["a"]]),
+    ({"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 3}, [["a", "b", "c"], ["", "a", "aa"], ["\u00e9", "\U0001f600", '"\\']],
+     [["a", "b", "a"], ["\u00e9", "x", "\u00e9"], ["", "", "a"], ["a", "b"]]),
+    ({"type": "array", "items": {"type": "string", "pattern": "^[ap]?b*$", "maxLength": 3}, "uniqueItems": True, "minItems": 4},
+     [["a", "p", "", "ab", "abb", "b"]], [["a", "p", "ab", "ab"], ["bbbb", "a", "b", "p"]]),
+    ({"type": "array", "items": {"type": "string", "pattern": "^[ap]$"}, "uniqueItems": True}, [[], ["p", "a"]], [["a", "a"], ["a", "p", "a"]]),
+    ({"type": "array", "items": {"type": "number"}, "uniqueItems": True}, [[1.0, 2.5, 10, 1.5, 100, -1], [0, 0.5]], [[1, 1.0], [2.5, 1, 2.5], [0, 0.0]]),
+    ({"type": "array", "items": {"type": ["number", "string", "boolean", "null"]}, "uniqueItems": True}, [[1, "1", True, None, False, "true"]], [[True, "a", True], [None, None]]),
+    ({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 500}, "uniqueItems": True, "minItems": 2}, [[1, 10, 100, 500]], [[1, 10, 1], [501, 1]]),
+    ({"type": "array", "items": {"enum": [f"item {i}" for i in range(300)]}, "uniqueItems": True}, [["item 1", "item 10", "item 299"]], [["item 1", "item 2", "item 1"], ["item"]]),
+    ({"type": "number", "allOf": [{"multipleOf": 6}, {"multipleOf": 4}, {"not": {"multipleOf": 5}}]}, [12, 24, -36], [60, 6, 4, 1]),
     ({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 3}]}, ["x", 4], [2, None]),
     ({"oneOf": [{"type": "integer", "multipleOf": 2}, {"type": "integer", "multipleOf": 3}]}, [2, 3, 4, 9], [6, 12, 1]),
     ({"allOf": [{"type": "object", "properties": {"a": {"minimum": 3}}}, {"properties": {"a": {"type": "integer", "maximum": 5}}, "required": ["a"]}]},
@@ -158,7 +169,8 @@ def test_members_come_in_the_schemas_order_or_in_any(stories):
 @pytest.mark.parametrize(
     "schema, what",
     [
-        ({"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 3}, "uniqueItems"),
+        ({"type": "array", "items": {"type": "object"}, "uniqueItems": True}, "uniqueItems"), ({"multipleOf": 123457}, "multipleOf"),
+        ({"type": "array", "items": {"type": "string", "maxLength": 0}, "uniqueItems": True, "minItems": 2}, "no value"),
         ({"$ref": "http://elsewhere.example/schema"}, r"\$ref .*elsewhere"), ({"type": "string", "pattern": r"(a)\1"}, "#: pattern"),
         ({"properties": {"x": {"not": {"propertyNames": {"pattern": "a"}}}}}, "propertyNames"), ({"type": "text"}, "#: type"),
         ({"type": "string", "enum": [1]}, "nothing|no value"), ({"$ref": "#"}, "leads back to itself"), ({"items": 5}, "#/items"),
@@ -170,6 +182,35 @@ def test_members_come_in_the_schemas_order_or_in_any(stories):
 def test_what_a_schema_says_and_cannot_be_followed_is_refused_by_name(stories, schema, what):
     with pytest.raises((UnsupportedError, InvalidArgumentError), match=what):
         stories.grammar(json_schema=schema)
+
+
+def test_items_that_must_differ_are_remembered_token_by_token(stories):
+    grammar = stories.grammar(json_schema={"type": "array", "items": {"type": "string"}, "uniqueItems": True}, whitespace="compact")
+    state = grammar.start()
+    quote, comma, letter = (stories.tokenize("a" + text)[-1] for text in ('"', ",", "b"))
+    assert [stories.piece(t) for t in (quote, comma, letter)] == [b'"', b",", b"b"]
+    bracket = next(t for t in range(512) if stories.piece(t) == b"[")
+    for token in (bracket, quote, letter, quote, comma, quote, letter):
+        state.accept(token)
+    assert not state.allowed()[quote]  # "b" a second time
+    with pytest.raises(ForbiddenError):
+        state.accept(quote)
+    state.accept(letter)
+    state.accept(quote)
+    state.withdraw(6)  # back inside of the first
+    state.accept(letter)
+    for token in (quote, comma, quote, letter, quote):
+        state.accept(token)  # "bb", and now "b" is new
+
+
+def test_sums_of_conditions_are_refused_in_bounded_time(stories):
+    words = {"type": "string", "pattern": r"^$|(^(?:\S+\s+){0,99}\S+$)", "maxLength": 5000}
+    divisors = {"allOf": [{"multipleOf": n} for n in (6.75, 19, 9.5, 2.125)]}
+    for schema in (words, divisors):
+        began = time.process_time()
+        with pytest.raises(UnsupportedError, match="too large|remainders"):
+            stories.grammar(json_schema=schema)
+        assert time.process_time() - began < 2
 
 
 def test_what_is_left_out_on_request_is_listed(stories):

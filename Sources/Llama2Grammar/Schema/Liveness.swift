@@ -44,8 +44,9 @@ enum Liveness {
             return Int(form.least) <= members || form.free.contains { isLive[Int($0)] }
         case .array(let a):
             var form = program.arrays[Int(a)]
+            if form.differing != nil { return true }  // made only if there are enough values
             for place in form.items.indices { form.items[place].removeAll { !isLive[Int($0.value)] } }
-            let state = ArrayState(form, [0, 0] + [Int32](repeating: 0, count: Int(form.distinct + 31) / 32))
+            let state = ArrayState(form, ArrayState.first(form))
             return state.mayClose || !state.choices.isEmpty
         }
     }

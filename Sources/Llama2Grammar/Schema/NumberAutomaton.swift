@@ -68,13 +68,31 @@ enum NumberAutomaton {
         if rule.isFree { return try free(isInteger: rule.isInteger, budget) }
         var out = try bounded(rule, budget)
         if !rule.excluded.isEmpty { out = try out.subtracting(try spelled(rule.excluded, budget), budget) }
-        return out.minimized()
+        return try out.minimized()
     }
+
+    private static var tooManyRemainders: Llama2Error { Llama2Error(.unsupported, "multipleOf with more than \(mostRemainders) remainders") }
+
+    private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestCommonDivisor(b, a % b) }
 
     /// Any number: -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)?
     private static func free(isInteger: Bool, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
         let pattern = isInteger ? "-?(?:0|[1-9][0-9]*)" : "-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+\\-]?[0-9]+)?"
-        return try RegexCompiler(budget).anchored(try RegexParser.parse(Array(pattern.utf8), .re2))
+        return try expression(pattern, budget)
+    }
+
+    /// Numbers that are written in one way only, but for zeros behind a point; and words.
+    static func spelledOnce(_ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        try expression("-?(?:[1-9][0-9]*(?:\\.[0-9]+)?|0\\.[0-9]*[1-9][0-9]*)|0(?:\\.0+)?|true|false|null", budget)
+    }
+
+    /// The same without such zeros.
+    static func withoutZeros(_ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        try expression("[^.]*|[^.]*\\.[0-9]*[1-9]", budget)
+    }
+
+    private static func expression(_ pattern: String, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
+        try RegexCompiler(budget).anchored(try RegexParser.parse(Array(pattern.utf8), .re2))
     }
 
     /// All ways to write these numbers without an exponent.
@@ -86,7 +104,7 @@ enum NumberAutomaton {
             text += value.fraction.isEmpty ? "(?:\\.0+)?" : "\\." + value.fraction.map { "\($0)" }.joined() + "0*"
             out = try out.union(try RegexCompiler(budget).anchored(try RegexParser.parse(Array(text.utf8), .re2)), budget)
         }
-        return out.minimized()
+        return try out.minimized()
     }
 
     // MARK: Bounds and divisors
@@ -101,25 +119,31 @@ enum NumberAutomaton {
         var isNegative = false
         var digits: Int32 = 0  // of the present part, as far as they matter
         var low = Order.equal, high = Order.equal  // against the bounds' magnitudes
-        var remainders: [Int32] = []  // by divisor
+        var remainder: Int32 = 0  // by the common multiple of all divisors
         var hasFraction = false  // a digit behind the point that is not 0
         var isZero = true
         var dividesNot = false  // a digit beyond a divisor's places: no multiple any more
     }
 
     private static func bounded(_ rule: NumberRule, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
-        // a divisor d with p places: whole * 10^p + fraction, modulo d * 10^p
+        // a divisor d with p places: whole * 10^p + fraction, modulo d * 10^p; of several, modulo what all of them divide
         let places = rule.divisors.map { $0.value.fraction.count }.max() ?? 0
-        var moduli: [Int] = []
+        var divisors: [(value: Int, isNegated: Bool)] = [], wanted = 1, modulus = 1
         for divisor in rule.divisors {
             let digits = divisor.value.whole + divisor.value.fraction + [UInt8](repeating: 0, count: places - divisor.value.fraction.count)
             var value = 0
             for digit in digits {
                 value = value * 10 + Int(digit)
-                guard value <= mostRemainders else { throw Llama2Error(.unsupported, "multipleOf with more than \(mostRemainders) remainders") }
+                guard value <= mostRemainders else { throw tooManyRemainders }
             }
-            moduli.append(value)
+            divisors.append((value, divisor.isNegated))
+            // both are small: their product is far below Int.max
+            modulus = modulus / greatestCommonDivisor(modulus, value) * value
+            if !divisor.isNegated { wanted = wanted / greatestCommonDivisor(wanted, value) * value }
+            guard modulus <= mostRemainders else { throw tooManyRemainders }
         }
+        // every multiple of one is a multiple of the other
+        if divisors.contains(where: { $0.isNegated && wanted % $0.value == 0 }) { return .none }
         let low = rule.low?.value ?? .zero, high = rule.high?.value ?? .zero
         let longest = max(low.whole.count, high.whole.count), deepest = max(low.fraction.count, high.fraction.count, places)
 
@@ -160,7 +184,7 @@ enum NumberAutomaton {
                     if at < low.whole.count { q.low = compare(p.low, digit, low.whole[at]) }
                     if at < high.whole.count { q.high = compare(p.high, digit, high.whole[at]) }
                     q.digits = min(p.digits + 1, Int32(longest + 1))
-                    for i in moduli.indices { q.remainders[i] = Int32((Int(p.remainders[i]) * 10 + Int(digit)) % moduli[i]) }
+                    q.remainder = Int32((Int(p.remainder) * 10 + Int(digit)) % modulus)
                     q.isZero = false
                 case .point, .fraction:
                     q.phase = .fraction
@@ -168,9 +192,9 @@ enum NumberAutomaton {
                     q.low = compare(p.low, digit, at < low.fraction.count ? low.fraction[at] : 0)
                     q.high = compare(p.high, digit, at < high.fraction.count ? high.fraction[at] : 0)
                     if at < places {
-                        for i in moduli.indices { q.remainders[i] = Int32((Int(p.remainders[i]) * 10 + Int(digit)) % moduli[i]) }
+                        q.remainder = Int32((Int(p.remainder) * 10 + Int(digit)) % modulus)
                     } else if digit != 0 {
-                        q.dividesNot = !moduli.isEmpty
+                        q.dividesNot = !divisors.isEmpty
                     }
                     q.digits = min(p.digits + 1, Int32(deepest))
                     if digit != 0 {
@@ -214,16 +238,13 @@ enum NumberAutomaton {
                 let o = order(p, final(p, p.high, bound.value), bound.value)
                 if o == .greater || o == .equal && bound.isExclusive { return -1 }
             }
-            for (i, divisor) in rule.divisors.enumerated() {
-                // as if all places had been written
-                var remainder = Int(p.remainders[i])
-                let written = p.phase == .fraction ? min(Int(p.digits), places) : 0
-                for _ in written..<max(places, written) { remainder = remainder * 10 % moduli[i] }
-                if (remainder == 0 && !p.dividesNot) == divisor.isNegated { return -1 }
-            }
+            // as if all places had been written
+            var remainder = Int(p.remainder)
+            let written = p.phase == .fraction ? min(Int(p.digits), places) : 0
+            for _ in written..<max(places, written) { remainder = remainder * 10 % modulus }
+            for divisor in divisors where (remainder % divisor.value == 0 && !p.dividesNot) == divisor.isNegated { return -1 }
             return 0
         }
-        let first = Place(remainders: [Int32](repeating: 0, count: moduli.count))
-        return try DFA.exploring(first, alphabet: alphabet, budget, tag: tag, next: next)
+        return try DFA.exploring(Place(), alphabet: alphabet, budget, tag: tag, next: next)
     }
 }

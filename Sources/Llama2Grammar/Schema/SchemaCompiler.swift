@@ -114,7 +114,7 @@ final class SchemaCompiler {
 
     // MARK: Scalars
 
-    private func automaton(words types: UInt8) throws(Llama2Error) -> Int32 {
+    func automaton(words types: UInt8) throws(Llama2Error) -> Int32 {
         if let known = words[types] { return known }
         let list = [(JSONType.null, "null"), (JSONType.isTrue, "true"), (JSONType.isFalse, "false")].filter { $0.0 & types != 0 }.map { Array($0.1.utf8) }
         let number = add(try DFA.texts(list, budget))
@@ -172,7 +172,7 @@ final class SchemaCompiler {
         return dfa
     }
 
-    private func string(_ rule: Conjunction.StringRule) throws(Llama2Error) -> Int32? {
+    func string(_ rule: Conjunction.StringRule) throws(Llama2Error) -> Int32? {
         if let known = strings[rule] { return known >= 0 ? known : nil }
         var form = Program.StringForm(dfa: program.anyText)
         if let dfa = try language(rule) {
@@ -193,13 +193,17 @@ final class SchemaCompiler {
         return number
     }
 
+    /// The texts of a rule, their length included.
+    func text(of rule: Conjunction.StringRule) throws(Llama2Error) -> DFA {
+        try (try language(rule) ?? program.automata[Int(program.anyText)]).ofLength(rule.least, rule.most, budget)
+    }
+
     /// The texts that satisfy all of `literals`, for names of properties.
     func names(_ literals: [Literal]) throws(Llama2Error) -> DFA {
         guard !literals.isEmpty else { return program.automata[Int(program.anyText)] }
         var out = DFA.none
         for c in try expand(literals) where c.has(JSONType.string) {
-            let dfa = try language(c.string) ?? program.automata[Int(program.anyText)]
-            out = try out.union(try dfa.ofLength(c.string.least, c.string.most, budget), budget)
+            out = try out.union(try text(of: c.string), budget)
         }
         return out
     }

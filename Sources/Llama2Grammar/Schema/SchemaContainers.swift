@@ -174,6 +174,10 @@ extension SchemaCompiler {
                 // without an upper limit an item may go uncounted though it fits: the same texts
                 try add(literals + (counted.most != nil || isUnique ? [counted.item.opposite] : []), false, number)
             }
+            if isUnique, rule.maps.allSatisfy({ $0.prefix.isEmpty }), contains.isEmpty, try finiteValues(literals) == nil {
+                guard try differing(literals, &form) else { return nil }
+                break
+            }
             if isUnique {
                 guard let values = try finiteValues(literals) else {
                     try source.unsupported(Array("#".utf8), "uniqueItems", "of values that are not few is not followed")
@@ -199,6 +203,45 @@ extension SchemaCompiler {
         if form.most >= 0, form.most < form.least { return nil }
         program.arrays.append(form)
         return Int32(truncatingIfNeeded: program.arrays.count - 1)
+    }
+
+    /// Items that are scalars and must differ. False when there are too few of them for the rule.
+    private func differing(_ literals: [Literal], _ form: inout Program.ArrayForm) throws(Llama2Error) -> Bool {
+        var items = Program.Differing(count: 0, hasEndlessStrings: false), strings: [Conjunction.StringRule] = [], plain = DFA.none
+        for c in try expand(literals) {
+            if c.has(JSONType.object | JSONType.array), try !isEmpty([c].compactMap { $0.only(JSONType.object | JSONType.array) }) {
+                try source.unsupported(Array("#".utf8), "uniqueItems", "of objects or arrays is not followed")
+                return true
+            }
+            if c.has(JSONType.string), !strings.contains(c.string) { strings.append(c.string) }
+            if c.has(JSONType.number) { plain = try plain.union(try NumberAutomaton.build(c.number, budget), budget) }
+            let words = c.types & (JSONType.null | JSONType.isTrue | JSONType.isFalse)
+            if words != 0 { plain = try plain.union(program.automata[Int(try automaton(words: words))], budget) }
+        }
+        plain = try plain.intersection(try NumberAutomaton.spelledOnce(budget), budget)
+        if !plain.isEmpty { items.plain = add(plain) }
+        var count = try plain.intersection(try NumberAutomaton.withoutZeros(budget), budget).textCount
+        // 2. strings: as they are if there is one rule, else as one automaton
+        if let only = strings.first, strings.count == 1 {
+            items.string = try string(only)
+        } else if strings.count > 1 {
+            var all = DFA.none
+            for rule in strings { all = try all.union(try text(of: rule), budget) }
+            if !all.isEmpty {
+                program.strings.append(Program.StringForm(dfa: add(all)))
+                items.string = Int32(truncatingIfNeeded: program.strings.count - 1)
+            }
+        }
+        if let string = items.string {
+            let rule = program.strings[Int(string)]
+            let texts = rule.isAny ? rule.most == 0 ? 1 : Int32.max : program.automata[Int(rule.dfa)].textCount
+            items.hasEndlessStrings = texts == Int32.max
+            count = count > Int32.max - texts ? Int32.max : count + texts
+        }
+        items.count = count
+        form.differing = items
+        guard form.least < 100_000 else { throw Llama2Error(.unsupported, "schema: minItems of \(form.least) beside uniqueItems is too large") }
+        return form.least <= count && (count > 0 || form.least == 0)
     }
 
     /// Numbers of values from 0 on; how many there are.
