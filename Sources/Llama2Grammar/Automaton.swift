@@ -210,11 +210,15 @@ final class Automaton {
             if s.allowed >= 0 { s.allowed = try copyTuple(s.allowed, to: other) }
             if s.alike.set >= 0 { s.alike.set = try seen.copy(s.alike.set, to: other.seen) }
             return try other.number(s)
-        case Program.Frame.objectKey, Program.Frame.objectKeyed, Program.Frame.objectNext: return try copyTuple(b, to: other)
+        case Program.Frame.objectKey, Program.Frame.objectKeyed, Program.Frame.objectNext:
+            guard program.objects[Int(a)].watch != nil else { return try copyTuple(b, to: other) }
+            var list = Array(tuples[b])
+            list[3] = try seen.copy(list[3], to: other.seen)
+            return try other.numbered(list)
         case Program.Frame.arrayItem, Program.Frame.arrayNext:
             guard program.arrays[Int(a)].differing != nil else { return try copyTuple(b, to: other) }
             var list = Array(tuples[b])
-            list[2] = try seen.copy(list[2], to: other.seen)
+            list[1] = try seen.copy(list[1], to: other.seen)
             return try other.numbered(list)
         case Program.Frame.differing:
             var s = DifferingState(tuples[b])
@@ -350,7 +354,7 @@ final class Automaton {
             case .automaton(let a): try push(Program.Frame.automaton, a, program.automata[Int(a)].start, below)
             case .string(let a): try push(Program.Frame.string, a, try openString(a, allowed: -1), below)
             case .object(let a):
-                let state = try numbered([0, 0] + (program.anyOrder ? [Int32](repeating: 0, count: (program.objects[Int(a)].members.count + 31) / 32) : []))
+                let state = try numbered(ObjectState.first(program.objects[Int(a)], program.anyOrder))
                 try push(Program.Frame.automaton, program.punctuation.openObject, 0, try frames.number(Program.Frame.objectKey, a, state, below))
             case .array(let a):
                 let state = try numbered(ArrayState.first(program.arrays[Int(a)]))
@@ -371,15 +375,18 @@ final class Automaton {
             try push(Program.Frame.automaton, program.punctuation.closeEmptyObject, 0, below)
         }
         guard let allowed = state.allowedKeys else { return }
-        let key = try openString(state.form.keys, allowed: try numbered(allowed))
+        let alike = state.isPending ? Alike.unknown : state.form.watch != nil ? seen.all(SeenValues.string, of: state.seen) : .none
+        let key = try openString(state.form.keys, allowed: try numbered(allowed), alike: alike)
         try push(Program.Frame.string, state.form.keys, key, try frames.number(Program.Frame.objectKeyed, a, b, below))
     }
 
     private func keyed(_ a: Int32, _ b: Int32, _ tag: Int32, _ below: Int32) throws(Llama2Error) {
         let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
-        let (value, next) = state.after(tag)
-        let rest = try frames.number(Program.Frame.objectNext, a, try numbered(next), below)
-        try push(Program.Frame.automaton, program.punctuation.colon, 0, try frames.number(Program.Frame.value, value, 0, rest))
+        for (value, next) in state.choices(tag) {
+            let rest = try frames.number(Program.Frame.objectNext, a, try numbered(next), below)
+            try push(Program.Frame.automaton, program.punctuation.colon, 0, try frames.number(Program.Frame.value, value, 0, rest))
+            if ObjectState(state.form, next, program.anyOrder).isPending { isPending = true }
+        }
     }
 
     private func member(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
@@ -415,7 +422,7 @@ final class Automaton {
     // MARK: Items that must differ
 
     private func enterDiffering(_ form: Program.Differing, _ a: Int32, _ state: ArrayState, _ below: Int32) throws(Llama2Error) {
-        let rest = try frames.number(Program.Frame.arrayNext, a, try numbered([state.index + 1, 0, state.seen, 1]), below)
+        let rest = try frames.number(Program.Frame.arrayNext, a, try numbered(state.pending), below)
         if let string = form.string {
             if state.isPending {
                 if form.hasEndlessStrings { try push(Program.Frame.string, string, try openString(string, allowed: -1, alike: .unknown), rest) }
@@ -430,7 +437,7 @@ final class Automaton {
         }
     }
 
-    /// The state when the item that is complete at the end of `text` is among those that later ones must differ from.
+    /// The state when the item, or the key, that is complete at the end of `text` is among those that later ones must differ from.
     func resolved(_ state: Int32, _ text: UnsafeBufferPointer<UInt8>) throws(Llama2Error) -> Int32 {
         guard isPending(state) else { return state }
         let (value, isString) = LastScalar.read(text), letter = isString ? SeenValues.string : SeenValues.plain
@@ -445,6 +452,14 @@ final class Automaton {
                     let set = try seen.adding(value, letter, to: items.seen)
                     let item = try frames.number(Program.Frame.arrayItem, array, try numbered(items.resolved(set)), outside)
                     target = try frames.number(kind, a, b, item)
+                }
+            } else if below >= 0, frame(below).0 == Program.Frame.value, frame(below).3 >= 0, frame(frame(below).3).0 == Program.Frame.objectNext {
+                let (_, form, _, member) = frame(below), (_, object, tuple, outside) = frame(member)
+                let state = ObjectState(program.objects[Int(object)], Array(tuples[tuple]), program.anyOrder)
+                if state.isPending {
+                    let set = try seen.adding(value, letter, to: state.seen)
+                    let next = try frames.number(Program.Frame.objectNext, object, try numbered(state.resolved(set)), outside)
+                    target = try frames.number(kind, a, b, try frames.number(Program.Frame.value, form, 0, next))
                 }
             }
             try leaves.append(target)

@@ -172,6 +172,30 @@ extension DFA {
         return out.count == count ? out : nil
     }
 
+    /// The texts with these tags.
+    func keeping(_ isKept: (Int32) -> Bool) -> DFA {
+        guard !isEmpty else { return self }
+        var builder = DFABuilder()
+        for tag in tags { _ = builder.add(tag: tag >= 0 && isKept(tag) ? tag : -1) }
+        for state in 0..<Int32(truncatingIfNeeded: count) {
+            for edge in edges(of: state) { builder.connect(state, edge.low, edge.high, edge.to) }
+        }
+        return builder.finished(start: start)
+    }
+
+    /// All texts, nil when there are more than `most` or one has no end.
+    func texts(most: Int) -> [[UInt8]]? {
+        guard textCount <= most else { return nil }
+        var out: [[UInt8]] = [], pending: [(Int32, [UInt8])] = isEmpty ? [] : [(start, [])]
+        while let (state, text) = pending.popLast() {
+            if accepts(state) { out.append(text) }
+            for edge in edges(of: state).reversed() {
+                for byte in (edge.low...edge.high).reversed() { pending.append((edge.to, text + [byte])) }
+            }
+        }
+        return out
+    }
+
     /// Bytes of the longest text, nil when there is none.
     var longest: Int? {
         guard let order else { return nil }
@@ -181,6 +205,9 @@ extension DFA {
         }
         return lengths.max() ?? 0
     }
+
+    /// So many texts are as good as no end of them, for who never writes so many.
+    static let plenty: Int32 = 100_000
 
     /// How many texts there are, `Int32.max` for so many or more.
     var textCount: Int32 {

@@ -53,15 +53,26 @@ struct Program: Sendable {
         var free: [Int32] = []  // value forms of the classes of other keys; tags from members.count on
         var keys: Int32 = 0  // a string form
         var least: Int32 = 0, most: Int32 = -1
+        /// What some member must be besides (`not` over members), and that free keys differ: kept track of where it matters.
+        var watch: Watch?
+    }
+
+    struct Watch: Sendable {
+        struct Option: Sendable { var demands: UInt8, value: Int32 }
+        /// Bits of all demands; each must be served by some member.
+        var demands: UInt8
+        /// By tag: what a value may be, and which demands it serves. Nothing served comes first.
+        var options: [[Option]]
     }
 
     struct ArrayForm: Sendable {
-        struct Choice: Sendable { var value: Int32, isCounted: Bool, number: Int32 }
+        struct Choice: Sendable { var value: Int32, counted: UInt8, number: Int32 }
+        struct Limit: Sendable { var least: Int32 = 0, most: Int32 = -1 }
         /// What may stand at each index; the last one at all that follow.
         var items: [[Choice]] = []
         var least: Int32 = 0, most: Int32 = -1
-        /// How many items must and may be of those that are counted (`contains`).
-        var leastCounted: Int32 = 0, mostCounted: Int32 = -1
+        /// How many items must and may be of those that are counted (`contains`), each a bit of a choice's `counted`.
+        var limits: [Limit] = []
         /// Every choice is one value (`number` in 0 ..< distinct), and none may come twice; 0: no such rule.
         var distinct: Int32 = 0
         /// Or: items are scalars that are remembered as they come.
@@ -100,7 +111,7 @@ struct Program: Sendable {
     /// Frames that the text begins with, the lowest first: (kind, a).
     var start: [(Int32, Int32)] = []
     /// Whether some array remembers its items.
-    var remembers: Bool { arrays.contains { $0.differing != nil } }
+    var remembers: Bool { arrays.contains { $0.differing != nil } || objects.contains { $0.watch != nil } }
     /// Number of the automaton of any text, -1 if there is none.
     var anyText: Int32 = -1
 }

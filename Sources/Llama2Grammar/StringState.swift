@@ -74,14 +74,15 @@ struct StringStepper {
         guard s.alike.set >= 0 else { return true }
         var pending = [(state: s.dfa, count: s.count, alike: s.alike)]
         while let (state, count, alike) = pending.popLast() {
-            if dfa.tags[Int(state)] >= 0, !form.isAny || count >= form.least, !seen.isWhole(alike) { return true }
+            let tag = dfa.tags[Int(state)]
+            if tag >= 0, isAllowed(tag), !form.isAny || count >= form.least, !seen.isWhole(alike) { return true }
             for edge in dfa.edges(of: state) {
                 for byte in edge.low...edge.high {
                     let begins = byte < 0x80 || byte >= 0xC0
                     if begins, form.isAny, form.most >= 0, count >= form.most { continue }
                     let next = seen.following(alike, byte)
-                    if next.isNone { return true }
-                    pending.append((edge.to, begins ? counted(count) : count, next))
+                    if next.isNone, isLive(edge.to) { return true }
+                    if !next.isNone { pending.append((edge.to, begins ? counted(count) : count, next)) }
                 }
             }
         }

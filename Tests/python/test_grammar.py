@@ -128,6 +128,22 @@ S = [
     ({"type": "array", "items": {"type": ["number", "string", "boolean", "null"]}, "uniqueItems": True}, [[1, "1", True, None, False, "true"]], [[True, "a", True], [None, None]]),
     ({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 500}, "uniqueItems": True, "minItems": 2}, [[1, 10, 100, 500]], [[1, 10, 1], [501, 1]]),
     ({"type": "array", "items": {"enum": [f"item {i}" for i in range(300)]}, "uniqueItems": True}, [["item 1", "item 10", "item 299"]], [["item 1", "item 2", "item 1"], ["item"]]),
+    ({"type": "object", "not": {"patternProperties": {"^f": {"type": "integer"}}}}, [{"foo": "x"}, {"a": 1, "fo": None, "fe": 1}, {"fe": 1, "fo": None}], [{}, {"foo": 1}, {"a": "x"}]),
+    ({"type": "object", "not": {"propertyNames": {"pattern": "^a"}}}, [{"b": 1}, {"a": 1, "b": 2}], [{}, {"a": 1, "ab": 2}]),
+    ({"type": "object", "not": {"properties": {"x": {}}, "additionalProperties": {"type": "integer"}}}, [{"b": "s"}, {"x": 1, "b": None}], [{}, {"x": "s"}, {"x": "s", "b": 1}]),
+    ({"type": "object", "allOf": [{"not": {"patternProperties": {"a": {"type": "integer"}}}}, {"not": {"patternProperties": {"b": {"type": "string"}}}}], "maxProperties": 2},
+     [{"ab": None}, {"a": "x", "b": 1}, {"ab": "x", "b": 3}], [{"ab": "x"}, {"ab": 1}, {"a": "x"}, {}, {"c": 1, "d": 1, "ab": None}]),
+    ({"type": "object", "minProperties": 3, "properties": {"q": {"type": "integer"}}, "required": ["q"]}, [{"q": 1, "b": 2, "c": 3}], [{"q": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}]),
+    ({"type": "object", "propertyNames": {"enum": ["a", "b", "c"]}, "minProperties": 2}, [{"a": 1, "b": 2}, {"b": 1, "c": 1}], [{"a": 1}, {"a": 1, "d": 1}]),
+    ({"type": "array", "maxItems": 2, "items": {"type": "integer", "minimum": 0, "maximum": 99}, "allOf": [{"contains": {"multipleOf": 3}, "minContains": 2}, {"contains": {"multipleOf": 5}}]},
+     [[3, 15], [15, 15], [15, 6]], [[3, 6], [15], [5, 3], [3, 3, 5]]),
+    ({"type": "array", "items": {"type": "integer"}, "allOf": [{"contains": {"multipleOf": 3}, "maxContains": 1}, {"contains": {"multipleOf": 5}, "minContains": 2}]},
+     [[3, 5, 10], [5, 15], [1, 5, 1, 15, 5]], [[3, 5], [3, 6, 5, 5], [15, 15]]),
+    ({"type": "object", "anyOf": [{"properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"properties": {"b": {"type": "integer"}}, "required": ["b"]}], "unevaluatedProperties": False},
+     [{"a": 1}, {"b": 2}, {"a": 1, "b": 2}], [{"a": 1, "b": "x"}, {"a": 1, "c": 1}, {}]),
+    ({"type": "object", "if": {"properties": {"k": {"const": 1}}, "required": ["k"]}, "then": {"properties": {"v": {}}}, "unevaluatedProperties": {"type": "string"}},
+     [{"k": 1, "v": 2}, {"k": 1, "w": "x"}, {"v": "x"}], [{"k": 2, "v": 1}, {"k": 1, "w": 3}]),
+    ({"type": "array", "prefixItems": [{"const": 1}], "contains": {"type": "string"}, "unevaluatedItems": {"type": "null"}}, [[1, "x", None], [1, None, "x"]], [[1, 2, "x"], [1, None]]),
     ({"type": "number", "allOf": [{"multipleOf": 6}, {"multipleOf": 4}, {"not": {"multipleOf": 5}}]}, [12, 24, -36], [60, 6, 4, 1]),
     ({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 3}]}, ["x", 4], [2, None]),
     ({"oneOf": [{"type": "integer", "multipleOf": 2}, {"type": "integer", "multipleOf": 3}]}, [2, 3, 4, 9], [6, 12, 1]),
@@ -172,7 +188,7 @@ def test_members_come_in_the_schemas_order_or_in_any(stories):
         ({"type": "array", "items": {"type": "object"}, "uniqueItems": True}, "uniqueItems"), ({"multipleOf": 123457}, "multipleOf"),
         ({"type": "array", "items": {"type": "string", "maxLength": 0}, "uniqueItems": True, "minItems": 2}, "no value"),
         ({"$ref": "http://elsewhere.example/schema"}, r"\$ref .*elsewhere"), ({"type": "string", "pattern": r"(a)\1"}, "#: pattern"),
-        ({"properties": {"x": {"not": {"propertyNames": {"pattern": "a"}}}}}, "propertyNames"), ({"type": "text"}, "#: type"),
+        ({"not": {"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False}}, "unevaluatedProperties"), ({"type": "text"}, "#: type"),
         ({"type": "string", "enum": [1]}, "nothing|no value"), ({"$ref": "#"}, "leads back to itself"), ({"items": 5}, "#/items"),
         ({"type": "object", "required": ["a"], "properties": {"a": False}}, "no value"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "required": ["x"], "properties": {"x": {"$ref": "#/$defs/a"}}}}}, "no value"),
@@ -201,6 +217,11 @@ def test_items_that_must_differ_are_remembered_token_by_token(stories):
     state.accept(letter)
     for token in (quote, comma, quote, letter, quote):
         state.accept(token)  # "bb", and now "b" is new
+
+
+def test_free_keys_that_are_counted_come_once(stories):
+    grammar = stories.grammar(json_schema={"type": "object", "minProperties": 3})
+    holds(grammar, ['{"a":1,"b":2,"c":3}'], ['{"a":1,"a":2,"b":3}', '{"a":1,"\\u0061":2,"b":3}'])
 
 
 def test_sums_of_conditions_are_refused_in_bounded_time(stories):
@@ -343,3 +364,25 @@ def test_the_c_example_gives_json_that_satisfies_its_schema(tmp_path, stories_pa
     assert done.returncode == 0 and valid(json.loads(done.stdout)), done
     done = subprocess.run([tmp_path / "json", stories_path, "Once", '{"type": "text"}'], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "type" in done.stderr
+
+
+def test_a_pydantic_model_goes_in_and_an_instance_comes_out(stories, stories_path, monkeypatch, capsys):
+    pydantic = pytest.importorskip("pydantic", minversion="2")
+    import runpy
+    import sys
+
+    from header import ROOT
+
+    example = runpy.run_path(str(ROOT / "Bindings/Python/instance.py"))
+    for seed in range(3):
+        got = example["recipe"](stories, "Once", seed)
+        assert isinstance(got, example["Recipe"]) and 2 <= len(got.ingredients) <= 5 and got.difficulty in ("easy", "medium", "hard")
+    monkeypatch.setattr(sys, "argv", ["instance.py", stories_path])
+    runpy.run_path(str(ROOT / "Bindings/Python/instance.py"), run_name="__main__")
+    assert capsys.readouterr().out.startswith("Recipe(title=")
+    # TypeAdapter: of what is no model
+    adapter = pydantic.TypeAdapter(dict[str, set[int]])
+    grammar = stories.grammar(json_schema=adapter)
+    assert grammar.accepts('{"a": [1, 2], "b": []}') and not grammar.accepts('{"a": [1, 1]}') and not grammar.accepts('{"a": ["x"]}')
+    with pytest.raises(TypeError, match="pydantic"):
+        stories.grammar(json_schema=object())

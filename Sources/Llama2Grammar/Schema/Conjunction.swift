@@ -27,6 +27,8 @@ struct Conjunction {
         var required: [[UInt8]] = []
         var names: [Literal] = []
         var least = 0, most: Int?
+        /// Some member has one of these names and such a value.
+        var demands: [(names: Int32, value: Literal?)] = []
 
         mutating func require(_ name: [UInt8]) { if !required.contains(name) { required.append(name) } }
         mutating func forbid(_ name: [UInt8], _ never: SchemaID) {
@@ -51,6 +53,8 @@ struct Conjunction {
     var array = ArrayRule()
     /// Schemas that were put in already.
     var applied: Set<Literal> = []
+    /// Those of them that hold and that nothing denies around them: the members and items that they name are evaluated.
+    var evaluating: Set<SchemaID> = []
 
     func has(_ type: UInt8) -> Bool { types & type != 0 }
 

@@ -16,9 +16,11 @@ enum Liveness {
         let whole = program
         for index in program.values.indices { program.values[index].leaves = whole.values[index].leaves.filter { live($0, whole, isLive) } }
         for index in program.objects.indices {
-            let form = program.objects[index]
-            let keptMembers = form.members.indices.filter { isLive[Int(form.members[$0].value)] }
-            let keptFree = form.free.indices.filter { isLive[Int(form.free[$0])] }
+            var form = program.objects[index]
+            if let watch = form.watch { form.watch = usable(watch, form, program, isLive) }
+            let keptMembers = form.members.indices.filter { isPossible(form, $0, isLive) }
+            let keptFree = form.free.indices.filter { isPossible(form, form.members.count + $0, isLive) }
+            program.objects[index].watch?.options = (keptMembers + keptFree.map { form.members.count + $0 }).map { form.watch?.options[$0] ?? [] }
             guard keptMembers.count < form.members.count || keptFree.count < form.free.count else { continue }
             var numbers = [Int32](repeating: -1, count: form.members.count + form.free.count)
             for (new, old) in keptMembers.enumerated() { numbers[old] = Int32(truncatingIfNeeded: new) }
@@ -32,12 +34,42 @@ enum Liveness {
         }
     }
 
+    /// Whether the member or class of that tag has a value.
+    private static func isPossible(_ form: Program.ObjectForm, _ tag: Int, _ isLive: [Bool]) -> Bool {
+        if let watch = form.watch { return !watch.options[tag].isEmpty }
+        return isLive[Int(tag < form.members.count ? form.members[tag].value : form.free[tag - form.members.count])]
+    }
+
+    /// The options that have values. Free names serve only what names without end serve: a key does not come twice.
+    private static func usable(_ watch: Program.Watch, _ form: Program.ObjectForm, _ program: Program, _ isLive: [Bool]) -> Program.Watch {
+        var out = watch
+        for tag in out.options.indices { out.options[tag].removeAll { !isLive[Int($0.value)] } }
+        let keys = program.automata[Int(program.strings[Int(form.keys)].dfa)], first = form.members.count
+        func isEndless(_ holds: (Program.Watch.Option) -> Bool) -> Bool {
+            keys.keeping { Int($0) >= first && out.options[Int($0)].contains(where: holds) }.textCount >= DFA.plenty
+        }
+        let demands = 0..<watch.demands.nonzeroBitCount
+        for _ in demands {  // what one takes away may have been all of another's
+            for bit in demands where !isEndless({ $0.demands >> UInt8(bit) & 1 != 0 }) {
+                for tag in first..<out.options.count { out.options[tag].removeAll { $0.demands >> UInt8(bit) & 1 != 0 } }
+            }
+        }
+        if !isEndless({ _ in true }) { for tag in first..<out.options.count { out.options[tag] = [] } }
+        return out
+    }
+
     private static func live(_ leaf: Program.Leaf, _ program: Program, _ isLive: [Bool]) -> Bool {
         switch leaf {
         case .automaton(let a): return !program.automata[Int(a)].isEmpty
         case .string(let a): return !program.automata[Int(program.strings[Int(a)].dfa)].isEmpty
         case .object(let a):
-            let form = program.objects[Int(a)]
+            var form = program.objects[Int(a)]
+            if let watch = form.watch {
+                let usable = usable(watch, form, program, isLive)
+                form.watch = usable
+                if !usable.options[form.members.count...].contains(where: { !$0.isEmpty }) { form.free = [] }
+                return ObjectState(form, ObjectState.first(form, false), false).canFinish(usable)
+            }
             guard form.members.allSatisfy({ !$0.isRequired || isLive[Int($0.value)] }) else { return false }
             let required = form.members.count { $0.isRequired }, members = form.members.count { isLive[Int($0.value)] }
             guard form.most < 0 || required <= Int(form.most) else { return false }

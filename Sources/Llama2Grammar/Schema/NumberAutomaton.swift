@@ -67,6 +67,8 @@ enum NumberAutomaton {
         }
         if rule.isFree { return try free(isInteger: rule.isInteger, budget) }
         var out = try bounded(rule, budget)
+        // no more digits than a binary number of 64 bits keeps: whoever reads it as such sees a fraction too
+        if rule.isFractional { out = try out.intersection(try expression("-?[0-9]{1,9}\\.[0-9]{1,6}0*", budget), budget) }
         if !rule.excluded.isEmpty { out = try out.subtracting(try spelled(rule.excluded, budget), budget) }
         return try out.minimized()
     }

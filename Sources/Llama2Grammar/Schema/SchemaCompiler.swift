@@ -11,6 +11,8 @@ final class SchemaCompiler {
     let always: SchemaID
     var program = Program()
     var inPlace = 0
+    /// Inside of schemas that are denied; of such that are closed to what nothing evaluates.
+    var denying = 0, closing = 0
     private var looking = 0
 
     var automata: [DFA] { program.automata }

@@ -4,6 +4,7 @@ internal import Llama2Core
 extension SchemaCompiler {
     /// Candidates of an array whose items must differ.
     private static let mostDistinct = 200
+    private static let mostContains = 4
 
     // MARK: Objects
 
@@ -33,7 +34,9 @@ extension SchemaCompiler {
         // 1. the members that are named, in the order of the schemas
         var order: [[UInt8]] = [], known: Set<[UInt8]> = []
         for name in rule.maps.flatMap({ $0.properties.map { $0.0 } }) + rule.required where known.insert(name).inserted { order.append(name) }
-        var form = Program.ObjectForm(), texts: [[UInt8]] = []
+        // what must be kept track of: names that a demand means are named if they are few
+        let (others, isWatched) = try watchedNames(rule, allowedNames, &order)
+        var form = Program.ObjectForm(), texts: [[UInt8]] = [], options: [[Program.Watch.Option]] = []
         for name in order {
             let literals = try memberLiterals(rule, name), isRequired = rule.required.contains(name)
             if isNever(literals) || !allowedNames.contains(name) {
@@ -41,25 +44,27 @@ extension SchemaCompiler {
                 continue
             }
             form.members.append(.init(value: try number(of: literals), isRequired: isRequired))
+            if isWatched { options.append(try self.options(literals, rule) { program.automata[Int($0)].contains(name) }) }
             texts.append(name)
         }
         // 2. others: classes of names that ask for the same
-        var (others, classes) = try freeNames(rule, allowedNames)
-        others = try others.subtracting(try DFA.texts(order, budget), budget)
-        form.free = classes
-        if others.isEmpty { form.free = [] }
+        let (free, classes) = try freeNames(rule, others)
+        if !free.isEmpty {
+            for (literals, demands) in classes {
+                form.free.append(try number(of: literals))
+                if isWatched { options.append(try self.options(literals, rule) { demands.contains($0) }) }
+            }
+        }
         // 3. counts
         form.least = Int32(truncatingIfNeeded: rule.least)
         form.most = Int32(truncatingIfNeeded: rule.most ?? -1)
         guard rule.least <= form.members.count || !form.free.isEmpty else { return nil }
-        if !form.free.isEmpty, rule.least > max(1, rule.required.count + 1) {
-            // the same free key twice would be one member
-            try source.unsupported(Array("#".utf8), "minProperties", "of more than one member whose name is free is not followed")
-        }
+        if isWatched, !free.isEmpty, free.textCount < Int32.max { form.most = form.most < 0 ? DFA.plenty - 1 : min(form.most, DFA.plenty - 1) }
+        if isWatched { form.watch = Program.Watch(demands: UInt8(1 << rule.demands.count - 1), options: options) }
         // 4. the keys as one automaton, tags in the order of members, then classes
         let count = Int32(truncatingIfNeeded: form.members.count)
         let named = try DFA.texts(texts, tag: { Int32(truncatingIfNeeded: $0) }, budget)
-        let keys = form.free.isEmpty ? named : try named.product(others, needsFirst: false, needsSecond: false, budget) { $0 >= 0 ? $0 : $1 >= 0 ? $1 + count : -1 }
+        let keys = form.free.isEmpty ? named : try named.product(free, needsFirst: false, needsSecond: false, budget) { $0 >= 0 ? $0 : $1 >= 0 ? $1 + count : -1 }
         var string = Program.StringForm(dfa: add(keys))
         string.reachable = try reachableTags(keys, count: form.members.count + form.free.count)
         program.strings.append(string)
@@ -68,13 +73,50 @@ extension SchemaCompiler {
         return Int32(truncatingIfNeeded: program.objects.count - 1)
     }
 
-    /// The names that no schema names, tagged by the class of what they ask for, and the classes' forms.
-    private func freeNames(_ rule: Conjunction.ObjectRule, _ allowed: DFA) throws(Llama2Error) -> (DFA, [Int32]) {
+    /// The names that no schema names, and whether members must be watched: a demand, or free names that are counted. Then names
+    /// without end are the only free ones; few of them join `order`.
+    private func watchedNames(_ rule: Conjunction.ObjectRule, _ allowed: DFA, _ order: inout [[UInt8]]) throws(Llama2Error) -> (DFA, Bool) {
+        var others = try allowed.subtracting(try DFA.texts(order, budget), budget)
+        let isCounted = !others.isEmpty && rule.least > max(1, rule.required.count + 1)
+        guard isCounted || !rule.demands.isEmpty else { return (others, false) }
+        guard rule.demands.count <= SchemaCompiler.mostDemands else {
+            throw Llama2Error(.unsupported, "schema: more than \(SchemaCompiler.mostDemands) things that some member must be at one place")
+        }
+        for names in rule.demands.map({ program.automata[Int($0.names)] }) + [others] {
+            if let few = try names.intersection(others, budget).texts(most: SchemaCompiler.mostNamed), !few.isEmpty {
+                order += few
+                others = try others.subtracting(try DFA.texts(few, budget), budget)
+            }
+        }
+        return (others, true)
+    }
+
+    private static let mostDemands = 6, mostNamed = 64
+
+    /// What the value of a member may be by the demands that it serves.
+    private func options(_ literals: [Literal], _ rule: Conjunction.ObjectRule, _ isMeant: (Int32) -> Bool) throws(Llama2Error) -> [Program.Watch.Option] {
+        var always: UInt8 = 0, sometimes: [(bit: UInt8, value: Literal)] = []
+        for (index, demand) in rule.demands.enumerated() where isMeant(demand.names) {
+            if let value = demand.value { sometimes.append((1 << UInt8(index), value)) } else { always |= 1 << UInt8(index) }
+        }
+        var out: [Program.Watch.Option] = []
+        for subset in 0..<(1 << sometimes.count) {
+            let served = sometimes.indices.filter { subset >> $0 & 1 != 0 }.map { sometimes[$0] }, all = literals + served.map { $0.value }
+            if isNever(all) { continue }
+            out.append(.init(demands: served.reduce(always) { $0 | $1.bit }, value: try number(of: all)))
+        }
+        return out
+    }
+
+    /// Free names, tagged by the class of what they ask for: its literals, and the names of the demands that mean it.
+    private func freeNames(_ rule: Conjunction.ObjectRule, _ allowed: DFA) throws(Llama2Error) -> (DFA, [([Literal], Set<Int32>)]) {
         var patterns: [Int32] = []
-        for (pattern, _) in rule.maps.flatMap({ $0.patterns }) where !patterns.contains(pattern) { patterns.append(pattern) }
+        for pattern in rule.maps.flatMap({ $0.patterns.map { $0.pattern } }) + rule.demands.map({ $0.names }) where !patterns.contains(pattern) {
+            patterns.append(pattern)
+        }
         if patterns.isEmpty {
             let literals = rule.maps.compactMap { $0.additional }
-            return isNever(literals) ? (.none, []) : (allowed, [try number(of: literals)])
+            return isNever(literals) ? (.none, []) : (allowed, [(literals, Set())])
         }
         // subsets of patterns that a name may match, as tags
         guard patterns.count <= 24 else { throw Llama2Error(.unsupported, "schema: more than 24 patternProperties at one place") }
@@ -84,22 +126,22 @@ extension SchemaCompiler {
                 $0 < 0 ? -1 : $1 >= 0 ? $0 | 1 << Int32(bit) : $0
             }
         }
-        var classes: [Int32] = [], classOf: [Int32: Int32] = [:]
+        var classes: [([Literal], Set<Int32>)] = [], keys: [[Int32]] = [], classOf: [Int32: Int32] = [:]
         for tag in Set(dfa.tags).sorted() where tag >= 0 {
+            func matches(_ pattern: Int32) -> Bool { patterns.firstIndex(of: pattern).map { tag >> Int32($0) & 1 != 0 } ?? false }
             var literals: [Literal] = []
             for map in rule.maps {
-                var isNamed = false
-                for (pattern, literal) in map.patterns {
-                    guard let bit = patterns.firstIndex(of: pattern), tag >> Int32(bit) & 1 != 0 else { continue }
-                    literals.append(literal)
-                    isNamed = true
-                }
-                if !isNamed, let additional = map.additional { literals.append(additional) }
+                let named = map.patterns.filter { matches($0.pattern) }.map { $0.1 }
+                literals += named
+                if named.isEmpty, let additional = map.additional { literals.append(additional) }
             }
             guard !isNever(literals) else { continue }
-            let form = try number(of: literals)
-            let index = classes.firstIndex(of: form) ?? classes.count
-            if index == classes.count { classes.append(form) }
+            let demands = Set(rule.demands.map { $0.names }.filter { matches($0) }), key = [try number(of: literals)] + demands.sorted()
+            let index = keys.firstIndex(of: key) ?? keys.count
+            if index == keys.count {
+                keys.append(key)
+                classes.append((literals, demands))
+            }
             classOf[tag] = Int32(truncatingIfNeeded: index)
         }
         let tagged = try dfa.product(.none, needsFirst: true, needsSecond: false, budget) { tag, _ in tag < 0 ? -1 : classOf[tag] ?? -1 }
@@ -150,11 +192,12 @@ extension SchemaCompiler {
     func array(_ rule: Conjunction.ArrayRule) throws(Llama2Error) -> Int32? {
         var form = Program.ArrayForm(least: Int32(truncatingIfNeeded: rule.least), most: Int32(truncatingIfNeeded: rule.most ?? -1))
         // 1. counted items
-        let contains = rule.contains.filter { $0.least > 0 || $0.most != nil }
-        if contains.count > 1 { try source.unsupported(Array("#".utf8), "contains", "more than once at one place is not followed") }
-        let counted = contains.first
-        form.leastCounted = Int32(truncatingIfNeeded: counted?.least ?? 0)
-        form.mostCounted = Int32(truncatingIfNeeded: counted?.most ?? -1)
+        var contains = rule.contains.filter { $0.least > 0 || $0.most != nil }
+        if contains.count > 1, contains.count > SchemaCompiler.mostContains || rule.isUnique || contains.reduce(0, { $0 + $1.least }) > 32 {
+            try source.unsupported(Array("#".utf8), "contains", "so many times at one place, or beside uniqueItems, is not followed")
+            contains = []
+        }
+        form.limits = contains.map { .init(least: Int32(truncatingIfNeeded: $0.least), most: Int32(truncatingIfNeeded: $0.most ?? -1)) }
         // 2. items by index, up to where every further one is alike
         let isUnique = rule.isUnique && (rule.most ?? 2) > 1
         for index in 0...(rule.maps.map { $0.prefix.count }.max() ?? 0) {
@@ -164,15 +207,20 @@ extension SchemaCompiler {
                 break
             }
             var choices: [Program.ArrayForm.Choice] = []
-            func add(_ literals: [Literal], _ isCounted: Bool, _ number: Int32) throws(Llama2Error) {
-                guard !isNever(literals) else { return }
-                choices.append(.init(value: try self.number(of: literals), isCounted: isCounted, number: number))
-            }
             func addAll(_ literals: [Literal], _ number: Int32) throws(Llama2Error) {
-                guard let counted else { return try add(literals, false, number) }
-                try add(literals + [counted.item], true, number)
-                // without an upper limit an item may go uncounted though it fits: the same texts
-                try add(literals + (counted.most != nil || isUnique ? [counted.item.opposite] : []), false, number)
+                for counted in 0..<(1 << contains.count) {
+                    var all = literals
+                    for (i, condition) in contains.enumerated() {
+                        if counted >> i & 1 != 0 {
+                            all.append(condition.item)
+                        } else if condition.most != nil || isUnique {
+                            // without an upper limit an item may go uncounted though it fits: the same texts
+                            all.append(condition.item.opposite)
+                        }
+                    }
+                    guard !isNever(all) else { continue }
+                    choices.append(.init(value: try self.number(of: all), counted: UInt8(counted), number: number))
+                }
             }
             if isUnique, rule.maps.allSatisfy({ $0.prefix.isEmpty }), contains.isEmpty, try finiteValues(literals) == nil {
                 guard try differing(literals, &form) else { return nil }

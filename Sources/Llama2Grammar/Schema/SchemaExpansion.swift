@@ -6,6 +6,7 @@ extension SchemaCompiler {
     typealias List = [Conjunction]
     /// Conjunctions side by side at one place.
     static let mostBranches = 1500
+    private static let mostCombined = 6
 
     func expand(_ literals: [Literal]) throws(Llama2Error) -> List {
         var list: List = [Conjunction()]
@@ -40,7 +41,12 @@ extension SchemaCompiler {
         }
         var start = conjunction
         start.applied.insert(literal)
-        return literal.isNegated ? try deny(node, start) : try assert(node, literal.schema, start)
+        if literal.isNegated {
+            denying += 1
+            defer { denying -= 1 }
+            return try deny(node, start)
+        }
+        return try assert(node, literal.schema, start)
     }
 
     /// References and combinations inside each other: this calls itself, on a stack that the host has chosen.
@@ -57,6 +63,10 @@ extension SchemaCompiler {
     private func assert(_ node: SchemaNode, _ id: SchemaID, _ start: Conjunction) throws(Llama2Error) -> List {
         // 1. what leaves no choice
         var c = start
+        let closes = node.unevaluatedProperties != nil || node.unevaluatedItems != nil
+        if closes { closing += 1 }
+        defer { if closes { closing -= 1 } }
+        if denying == 0, closing > 0 { c.evaluating.insert(id) }
         if let types = node.types {
             c.types &= types
             if node.isIntegerOnly { c.number.isInteger = true }
@@ -84,7 +94,7 @@ extension SchemaCompiler {
         if let reference = node.reference { list = try apply(Literal(schema: reference), to: list) }
         for part in node.allOf { list = try apply(Literal(schema: part), to: list) }
         if let not = node.not { list = try apply(Literal(schema: not, isNegated: true), to: list) }
-        if let condition = node.condition, node.then != nil || node.otherwise != nil {
+        if let condition = node.condition, node.then != nil || node.otherwise != nil || closing > 0 {
             list = try each(list) { c throws(Llama2Error) in
                 var yes = try self.apply(Literal(schema: condition), to: [c])
                 if let then = node.then { yes = try self.apply(Literal(schema: then), to: yes) }
@@ -117,17 +127,11 @@ extension SchemaCompiler {
         if let branches = node.anyOf { list = try each(list) { c throws(Llama2Error) in try self.any(branches, c) } }
         if let branches = node.oneOf { list = try each(list) { c throws(Llama2Error) in try self.exactlyOne(branches, c) } }
         // 3. closed to what nothing applied has named
-        if let unevaluated = node.unevaluatedProperties { list = try closed(list, node, id, unevaluated) }
-        if let unevaluated = node.unevaluatedItems, source.node(unevaluated).bool != true {
-            if node.items == nil, isAlone(node) {
-                list = try each(list) { c throws(Llama2Error) in
-                    var c = c
-                    c.array.maps.append((node.prefix.map { _ in Literal(schema: self.always) }, Literal(schema: unevaluated)))
-                    return self.kept(c)
-                }
-            } else if node.items == nil {
-                try source.unsupported(node.path, "unevaluatedItems", "beside other applied schemas is not followed")
-            }
+        if let rest = node.unevaluatedProperties, source.node(rest).bool != true {
+            list = try each(list) { c throws(Llama2Error) in try self.closeMembers(c, start, id, rest) }
+        }
+        if let rest = node.unevaluatedItems, source.node(rest).bool != true {
+            list = try each(list) { c throws(Llama2Error) in try self.closeItems(c, start, id, rest) }
         }
         return list
     }
@@ -138,39 +142,36 @@ extension SchemaCompiler {
         return kept(out)
     }
 
-    /// Whether no other schema is applied at the same place.
-    private func isAlone(_ node: SchemaNode) -> Bool {
-        node.reference == nil && node.allOf.isEmpty && node.anyOf == nil && node.oneOf == nil && node.not == nil && node.condition == nil
-            && node.dependentSchemas.isEmpty && node.contains == nil
+    /// The schemas whose members and items are evaluated as schema `id` sees it: its own and those applied at the same place.
+    private func evaluated(_ c: Conjunction, _ start: Conjunction, _ id: SchemaID) -> [(id: SchemaID, node: SchemaNode)] {
+        (c.evaluating.subtracting(start.evaluating).union([id])).sorted().map { ($0, source.node($0)) }
     }
 
-    /// unevaluatedProperties: the names of this schema and of those that `allOf` and `$ref` apply at the same place, which
-    /// always hold, count as evaluated; what depends on choices is refused.
-    private func closed(_ list: List, _ node: SchemaNode, _ id: SchemaID, _ rest: SchemaID) throws(Llama2Error) -> List {
-        if source.node(rest).bool == true { return list }
-        var names: [([UInt8], Literal)] = [], patterns: [(pattern: Int32, Literal)] = []
-        var pending = [node], isOpen = false, isDecided = true, seen = 0
-        while let part = pending.popLast() {
-            seen += 1
-            guard seen < 1000 else { throw source.failure(node.path, "references that lead to themselves") }
-            let chooses = part.anyOf != nil || part.oneOf != nil || part.condition != nil || !part.dependentSchemas.isEmpty
-            if chooses { isDecided = false }
-            if part.additional != nil || part.unevaluatedProperties != nil && seen > 1 { isOpen = true }
-            names += part.properties.map { ($0.0, Literal(schema: always)) }
-            for (pattern, _) in part.patternProperties { patterns.append((try automaton(pattern: pattern, part.path), Literal(schema: always))) }
-            if let reference = part.reference { pending.append(source.node(reference)) }
-            pending += part.allOf.map { source.node($0) }
+    private func closeMembers(_ c: Conjunction, _ start: Conjunction, _ id: SchemaID, _ rest: SchemaID) throws(Llama2Error) -> List {
+        var map = Conjunction.ObjectMap(properties: [], patterns: [], additional: Literal(schema: rest))
+        for (other, part) in evaluated(c, start, id) {
+            if part.additional != nil || part.unevaluatedProperties != nil && other != id { return [c] }
+            map.properties += part.properties.map { ($0.0, Literal(schema: always)) }
+            for (pattern, _) in part.patternProperties { map.patterns.append((try automaton(pattern: pattern, part.path), Literal(schema: always))) }
         }
-        guard isDecided else {
-            try source.unsupported(node.path, "unevaluatedProperties", "beside anyOf, oneOf, if or dependentSchemas is not followed")
-            return list
+        var closed = c
+        closed.object.maps.append(map)
+        return kept(closed)
+    }
+
+    /// Items behind all that are named must be as `rest` says, or as a `contains` that counts them.
+    private func closeItems(_ c: Conjunction, _ start: Conjunction, _ id: SchemaID, _ rest: SchemaID) throws(Llama2Error) -> List {
+        var longest = 0, choices = [rest]
+        for (other, part) in evaluated(c, start, id) {
+            if part.items != nil || part.unevaluatedItems != nil && other != id { return [c] }
+            longest = max(longest, part.prefix.count)
+            if let contains = part.contains, source.containsEvaluates { choices.append(contains) }
         }
-        if isOpen { return list }
-        return try each(list) { c throws(Llama2Error) in
-            var c = c
-            c.object.maps.append(.init(properties: names, patterns: patterns, additional: Literal(schema: rest)))
-            return self.kept(c)
-        }
+        var closed = c, item = SchemaNode(path: source.node(rest).path)
+        item.anyOf = choices
+        let literal = Literal(schema: choices.count == 1 ? rest : source.add(item))
+        closed.array.maps.append(([Literal](repeating: Literal(schema: always), count: longest), literal))
+        return kept(closed)
     }
 
     func each(_ list: List, _ body: (Conjunction) throws(Llama2Error) -> List) throws(Llama2Error) -> List {
@@ -212,6 +213,17 @@ extension SchemaCompiler {
 
     private func any(_ branches: [SchemaID], _ c: Conjunction) throws(Llama2Error) -> List {
         var out: List = []
+        if closing > 0, denying == 0, branches.count > 1 {
+            // what several branches evaluate together counts: all of their combinations
+            guard branches.count <= SchemaCompiler.mostCombined else { throw tooMany(branches[0]) }
+            for subset in 1..<(1 << branches.count) {
+                var list = [c]
+                for (i, branch) in branches.enumerated() where subset >> i & 1 != 0 { list = try apply(Literal(schema: branch), to: list) }
+                out += list
+                guard out.count <= SchemaCompiler.mostBranches else { throw tooMany(branches[0]) }
+            }
+            return out
+        }
         for branch in branches {
             out += try apply(Literal(schema: branch), to: [c])
             guard out.count <= SchemaCompiler.mostBranches else { throw tooMany(branch) }
@@ -449,15 +461,17 @@ extension SchemaCompiler {
             present.object.require(name)
             out += try apply(Literal(schema: schema, isNegated: true), to: kept(present))
         }
-        // "some member is not ..." is refused unless it can be told from the names that are possible
-        if node.patternProperties.contains(where: { source.node($0.1).bool != true }) {
-            try source.unsupported(node.path, "patternProperties", "inside not is not followed")
+        for (pattern, schema) in node.patternProperties where source.node(schema).bool != true {
+            let names = try automaton(pattern: pattern, node.path)
+            with { $0.demands.append((names, Literal(schema: schema, isNegated: true))) }
         }
         if let additional = node.additional, source.node(additional).bool != true {
             out += try denyAdditional(node, additional, c)
         }
         if let names = node.propertyNames, source.node(names).bool != true {
-            try source.unsupported(node.path, "propertyNames", "inside not is not followed")
+            let others = try program.automata[Int(program.anyText)].subtracting(try self.names([Literal(schema: names)]), budget)
+            let number = add(others)
+            with { $0.demands.append((number, nil)) }
         }
         return out
     }
@@ -467,8 +481,11 @@ extension SchemaCompiler {
         let named = Set(node.properties.map { $0.0 })
         // members that may come at all
         guard let candidates = closedNames(c.object) else {
-            try source.unsupported(node.path, "additionalProperties", "inside not (or in branches of oneOf that can hold together) is not followed")
-            return []
+            var others = try program.automata[Int(program.anyText)].subtracting(try DFA.texts(node.properties.map { $0.0 }, budget), budget)
+            for (pattern, _) in node.patternProperties { others = try others.subtracting(automata[Int(try automaton(pattern: pattern, node.path))], budget) }
+            var other = c
+            other.object.demands.append((add(others), Literal(schema: additional, isNegated: true)))
+            return kept(other)
         }
         var patterns: [Int32] = []
         for (pattern, _) in node.patternProperties { patterns.append(try automaton(pattern: pattern, node.path)) }

@@ -12,6 +12,8 @@ final class SchemaSource {
     private let referenceStandsAlone: Bool
     /// Schemas by the address that $id, $anchor and $dynamicAnchor give them.
     private var addresses: [[UInt8]: (JSON, base: [UInt8])] = [:]
+    /// Whether `contains` evaluates the items that it counts: since 2020.
+    private(set) var containsEvaluates = true
     private var dynamicAnchors: [[UInt8]: Int] = [:]
     private var basePositions: [Int: [UInt8]] = [:]
 
@@ -22,6 +24,7 @@ final class SchemaSource {
         self.ignoresUnsupported = ignoresUnsupported
         let dialect = root["$schema"]?.bytes ?? []
         referenceStandsAlone = ["draft-03", "draft-04", "draft-06", "draft-07"].map { Array($0.utf8) }.contains { (d: [UInt8]) in dialect.contains(d) }
+        containsEvaluates = !dialect.contains(Array("2019-09".utf8))
         try findAddresses(root, base: [])
     }
 
