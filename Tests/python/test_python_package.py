@@ -82,11 +82,20 @@ USER = '''
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import llama2swift
 from llama2swift.errors import CancelledError, ContextFullError, InputOutputError
+
+
+class Answer:
+    """As pydantic's models are."""
+
+    @classmethod
+    def model_json_schema(cls, by_alias: bool = True) -> dict[str, Any]:
+        return {"type": "object"}
 
 
 def main(path: Path) -> int:
@@ -98,6 +107,9 @@ def main(path: Path) -> int:
         context.eval(tokens)
         best = int(context.logits().argmax())
         context.eval_batch([(best, 0, True)])
+        held = model.grammar(json_schema=Answer)
+        held = model.grammar(json_schema={"type": "object"}, whitespace="compact")
+        sampler = llama2swift.Sampler(temperature=0.8, grammar=held)
         sampler = llama2swift.Sampler(temperature=0.8, seed=None, logit_bias={1: -5.0})
         pieces = context.generate(text, sampler, max_tokens=None, stop=["a", "b"], penalize_prompt=True)
         for piece in pieces:

@@ -70,6 +70,13 @@ def test_sampling_is_followed(client, stories):
 
 
 def test_several_prompts_and_choices(client, stories):
+    # llama-server's order: names or letters, what is not named is not done
+    steps = ["bias", "temperature", "top_k", "typical"]
+    for order in (["temperature", "top_k", "typ_p"], "tky"):
+        got = client.completions.create(model="stories", prompt=PROMPT, max_tokens=20, extra_body={"top_k": 30, "typical_p": 0.6, "samplers": order}, temperature=2, seed=5)
+        assert got.choices[0].text == alone(stories, PROMPT, 20, top_k=30, typical_p=0.6, temperature=2, seed=5, steps=steps)
+    got = client.completions.create(model="stories", prompt=PROMPT, max_tokens=20, extra_body={"samplers": []}, seed=5)
+    assert got.choices[0].text == alone(stories, PROMPT, 20, seed=5, temperature=0.8, steps=["bias"])
     got = client.completions.create(model="stories", prompt=[PROMPT, "Tom"], n=2, max_tokens=6, temperature=1, seed=3, extra_body={"top_k": 0, "min_p": 0}, top_p=1)
     assert [c.index for c in got.choices] == [0, 1, 2, 3]
     expected = [alone(stories, p, 6, temperature=1, seed=s, top_k=0, top_p=1, min_p=0) for p in (PROMPT, "Tom") for s in (3, 4)]

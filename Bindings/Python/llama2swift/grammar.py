@@ -6,7 +6,7 @@ import ctypes as C
 import json
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Union
 
 import numpy as np
 
@@ -22,8 +22,24 @@ class HasVocabulary(Protocol):
     _handle: int | None
 
 
-# A schema: text of JSON, a dict, True or False, or a pydantic model (its class).
-Schema = Any
+
+
+class HasJSONSchema(Protocol):
+    """A pydantic model: its class."""
+
+    def model_json_schema(self) -> dict[str, Any]:
+        """Its JSON Schema."""
+
+
+class GivesJSONSchema(Protocol):
+    """pydantic's TypeAdapter: of a dataclass, a TypedDict, a list of models."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """Its JSON Schema."""
+
+
+# A schema: text of JSON, a dict, True or False, a pydantic model (its class) or a TypeAdapter.
+Schema = Union[A.Text, Mapping[str, Any], bool, HasJSONSchema, GivesJSONSchema]
 
 
 class Grammar:
@@ -33,7 +49,7 @@ class Grammar:
     """
 
     def __init__(
-        self, model: HasVocabulary, *, gbnf: A.Text | None = None, json_schema: Schema = None, regex: A.Text | None = None,
+        self, model: HasVocabulary, *, gbnf: A.Text | None = None, json_schema: Schema | None = None, regex: A.Text | None = None,
         choices: Sequence[str] | None = None, whitespace: str = "free", any_order: bool = False, ignore_unsupported: bool = False,
     ):  # fmt: skip
         if not isinstance(getattr(model, "_handle", None), int):
@@ -46,10 +62,10 @@ class Grammar:
             kind, text = K.GRAMMAR_GBNF, A.text("gbnf", gbnf)
         elif regex is not None:
             kind, text = K.GRAMMAR_REGEX, A.text("regex", regex)
-        elif choices is not None:
-            kind, text = K.GRAMMAR_CHOICES, _choices(choices)
-        else:
+        elif json_schema is not None:
             kind, text = K.GRAMMAR_JSON_SCHEMA, _schema(json_schema)
+        else:
+            kind, text = K.GRAMMAR_CHOICES, _choices(choices)
         if whitespace not in ("free", "compact"):
             raise ValueError(f'whitespace is {A.shown(whitespace)}, expected "free" or "compact"')
         options = S.sized(S.GrammarOptions)
@@ -149,18 +165,21 @@ class GrammarState:
 def _schema(schema: Schema) -> bytes:
     if isinstance(schema, (str, bytes, bytearray, memoryview)):
         return A.text("json_schema", schema)
-    made = getattr(schema, "model_json_schema", None)  # pydantic's models
-    if callable(made):
-        schema = made()
-    if not isinstance(schema, (Mapping, bool)):
-        raise A.refuse("json_schema", schema, "JSON as text, a dict, a bool or a pydantic model")
+    value: object = schema
+    for name in ("model_json_schema", "json_schema"):  # of pydantic's models and of its TypeAdapter
+        made = getattr(schema, name, None)
+        if not isinstance(schema, (Mapping, bool)) and callable(made):
+            value = made()
+            break
+    if not isinstance(value, (Mapping, bool)):
+        raise A.refuse("json_schema", schema, "JSON as text, a dict, a bool, a pydantic model or a TypeAdapter")
     try:
-        return json.dumps(schema, ensure_ascii=False).encode()
+        return json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return json.dumps(schema).encode()
+        return json.dumps(value).encode()
 
 
-def _choices(choices: Sequence[str]) -> bytes:
+def _choices(choices: Sequence[str] | None) -> bytes:
     if isinstance(choices, (str, bytes)) or not isinstance(choices, Sequence):
         raise A.refuse("choices", choices, "a list of str")
     for choice in choices:

@@ -14,7 +14,7 @@ from . import _structs as S
 from ._calls import Calls, run
 from .chat import Conversation, Messages, Objects
 from .errors import NotFoundError
-from .grammar import Grammar
+from .grammar import Grammar, Schema
 from .results import SpecialTokens
 
 
@@ -68,12 +68,12 @@ class Vocabulary:
         return lib.call_text("token_piece", self._handle, A.token("token", token), _special(special))
 
     def grammar(
-        self, *, gbnf: A.Text | None = None, json_schema: Any = None, regex: A.Text | None = None,
+        self, *, gbnf: A.Text | None = None, json_schema: Schema | None = None, regex: A.Text | None = None,
         choices: Sequence[str] | None = None, whitespace: str = "free", any_order: bool = False, ignore_unsupported: bool = False,
     ) -> Grammar:  # fmt: skip
         """A grammar of this vocabulary, given by one of:
 
-        json_schema: JSON Schema as text, dict or pydantic model. gbnf: llama.cpp's grammars. regex: RE2's expressions, for
+        json_schema: JSON Schema as text, dict, pydantic model or TypeAdapter. gbnf: llama.cpp's grammars. regex: RE2's expressions, for
         the whole text. choices: texts, one of which it is. whitespace: "free" or "compact", of JSON. any_order: members of
         objects in any order, not the schema's. ignore_unsupported: what cannot be followed is left out, see `Grammar.ignored`.
         Raises InvalidArgumentError (with the line or path), UnsupportedError (a keyword that cannot be followed)."""

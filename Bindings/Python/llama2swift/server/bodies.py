@@ -45,7 +45,6 @@ class Sampled(Body):
     refused: ClassVar[Refused] = {
         "adaptive_target": ((-1, -1.0), "this sampler is not supported"),
         "adaptive_decay": ((0.9,), "this sampler is not supported"),
-        "samplers": ((), "the order of the samplers is fixed: penalties, top_k, top_p, min_p, temperature"),
         "min_keep": ((0, 1), "at least one token is kept, no other number is supported"),
         "lora": (([],), "adapters are not supported by this server"),
         "n_keep": ((0,), "the context is not shifted by requests"),
@@ -57,6 +56,7 @@ class Sampled(Body):
     top_p: Optional[float] = Field(None, ge=0, le=1)
     top_k: Optional[int] = Field(None, ge=-1, le=2**31 - 1)
     min_p: Optional[float] = Field(None, ge=0, le=1)
+    samplers: Union[List[str], str, None] = Field(None, max_length=64)
     typical_p: Optional[float] = Field(None, ge=0, le=1)
     top_n_sigma: Optional[float] = None
     xtc_probability: Optional[float] = Field(None, ge=0, le=1)

@@ -21,6 +21,12 @@ _OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "dynatemp_range": ("dynamic_range", (0,)), "dynatemp_exponent": ("dynamic_exponent", (1,)),
 }  # fmt: skip
 BANNED = -1e30
+# llama-server's names of the steps, its letters for them, and ours
+_STEPS = {
+    "penalties": ("e", "penalties"), "dry": ("d", "dry"), "top_n_sigma": ("s", "top_n_sigma"), "top_k": ("k", "top_k"), "typ_p": ("y", "typical"),
+    "top_p": ("p", "top_p"), "min_p": ("m", "min_p"), "xtc": ("x", "xtc"), "temperature": ("t", "temperature"),
+}  # fmt: skip
+_LETTERS = {letter: name for name, (letter, _) in _STEPS.items()}
 
 
 def arguments(engine: Engine, body: Sampled, index: int = 0) -> dict[str, Any]:
@@ -49,12 +55,30 @@ def arguments(engine: Engine, body: Sampled, index: int = 0) -> dict[str, Any]:
         out[ours] = engine.length if name == "dry_penalty_last_n" and value == -1 else value
         if name.startswith("dry_") and "model" in _KNOWN:
             out["model"] = engine.model
+    if body.samplers is not None:
+        out["steps"] = _order(body)
+        for name in ("temperature", "top_k", "top_p", "min_p"):
+            # the server's own are for steps that are done; what the request itself gives beside a list without it is refused
+            if name not in out["steps"] and getattr(body, name) is None:
+                del out[name]
     bias = _bias(engine, body.logit_bias)
     if body.ignore_eos:
         bias.update(dict.fromkeys(engine.ends(), BANNED))
     if bias:
         out["logit_bias"] = bias
     return out
+
+
+def _order(body: Sampled) -> list[str]:
+    """The steps in the order of `samplers`: names, or a string of letters. Bias comes first, as llama-server has it."""
+    given = body.samplers or []
+    if body.mirostat:
+        raise ApiError(400, "samplers: mirostat has an order of its own", param="samplers")
+    names = [_LETTERS.get(letter, letter) for letter in given] if isinstance(given, str) else given
+    for name in names:
+        if name not in _STEPS:
+            raise ApiError(400, f"samplers: there is no sampler {name[:40]!r}, only {', '.join(_STEPS)}", param="samplers")
+    return ["bias", *(_STEPS[name][1] for name in names)]
 
 
 def seed(engine: Engine, body: Sampled, index: int = 0) -> int:
