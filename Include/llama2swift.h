@@ -1202,6 +1202,7 @@ typedef struct llama2_scheduler_options {
     uint32_t prompt_tokens_per_step; /* of prompts at most, in steps in which other requests have text coming; fewer make that text
                                         steadier and the prompts later. 0: twice as many as such requests, at least 16; at most 4096 */
     uint32_t max_requests;           /* waiting and running ones; 0: 1024; at most 65536 */
+    llama2_context *draft; /* guesses for all requests as in llama2_generate, and has as many sequences as the context; NULL: none */
 } llama2_scheduler_options;
 
 /* Sets struct_size and zeroes the rest. NULL: does nothing. Threads: any. Since 0.3. */
@@ -1212,8 +1213,9 @@ void llama2_scheduler_options_init(llama2_scheduler_options *options);
    calls on the context give BUSY until the scheduler is freed. As many requests run at once as the context has sequences. A
    cancel callback of the context, set before, ends a step with CANCELLED.
    *scheduler: receives a handle, to be freed by the caller; NULL on failure.
-   Returns OK, INVALID_ARGUMENT (unknown flag, a value beyond its limit), UNSUPPORTED (no vocabulary), STRUCT_SIZE, NO_MEMORY, BUSY.
-   Since 0.3. */
+   options->draft is the scheduler's, too, until it is freed. The more requests have text coming the less it guesses.
+   Returns OK, INVALID_ARGUMENT (unknown flag, a value beyond its limit, a draft that llama2_generate would refuse or that has fewer
+   sequences), UNSUPPORTED (no vocabulary; a draft as there), STRUCT_SIZE, NO_MEMORY, BUSY. Since 0.3. */
 int32_t llama2_scheduler_create(llama2_context *context, const llama2_scheduler_options *options, llama2_scheduler **scheduler,
                                 char *error, size_t error_capacity);
 

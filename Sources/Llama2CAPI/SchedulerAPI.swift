@@ -30,7 +30,8 @@ public func llama2_scheduler_create(
         chosen.promptTokensPerStep = try limit(o.prompt_tokens_per_step, 4096, "prompt_tokens_per_step")
         let most = try limit(o.max_requests, 65536, "max_requests")
         if most > 0 { chosen.maxRequests = most }
-        scheduler.pointee = try Handles.make(try Scheduler(context, chosen), .scheduler)
+        let draft: Context? = if let draft = o.draft { try Handles.context(draft) } else { nil }
+        scheduler.pointee = try Handles.make(try Scheduler(context, chosen, draft: draft), .scheduler)
     }
 }
 

@@ -84,7 +84,7 @@ extension llama2_tensor_info: SizedCStruct { static var firstSize: Int { 32 } }
 extension llama2_grammar_options: SizedCStruct { static var firstSize: Int { 8 } }
 extension llama2_chat_options: SizedCStruct { static var firstSize: Int { 96 } }
 extension llama2_adapter_info: SizedCStruct { static var firstSize: Int { 32 } }
-extension llama2_scheduler_options: SizedCStruct { static var firstSize: Int { 16 } }
+extension llama2_scheduler_options: SizedCStruct { static var firstSize: Int { 24 } }
 extension llama2_request_options: SizedCStruct { static var firstSize: Int { 128 } }
 extension llama2_scheduler_stats: SizedCStruct { static var firstSize: Int { 128 } }
 extension llama2_layer_options: SizedCStruct { static var firstSize: Int { 40 } }

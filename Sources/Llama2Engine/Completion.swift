@@ -92,17 +92,14 @@ public final class Completion {
 
     /// At most `limit` guesses of what follows `tokens`; valid until the next call.
     func guess(_ known: UnsafeBufferPointer<Int32>, limit: Int) -> UnsafeBufferPointer<Int32> {
-        guard let guesser, tokens < maxTokens else { return UnsafeBufferPointer(start: nil, count: 0) }
-        return guesser.guess(known, limit: min(limit, maxTokens - tokens - 1), matcher)
+        guesser?.guess(known, limit: mayGuess(limit), matcher) ?? UnsafeBufferPointer(start: nil, count: 0)
     }
 
-    /// The same of a draft. Throws when it was cancelled only.
-    func guess(_ draft: Draft, limit: Int) throws(Llama2Error) -> UnsafeBufferPointer<Int32> {
-        guard tokens < maxTokens else { return UnsafeBufferPointer(start: nil, count: 0) }
-        return try draft.guess(min(limit, maxTokens - tokens - 1), matcher)
-    }
+    /// Of `limit` tokens, how many may still be guessed.
+    func mayGuess(_ limit: Int) -> Int { tokens < maxTokens ? max(0, min(limit, maxTokens - tokens - 1)) : 0 }
 
-    private var matcher: GrammarMatcher? { sampler.constraint as? GrammarMatcher }
+    /// What holds the text.
+    var matcher: GrammarMatcher? { sampler.constraint as? GrammarMatcher }
 
     /// So many of the last guesses came true.
     func learn(_ right: Int, of count: Int) {

@@ -97,7 +97,7 @@ extension Context {
                     let count: Int
                     do throws(Llama2Error) {
                         if ahead.count == 0, guesses, let draft {
-                            ahead = try completion.guess(draft, limit: inference.freePositions - 1)
+                            ahead = try draft.guess(completion.mayGuess(inference.freePositions - 1), completion.matcher)
                         }
                         count = try eval(token, guesses: ahead)
                     } catch {

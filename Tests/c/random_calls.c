@@ -302,6 +302,7 @@ static void schedule(void *context) {
     llama2_scheduler_options_init(&o);
     o.prompt_tokens_per_step = once_in(9) ? (uint32_t)edge() : (uint32_t)below(9);
     o.max_requests = once_in(9) ? (uint32_t)edge() : (uint32_t)below(9);
+    if (once_in(3)) o.draft = pick(CONTEXT);
     if (once_in(3)) TRY(llama2_scheduler_create(context, &o, &made, error, (size_t)below(300)), UNSUPPORTED, STRUCT, NOMEM, BUSY);
     if (made != NULL) keep(SCHEDULER, made);
     for (n = below(3); n > 0; n--) {

@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import ctypes as C
 import random
+import tempfile
 import time
+from contextlib import ExitStack
 from collections import Counter
 from pathlib import Path
 
@@ -37,9 +39,10 @@ def bits(report):
 class Scheduler:
     """A scheduler that is stepped by hand, so that a mix is the same every time."""
 
-    def __init__(self, context, prompt_tokens_per_step=0, max_requests=0):
+    def __init__(self, context, prompt_tokens_per_step=0, max_requests=0, draft=None):
         options = S.sized(S.SchedulerOptions)
         options.prompt_tokens_per_step, options.max_requests = prompt_tokens_per_step, max_requests
+        options.draft = None if draft is None else draft._handle
         handle = C.c_void_p()
         lib.call("scheduler_create", context._handle, C.byref(options), C.byref(handle), None, 0)
         self.handle, self.context = handle.value, context
@@ -136,6 +139,9 @@ class Plan:
 class Mixes:
     def __init__(self, path=FIXTURES / "stories260K.bin"):
         self.model = llama2swift.Model(str(path))
+        with tempfile.TemporaryDirectory() as folder:
+            llama2swift.quantize(path, Path(folder) / "draft.gguf", "Q8_0")
+            self.draft = llama2swift.Model(Path(folder) / "draft.gguf", copy=True)
         self.grammars = [self.model.grammar(regex=r"[a-z ]{3,40}\."), self.model.grammar(json_schema={"enum": ["one", 2, [True]]}), self.model.grammar(choices=["Lily", "a cat", "a dog"])]
         dice = random.Random(5)
         first = self.model.tokenize_prompt("Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her friends.")
@@ -158,8 +164,13 @@ class Mixes:
         length, sequences = dice.choice([70, 150, 300, 700]), dice.randint(1, 6)
         plans = [Plan(dice, length, self.stems, self.grammars) for _ in range(dice.randint(2, 10))]
         where = f"mixes.py --mixes 1 --seed {seed}"
-        with self.model.context(length=length, sequences=sequences, batch_size=dice.choice([4, 16, 64, 256]), threads=dice.randint(1, 2)) as context:
-            scheduler, numbers, samplers = Scheduler(context, dice.choice([0, 0, 1, 7, 64])), {}, []
+        with ExitStack() as stack:
+            context = stack.enter_context(self.model.context(length=length, sequences=sequences, batch_size=dice.choice([4, 16, 64, 256]), threads=dice.randint(1, 2)))
+            at_once, draft = dice.choice([0, 0, 1, 7, 64]), None
+            if dice.random() < 0.5:
+                draft = stack.enter_context(self.draft.context(length=length + dice.choice([0, 64]), sequences=sequences, batch_size=dice.choice([4, 64]), threads=1))
+                self.counts["drafted"] += 1
+            scheduler, numbers, samplers = Scheduler(context, at_once, draft=draft), {}, []
             step, remaining = 0, 0
             while remaining or len(numbers) < len(plans):
                 for index, plan in enumerate(plans):

@@ -205,7 +205,7 @@ quantize_options = inputs(
     (Options(S.QuantizeOptions, overrides=half_override, override_count=1), NULL),
     (Options(S.QuantizeOptions, overrides=typeless_override, override_count=1), NULL),
 ]  # fmt: skip
-scheduler_options = inputs(S.SchedulerOptions, flags=(1, INVALID), prompt_tokens_per_step=(4097, INVALID), max_requests=(65537, INVALID))
+scheduler_options = inputs(S.SchedulerOptions, draft=(0x1234, BAD), flags=(1, INVALID), prompt_tokens_per_step=(4097, INVALID), max_requests=(65537, INVALID))
 
 
 def ask(*, ids=(1, 2), **more):

@@ -108,6 +108,36 @@ def test_the_draft_is_used_from_call_to_call(stories, drafts):
         assert text == "".join(context.generate(PROMPTS[0], sampler, max_tokens=120))
 
 
+def test_requests_to_a_scheduler_are_drafted_too(stories, drafts, grammars, tmp_path):
+    """Each with the text it has alone, whoever is beside it; the draft is asked where that pays."""
+    asked = [dict(temperature=t, seed=s, grammar=g, logit_bias={1: -1e9, 2: -1e9}) for t, s, g in ((0, 1, None), (0, 2, grammars[0]), (0.3, 3, None), (0, 4, None), (0.4, 5, grammars[1]))]
+    expected = []
+    for options, prompt in zip(asked, PROMPTS):
+        with stories.context(length=400) as context:
+            expected.append("".join(context.generate(stories.tokenize_prompt(prompt), Sampler(**options), max_tokens=60, guess=False)))
+    for model, sequences in ((drafts[0], 1), (drafts[0], 2), (drafts[1], 5)):
+        with stories.context(length=500, sequences=sequences) as context, model.context(length=500, sequences=5) as draft:
+            with llama2swift.Scheduler(context, draft=draft) as scheduler:
+                requests = [scheduler.submit(stories.tokenize_prompt(p), 60, Sampler(**o)) for p, o in zip(PROMPTS, asked)]
+                assert [r.text() for r in requests] == expected
+                with pytest.raises(E.BusyError):
+                    draft.eval([1])
+                count = scheduler.stats()
+            if sequences == 1:
+                assert count["guessed_tokens"] >= count["guessed_right"] > 60 and draft.timings.decode_tokens > 50
+            draft.eval([1])
+    with stories.context(length=100, sequences=3) as context, drafts[0].context(length=100, sequences=2) as draft:
+        with pytest.raises(E.InvalidArgumentError, match="2 sequences; it needs 3"):
+            llama2swift.Scheduler(context, draft=draft)
+        with pytest.raises(E.InvalidArgumentError, match="the context itself"):
+            llama2swift.Scheduler(context, draft=context)
+        context.eval([1])
+        with llama2swift.Scheduler(draft), pytest.raises(E.BusyError):
+            llama2swift.Scheduler(context, draft=draft)
+        context.eval([1])
+        draft.eval([1])
+
+
 def test_a_draft_that_is_no_help_is_soon_left_alone(stories, drafts, tmp_path):
     """At a temperature where nothing can be guessed; and one as large as the model, which could not pay."""
     noise = Sampler(temperature=30, top_k=0, top_p=1, min_p=0, logit_bias={1: -1e9, 2: -1e9}, seed=1)

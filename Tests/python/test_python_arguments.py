@@ -182,7 +182,7 @@ CALLS = {
     "GrammarState.accept": (dict(token="token_a"), dict(token="token")),
     "GrammarState.withdraw": (dict(count=0), dict(count="count64")),
     "Sampler.accept": (dict(token=1), dict(token="token")),
-    "Scheduler": (dict(context="calm"), dict(context="context", prompt_tokens_per_step="limit32", max_requests="count32")),
+    "Scheduler": (dict(context="calm"), dict(context="context", prompt_tokens_per_step="limit32", max_requests="count32", draft="context")),
     "Scheduler.submit": (
         dict(tokens=[1, 2], max_tokens=2),
         dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="limit32", penalize_prompt="flag", adapters="adapters", guess="flag", echo="flag"),

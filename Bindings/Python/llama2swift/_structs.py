@@ -665,12 +665,14 @@ class SchedulerOptions(C.Structure):
     flags: int
     prompt_tokens_per_step: int
     max_requests: int
+    draft: Any
 
     _fields_ = [
         ("struct_size", C.c_uint32),
         ("flags", C.c_uint32),
         ("prompt_tokens_per_step", C.c_uint32),
         ("max_requests", C.c_uint32),
+        ("draft", C.c_void_p),
     ]
 
 

@@ -257,14 +257,16 @@ class Context:
         flags |= 0 if A.flag("guess", guess) else K.GENERATE_NO_GUESS
         kept = 0 if shift_keep is None else A.unsigned("shift_keep", shift_keep)
         chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
+        drafting = None
         if draft is not None:
             A.instance("draft", draft, Context)._check_exports()
+            drafting = draft, draft._calls, draft._handle
         self._check_exports()
         if isinstance(prompt, str):
             prompt = self.model.tokenize(prompt) if self.sequence_length() else self.model.tokenize_prompt(prompt)
         ids = A.tokens("prompt", prompt)
         self._is_warm = True
-        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept, best, told, draft)
+        return Generation(self, self._calls, self._handle, chosen, ids, limit, stops, flags, kept, best, told, drafting)
 
     def beam_search(
         self, prompt: str | A.TokenIds, *, width: int = 4, max_tokens: int = 64, length_penalty: A.Number = 1.0,

@@ -8,7 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _arguments as A
 from . import _constants as K
@@ -19,9 +19,6 @@ from ._waiting import Waiting
 from .errors import CancelledError
 from .results import TokenReport
 from .sampler import Sampler
-
-if TYPE_CHECKING:
-    from .context import Context
 
 _REASONS = {
     K.END_TOKEN: "end", K.END_MAX_TOKENS: "max_tokens", K.END_STOP: "stop", K.END_CONTEXT: "context_full",
@@ -151,7 +148,7 @@ class Generation(Iterator[str], AsyncIterator[str]):
     def __init__(
         self, context: object, calls: Calls, handle: int | None, sampler: Sampler, prompt: A.Tokens, max_tokens: int,
         stops: list[bytes], flags: int, shift_keep: int, best: int | None = None, reports: bool = False,
-        draft: Context | None = None,
+        draft: tuple[object, Calls, int | None] | None = None,
     ):  # fmt: skip
         self._reason: str | None = None
         self._stream = stream = _Stream(calls)
@@ -170,8 +167,8 @@ class Generation(Iterator[str], AsyncIterator[str]):
         calls.enter(stream)
         try:
             if draft is not None:
-                stream.draft_calls, options.draft = draft._calls, draft._handle
-                draft._calls.enter(stream)
+                _, stream.draft_calls, options.draft = draft
+                stream.draft_calls.enter(stream)
             self._stop = weakref.finalize(self, _abandon, stream)
             stream.thread = threading.Thread(
                 target=_work, args=(stream, handle, sampler, options, kept), name="llama2swift-generate", daemon=True

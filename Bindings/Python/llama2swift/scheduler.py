@@ -175,10 +175,11 @@ class Request(Iterator[Event], AsyncIterator[Event]):
 class _Engine:
     """What the stepping thread needs. It does not hold the Scheduler, so that one that is let go ends it."""
 
-    def __init__(self, handle: int | None, calls: Calls, context: Context):
+    def __init__(self, handle: int | None, calls: Calls, context: Context, draft: Context | None):
         self.handle = handle
         self.calls = calls
         self.context = context
+        self.draft = draft
         self.process = os.getpid()
         self.lock = threading.RLock()
         self.mailboxes: dict[int, _Mailbox] = {}
@@ -243,7 +244,13 @@ class _Engine:
         for mailbox in left:
             mailbox.put(Event("", None, "error" if self.problem else "cancelled", problem))
         lib.free("scheduler", self.handle)
+        self.leave()
+
+    def leave(self) -> None:
+        """The contexts are free for other calls."""
         self.calls.leave(self)
+        if self.draft is not None:
+            self.draft._calls.leave(self)
 
 
 class Scheduler:
@@ -256,20 +263,28 @@ class Scheduler:
     The text of a request is that of `Context.generate` alone, bit for bit.
 
     prompt_tokens_per_step: tokens of prompts at most in a step in which other requests decode; None or 0: twice as many as decode,
-    at least 16. max_requests: waiting and running ones (BusyError beyond). `submit`, `cancel`, `stats` and
+    at least 16. max_requests: waiting and running ones (BusyError beyond). draft: a context of a smaller model with the same vocabulary and as many
+    sequences that guesses, see `Context.generate`; it is the scheduler's, too. `submit`, `cancel`, `stats` and
     `close` are for any thread.
     """
 
-    def __init__(self, context: Context, *, prompt_tokens_per_step: int | None = None, max_requests: int = 1024):
+    def __init__(
+        self, context: Context, *, prompt_tokens_per_step: int | None = None, max_requests: int = 1024, draft: Context | None = None
+    ):  # fmt: skip
         A.instance("context", context, Context)
         options = S.sized(S.SchedulerOptions)
         options.prompt_tokens_per_step = 0 if prompt_tokens_per_step is None else A.unsigned("prompt_tokens_per_step", prompt_tokens_per_step, 32)
         options.max_requests = A.unsigned("max_requests", max_requests, 32)
         context._check_exports()
+        if draft is not None:
+            A.instance("draft", draft, Context)._check_exports()
+            options.draft = draft._handle
         handle = C.c_void_p()
-        engine = _Engine(None, context._calls, context)
+        engine = _Engine(None, context._calls, context, draft)
         context._calls.enter(engine)
         try:
+            if draft is not None:
+                draft._calls.enter(engine)
             lib.call("scheduler_create", context._handle, C.byref(options), C.byref(handle), None, 0)
             engine.handle = handle.value
             self._engine = engine
@@ -278,7 +293,7 @@ class Scheduler:
             self._thread.start()
         except BaseException:
             lib.free("scheduler", handle.value)
-            context._calls.leave(engine)
+            engine.leave()
             raise
 
     @property

@@ -77,6 +77,9 @@ public final class Request {
         var report: Completion.Report?
     }
 
+    /// What the scheduler's draft knows of it; nil: it is not asked.
+    let drafted: DraftedText?
+
     private let box: SamplerBox
     private let sampler: Sampler
     private let told = Told()
@@ -89,7 +92,7 @@ public final class Request {
     /// Takes the sampler, until the end. tokens: checked by the scheduler.
     init(
         _ id: UInt64, _ model: Model, contextLength: Int, tokens prompt: UnsafeBufferPointer<Int32>, _ box: SamplerBox, _ options: Options,
-        _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
+        draft cost: Double?, _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         self.id = id
         priority = options.priority
@@ -105,6 +108,7 @@ public final class Request {
         tokens = try GrowingBuffer(capacity: most + 1, of: "tokens of a request")
         try tokens.append(contentsOf: prompt)
         piece = try GrowingBuffer(capacity: 256, of: "text of a request")
+        drafted = if options.guesses, let cost { try DraftedText(cost: cost) } else { nil }
         sampler = try box.take()
         do throws(Llama2Error) {
             try check(sampler)
@@ -134,10 +138,18 @@ public final class Request {
     /// A guess was the reason for an error: there is none any more.
     var mayGuess = true
 
-    /// At most `limit` guesses of what follows its tokens; valid until the next call.
-    func guess(_ limit: Int) -> UnsafeBufferPointer<Int32> {
-        completion.guess(tokens.elements, limit: mayGuess ? min(limit, contextLength - tokens.count) : 0)
+    /// At most `limit` guesses of what follows its tokens: `ahead` then, or after the drafter's next run where it has none. texts: that decode.
+    func guess(_ limit: Int, _ drafter: Drafter?, beside texts: Int) {
+        let limit = mayGuess ? min(limit, contextLength - tokens.count) : 0
+        found = completion.guess(tokens.elements, limit: limit)
+        guard found.count == 0, let drafter, let drafted, let sequence else { return }
+        let most = completion.mayGuess(limit)
+        if drafted.begin(tokens.elements, on: Int(sequence), completion.matcher, limit: most, beside: texts) { drafter.ask(drafted) }
     }
+
+    /// Valid until it guesses again.
+    var ahead: UnsafeBufferPointer<Int32> { found.count > 0 ? found : drafted?.list ?? found }
+    private var found = UnsafeBufferPointer<Int32>(start: nil, count: 0)
 
     func learn(_ right: Int, of count: Int) { completion.learn(right, of: count) }
 

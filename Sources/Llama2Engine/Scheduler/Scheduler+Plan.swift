@@ -68,6 +68,8 @@ extension Scheduler {
     func giveBackSequence(_ request: Request) {
         guard let sequence = request.sequence else { return }
         context.inference.disown(Int(sequence))
+        drafter?.forget(Int(sequence))
+        request.drafted?.forget()
         try? freeSequences.append(sequence)  // there is room for all
         request.sequence = nil
         request.evaluated = 0
@@ -95,13 +97,15 @@ extension Scheduler {
 
     // MARK: The batch
 
-    /// What is evaluated in this step.
-    func plan(guesses: Bool = true) {
+    /// What is evaluated in this step. Throws when a draft was cancelled only.
+    func plan(guesses: Bool = true) throws(Llama2Error) {
         pieces.removeAll()
         entryCount = 0
         let decoding = live.count(where: isDecoding)
         let each = guesses && decoding > 0 && !context.inference.isObserved ? Scheduler.guessing / decoding - 1 : 0
-        for index in live.indices where isDecoding(live[index]) { add(index, 1, guesses: each) }
+        for index in live.indices where isDecoding(live[index]) { live[index].guess(each, drafter, beside: decoding) }
+        try drafter?.run(atOnce: live.count == 1 ? nil : Scheduler.leastPrompt)
+        for index in live.indices where isDecoding(live[index]) { add(index, 1, ahead: live[index].ahead) }
         var left = promptTokens(beside: decoding), rows = Scheduler.echoing
         var index = 0
         while index < live.count, left > 0 {
@@ -144,7 +148,9 @@ extension Scheduler {
     }
 
     /// Returns how many rows of logits of its prompt it takes.
-    @discardableResult private func add(_ index: Int, _ count: Int, guesses: Int = 0) -> Int {
+    @discardableResult private func add(
+        _ index: Int, _ count: Int, ahead: UnsafeBufferPointer<Int32> = UnsafeBufferPointer(start: nil, count: 0)
+    ) -> Int {
         let request = live[index]
         guard count > 0, let sequence = request.sequence else { return 0 }
         let isLast = count == request.pending, echoes = request.isEchoing ? request.echoPositions : 0..<0
@@ -154,7 +160,6 @@ extension Scheduler {
                 token: request.tokens[position], sequence: sequence, wantsLogits: isLast && i == count - 1 || echoes.contains(position))
         }
         let echoed = echoes.clamped(to: request.evaluated..<request.evaluated + count).count
-        let ahead = guesses > 0 ? request.guess(guesses) : UnsafeBufferPointer(start: nil, count: 0)
         for (i, token) in ahead.enumerated() {
             entries[entryCount + count + i] = BatchEntry(token: token, sequence: sequence, wantsLogits: true)
         }

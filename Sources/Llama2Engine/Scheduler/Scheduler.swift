@@ -60,8 +60,8 @@ public final class Scheduler {
     var pieces: GrowingBuffer<Piece>
     var entryCount = 0
 
-    /// The context is this scheduler's until it goes: its sequences are emptied, what they held can be adopted.
-    public init(_ context: Context, _ options: Options) throws(Llama2Error) {
+    /// The context is this scheduler's until it goes: its sequences are emptied, what they held can be adopted. So is the draft.
+    public init(_ context: Context, _ options: Options, draft: Context? = nil) throws(Llama2Error) {
         _ = try context.model.tokenizer()
         let configuration = context.inference.configuration
         self.context = context
@@ -73,22 +73,33 @@ public final class Scheduler {
             count: configuration.batchSize + configuration.maxSequences + Scheduler.leastPrompt + Scheduler.guessing, of: "tokens of a step")
         try MemoryReserve.cover(options.maxRequests, each: 16, for: "the list of requests")
         live.reserveCapacity(options.maxRequests)
-        try context.occupy()
+        drafter = try draft.map { (draft) throws(Llama2Error) in
+            try Drafter(draft, beside: context, sequences: configuration.maxSequences)
+        }
+        do throws(Llama2Error) { try context.occupy() } catch {
+            drafter?.end()
+            throw error
+        }
         isOccupying = true
         empty()
     }
 
     private var isOccupying = false
+    let drafter: Drafter?
 
     private func empty() {
         context.inference.reset()
-        for sequence in 0..<context.inference.configuration.maxSequences { try? context.inference.setAdapters(sequence, []) }  // needs nothing
+        for sequence in 0..<context.inference.configuration.maxSequences {
+            try? context.inference.setAdapters(sequence, [])  // needs nothing
+            drafter?.forget(sequence)
+        }
     }
 
     /// Requests that have not ended are told nothing.
     deinit {
         guard isOccupying else { return }
         empty()
+        drafter?.end()
         context.vacate()
     }
 
@@ -118,7 +129,7 @@ public final class Scheduler {
         do throws(Llama2Error) {
             if let grammar { try box.setGrammar(grammar) }
             let id = nextID.add(1, ordering: .relaxed).oldValue
-            let request = try Request(id, context.model, contextLength: length, tokens: copy.elements, box, options, callback) {
+            let request = try Request(id, context.model, contextLength: length, tokens: copy.elements, box, options, draft: drafter?.cost, callback) {
                 (sampler) throws(Llama2Error) in try context.checkGrammar(sampler)
             }
             try leave(.request(request))
@@ -163,7 +174,7 @@ public final class Scheduler {
             publish()
         }
         admit()
-        plan()
+        try plan()
         try evaluate()
         try context.inference.checkProcess()  // a callback may have forked
         return active.load(ordering: .relaxed) - ended
@@ -217,10 +228,10 @@ public final class Scheduler {
                 return try evaluate(0..<pieces.count)
             } catch {
                 if error.kind == .contextFull, pieces.elements.contains(where: { $0.guesses > 0 }) {
-                    plan(guesses: false)
+                    try plan(guesses: false)
                 } else if error.kind == .contextFull {
                     if !giveUpTheLeast() { live[pieces[0].index].finish(.context) }
-                    plan(guesses: false)
+                    try plan(guesses: false)
                 } else if error.kind == .unsupported {
                     return try evaluateOneByOne()
                 } else {
