@@ -79,6 +79,7 @@ KINDS = {
     "some": every([None, "5", 5.0, b"5", Odd(), True], TYPE) + every([-1, 0], VALUE) + [(2**64, OVER)],
     "stopping": every([None, 5, "always", Odd(), 1.0], TYPE),
     "list of samplers": every([None, 5, "x", Odd(), [5], [None], llama2swift.Sampler()], TYPE) + [([], VALUE)],
+    "prompts": every([None, 5, "Once", b"Once", Odd(), [5], [None], [1, 2], [["1"]]], TYPE) + [(["\ud800"], VALUE), ([[2**31]], OVER)],
     "sampler": every([5, "greedy", Odd(), llama2swift.Sampler], TYPE),
     "grammar": every([5, "x", Odd(), llama2swift.Grammar], TYPE),
     "second": every(["root ::= \"a\"", b"{}", 5, 5.0, ["x"], Odd()], TYPE),
@@ -150,6 +151,10 @@ CALLS = {
     "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag", guess="flag", draft="context")),
     "Context.beam_search": (dict(prompt="Once", width=1, max_tokens=2), dict(prompt="start", width="some", max_tokens="some", length_penalty="real", early_stopping="stopping", count="some")),
     "Context.best_of": (dict(prompt="Once", samplers="samplers", max_tokens=2), dict(prompt="start", samplers="list of samplers", max_tokens="some")),
+    "Context.generate_batch": (
+        dict(prompts=["Once"], samplers="samplers", max_tokens=2),
+        dict(prompts="prompts", samplers="list of samplers+None", max_tokens="limit", stop="stop", penalize_prompt="flag", logprobs="limit32", echo="flag", guess="flag"),
+    ),
     "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some")),
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
@@ -202,7 +207,7 @@ CALLS = {
 }  # fmt: skip
 # Without parameters, or of those that only the package makes.
 PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
-MADE_BY_OTHERS = {"Found", "TokenReport", "Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
+MADE_BY_OTHERS = {"Answer", "Batch", "Found", "TokenReport", "Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
 MADE_BY_OTHERS.add("Llama")  # llama-cpp-python's shape: what its arguments may be is asked in test_llama_class.py
 
@@ -266,7 +271,7 @@ def prepare(world):
 def test_it_works_when_nothing_is_wrong(world, name):
     prepare(world)
     given = target(world, name)(**resolved(world, CALLS[name][0]))
-    if isinstance(given, (llama2swift.Generation, llama2swift.Scheduler)):
+    if isinstance(given, (llama2swift.Batch, llama2swift.Generation, llama2swift.Scheduler)):
         given.close()
 
 

@@ -108,6 +108,11 @@ def main(path: Path) -> int:
         best = int(context.logits().argmax())
         context.eval_batch([(best, 0, True)])
         held = model.grammar(json_schema=Answer)
+        with context.generate_batch(["a", [1, 2]], [llama2swift.Sampler(grammar=held), llama2swift.Sampler()], logprobs=1) as batch:
+            for index, event in batch:
+                print(index, event.text, event.report.logprob if event.report else None)
+            answers: list[llama2swift.Answer] = batch.results()
+            print(answers[0].text)
         held = model.grammar(json_schema={"type": "object"}, whitespace="compact")
         sampler = llama2swift.Sampler(temperature=0.8, grammar=held)
         sampler = llama2swift.Sampler(temperature=0.8, seed=None, logit_bias={1: -5.0})

@@ -9,6 +9,7 @@
 from . import errors, footprint
 from ._library import version as __version__
 from .adapter import Adapter
+from .batch import Answer, Batch
 from .context import Context
 from .errors import Llama2Error
 from .evaluation import Evaluation, evaluate
@@ -27,7 +28,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Adapter", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Found", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Adapter", "Answer", "Batch", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Found", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Request", "RoPE", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "TokenReport", "Vocabulary", "__version__", "convert", "errors",
     "evaluate", "footprint", "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

@@ -29,6 +29,7 @@ class HasJSONSchema(Protocol):
 
     def model_json_schema(self) -> dict[str, Any]:
         """Its JSON Schema."""
+        ...
 
 
 class GivesJSONSchema(Protocol):
@@ -36,6 +37,7 @@ class GivesJSONSchema(Protocol):
 
     def json_schema(self) -> dict[str, Any]:
         """Its JSON Schema."""
+        ...
 
 
 # A schema: text of JSON, a dict, True or False, a pydantic model (its class) or a TypeAdapter.

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,14 @@ class _Mailbox:
         # an RLock inside: the end of a request may come at any moment, also inside here
         self._changed = threading.Condition()
         self._waiting = Waiting()
+        self._listener: Callable[[], None] | None = None
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Calls it once for every event that is there or will be."""
+        with self._changed:
+            self._listener = listener
+            for _ in self._events:
+                listener()
 
     def put(self, event: Event) -> None:
         with self._changed:
@@ -68,6 +76,8 @@ class _Mailbox:
             self.ended = event.reason is not None
             self._changed.notify_all()
             self._waiting.wake()
+            if self._listener is not None:
+                self._listener()
 
     def take(self) -> Event | None:
         """The next event, waited for; None behind the last."""
