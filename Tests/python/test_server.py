@@ -337,3 +337,14 @@ def test_keys_queue_and_the_end():
         assert all(a.json()["usage"]["completion_tokens"] == 250 for a in answers if a.status_code == 200)
         busy = next(a for a in answers if a.status_code == 429)
         assert busy.headers["retry-after"] == "1" and "queue holds 2" in busy.json()["error"]["message"]
+
+
+def test_a_draft_changes_no_answer(stories_path, stories, tmp_path):
+    llama2swift.quantize(stories_path, tmp_path / "draft.gguf", "Q8_0")
+    with served("--context", 600, "--parallel", 2, "--temperature", 0, "--draft", tmp_path / "draft.gguf") as one, httpx.Client(base_url=one.url, timeout=60) as http:
+        assert http.post("/completion", json={"prompt": PROMPT, "n_predict": 60}).json()["content"] == alone(stories, PROMPT, 60)
+        lines = http.get("/metrics").text.splitlines()
+        assert float(next(line for line in lines if line.startswith("llama2swift_scheduler_guessed_right ")).split()[-1]) > 20
+    with pytest.raises(RuntimeError, match="2 are served"):
+        with served("--draft", "x", models=(f"a={stories_path}", f"b={stories_path}")):
+            pass

@@ -132,7 +132,11 @@ class Engine:
         )  # fmt: skip
         self._info = self.context.info
         self.length = min(settings.request_context or self._info.context_length, self._info.context_length)
-        self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0)
+        self.draft = None
+        if settings.draft is not None:
+            length = self._info.context_length
+            self.draft = Context(Model(settings.draft), length=length, threads=settings.threads, sequences=settings.parallel, kv=settings.kv)
+        self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0, draft=self.draft)
         self.special = self.model.special_tokens
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
         self.running = 0
@@ -256,4 +260,7 @@ class Engine:
         """Ends what runs and frees the model."""
         self.scheduler.close()
         self.context.close()
+        if self.draft is not None:
+            self.draft.close()
+            self.draft.model.close()
         self.model.close()

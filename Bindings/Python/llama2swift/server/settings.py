@@ -24,6 +24,7 @@ class Settings:
     threads: int = 0
     batch: int = 0
     kv: str = "f16"
+    draft: str | None = None  # a smaller model with the same vocabulary, which guesses
     # more than one model
     max_loaded: int = 0  # 0: all
     idle_unload: float = 0.0  # 0: never
@@ -52,6 +53,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.models:
             raise ValueError("a server needs a model")
+        if self.draft is not None and len(self.models) > 1:
+            raise ValueError(f"a draft is that of one model, and {len(self.models)} are served")
 
 
 def named_models(given: Sequence[str], aliases: Iterable[str] = ()) -> dict[str, str]:
