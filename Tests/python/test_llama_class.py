@@ -51,6 +51,34 @@ def test_sampling_and_seeds(llm, stories):
     assert drawn[0] != drawn[1] and drawn[0] == llm(PROMPT, max_tokens=8)["choices"][0]["text"] == alone(stories, PROMPT, 8, seed=9, temperature=0.8)
 
 
+WRONG = {
+    "prompt": [5, None, b"x", ["x"], [None], [[1]], {"x": 1}, 1.5], "logprobs": [1.5, "x", [1]], "stop": [5, b"x", [5], (1, 2), {"x": 1}], "grammar": [5, "root ::= x", {}],
+    "logit_bias": [5, "x", [5], [(1, 2.0)], {1.5: 1.0}, {"x": 1.0}, {True: 1.0}], "temperature": ["x", None, []], "max_tokens": ["x", [1]],
+}  # fmt: skip
+WRONG_CHAT = {"messages": [5, "x", [5], [["user", "x"]], {"role": "user"}], "response_format": [5, "json", []], "tools": [5, ["x"], [{}], [{"function": 5}]], "top_logprobs": ["x", 1.5]}
+BEYOND = [("prompt", [-1]), ("prompt", [10**6]), ("logprobs", -1), ("logit_bias", {2**31: 1.0})]
+
+
+@pytest.mark.parametrize("name, value", [(n, v) for n, values in WRONG.items() for v in values])
+def test_a_wrong_argument_is_a_type_error_before_anything_starts(llm, name, value):
+    with pytest.raises(TypeError, match=name if name in ("prompt", "stop", "grammar", "logit_bias", "logprobs") else None):
+        llm(**{"prompt": PROMPT, "max_tokens": 1, "stream": True, name: value})
+
+
+@pytest.mark.parametrize("name, value", [(n, v) for n, values in WRONG_CHAT.items() for v in values])
+def test_a_wrong_argument_of_a_chat_is_a_type_error(llm, name, value):
+    with pytest.raises(TypeError, match=name):
+        llm.create_chat_completion(**{"messages": TALK, "max_tokens": 1, name: value})
+
+
+def test_a_number_beyond_what_there_is_keeps_its_error(llm):
+    for name, value in BEYOND:
+        with pytest.raises((ValueError, OverflowError)):
+            llm(**{"prompt": PROMPT, "max_tokens": 1, name: value})
+    with pytest.raises(TypeError, match="input"):
+        Llama(model_path=llm.model_path, n_ctx=16, embedding=True).embed([5])
+
+
 def test_streams_add_up(llm, stories):
     for prompt in (PROMPT, stories.tokenize_prompt(PROMPT)):
         chunks = list(llm(prompt, max_tokens=10, temperature=0, stream=True))

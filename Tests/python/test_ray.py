@@ -38,8 +38,15 @@ def test_what_is_refused(stories_path):
         made({"prompt": ["Once upon a time there was a girl"]})
     with pytest.raises(ValueError, match="a batch without a column 'prompt'; it has text"):
         made({"text": ["x"]})
+    for column in ([5], [None], [b"Once"], np.array([1, 2]), np.array(["Once", 5], object)):  # a number is no prompt, though it has a text
+        with pytest.raises(TypeError, match="prompt"):
+            made({"prompt": column})
+    for wrong in (dict(stop=[5]), dict(stop=5), dict(chat="yes"), dict(threads="2"), dict(seed=1.5), dict(column=5), dict(kv=5), dict(at_once="x")):
+        with pytest.raises(TypeError):
+            Generate(**{"path": stories_path, **wrong})
+    # before the file is looked at
     with pytest.raises(TypeError):
-        Generate(stories_path, stop=[5])
+        Generate("no file", max_tokens="x")
 
 
 @pytest.fixture(scope="module")

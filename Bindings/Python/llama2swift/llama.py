@@ -20,7 +20,7 @@ from typing import Any
 from . import _calling
 from . import _arguments as A
 from .context import Context
-from .errors import ContextFullError
+from .errors import ContextFullError, InvalidTokenError
 from .grammar import Grammar
 from .model import Model
 from .sampler import Sampler
@@ -202,9 +202,10 @@ class Llama:
         there is room for. grammar: `Model.grammar`. Raises ContextFullError for a prompt that does not fit."""
         _only_neutral({**others, "suffix": suffix, "typical_p": typical_p}, _NEUTRAL_SAMPLERS, "create_completion")
         tokens = self._prompt(prompt)
+        logprobs = None if logprobs is None else A.unsigned("logprobs", logprobs, 31)
         sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias)
         frame = {"id": f"cmpl-{uuid.uuid4()}", "object": "text_completion", "created": int(time.time()), "model": model or self.model_path}
-        text = (prompt if isinstance(prompt, str) else self.model.detokenize(prompt)) if echo else ""
+        text = (prompt if isinstance(prompt, str) else self.model.detokenize(tokens)) if echo else ""
         events = self._events(tokens, max_tokens, sampler, grammar, stop, logprobs)
         if stream:
             return self._completion_chunks(frame, text, events, logprobs)
@@ -245,8 +246,9 @@ class Llama:
 
     def _prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
-            return self.tokenize(prompt.encode("utf-8", "surrogateescape"), special=True)
-        return list(prompt)
+            return self.tokenize(A.text("prompt", prompt), special=True)
+        A.tokens("prompt", prompt)
+        return [int(token) for token in prompt]
 
     def _next_seed(self, given: int | None) -> int | None:
         seed = self._seed if given is None else given
@@ -258,21 +260,28 @@ class Llama:
         return seed
 
     def _sampler(self, temperature: Any, top_p: Any, min_p: Any, top_k: Any, frequency: Any, presence: Any, repeat: Any, seed: Any, bias: Any) -> Sampler:
+        if bias is not None and not isinstance(bias, Mapping):
+            raise A.refuse("logit_bias", bias, "a dict of token ids and numbers")
+        # OpenAI's clients write the ids as texts
+        biases = {int(t) if isinstance(t, str) and t.isdecimal() else A.token("logit_bias", t): b for t, b in (bias or {}).items()}
         return Sampler(
             temperature=max(temperature, 0.0), top_p=top_p, min_p=min_p, top_k=max(top_k, 0), frequency_penalty=frequency, presence_penalty=presence,
-            repetition_penalty=repeat, penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias={int(t): b for t, b in (bias or {}).items()},
+            repetition_penalty=repeat, penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias=biases,
         )  # fmt: skip
 
     def _events(
         self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | None, stop: str | list[str] | None, logprobs: int | None
     ) -> Iterator[Event]:  # fmt: skip
+        for index, token in enumerate(tokens):
+            if not 0 <= token < self.n_vocab():
+                raise InvalidTokenError(f"token {token} at index {index} is not in the vocabulary of {self.n_vocab()}")
         room = self.n_ctx() - len(tokens)
         if room <= 0:
             raise ContextFullError(f"Requested tokens ({len(tokens)}) exceed context window of {self.n_ctx()}")
         if not tokens:
             raise ValueError("the prompt is empty: it has no tokens")
         most = room if max_tokens is None or max_tokens <= 0 else min(max_tokens, room)
-        stops = [stop] if isinstance(stop, str) else list(stop or [])
+        stops = _texts("stop", [] if stop is None else stop)
         if self._scheduler is None:
             self._scheduler = Scheduler(self._context)
         return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs), tokens)
@@ -302,10 +311,16 @@ class Llama:
         """The conversation goes on: a dict in OpenAI's shape, or for stream an iterator of such. response_format: {"type": "json_object",
         "schema": ...}. tools and tool_choice: a function that is chosen is called by its schema."""
         _only_neutral(others, _NEUTRAL_SAMPLERS, "create_chat_completion")
+        for number, tool in enumerate(_dicts("tools", tools or [])):
+            if not isinstance(tool.get("function"), Mapping) or not isinstance(tool["function"].get("name"), str):
+                raise A.refuse(f"tools[{number}]", tool, 'a dict with a "function" that has a "name"')
+        if response_format is not None and not isinstance(response_format, Mapping):
+            raise A.refuse("response_format", response_format, "a dict or None")
+        top_logprobs = None if top_logprobs is None else A.unsigned("top_logprobs", top_logprobs, 31)
         name, held = self._held(tools, tool_choice, response_format)
         if held is not None and grammar is not None:
             raise ValueError("grammar: the answer is held to response_format or tool_choice already")
-        talk = [dict(m) for m in messages]
+        talk = [dict(m) for m in _dicts("messages", messages)]
         if tools or any(m.get("tool_calls") or m.get("role") == "tool" for m in talk):
             shown = [{"type": "function", "function": {"description": "", "parameters": {}, **t["function"]}} for t in tools or [] if tool_choice != "none"]
             talk = _calling.in_words(talk, shown)
@@ -397,8 +412,7 @@ class Llama:
         """The embedding of a text, or of each of a list: a vector a token, or one for all by pooling_type."""
         if not self._embedding:
             raise RuntimeError("Llama model must be created with embedding=True to call this method")
-        texts = [input] if isinstance(input, str) else list(input)
-        ids = [self.tokenize(text.encode("utf-8", "surrogateescape")) for text in texts]
+        ids = [self.tokenize(A.text("input", text)) for text in _texts("input", input)]
         ids = [one[: self.n_ctx()] for one in ids] if truncate else ids
         with self.model.context(max(map(len, ids), default=1), 0, embeddings=True) as context:
             if self._pooling in (None, -1, 0):
@@ -410,8 +424,7 @@ class Llama:
 
     def create_embedding(self, input: str | list[str], model: str | None = None) -> Chunk:
         """`embed` in OpenAI's shape."""
-        texts = [input] if isinstance(input, str) else list(input)
-        rows, count = self.embed(texts, return_count=True)
+        rows, count = self.embed(_texts("input", input), return_count=True)
         data = [{"object": "embedding", "embedding": row, "index": i} for i, row in enumerate(rows)]
         return {"object": "list", "data": data, "model": model or self.model_path, "usage": {"prompt_tokens": count, "total_tokens": count}}
 
@@ -427,6 +440,24 @@ class Llama:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    """One text, or several."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, (list, tuple)):
+        raise A.refuse(name, value, "a str or a list of str")
+    return [A.string(f"{name}[{i}]", text) for i, text in enumerate(value)]
+
+
+def _dicts(name: str, value: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(value, (list, tuple)):
+        raise A.refuse(name, value, "a list of dicts")
+    for i, entry in enumerate(value):
+        if not isinstance(entry, Mapping):
+            raise A.refuse(f"{name}[{i}]", entry, "a dict")
+    return list(value)
 
 
 def _one(names: list[str], pattern: str, repo: str) -> str:

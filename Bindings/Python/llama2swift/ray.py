@@ -38,11 +38,8 @@ class Generate:
         top_p: float = 1.0, seed: int = 0, chat: bool = False, context_length: int = 0, threads: int = 1, at_once: int = 16, kv: str = "f16",
     ) -> None:  # fmt: skip
         self.column, self.output = A.string("column", column), A.string("output", output)
-        self.model = Model(path)
-        self.length = A.unsigned("context_length", context_length, 32) or self.model.hyperparameters.context_length
+        length = A.unsigned("context_length", context_length, 32)
         self.max_tokens = A.unsigned("max_tokens", max_tokens, 32)
-        if not 1 <= self.max_tokens < self.length:
-            raise ValueError(f"max_tokens is {self.max_tokens}, expected 1 to {self.length - 1}")
         self.stop = tuple(A.string(f"stop[{i}]", s) for i, s in enumerate([stop] if isinstance(stop, str) else stop))
         self.temperature, self.top_p, self.seed = A.real("temperature", temperature), A.real("top_p", top_p), A.unsigned("seed", seed)
         if not (0 <= self.temperature < float("inf")) or not 0 < self.top_p <= 1:
@@ -52,6 +49,10 @@ class Generate:
         if not at_once:
             raise ValueError("at_once is 0: nothing would be written")
         self.at_once = at_once
+        self.model = Model(path)
+        self.length = length or self.model.hyperparameters.context_length
+        if not 1 <= self.max_tokens < self.length:
+            raise ValueError(f"max_tokens is {self.max_tokens}, expected 1 to {self.length - 1}")
         together = min(self.length * at_once, max(2 * self.length, 8192))
         self.engine = Engine(self.model, longest=self.length, together=together, threads=threads, kv=kv)
 
@@ -59,7 +60,7 @@ class Generate:
         """A batch as Ray Data's `map_batches` gives it."""
         if self.column not in batch:
             raise ValueError(f"a batch without a column {A.shown(self.column)}; it has {', '.join(map(str, batch))}")
-        prompts = [self._prompt(str(text)) for text in batch[self.column]]
+        prompts = [self._prompt(str(A.string(f"{self.column}[{i}]", text))) for i, text in enumerate(batch[self.column])]
         texts, reasons = [""] * len(prompts), [""] * len(prompts)
         for index, written in self.engine.generate(prompts, at_once=self.at_once):
             texts[index], reasons[index] = written.text, written.reason
@@ -103,5 +104,5 @@ def deployment(path: str, *, replicas: int = 1, cpus: float = 1, **options: Any)
         serve: Any = import_module("ray.serve")
     except ImportError:
         raise ValueError("a deployment needs Ray Serve (pip install llama2swift[ray])") from None
-    made = serve.deployment(num_replicas=A.unsigned("replicas", replicas, 16), ray_actor_options={"num_cpus": cpus})(Completion)
+    made = serve.deployment(num_replicas=A.unsigned("replicas", replicas, 16), ray_actor_options={"num_cpus": A.real("cpus", cpus)})(Completion)
     return made.bind({"path": path, **options})
