@@ -1,6 +1,8 @@
+internal import Glibc
 public import Llama2Core
 public import Llama2Grammar
 public import Llama2Sampling
+internal import Llama2Tokenizer
 
 extension GrammarMatcher: TokenConstraint {}
 
@@ -11,11 +13,8 @@ extension Model {
         let tokenizer = try tokenizer()
         try MemoryReserve.cover(tokenizer.count, each: 512, for: "the vocabulary as a tree")
         // a name is that of one token, whatever its kind
-        let find: @Sendable (UnsafeRawBufferPointer) -> Int32? = { name in
-            (0..<Int32(truncatingIfNeeded: tokenizer.count)).first { token in
-                (try? tokenizer.piece(token, special: true))?.elementsEqual(name) ?? false
-            }
-        }
+        let names = Kept<TokenNames>()
+        let find: @Sendable (UnsafeRawBufferPointer) -> Int32? = { name in (names.value ?? names.keep(TokenNames(tokenizer))).token(name) }
         return grammarVocabulary_.keep(
             try GrammarVocabulary(count: tokenizer.count, ends: tokenizer.endsOfGeneration, find: find) { (token, body) throws(Llama2Error) in
                 body(try tokenizer.piece(Int32(truncatingIfNeeded: token), special: false))
@@ -29,6 +28,41 @@ extension Model {
         try MemoryReserve.cover(text.count, each: 64, for: "the grammar")
         try MemoryReserve.cover(1, each: 128 << 20, for: "the grammar")
         return try Grammar(kind, text, options, try grammarVocabulary())
+    }
+}
+
+/// Tokens in the order of their names' bytes, whatever their kind: made when a grammar first names one.
+private final class TokenNames: Sendable {
+    private let tokenizer: Tokenizer
+    private let order: [Int32]
+
+    init(_ tokenizer: Tokenizer) {
+        self.tokenizer = tokenizer
+        order = (0..<Int32(truncatingIfNeeded: tokenizer.count)).sorted { a, b in
+            let c = TokenNames.compare(TokenNames.name(a, tokenizer), TokenNames.name(b, tokenizer))
+            return c != 0 ? c < 0 : a < b
+        }
+    }
+
+    private static func name(_ token: Int32, _ tokenizer: Tokenizer) -> UnsafeRawBufferPointer {
+        (try? tokenizer.piece(token, special: true)) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    private static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+        let count = min(a.count, b.count)
+        if count > 0, let x = a.baseAddress, let y = b.baseAddress, case let c = memcmp(x, y, count), c != 0 { return Int(c) }
+        return a.count - b.count
+    }
+
+    /// The first of that name.
+    func token(_ name: UnsafeRawBufferPointer) -> Int32? {
+        var low = 0, high = order.count
+        while low < high {
+            let middle = (low + high) / 2
+            if TokenNames.compare(TokenNames.name(order[middle], tokenizer), name) < 0 { low = middle + 1 } else { high = middle }
+        }
+        guard low < order.count, TokenNames.compare(TokenNames.name(order[low], tokenizer), name) == 0 else { return nil }
+        return order[low]
     }
 }
 

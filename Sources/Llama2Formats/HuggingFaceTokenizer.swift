@@ -14,7 +14,9 @@ struct HuggingFaceTokenizer {
     private var types: [Int32] = []
     private var merges: [[UInt8]] = []
     /// Added tokens by id.
-    private var added: [(id: Int, json: [UInt8])] = []
+    /// In their order; of two with one id the later, the earlier is empty.
+    private var added: [[UInt8]] = []
+    private var addedPlace: [Int: Int] = [:]  // by id
     /// Ids of added tokens that the model itself does not have.
     private var onlyAdded: [Int] = []
 
@@ -216,8 +218,9 @@ struct HuggingFaceTokenizer {
             json += Array(",\"special\":\(isSpecial)".utf8)
             for key in ["single_word", "lstrip", "rstrip"] { json += Array(",\"\(key)\":\(flags[key]?.bool ?? false)".utf8) }
             json += Array(",\"normalized\":\(flags["normalized"]?.bool ?? !isSpecial)}".utf8)
-            added.removeAll { $0.id == id }
-            added.append((id, json))
+            if let before = addedPlace[id] { added[before] = [] }
+            addedPlace[id] = added.count
+            added.append(json)
         }
         for token in whole?["added_tokens"]?.array ?? [] {
             try add(token["id"]?.integer, token["content"]?.bytes, token, special: false, "tokenizer.json")
@@ -228,10 +231,10 @@ struct HuggingFaceTokenizer {
             }
         }
         guard let list = try HuggingFaceFolder.json(folder, "added_tokens.json")?.members else { return }
-        let special = Self.specialNames(settings, map)
+        let special = Set(Self.specialNames(settings, map))
         for (key, id) in list {
             guard let text = key.bytes else { continue }
-            if let known = id.integer, added.contains(where: { $0.id == known }), known < tokens.count, tokens[known] == text { continue }
+            if let known = id.integer, addedPlace[known] != nil, known < tokens.count, tokens[known] == text { continue }
             try add(id.integer, text, .null, special: special.contains(text), "added_tokens.json")
         }
     }
@@ -300,9 +303,9 @@ struct HuggingFaceTokenizer {
 
     private func putSettings(_ rules: String, _ metadata: inout Metadata) {
         var text = Array("{\"added_tokens\":[".utf8)
-        for (i, token) in added.enumerated() {
+        for (i, json) in added.filter({ !$0.isEmpty }).enumerated() {
             if i > 0 { text.append(UInt8(ascii: ",")) }
-            text += token.json
+            text += json
         }
         text += Array("],\"only_added\":[\(onlyAdded.map { String($0) }.joined(separator: ","))],".utf8)
         text += Array(rules.utf8)

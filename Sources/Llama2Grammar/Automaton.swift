@@ -15,6 +15,8 @@ final class Automaton {
     private static let mostLeaves = 20_000
     /// Values in sets of items that must differ.
     private static let mostSeen = 2_000_000
+    /// Frames that one step may go through: a loop whose body may be nothing goes round without a byte.
+    private static let mostVisits = 200_000
 
     private let program: Program
     private var frames: TupleTable
@@ -266,6 +268,10 @@ final class Automaton {
     }
 
     private func begin() {
+        if step == .max {  // after years of tokens: numbers begin anew
+            for i in 0..<visited.count { visited[i] = 0 }
+            step = 0
+        }
         step += 1
         pending.removeAll()
         leaves.removeAll()
@@ -275,7 +281,10 @@ final class Automaton {
 
     /// Follows what takes no byte until leaves are on top of every stack; the state that they are.
     private func settle() throws(Llama2Error) -> Int32 {
+        var visits = 0
         while let top = pending.popLast() {
+            visits += 1
+            guard visits <= Automaton.mostVisits else { throw tooManyWays(Automaton.mostVisits) }
             let frame = top.frame, tag = top.tag
             let (kind, a, b, below) = self.frame(frame)
             if kind != Program.Frame.objectKeyed {
@@ -304,9 +313,7 @@ final class Automaton {
             }
         }
         guard !leaves.isEmpty || mayEnd else { return Automaton.dead }
-        guard leaves.count <= Automaton.mostLeaves else {
-            throw Llama2Error(.unsupported, "the grammar can be read in more than \(Automaton.mostLeaves) ways at once")
-        }
+        guard leaves.count <= Automaton.mostLeaves else { throw tooManyWays(Automaton.mostLeaves) }
         // in order and each once, behind whether the text may end
         try leaves.append(mayEnd ? Automaton.endsFirst : Automaton.goesOnFirst)
         var list = UnsafeMutableBufferPointer(mutating: leaves.elements)
@@ -320,6 +327,10 @@ final class Automaton {
         let state = try states.number(UnsafeBufferPointer(rebasing: UnsafeBufferPointer(list)[..<unique]))
         while rows.count < states.count { try rows.append(repeating: Automaton.unknown) }
         return state
+    }
+
+    private func tooManyWays(_ most: Int) -> Llama2Error {
+        Llama2Error(.unsupported, "the grammar can be read in more than \(most) ways at once")
     }
 
     // MARK: Rules

@@ -54,8 +54,13 @@ struct CodePointSet: Equatable, Sendable {
         return CodePointSet(out)
     }
 
-    /// With the other case of every letter of ASCII, and the two letters beyond it that fold to one (RE2's (?i)).
-    var ignoringCase: CodePointSet {
+    /// With the other case of every letter (RE2's (?i)): of those of ASCII, and of the two beyond it that fold to one; nil where letters
+    /// beyond are in it and not all of them, so that others would have to come.
+    var ignoringCase: CodePointSet? {
+        for group in CodePointSet.casedBeyondASCII {
+            let part = intersection(group)
+            guard part.isEmpty || part == group else { return nil }
+        }
         var out = ranges.map { ($0.low, $0.high) }
         for letter in UInt32(0x41)...0x5A {
             if contains(letter) || contains(letter + 32) { out += [(letter, letter), (letter + 32, letter + 32)] }
@@ -63,8 +68,20 @@ struct CodePointSet: Equatable, Sendable {
         for (folded, letter) in [(UInt32(0x212A), UInt32(0x6B)), (0x17F, 0x73)] where contains(folded) || contains(letter) || contains(letter - 32) {
             out += [(folded, folded), (letter, letter), (letter - 32, letter - 32)]
         }
+        // a single letter beyond ASCII stands for all of them here
+        if contains(0x3B9) { out.append((CodePointSet.iotaBelow, CodePointSet.iotaBelow)) } else if contains(CodePointSet.iotaBelow) { return nil }
         return CodePointSet(out)
     }
+
+    /// What folds to each other, and nothing else to them: letters with case, without the long s and the Kelvin sign; the iota below a
+    /// letter, which folds to one of them; Roman numbers; letters in circles.
+    private static let casedBeyondASCII: [CodePointSet] = {
+        var letters = CodePointSet.empty
+        for name in ["Lu", "Ll", "Lt"] { letters = letters.union(UnicodeCategory.set(named: Array(name.utf8)) ?? .empty) }
+        letters = letters.intersection(CodePointSet([(0, 0x7F), (0x17F, 0x17F), (0x212A, 0x212A)]).complement)
+        return [letters, CodePointSet([(0x2160, 0x217F)]), CodePointSet([(0x24B6, 0x24E9)])]
+    }()
+    private static let iotaBelow: UInt32 = 0x345
 }
 
 /// UTF-8 as ranges of bytes (Thompson's way): every scalar of a range is one path, and every path one scalar.

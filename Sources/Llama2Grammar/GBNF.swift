@@ -23,7 +23,10 @@ struct GBNFParser {
     private var at = 0
     private var grammar = GBNF()
     private var numbers: [[UInt8]: Int] = [:]
+    private var tokens: [[UInt8]: Int32] = [:]  // by the names that were looked for
     private static let deepest = 60
+    /// Of repetitions of repetitions: whoever walks the tree calls itself.
+    private static let deepestLoops = 4
     private static let mostRules = 100_000
 
     static func parse(_ text: [UInt8], _ vocabulary: GrammarVocabulary) throws(Llama2Error) -> GBNF {
@@ -133,9 +136,9 @@ struct GBNFParser {
     }
 
     private mutating func repeated(_ node: GBNF.Node) throws(Llama2Error) -> GBNF.Node {
-        if take("*") { return .loop(node, least: 0, most: nil) }
-        if take("+") { return .loop(node, least: 1, most: nil) }
-        if take("?") { return .loop(node, least: 0, most: 1) }
+        if take("*") { return try looped(node, 0, nil) }
+        if take("+") { return try looped(node, 1, nil) }
+        if take("?") { return try looped(node, 0, 1) }
         at += 1
         skipSpace(andLines: true)
         let least = try number()
@@ -148,6 +151,20 @@ struct GBNFParser {
         }
         guard take("}") else { throw failure("expected the end of a repetition") }
         if let most, most < least { throw failure("a repetition of \(least) to \(most)") }
+        return try looped(node, least, most)
+    }
+
+    /// A repetition of a repetition is one itself where both are of * + ?; others lie in each other.
+    private func looped(_ node: GBNF.Node, _ least: Int, _ most: Int?) throws(Llama2Error) -> GBNF.Node {
+        func isSimple(_ least: Int, _ most: Int?) -> Bool { least <= 1 && most ?? 1 == 1 }
+        if case .loop(let body, let inner, let innerMost) = node, isSimple(least, most), isSimple(inner, innerMost) {
+            return .loop(body, least: min(least, inner), most: most == nil || innerMost == nil ? nil : 1)
+        }
+        var depth = 0, inside = node
+        while case .loop(let body, _, _) = inside { (depth, inside) = (depth + 1, body) }
+        guard depth < GBNFParser.deepestLoops else {
+            throw Llama2Error(.unsupported, "grammar: repetitions of repetitions nested deeper than \(GBNFParser.deepestLoops)")
+        }
         return .loop(node, least: least, most: most)
     }
 
@@ -239,7 +256,8 @@ struct GBNFParser {
         while let c = peek(), c != 0x3E, c != 0x0A { at += 1; _ = c }
         guard take(">") else { throw failure("a token's name that does not end") }
         let name = Array(text[start..<at])
-        guard let id = vocabulary.token(named: name) else { throw failure("\(shown(name)) is no single token of the vocabulary") }
+        guard let id = tokens[name] ?? vocabulary.token(named: name) else { throw failure("\(shown(name)) is no single token of the vocabulary") }
+        tokens[name] = id
         return .tokens([id], isNegated: isNegated)
     }
 }

@@ -7,11 +7,13 @@ struct GBNFCompiler {
     private let budget = GrammarBudget(states: 600_000, "the grammar")
     private let writable: CodePointSet
     private var program = Program()
-    private var isRecursive: [Bool] = []  // (rules) or a token in it: no automaton
+    /// (rules) of the tree that a rule is with all that it calls; nil: it refers to itself, or names a token: no automaton.
+    private var sizes: [Int?] = []
     private var isProductive: [Bool] = []
-    private var sets: [[UInt32]: Int32] = [:]
     /// A part of a grammar whose automaton would be larger stays a rule.
     private static let largestLeaf = 4000
+    /// Of rules in rules that become one automaton: what walks trees calls itself, on a stack that the host has chosen.
+    private static let deepestLeaf = 100
 
     static func compile(_ text: [UInt8], _ vocabulary: GrammarVocabulary) throws(Llama2Error) -> Program {
         var compiler = GBNFCompiler(grammar: try GBNFParser.parse(text, vocabulary), writable: vocabulary.writable)
@@ -28,18 +30,14 @@ struct GBNFCompiler {
             throw Llama2Error(.invalidArgument, "grammar: there is no rule root")
         }
         // 1. what each rule is
-        isProductive = [Bool](repeating: false, count: grammar.rules.count)
-        var changed = true
-        while changed {
-            changed = false
-            for (index, rule) in grammar.rules.enumerated() where !isProductive[index] && produces(rule ?? .sequence([])) {
-                isProductive[index] = true
-                changed = true
-            }
-        }
+        let writable = self.writable
+        isProductive = RuleProperty(grammar.rules) { node in
+            if case .set(let set) = node { return !set.intersection(writable).isEmpty }
+            return true
+        }.holds
         guard isProductive[root] else { throw Llama2Error(.invalidArgument, "grammar: no finite text satisfies the rule root") }
         try refuseLeftRecursion()
-        findRecursion()
+        findSizes()
         // 2. a place for every rule, then their instructions
         for _ in grammar.rules { program.code.append(.init(kind: .choice)) }
         var isNeeded = [Bool](repeating: false, count: grammar.rules.count), pending = [root]
@@ -80,33 +78,41 @@ struct GBNFCompiler {
         }
     }
 
-    private func hasTokens(_ node: GBNF.Node) -> Bool {
-        switch node {
-        case .set, .rule: false
-        case .tokens: true
-        case .sequence(let parts), .choice(let parts): parts.contains { hasTokens($0) }
-        case .loop(let body, _, _): hasTokens(body)
+    /// Rules that reach neither themselves nor a token.
+    private mutating func findSizes() {
+        // a rule is no automaton while one of those that it calls is none: what stays undecided is a cycle
+        let plain = RuleProperty(grammar.rules, everyBranch: true, optional: false) { node in
+            if case .set = node { return true }
+            return false
         }
+        sizes = [Int?](repeating: nil, count: grammar.rules.count)
+        for rule in plain.order { sizes[rule] = size(grammar.rules[rule] ?? .sequence([])) }
     }
 
-    /// Rules that reach themselves, or a token.
-    private mutating func findRecursion() {
-        let calls = grammar.rules.map { called($0 ?? .sequence([])) }
-        isRecursive = grammar.rules.map { hasTokens($0 ?? .sequence([])) }
-        // a rule is no automaton while one of those that it calls is none: what stays undecided is a cycle
-        var isPlain = [Bool](repeating: false, count: calls.count), changed = true
-        while changed {
-            changed = false
-            for rule in calls.indices where !isPlain[rule] && !isRecursive[rule] && calls[rule].allSatisfy({ isPlain[$0] }) {
-                isPlain[rule] = true
-                changed = true
+    /// Of an expression of the same language, as `regex` counts it; nil for none, `largestLeaf` for that and all that is larger.
+    private func size(_ node: GBNF.Node) -> Int? {
+        let most = GBNFCompiler.largestLeaf
+        switch node {
+        case .set: return 1
+        case .tokens: return nil
+        case .rule(let rule): return sizes[rule].map { min($0 + 1, most) }
+        case .sequence(let parts), .choice(let parts):
+            var sum = 1
+            for part in parts {
+                guard let size = size(part) else { return nil }
+                sum = min(sum + size, most)
+            }
+            return sum
+        case .loop(let body, let least, let maximum):
+            return size(body).map { size in
+                let (rounds, isTooMany) = size.multipliedReportingOverflow(by: max(1, maximum ?? least))
+                return isTooMany ? most : min(rounds, most - 1) + 1
             }
         }
-        isRecursive = isPlain.map { !$0 }
     }
 
     private func refuseLeftRecursion() throws(Llama2Error) {
-        var isNullable = [Bool](repeating: false, count: grammar.rules.count), changed = true
+        let isNullable = RuleProperty(grammar.rules) { _ in false }.holds
         func nullable(_ node: GBNF.Node) -> Bool {
             switch node {
             case .set, .tokens: false
@@ -114,13 +120,6 @@ struct GBNFCompiler {
             case .sequence(let parts): parts.allSatisfy { nullable($0) }
             case .choice(let branches): branches.contains { nullable($0) }
             case .loop(let body, let least, _): least == 0 || nullable(body)
-            }
-        }
-        while changed {
-            changed = false
-            for (index, rule) in grammar.rules.enumerated() where !isNullable[index] && nullable(rule ?? .sequence([])) {
-                isNullable[index] = true
-                changed = true
             }
         }
         /// Rules that may come first.
@@ -167,30 +166,24 @@ struct GBNFCompiler {
 
     // MARK: Instructions
 
-    /// An expression of the same language; nil when it would refer to itself, name tokens or be very large.
-    private func regex(_ node: GBNF.Node, _ size: inout Int) -> Regex? {
-        size += 1
-        guard size < GBNFCompiler.largestLeaf else { return nil }
+    /// An expression of the same language; nil when it would refer to itself, name tokens or be very large or deep.
+    private func regex(_ node: GBNF.Node, _ depth: Int = 0) -> Regex? {
+        if depth == 0 { guard let size = size(node), size < GBNFCompiler.largestLeaf else { return nil } }
         switch node {
         case .set(let set): return .set(set)
         case .tokens: return nil
         case .rule(let rule):
-            guard !isRecursive[rule], let definition = grammar.rules[rule] else { return nil }
-            return regex(definition, &size)
+            guard depth < GBNFCompiler.deepestLeaf, let definition = grammar.rules[rule] else { return nil }
+            return regex(definition, depth + 1)
         case .sequence(let parts), .choice(let parts):
             var out: [Regex] = []
             for part in parts {
-                guard let regex = regex(part, &size) else { return nil }
+                guard let regex = regex(part, depth + 1) else { return nil }
                 out.append(regex)
             }
             if case .choice = node { return .choice(out) }
             return .sequence(out)
-        case .loop(let body, let least, let most):
-            let before = size
-            guard let regex = regex(body, &size) else { return nil }
-            let (rounds, isTooMany) = (size - before).multipliedReportingOverflow(by: max(1, most ?? least))
-            size += isTooMany ? GBNFCompiler.largestLeaf : min(rounds, GBNFCompiler.largestLeaf)
-            return size < GBNFCompiler.largestLeaf ? .loop(regex, least: least, most: most) : nil
+        case .loop(let body, let least, let most): return regex(body, depth + 1).map { .loop($0, least: least, most: most) }
         }
     }
 
@@ -202,10 +195,11 @@ struct GBNFCompiler {
     /// Instructions for `node`, then `next`; where they begin.
     private mutating func emit(_ node: GBNF.Node, next: Int32) throws(Llama2Error) -> Int32 {
         try budget.take()
-        var size = 0
-        if let regex = regex(node, &size) {
+        if let regex = regex(node) {
             let small = GrammarBudget(states: GBNFCompiler.largestLeaf, "a part of the grammar")
-            if let dfa = try? RegexCompiler(small, allowed: writable).anchored(regex) {
+            // what is large is a list of literals as a rule, which has nothing to make smaller
+            let isSmall = size(node).map { $0 < GBNFCompiler.largestLeaf / 10 } ?? false
+            if let dfa = try? RegexCompiler(small, allowed: writable, minimizes: isSmall).anchored(regex) {
                 try budget.take(dfa.count)
                 program.automata.append(dfa)
                 return add(.init(kind: .leaf, target: Int32(truncatingIfNeeded: program.automata.count - 1), next: next))
@@ -224,12 +218,13 @@ struct GBNFCompiler {
         case .sequence(let parts):
             guard parts.allSatisfy({ produces($0) }) else { return try impossible() }
             var at = next
-            for part in parts.reversed() { at = try emit(part, next: at) }
+            for run in runs(parts).reversed() { at = try emit(run.count == 1 ? parts[run.lowerBound] : .sequence(Array(parts[run])), next: at) }
             // nothing at all, at the end of a rule
             return at >= 0 ? at : add(.init(kind: .finish))
         case .choice(let branches):
             var entries: [Int32] = []
-            for branch in branches where produces(branch) { entries.append(try emit(branch, next: -1)) }
+            let branches = branches.filter { produces($0) }
+            for run in runs(branches) { entries.append(try emit(run.count == 1 ? branches[run.lowerBound] : .choice(Array(branches[run])), next: -1)) }
             let first = Int32(truncatingIfNeeded: program.branches.count)
             program.branches += entries
             return add(.init(kind: .choice, target: first, least: Int32(truncatingIfNeeded: entries.count), next: next))
@@ -242,6 +237,21 @@ struct GBNFCompiler {
             return add(.init(
                 kind: .loop, target: entry, least: Int32(clamping: least), most: most.map { Int32(clamping: $0) } ?? -1, next: next))
         }
+    }
+
+    /// Neighbours that are one automaton together; never all of them, which were tried before.
+    private func runs(_ parts: [GBNF.Node]) -> [Range<Int>] {
+        var out: [Range<Int>] = [], start = 0, sum = 0
+        for (index, part) in parts.enumerated() {
+            let size = size(part) ?? GBNFCompiler.largestLeaf
+            if index > start, sum + size >= GBNFCompiler.largestLeaf / 2 {
+                out.append(start..<index)
+                (start, sum) = (index, 0)
+            }
+            sum += size
+        }
+        if start < parts.count { out.append(start..<parts.count) }
+        return out.count == 1 ? parts.indices.map { $0..<$0 + 1 } : out
     }
 
     /// An instruction from which nothing goes on.

@@ -20,10 +20,12 @@ struct NFA {
 
     mutating func add(_ byte: UInt8, from: Int32, to: Int32) { edges[Int(from)].append(DFA.Edge(low: byte, high: byte, to: to)) }
 
-    /// One character of the set. Sequences share their beginnings and their continuation bytes' states.
-    mutating func add(_ set: CodePointSet, from: Int32, to: Int32) {
+    /// One character of the set. Sequences share their beginnings and their continuation bytes' states. Returns how many edges it took.
+    @discardableResult
+    mutating func add(_ set: CodePointSet, from: Int32, to: Int32) -> Int {
         var sequences: [[UTF8Ranges.Bytes]] = []
         for range in set.ranges { UTF8Ranges.split(range.low, range.high) { sequences.append($0) } }
+        var added = 0
         // states by what is left to read, so that equal ends are one
         var ends: [[UInt8]: Int32] = [:]
         for sequence in sequences {
@@ -33,6 +35,7 @@ struct NFA {
                 rest += [low, high]
                 if i == 0 {
                     edges[Int(from)].append(DFA.Edge(low: low, high: high, to: target))
+                    added += 1
                 } else if let known = ends[rest] {
                     target = known
                 } else {
@@ -40,9 +43,11 @@ struct NFA {
                     edges[Int(state)].append(DFA.Edge(low: low, high: high, to: target))
                     ends[rest] = state
                     target = state
+                    added += 1
                 }
             }
         }
+        return added
     }
 
     /// All of `dfa`'s texts between two states.
@@ -92,6 +97,8 @@ struct NFA {
                 boundaries[Int(edge.low)] = true
                 boundaries[Int(edge.high) + 1] = true
             }
+            // each piece between boundaries looks at the row: a sparse row costs a state, a crowded one what it takes
+            try budget.take(row.count * boundaries.count { $0 } / 4096)
             var low = 0
             while low < 256 {
                 var high = low

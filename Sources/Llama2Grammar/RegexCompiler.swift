@@ -12,8 +12,12 @@ struct RegexCompiler {
     /// the mark is no text either: `framed` keeps only what ends in it.)
     private let anyRest: DFA
 
-    init(_ budget: GrammarBudget, allowed: CodePointSet = .all) throws(Llama2Error) {
+    /// Whether automata are made as small as they can be, which costs more than making them.
+    private let minimizes: Bool
+
+    init(_ budget: GrammarBudget, allowed: CodePointSet = .all, minimizes: Bool = true) throws(Llama2Error) {
         self.budget = budget
+        self.minimizes = minimizes
         self.allowed = allowed
         var nfa = NFA()
         let start = nfa.add(), loop = nfa.add(), end = nfa.add()
@@ -67,7 +71,8 @@ struct RegexCompiler {
                 builder.connect(Int32(truncatingIfNeeded: state), edge.low, min(edge.high, 0xF4), edge.to)
             }
         }
-        return try builder.finished(start: first).minimized()
+        let dfa = builder.finished(start: first)
+        return minimizes ? try dfa.minimized() : dfa
     }
 
     /// What is left of a text that goes on with a match of `regex` and then as `next` says.
@@ -108,7 +113,7 @@ struct RegexCompiler {
     private func add(_ regex: Regex, to nfa: inout NFA, from: Int32, to: Int32) throws(Llama2Error) {
         try budget.take()
         switch regex {
-        case .set(let set): nfa.add(set.intersection(allowed), from: from, to: to)
+        case .set(let set): try budget.take(nfa.add(set.intersection(allowed), from: from, to: to) / 8)
         case .begin: nfa.add(NFA.textBegins, from: from, to: to)
         case .end: nfa.add(NFA.textEnds, from: from, to: to)
         case .ahead: throw RegexCompiler.looksAheadInLoop

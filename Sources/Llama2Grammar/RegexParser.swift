@@ -75,7 +75,7 @@ struct RegexParser {
             if dialect == .re2, take(word: "\\Q") {
                 // a repetition behind it is that of its last character
                 while peek() != nil, !take(word: "\\E") {
-                    parts.append(.set(folded(CodePointSet(text[at]))))
+                    parts.append(.set(try folded(CodePointSet(text[at]))))
                     at += 1
                 }
                 if let last = parts.popLast() { parts.append(try repeated(last)) }
@@ -90,16 +90,18 @@ struct RegexParser {
     // MARK: Repetition
 
     private mutating func repeated(_ atom: Regex) throws(Llama2Error) -> Regex {
-        var out = atom
-        while let bounds = try bounds() {
-            if case .ahead = out, dialect == .re2 { throw unsupported("a repeated look-ahead") }
-            if case .begin = out, bounds.most != 0 { continue }
-            if case .end = out, bounds.most != 0 { continue }
-            out = .loop(out, least: bounds.least, most: bounds.most)
-            // how greedily a loop takes changes no language
-            _ = take("?") || dialect == .re2 && take("+")
+        guard let bounds = try bounds() else { return atom }
+        _ = take("?")  // how greedily a loop takes changes no language
+        // neither language repeats a repetition; in others "+" behind one takes all there is, which is another language
+        let start = at
+        guard try self.bounds() == nil else {
+            at = start
+            throw failure("a repetition of a repetition")
         }
-        return out
+        switch atom {
+        case .begin, .end: return bounds.least == 0 ? .loop(atom, least: 0, most: bounds.most == 0 ? 0 : 1) : atom
+        default: return .loop(atom, least: bounds.least, most: bounds.most)
+        }
     }
 
     private mutating func bounds() throws(Llama2Error) -> (least: Int, most: Int?)? {
@@ -159,11 +161,16 @@ struct RegexParser {
             throw failure("a repetition of nothing")
         default:
             at += 1
-            return .set(folded(CodePointSet(c)))
+            return .set(try folded(CodePointSet(c)))
         }
     }
 
-    private func folded(_ set: CodePointSet) -> CodePointSet { ignoresCase ? set.ignoringCase : set }
+    /// With both cases of its letters where case is ignored.
+    private func folded(_ set: CodePointSet) throws(Llama2Error) -> CodePointSet {
+        guard ignoresCase else { return set }
+        guard let both = set.ignoringCase else { throw unsupported("(?i) over letters beyond ASCII") }
+        return both
+    }
 
     private mutating func group() throws(Llama2Error) -> Regex? {
         at += 1
@@ -214,7 +221,7 @@ struct RegexParser {
     }
 
     private mutating func escape() throws(Llama2Error) -> Regex {
-        if let set = try classEscape() { return .set(folded(set)) }
+        if let set = try classEscape() { return .set(set) }
         guard let c = peek(1) else { throw failure("a backslash at the end") }
         switch scalar(c) {
         case "A" where dialect == .re2: at += 2; return .begin
@@ -223,11 +230,11 @@ struct RegexParser {
         case "1"..."9": throw unsupported("a reference back")
         case "k" where dialect == .ecma: throw unsupported("a reference back")
         case "C" where dialect == .re2: throw unsupported("a single byte")
-        default: return .set(folded(CodePointSet(try characterEscape())))
+        default: return .set(try folded(CodePointSet(try characterEscape())))
         }
     }
 
-    /// \d \w \s and their opposites, \p{...}; nil when something else comes.
+    /// \d \w \s and their opposites, \p{...}, folded where case is ignored; nil when something else comes.
     private mutating func classEscape() throws(Llama2Error) -> CodePointSet? {
         guard peek() == 0x5C, let c = peek(1) else { return nil }
         let set: CodePointSet
@@ -241,7 +248,9 @@ struct RegexParser {
         default: return nil
         }
         at += 2
-        return c & 0x20 == 0 ? set.complement : set
+        // the opposite of what is folded: no letter of a class is in its opposite
+        let whole = try folded(set)
+        return c & 0x20 == 0 ? whole.complement : whole
     }
 
     /// Behind \p or \P.
@@ -261,7 +270,8 @@ struct RegexParser {
         guard let set = UnicodeCategory.set(named: name) else {
             throw Llama2Error(.unsupported, "regular expression: the class of characters \(String(decoding: name.prefix(60), as: UTF8.self)) is not known, at character \(at + 1)")
         }
-        return negated ? set.complement : set
+        let whole = try folded(set)
+        return negated ? whole.complement : whole
     }
 
     /// An escape that stands for one character.
@@ -363,9 +373,8 @@ struct RegexParser {
                     guard low <= high else { throw failure("a range that ends before it begins") }
                 }
             }
-            out = out.union(CodePointSet([(low, high)]))
+            out = out.union(try folded(CodePointSet([(low, high)])))
         }
-        out = folded(out)
         return negated ? out.complement : out
     }
 
@@ -388,7 +397,8 @@ struct RegexParser {
         let negated = take("^")
         for (name, set) in CodePointSet.posixClasses where take(word: name) {
             guard take(word: ":]") else { break }
-            return negated ? set.complement : set
+            let whole = try folded(set)
+            return negated ? whole.complement : whole
         }
         throw failure("an unknown class of characters")
     }

@@ -345,7 +345,10 @@ extension Machine {
         let bytes = number.double, base = isBinary ? 1024.0 : 1000.0
         guard bytes.isFinite else { throw Failure.because("filesizeformat of a number that is not finite") }
         if bytes == 1 { return try heap.value("1 Byte") }
-        if bytes < base { return try heap.value(units(String(Int(bytes.rounded(.towardZero).magnitude)) + " Bytes").map { $0 }) }
+        if bytes < base {
+            guard let whole = Int(exactly: bytes.rounded(.towardZero)) else { throw Failure.unsupported("an integer beyond 64 bits") }
+            return try heap.value(units("\(whole) Bytes"))
+        }
         let prefixes = isBinary ? ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"] : ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"]
         var unit = base * base
         for (i, prefix) in prefixes.enumerated() {

@@ -164,11 +164,18 @@ extension Machine {
         var body = digits
         // zeros before the number are grouped too
         if spec.side == .afterSign, spec.fill == [0x30], spec.grouping != 0 {
-            let whole = digits.prefix { (0x30...0x39).contains($0) || $0 == spec.grouping }
-            var bare = whole.filter { $0 != spec.grouping }
+            let isBinary = [UInt8(ascii: "x"), UInt8(ascii: "X"), UInt8(ascii: "o"), UInt8(ascii: "b")].contains(spec.type), size = isBinary ? 4 : 3
+            let whole = digits.prefix { isBinary || (0x30...0x39).contains($0) || $0 == spec.grouping }
+            let bare = whole.filter { $0 != spec.grouping }
             let rest = digits[whole.count...]
-            while grouped([0x30] + bare, spec.grouping, 3).count + rest.count + sign.utf8.count <= spec.width { bare.insert(0x30, at: 0) }
-            body = grouped(bare, spec.grouping, 3) + rest
+            // as many digits as fit, of which n take n + (n - 1) / size characters; no separator comes first
+            var count = bare.count
+            let room = spec.width - rest.count - sign.utf8.count
+            try heap.take(2 * max(room, 0))
+            heap.give(2 * max(room, 0))
+            while count + 1 + count / size <= room { count += 1 }
+            if count + max(count - 1, 0) / size < room { count += 1 }
+            body = grouped([UInt8](repeating: 0x30, count: count - bare.count) + bare, spec.grouping, size) + rest
         }
         let units = Llama2Jinja.units(sign) + body.map { Unit($0) }
         if spec.side == .afterSign, sign.utf8.count > 1 {

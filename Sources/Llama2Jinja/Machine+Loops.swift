@@ -12,8 +12,11 @@ final class Loop {
     var position = 0  // of the next item, before any condition
     var index = -1
     var before: Value?, now: Value?
-    /// Items that passed the condition before their turn.
-    var ahead: [Value] = []
+    /// Items that passed the condition before their turn: from `aheadAt` on.
+    private var ahead: [Value] = []
+    private var aheadAt = 0
+    var aheadCount: Int { ahead.count - aheadAt }
+    var firstAhead: Value? { aheadCount > 0 ? ahead[aheadAt] : nil }
     var isDone: Bool { position >= items.items.count }
     let isSized: Bool
 
@@ -28,7 +31,16 @@ final class Loop {
     }
 
     /// Of those that the loop goes through; with a condition, once all were looked at.
-    var length: Int { hasFilter ? index + 1 + ahead.count : items.items.count }
+    var length: Int { hasFilter ? index + 1 + aheadCount : items.items.count }
+
+    func putAhead(_ item: Value) { ahead.append(item) }
+
+    func takeAhead() -> Value? {
+        guard let item = firstAhead else { return nil }
+        aheadAt += 1
+        if aheadAt == ahead.count { (ahead, aheadAt) = ([], 0) }
+        return item
+    }
 }
 
 extension Machine {
@@ -63,8 +75,8 @@ extension Machine {
     func nextItem(_ exit: Int) throws(Llama2Error) {
         guard let run = loops.last else { throw Failure.because("no loop") }
         let loop = run.loop, description = program.loops[loop.description]
-        if !loop.ahead.isEmpty {
-            try enter(loop, loop.ahead.removeFirst(), description)
+        if let item = loop.takeAhead() {
+            try enter(loop, item, description)
         } else if loop.isDone {
             at += exit
         } else if description.filter != nil {
@@ -108,7 +120,7 @@ extension Machine {
             return
         }
         // looked at before its turn
-        if holds { loop.ahead.append(item) }
+        if holds { loop.putAhead(item) }
         if !loop.isDone, resume.all || !holds { return try testNext(number) }
         loops[number].resume = nil
         at = resume.at
@@ -120,7 +132,7 @@ extension Machine {
     func looksAhead(_ value: Value, _ name: Text, _ key: Value? = nil) throws(Llama2Error) -> Bool {
         guard case .loop(let loop) = value, loop.hasFilter, !loop.isDone else { return false }
         let all = name.equals("length") || name.equals("revindex") || name.equals("revindex0")
-        guard all || loop.ahead.isEmpty && (name.equals("last") || name.equals("nextitem")) else { return false }
+        guard all || loop.aheadCount == 0 && (name.equals("last") || name.equals("nextitem")) else { return false }
         guard let number = loops.lastIndex(where: { $0.loop === loop }), loops[number].resume == nil else { return false }
         push(value)
         if let key { push(key) }
@@ -150,7 +162,7 @@ extension Machine {
         if name.equals("index") { return .int(loop.index + 1) }
         if name.equals("index0") { return .int(loop.index) }
         if name.equals("first") { return .bool(loop.index == 0) }
-        if name.equals("last") { return .bool(loop.hasFilter ? loop.ahead.isEmpty : loop.isDone) }
+        if name.equals("last") { return .bool(loop.hasFilter ? loop.aheadCount == 0 : loop.isDone) }
         if name.equals("length") { return .int(loop.length) }
         if name.equals("revindex") { return .int(loop.length - loop.index) }
         if name.equals("revindex0") { return .int(loop.length - loop.index - 1) }
@@ -158,7 +170,7 @@ extension Machine {
         if name.equals("depth0") { return .int(loop.depth) }
         if name.equals("previtem") { return loop.before ?? .undefined(Missing("there is no previous item")) }
         if name.equals("nextitem") {
-            let next = loop.hasFilter ? loop.ahead.first : loop.isDone ? nil : loop.items.items[loop.position]
+            let next = loop.hasFilter ? loop.firstAhead : loop.isDone ? nil : loop.items.items[loop.position]
             return next ?? .undefined(Missing("there is no next item"))
         }
         if name.equals("cycle") || name.equals("changed") { return .method(Method(.loop(loop), name)) }

@@ -110,14 +110,17 @@ final class Machine {
 
     // MARK: Variables
 
-    func lookUp(_ name: Int32) -> Value {
-        var number = scope
+    func lookUp(_ name: Int32) throws(Llama2Error) -> Value {
+        var number = scope, looked = 0
         while number > 0 {
             for variable in scopes[number].variables where variable.name == name {
+                if looked > 64 { try heap.work(looked) }
                 return variable.value ?? missing(name)
             }
+            looked += 1 + scopes[number].variables.count
             number = scopes[number].parent
         }
+        if looked > 64 { try heap.work(looked) }
         if let known = globals[Int(name)] { return known ?? missing(name) }
         return context[Int(name)] ?? missing(name)
     }
@@ -181,7 +184,7 @@ final class Machine {
                 if case .text(let text) = program.constants[Int(number)] { try write(text.units) }
             case .emit: try write(try string(try pop()))
             case .constant(let number): push(program.constants[Int(number)])
-            case .load(let name): push(lookUp(name))
+            case .load(let name): push(try lookUp(name))
             case .store(let name): try set(name, try pop())
             case .setAttribute(let name, let attribute): try setAttribute(name, attribute)
             case .attribute(let number):
@@ -287,7 +290,7 @@ final class Machine {
 
     private func setAttribute(_ name: Int32, _ attribute: Int32) throws(Llama2Error) {
         let value = try pop()
-        guard case .namespace(let number) = lookUp(name) else {
+        guard case .namespace(let number) = try lookUp(name) else {
             throw Failure.because("cannot assign attribute on non-namespace object")
         }
         guard case .text(let key) = program.constants[Int(attribute)] else { return }

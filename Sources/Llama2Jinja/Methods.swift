@@ -227,7 +227,7 @@ extension Machine {
                 at += length
             }
             if let begun = start { words.append(begun..<units.count) }
-            guard most >= 0, words.count > most + 1 || most == 0 && !words.isEmpty, most < words.count else { return try values(words, text) }
+            guard most >= 0, most < words.count, words.count - 1 > most || most == 0 else { return try values(words, text) }
             if fromRight {
                 let kept = words.count - most
                 ranges = [0..<words[kept - 1].upperBound] + words[kept...]

@@ -133,6 +133,10 @@ enum TextPattern {
 
     init(_ json: JSON?) throws(Llama2Error) {
         if let bytes = json?["String"]?.bytes, !bytes.isEmpty {
+            // looked for at every place of a text
+            guard bytes.count <= NameMatcher.longestName else {
+                throw Llama2Error(.unsupported, "a pattern of \(bytes.count) bytes; the limit is \(NameMatcher.longestName)")
+            }
             self = .text(bytes)
         } else if let bytes = json?["Regex"]?.bytes {
             self = .expression(try RegexProgram(bytes))

@@ -84,6 +84,29 @@ def test_what_the_language_here_does_not_have_is_refused_by_name(model, template
         model.chat_text([user("x")], chat_template=template)
 
 
+# What a number from the template could have ended the process with, or came out as another text. Right: Python's own.
+NUMBERS = [
+    ("{{ 'a b c'.split(none, 9223372036854775807) }}", str("a b c".split(None, 2**63 - 1))),
+    ("{{ 'a b c'.rsplit(none, 9223372036854775807) }}", str("a b c".rsplit(None, 2**63 - 1))),
+    ("{{ 'a b c'.split(none, 1) }}{{ 'a b c'.rsplit(none, 1) }}{{ ' a b '.split(none, 0) }}", str("a b c".split(None, 1)) + str("a b c".rsplit(None, 1)) + str(" a b ".split(None, 0))),
+    ("{{ -5 | filesizeformat }} {{ 999.9 | filesizeformat }} {{ 1 | filesizeformat }}", "-5 Bytes 999 Bytes 1 Byte"),
+    ("{{ '{:08,}'.format(1234) }} {{ '{:09,}'.format(1234) }} {{ '{:010,.1f}'.format(1234.5) }}", f"{1234:08,} {1234:09,} {1234.5:010,.1f}"),
+    ("{{ '{:014_x}'.format(1048575) }} {{ '{:#012_b}'.format(5) }} {{ '{:08,}'.format(-1234) }}", f"{1048575:014_x} {5:#012_b} {-1234:08,}"),
+    ("{% for i in range(5) if i % 2 == 0 %}{{ loop.length }}{{ i }}{{ loop.last }}{{ loop.nextitem }} {% endfor %}", "30False2 32False4 34True "),
+]
+
+
+@pytest.mark.parametrize("template, right", NUMBERS)
+def test_numbers_of_a_template_are_pythons(model, template, right):
+    assert model.chat_text([user("x")], chat_template=template) == right
+
+
+@pytest.mark.parametrize("template", ["{{ -1e300 | filesizeformat }}", "{{ -1e19 | filesizeformat }}"])
+def test_a_number_beyond_64_bits_is_refused(model, template):
+    with pytest.raises(UnknownTemplateError, match="64 bits"):
+        model.chat_text([user("x")], chat_template=template)
+
+
 def test_a_template_that_refuses_a_conversation_is_heard(model):
     with pytest.raises(InvalidArgumentError, match="only one at a time"):
         model.chat_text([user("x")], chat_template="{{ raise_exception('only one at a time') }}")
@@ -290,6 +313,8 @@ HOSTILE = {
     "search": "{{ ('a' * 2000000).find('a' * 1000000 + 'b') }}", "self": "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "names": "".join(f"{{{{x{i}}}}}" for i in range(100000)), "sort": "{{ (range(100000)|list * 50)|sort|length }}",
     "captures": "{% set x %}" * 300, "replace": "{{ ('a' * 100000)|replace('', 'b' * 100000)|length }}", "indent": "{{ ('\n' * 1000000)|indent(1000) }}", "format": "{{ '%1000000000s' % 1 }}{{ '{:>1000000000}'.format(1) }}",
     "join": "{{ (['x' * 1000000] * 1000)|join }}", "power": "{{ 9 ** 9 ** 9 }}", "map": "{{ [[1]]|map('map','map','map','map','map','map','map','map','map','string')|list }}", "ends": "{% raw %}" * 3, "comment": "{#" * 100000,
+    "zeros": "{{ '{:016000000,}'.format(1) }}", "ahead": "{% for i in (range(100000)|list) * 10 if true %}{{ loop.length if loop.first }}{% endfor %}",
+    "scope": "{% for i in [1] %}" + "".join(f"{{% set a{i} = 1 %}}" for i in range(4000)) + "{% for i in range(100000) %}{{ messages and b }}{% endfor %}{% endfor %}",
     "quote": "{{ '" + "\\" * 99999, "center": "{{ 'x'|center(999999999) }}", "batch": "{{ [1]|batch(999999999, 2)|list }}", "json": "{{ ([[[[1] * 100] * 100] * 100])|tojson(indent=1000) }}",
 }  # fmt: skip
 

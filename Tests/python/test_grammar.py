@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
 
+import nasty_grammars
 import numpy as np
 import pytest
 
@@ -31,6 +34,13 @@ EXPRESSIONS = [
     (r"^abc$", ["abc"], ["abcd"]),
     (r"\x{e9}.", ["éx", "éé"], ["é", "e\n"]),
     (r"\Qa.b\E+?", ["a.b", "a.bb"], ["axb"]),
+    # folded first, then the opposite: the Kelvin sign folds to k
+    (r"(?i)\W", ["-", "é"], ["k", "K", "s", "S", "a", "\u212a", "\u017f"]),
+    (r"(?i)[^k]", ["a", "é"], ["k", "K", "\u212a"]),
+    (r"(?i)\w[[:^lower:]]", ["a1", "\u212a-"], ["aA", "aa", "-1"]),
+    (r"(?i)[\W]", ["-"], ["k"]),
+    (r"(?i)\p{L}.", ["é.", "É.", "\u0345."], ["1."]),
+    (r"^*a$?", ["a"], ["", "b"]),
 ]
 
 
@@ -39,7 +49,7 @@ def test_a_regular_expression_is_the_whole_text(stories, expression, yes, no):
     holds(stories.grammar(regex=expression), yes, no)
 
 
-@pytest.mark.parametrize("expression", [r"(a)\1", r"\bword", r"(?=a)b", r"a{5,2}", "(", "[b-a]", r"(?<=a)b", "*"])
+@pytest.mark.parametrize("expression", [r"(a)\1", r"\bword", r"(?=a)b", r"a{5,2}", "(", "[b-a]", r"(?<=a)b", "*", "a**", "a*+", "a++b", "a{2}{3}", "a{2}*", "(?i)é", r"(?i)[à-ü]", r"(?i)\p{Lu}"])
 def test_what_no_automaton_can_follow_is_refused_by_name(stories, expression):
     with pytest.raises((UnsupportedError, InvalidArgumentError), match="regular expression"):
         stories.grammar(regex=expression)
@@ -48,6 +58,36 @@ def test_what_no_automaton_can_follow_is_refused_by_name(stories, expression):
 def test_an_expression_that_explodes_is_refused_in_bounded_time(stories):
     with pytest.raises(UnsupportedError, match="too large"):
         stories.grammar(regex="(a|b)*a(a|b){18}")
+
+
+# What takes long or much for its size is refused, or is neither; on a thread whose stack is small.
+def test_no_grammar_takes_long_or_much_or_ends_the_process(stories_path):
+    """In a process of its own, whose memory is looked at: 128 MiB and 64 times the text, which the library has ready."""
+    done = subprocess.run([sys.executable, "-c", nasty_grammars.RUN, stories_path, nasty_grammars.__file__.rpartition("/")[0], str(1 << 16)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert len(rows) == len(list(nasty_grammars.all_of(1000)))
+    for name, size, seconds, mib, what in rows:
+        assert float(seconds) < 8 and int(mib) < 128 + int(size) // 16384, (name, seconds, mib, what)
+
+
+def test_repetitions_of_repetitions_are_one_or_nested(stories):
+    holds(stories.grammar(gbnf='root ::= "a"+? "b"'), ["b", "ab", "aab"], ["a"])
+    holds(stories.grammar(gbnf='root ::= "a"??'), ["", "a"], ["aa"])
+    holds(stories.grammar(gbnf='root ::= "a"{2}{3}'), ["aaaaaa"], ["aa", "aaaa", "aaaaaaa"])
+    holds(stories.grammar(gbnf='root ::= "a"{2}*'), ["", "aa", "aaaa"], ["a", "aaa"])
+
+
+def test_many_rules_alternatives_and_numbers_are_followed(stories):
+    chain = "root ::= r0\n" + "".join(f"r{i} ::= r{i + 1}\n" for i in range(3000)) + 'r3000 ::= "a"\n'
+    holds(stories.grammar(gbnf=chain), ["a"], ["", "b"])
+    words = stories.grammar(gbnf="root ::= " + " | ".join(f'"w{i}"' for i in range(30000)))
+    holds(words, ["w0", "w29999", "w12345"], ["w30000", "w", "w012"])
+    literal = stories.grammar(gbnf='root ::= "' + "ab" * 10000 + '"')
+    holds(literal, ["ab" * 10000], ["ab" * 9999, "ab" * 10000 + "a"])
+    holds(stories.grammar(json_schema={"enum": list(range(0, 9000, 3))}), ["0", "8997", "300", "3.0"], ["1", "9000", "-3"])
+    big = {"enum": [3 * 10**30, 3 * 10**30 + 1, 10**30 // 3], "multipleOf": 10**29}
+    holds(stories.grammar(json_schema=big), [str(3 * 10**30)], [str(3 * 10**30 + 1), str(10**30 // 3)])
 
 
 def test_choices_are_the_only_texts(stories):
@@ -352,7 +392,6 @@ def test_a_grammar_of_another_vocabulary_is_refused(stories, smollm2):
 
 def test_the_c_example_gives_json_that_satisfies_its_schema(tmp_path, stories_path):
     import os
-    import subprocess
 
     from header import ROOT
 

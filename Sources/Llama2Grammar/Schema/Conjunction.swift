@@ -17,20 +17,33 @@ struct Conjunction {
 
     /// What one schema says of an object's members by their names.
     struct ObjectMap {
-        var properties: [([UInt8], Literal)]
-        var patterns: [(pattern: Int32, Literal)]
-        var additional: Literal?
+        let properties: [([UInt8], Literal)]
+        let patterns: [(pattern: Int32, Literal)]
+        let additional: Literal?
+        private let places: [[UInt8]: [Int]]  // in `properties`, by name
+
+        init(properties: [([UInt8], Literal)], patterns: [(pattern: Int32, Literal)], additional: Literal?) {
+            self.properties = properties
+            self.patterns = patterns
+            self.additional = additional
+            places = Dictionary(grouping: properties.indices) { properties[$0].0 }
+        }
+
+        /// What it says of a member of that name.
+        func named(_ name: [UInt8]) -> [Literal] { (places[name] ?? []).map { properties[$0].1 } }
     }
 
     struct ObjectRule {
         var maps: [ObjectMap] = []
-        var required: [[UInt8]] = []
+        private(set) var required: [[UInt8]] = []
+        private var isRequired: Set<[UInt8]> = []
         var names: [Literal] = []
         var least = 0, most: Int?
         /// Some member has one of these names and such a value.
         var demands: [(names: Int32, value: Literal?)] = []
 
-        mutating func require(_ name: [UInt8]) { if !required.contains(name) { required.append(name) } }
+        mutating func require(_ name: [UInt8]) { if isRequired.insert(name).inserted { required.append(name) } }
+        func requires(_ name: [UInt8]) -> Bool { isRequired.contains(name) }
         mutating func forbid(_ name: [UInt8], _ never: SchemaID) {
             maps.append(ObjectMap(properties: [(name, Literal(schema: never))], patterns: [], additional: nil))
         }

@@ -4,10 +4,11 @@ internal import Llama2Core
 enum Liveness {
     static func cut(_ program: inout Program) throws(Llama2Error) {
         // 1. the least set of forms that have a value: what is needed must have one first
-        var isLive = [Bool](repeating: false, count: program.values.count), changed = true
+        var isLive = [Bool](repeating: false, count: program.values.count), changed = true, order = Array(program.values.indices)
         while changed {
             changed = false
-            for (index, value) in program.values.enumerated() where !isLive[index] && value.leaves.contains(where: { live($0, program, isLive) }) {
+            order.reverse()  // forms come behind those that first ask for them, but may ask for earlier ones too
+            for index in order where !isLive[index] && program.values[index].leaves.contains(where: { live($0, program, isLive) }) {
                 isLive[index] = true
                 changed = true
             }

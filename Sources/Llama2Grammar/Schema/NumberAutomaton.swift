@@ -48,9 +48,26 @@ extension NumberRule.Divisor {
     static func divides(_ d: Decimal, _ v: Decimal) -> Bool {
         let places = max(d.fraction.count, v.fraction.count)
         func scaled(_ x: Decimal) -> [UInt8] { x.whole + x.fraction + [UInt8](repeating: 0, count: places - x.fraction.count) }
-        guard let divisor = scaled(d).reduce(Optional(0), { sum, digit in sum.flatMap { $0 < 1 << 50 ? $0 * 10 + Int(digit) : nil } }), divisor > 0
-        else { return v.isZero }
-        return scaled(v).reduce(0) { ($0 * 10 + Int($1)) % divisor } == 0
+        if let divisor = scaled(d).reduce(Optional(0), { sum, digit in sum.flatMap { $0 < 1 << 50 ? $0 * 10 + Int(digit) : nil } }) {
+            return divisor > 0 && scaled(v).reduce(0) { ($0 * 10 + Int($1)) % divisor } == 0
+        }
+        // beyond a word: long division, digit by digit
+        let divisor = Array(scaled(d).drop { $0 == 0 })
+        var rest: [UInt8] = []  // without zeros in front, less than the divisor
+        func isBelow(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.count != b.count ? a.count < b.count : a.lexicographicallyPrecedes(b) }
+        for digit in scaled(v) {
+            if !rest.isEmpty || digit != 0 { rest.append(digit) }
+            while !isBelow(rest, divisor) {
+                var borrow: UInt8 = 0
+                for i in 1...rest.count {
+                    let taken = (i <= divisor.count ? divisor[divisor.count - i] : 0) + borrow, at = rest.count - i
+                    borrow = rest[at] < taken ? 1 : 0
+                    rest[at] = rest[at] + 10 * borrow - taken
+                }
+                rest = Array(rest.drop { $0 == 0 })
+            }
+        }
+        return rest.isEmpty
     }
 }
 
@@ -99,14 +116,12 @@ enum NumberAutomaton {
 
     /// All ways to write these numbers without an exponent.
     private static func spelled(_ values: [Decimal], _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
-        var out = DFA.none
-        for value in values {
-            var text = value.isNegative && !value.isZero ? "-" : value.isZero ? "-?" : ""
-            text += value.whole.isEmpty ? "0" : value.whole.map { "\($0)" }.joined()
-            text += value.fraction.isEmpty ? "(?:\\.0+)?" : "\\." + value.fraction.map { "\($0)" }.joined() + "0*"
-            out = try out.union(try RegexCompiler(budget).anchored(try RegexParser.parse(Array(text.utf8), .re2)), budget)
+        guard !values.isEmpty else { return .none }
+        let texts = values.map { value in
+            (value.isNegative && !value.isZero ? "-" : value.isZero ? "-?" : "") + (value.whole.isEmpty ? "0" : value.whole.map { "\($0)" }.joined())
+                + (value.fraction.isEmpty ? "(?:\\.0+)?" : "\\." + value.fraction.map { "\($0)" }.joined() + "0*")
         }
-        return try out.minimized()
+        return try RegexCompiler(budget).anchored(try RegexParser.parse(Array(texts.joined(separator: "|").utf8), .re2))
     }
 
     // MARK: Bounds and divisors

@@ -13,7 +13,7 @@ extension SchemaCompiler {
         var out: [Literal] = []
         for map in rule.maps {
             var isNamed = false
-            for (property, literal) in map.properties where property == name {
+            for literal in map.named(name) {
                 out.append(literal)
                 isNamed = true
             }
@@ -38,7 +38,7 @@ extension SchemaCompiler {
         let (others, isWatched) = try watchedNames(rule, allowedNames, &order)
         var form = Program.ObjectForm(), texts: [[UInt8]] = [], options: [[Program.Watch.Option]] = []
         for name in order {
-            let literals = try memberLiterals(rule, name), isRequired = rule.required.contains(name)
+            let literals = try memberLiterals(rule, name), isRequired = rule.requires(name)
             if isNever(literals) || !allowedNames.contains(name) {
                 if isRequired { return nil }
                 continue

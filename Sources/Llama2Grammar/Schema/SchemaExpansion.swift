@@ -108,7 +108,7 @@ extension SchemaCompiler {
                 guard c.has(JSONType.object) else { return [c] }
                 var present = c, absent = c
                 for other in others { present.object.require(other) }
-                if c.object.required.contains(name) { return self.kept(present) }
+                if c.object.requires(name) { return self.kept(present) }
                 absent.object.forbid(name, self.source.never)
                 return self.kept(absent) + self.kept(present)
             }
@@ -121,7 +121,7 @@ extension SchemaCompiler {
                 absent.object.forbid(name, self.source.never)
                 // a value that is no object is in one of the two already
                 let held = try self.apply(Literal(schema: schema), to: present.only(JSONType.object).map { [$0] } ?? [])
-                return c.object.required.contains(name) ? held + self.others(c) : self.kept(absent) + held
+                return c.object.requires(name) ? held + self.others(c) : self.kept(absent) + held
             }
         }
         if let branches = node.anyOf { list = try each(list) { c throws(Llama2Error) in try self.any(branches, c) } }
@@ -148,14 +148,14 @@ extension SchemaCompiler {
     }
 
     private func closeMembers(_ c: Conjunction, _ start: Conjunction, _ id: SchemaID, _ rest: SchemaID) throws(Llama2Error) -> List {
-        var map = Conjunction.ObjectMap(properties: [], patterns: [], additional: Literal(schema: rest))
+        var properties: [([UInt8], Literal)] = [], patterns: [(pattern: Int32, Literal)] = []
         for (other, part) in evaluated(c, start, id) {
             if part.additional != nil || part.unevaluatedProperties != nil && other != id { return [c] }
-            map.properties += part.properties.map { ($0.0, Literal(schema: always)) }
-            for (pattern, _) in part.patternProperties { map.patterns.append((try automaton(pattern: pattern, part.path), Literal(schema: always))) }
+            properties += part.properties.map { ($0.0, Literal(schema: always)) }
+            for (pattern, _) in part.patternProperties { patterns.append((try automaton(pattern: pattern, part.path), Literal(schema: always))) }
         }
         var closed = c
-        closed.object.maps.append(map)
+        closed.object.maps.append(.init(properties: properties, patterns: patterns, additional: Literal(schema: rest)))
         return kept(closed)
     }
 
@@ -268,7 +268,8 @@ extension SchemaCompiler {
         }
         if !numbers.isEmpty, c.has(JSONType.number) {
             scalars.types |= JSONType.number
-            scalars.number.values = scalars.number.values.map { $0.filter { numbers.contains($0) } } ?? numbers
+            let known = Set(numbers)
+            scalars.number.values = scalars.number.values.map { $0.filter { known.contains($0) } } ?? numbers
         }
         if !strings.isEmpty, c.has(JSONType.string) {
             scalars.types |= JSONType.string
@@ -330,12 +331,12 @@ extension SchemaCompiler {
 
     /// Not one of `values`.
     private func avoid(_ c: Conjunction, _ values: [JSONValue], _ path: [UInt8]) throws(Llama2Error) -> List {
-        var out = c, strings: [[UInt8]] = []
+        var out = c, strings: [[UInt8]] = [], excluded = Set(c.number.excluded)
         for value in values {
             switch value {
             case .null: out.types &= ~JSONType.null
             case .bool(let b): out.types &= ~(b ? JSONType.isTrue : JSONType.isFalse)
-            case .number(let d): if !out.number.excluded.contains(d) { out.number.excluded.append(d) }
+            case .number(let d): if excluded.insert(d).inserted { out.number.excluded.append(d) }
             case .string(let s): strings.append(s)
             case .array, .object: break
             }

@@ -93,8 +93,8 @@ enum SchemaAddress {
         return text[..<colon].allSatisfy { (0x61...0x7A).contains($0 | 0x20) || $0 == UInt8(ascii: "+") || (0x30...0x39).contains($0) }
     }
 
-    /// A JSON Pointer (RFC 6901) from a value.
-    static func follow(_ pointer: [UInt8], from json: JSON) -> JSON? {
+    /// A JSON Pointer (RFC 6901) from a value, step by step.
+    static func follow(_ pointer: [UInt8], from json: JSON, _ step: (JSON, [UInt8]) -> JSON?) -> JSON? {
         var at = json
         for piece in pointer.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst() {
             var name: [UInt8] = [], i = piece.startIndex
@@ -107,14 +107,8 @@ enum SchemaAddress {
                     i += 1
                 }
             }
-            if let members = at.members {
-                guard let member = members.first(where: { $0.key.bytes == name }) else { return nil }
-                at = member.value
-            } else if let elements = at.array, let index = Decimal(name).flatMap({ name.allSatisfy { (0x30...0x39).contains($0) } ? $0.int : nil }), index < elements.count {
-                at = elements[index]
-            } else {
-                return nil
-            }
+            guard let next = step(at, name) else { return nil }
+            at = next
         }
         return at
     }

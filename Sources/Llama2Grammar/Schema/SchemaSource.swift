@@ -6,6 +6,9 @@ final class SchemaSource {
     private let root: JSON
     private let ignoresUnsupported: Bool
     private(set) var ignored: [[UInt8]] = []
+    private var isIgnored: Set<[UInt8]> = []
+    /// Members and elements of what references went through, by its position in the text.
+    private var members: [Int: [[UInt8]: JSON]] = [:], elements: [Int: [JSON]] = [:]
     private var numbers: [Int: SchemaID] = [:]  // by position in the text
     private var pending: [(JSON, SchemaID, base: [UInt8])] = []
     /// Before 2019, what stands beside $ref is not looked at.
@@ -87,7 +90,7 @@ final class SchemaSource {
             throw Llama2Error(.unsupported, "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): \(keyword) \(why)")
         }
         let line = path + Array("/\(keyword)".utf8)
-        if !ignored.contains(line) { ignored.append(line) }
+        if isIgnored.insert(line).inserted { ignored.append(line) }
     }
 
     // MARK: Reading
@@ -134,10 +137,10 @@ final class SchemaSource {
             }
             func names(_ json: JSON) throws(Llama2Error) -> [[UInt8]] {
                 guard let elements = json.array else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of names") }
-                var out: [[UInt8]] = []
+                var out: [[UInt8]] = [], seen: Set<[UInt8]> = []
                 for element in elements {
                     guard let bytes = element.bytes else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of names") }
-                    if !out.contains(bytes) { out.append(bytes) }
+                    if seen.insert(bytes).inserted { out.append(bytes) }
                 }
                 return out
             }
@@ -269,7 +272,7 @@ final class SchemaSource {
         }
         if fragment.isEmpty {
         } else if fragment.first == UInt8(ascii: "/") {
-            found = found.flatMap { SchemaAddress.follow(fragment, from: $0.0).map { json in (json, basePositions[json.position] ?? base) } }
+            found = found.flatMap { SchemaAddress.follow(fragment, from: $0.0, step).map { json in (json, basePositions[json.position] ?? base) } }
         } else {
             found = addresses[target + [UInt8(ascii: "#")] + fragment] ?? addresses[base + [UInt8(ascii: "#")] + fragment]
         }
@@ -278,6 +281,21 @@ final class SchemaSource {
                 .unsupported, "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): $ref \"\(String(decoding: text.prefix(200), as: UTF8.self))\" leads nowhere in this document; others are not fetched")
         }
         return try number(of: json, path: Array("#".utf8) + (fragment.isEmpty ? [] : fragment), base: inBase)
+    }
+
+    /// The member of that name, or the element of that number; what was gone through once is known.
+    private func step(_ json: JSON, _ name: [UInt8]) -> JSON? {
+        if let list = json.members {
+            if members[json.position] == nil {
+                var table: [[UInt8]: JSON] = [:]
+                for (key, value) in list { table[key.bytes ?? []] = value }
+                members[json.position] = table
+            }
+            return members[json.position]?[name]
+        }
+        guard json.elements != nil, name.allSatisfy({ (0x30...0x39).contains($0) }), let index = Decimal(name)?.int else { return nil }
+        if elements[json.position] == nil { elements[json.position] = json.array }
+        return elements[json.position].flatMap { index < $0.count ? $0[index] : nil }
     }
 
     private func resolveDynamic(_ value: JSON, _ path: [UInt8], _ base: [UInt8]) throws(Llama2Error) -> SchemaID {

@@ -105,9 +105,12 @@ struct StateReader {
     private func checkReferences() throws(Llama2Error) {
         try MemoryReserve.cover(pages.count, each: 64, for: "a state")
         var place = [(index: Int, before: Int, most: Int)](repeating: (-1, -1, 0), count: pages.count)
+        var groups: [[UInt64]: Int] = [:]  // by adapters, numbers from 0 on
         for sequence in sequences {
             // pages that were computed with other adapters are other pages
-            var before = -1 - (sequences.firstIndex { hasSameAdapters($0, sequence) } ?? 0)
+            let list = adapters(sequence).flatMap { [$0.fingerprint, UInt64($0.scale)] }, group = groups[list] ?? groups.count
+            groups[list] = group
+            var before = -1 - group
             for index in 0..<KVCache.pages(sequence.length) {
                 let page = reference(sequence, index), here = min(PageFormat.positions, sequence.length - index * PageFormat.positions)
                 guard page < pages.count, place[page].index < 0 || (place[page].index, place[page].before) == (index, before),
@@ -136,10 +139,6 @@ struct StateReader {
                 UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 16 * i + 8, as: UInt32.self))
             )
         }
-    }
-
-    private func hasSameAdapters(_ a: Sequence, _ b: Sequence) -> Bool {
-        a.adapters == b.adapters && (a.adapters == 0 || zip(adapters(a), adapters(b)).allSatisfy { $0 == $1 })
     }
 
     /// Positions of all pages.
