@@ -36,6 +36,11 @@ extension Model {
         d.eom = try id("eom")
         d.unk = try id("unknown")
         d.ends = try m.integers(own + "end_token_ids") ?? []
+        // as llama.cpp takes them: one that is beyond the vocabulary is none
+        for (place, key) in ["fim_pad", "fim_rep", "fim_sep"].enumerated() {
+            let value = try m.integer(prefix + key + "_token_id", in: -1...Int(UInt32.max))
+            d.filling[place] = value.flatMap { $0 >= 0 && $0 < count ? $0 : nil }
+        }
         d.addBOS = try m.bool(prefix + "add_bos_token")
         d.addEOS = try m.bool(prefix + "add_eos_token")
         d.sentencePiece.addsDummyPrefix = try m.bool(prefix + "add_space_prefix") ?? true

@@ -12,18 +12,21 @@ struct EndTokens: Sendable {
             "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>",
             "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
             "<｜end▁of▁sentence｜>", "[e~[",
-            // of filling in: padding, and what stands between the files of a repository
-            "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
-            "<|file_sep|>",
         ].map { Array($0.utf8) })
-    private static let longest = names.reduce(0) { max($0, $1.count) }
+    /// Of filling in: padding, what stands before a repository's name, and between its files. A file's own key for one stands for its names.
+    private static let filling: [[[UInt8]]] = [
+        ["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"], ["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"], ["<|file_sep|>"],
+    ].map { $0.map { Array($0.utf8) } }
+    private static let longest = names.union(filling.joined()).reduce(0) { max($0, $1.count) }
 
-    init(_ tokens: ByteStrings) {
+    init(_ tokens: ByteStrings, filling given: [Int?]) {
+        var names = EndTokens.names
+        for (group, id) in zip(EndTokens.filling, given) where id == nil { names.formUnion(group) }
         var found: [[UInt8]: [Int32]] = [:]
         for (index, token) in tokens.enumerated() where token.count <= EndTokens.longest && token.count > 3 {
             guard let first = token.first, first == UInt8(ascii: "<") || first == UInt8(ascii: "[") || first == UInt8(ascii: "_") else { continue }
             let name = Array(token)
-            if EndTokens.names.contains(name) { found[name, default: []].append(Int32(truncatingIfNeeded: index)) }
+            if names.contains(name) { found[name, default: []].append(Int32(truncatingIfNeeded: index)) }
         }
         func has(_ name: StaticString) -> Bool { found[bytes(name)] != nil }
         // where an answer has channels, <|end|> only ends one of them
@@ -33,6 +36,7 @@ struct EndTokens: Sendable {
         // vocabularies in which </s> is text
         if has("<|tool_response>") || has("<|plamo:eos|>") { found[bytes("</s>")] = nil }
         ids = Set(found.values.joined())
+        for case let id? in given where id >= 0 && id < tokens.count { ids.insert(Int32(truncatingIfNeeded: id)) }
     }
 }
 

@@ -193,7 +193,7 @@ public final class Tokenizer: Sendable {
         pieceOffsets = offsets
         longestPiece = longest + decoder.separator.count
         chat = ChatTemplate(d.chatTemplate.map { Array($0.utf8) }, isLlama2: isSentencePiece)
-        namedEnds = EndTokens(d.tokens)
+        namedEnds = EndTokens(d.tokens, filling: d.filling)
     }
 
     /// Whether generation ends with `token`: EOS, end of turn or message, or a token of such a name.

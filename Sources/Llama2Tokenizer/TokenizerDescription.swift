@@ -16,6 +16,9 @@ public struct TokenizerDescription {
     public var bos: Int?, eos: Int?, eot: Int?, eom: Int?, unk: Int?
     /// Further tokens that end a text.
     public var ends: [Int] = []
+    /// Tokens of filling in that end a text too (padding, and what stands before a repository's name and between its files), where the file
+    /// says which they are; the order is `EndTokens.filling`'s.
+    public var filling: [Int?] = [nil, nil, nil]
     public var addBOS: Bool?, addEOS: Bool?
     public var sentencePiece = SentencePieceSettings()
     /// Added tokens with settings, which GGUF's types cannot say; see `HuggingFaceSettings`.

@@ -23,10 +23,11 @@ PIECES = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), "▁", 
 BYTES, LAST = 3, len(PIECES) - len(CONTROL)
 
 
-def write_model(path, template=None, pieces=PIECES, types=None):
+def write_model(path, template=None, pieces=PIECES, types=None, more={}):
     """A model whose vocabulary is the bytes and some control tokens."""
     types = types or [2, 3, 3, *[6] * 256, 1, 1, *[3] * len(CONTROL)]
     metadata = {"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": pieces, "tokenizer.ggml.scores": [0.0] * len(pieces), "tokenizer.ggml.token_type": types}
+    metadata |= more
     if template is not None:
         metadata["tokenizer.chat_template"] = template
     random_model(path, metadata=metadata, vocabulary=len(pieces), dim=32, layers=1, heads=2, heads_kv=1, hidden=32)
@@ -299,6 +300,18 @@ def test_the_end_of_a_channel_is_none_of_the_answer(tmp_path):
     pieces = [*PIECES[: -len(CONTROL)], "<|end|>", "<|return|>", "<|call|>"]
     found = write_model(tmp_path / "m.gguf", pieces=pieces, types=[2, 3, 3, *[6] * 256, 1, 1, 3, 3, 3])
     assert [p for i, p in enumerate(pieces) if found.is_end(i)] == ["</s>", "<|return|>", "<|call|>"]
+
+
+def test_tokens_of_filling_in_end_a_text_where_the_files_keys_say_which_they_are(tmp_path):
+    """As in llama.cpp: a key stands for the names, and one beyond the vocabulary is none."""
+    pieces = [*PIECES[: -len(CONTROL)], "<pad>", "<|fim_pad|>", "<repo>", "<REPO>", "<sep>", "<|file_sep|>"]
+    first, types = len(pieces) - 6, [2, 3, 3, *[6] * 256, 1, 1, *[3] * 6]
+    for keys, ends in (
+        ({}, ["<|fim_pad|>", "<REPO>", "<|file_sep|>"]), ({"fim_pad": first, "fim_rep": first + 2, "fim_sep": first + 4}, ["<pad>", "<repo>", "<sep>"]),
+        ({"fim_pad": first}, ["<pad>", "<REPO>", "<|file_sep|>"]), ({"fim_sep": 10**6}, ["<|fim_pad|>", "<REPO>", "<|file_sep|>"]),
+    ):  # fmt: skip
+        found = write_model(tmp_path / "m.gguf", pieces=pieces, types=types, more={f"tokenizer.ggml.{k}_token_id": v for k, v in keys.items()})
+        assert [p for i, p in enumerate(pieces) if found.is_end(i)] == ["</s>", *ends], keys
 
 
 # ---- Hostile templates
