@@ -18,7 +18,8 @@ struct NFA {
 
     mutating func add(from: Int32, to: Int32) { empty[Int(from)].append(to) }
 
-    mutating func add(_ byte: UInt8, from: Int32, to: Int32) { edges[Int(from)].append(DFA.Edge(low: byte, high: byte, to: to)) }
+    mutating func add(_ byte: UInt8, from: Int32, to: Int32) { add(byte, byte, from: from, to: to) }
+    mutating func add(_ low: UInt8, _ high: UInt8, from: Int32, to: Int32) { edges[Int(from)].append(DFA.Edge(low: low, high: high, to: to)) }
 
     /// One character of the set. Sequences share their beginnings and their continuation bytes' states. Returns how many edges it took.
     @discardableResult

@@ -57,21 +57,46 @@ struct RegexCompiler {
         }
         nfa.add(core, from: inside, to: end)
         let whole = try nfa.determinized(start: start, accept: end, budget)
-        // texts are FE ... FF with characters between
+        // texts are FE ... FF with characters between; ^^ and $$ take several of either, which are one place
         guard !whole.isEmpty else { return .none }
-        let first = whole.next(whole.start, NFA.textBegins)
-        guard first >= 0 else { return .none }
+        let firsts = RegexCompiler.behind(whole.start, NFA.textBegins, whole)
+        guard let first = firsts.first else { return .none }
+        if firsts.count > 1 { return try beginning(whole, firsts) }
         var builder = DFABuilder()
-        for state in 0..<whole.count {
-            let last = whole.next(Int32(truncatingIfNeeded: state), NFA.textEnds)
-            _ = builder.add(tag: last >= 0 && whole.accepts(last) ? 0 : -1)
-        }
+        for state in 0..<whole.count { _ = builder.add(tag: RegexCompiler.endsAt(Int32(truncatingIfNeeded: state), whole) ? 0 : -1) }
         for state in 0..<whole.count {
             for edge in whole.edges(of: Int32(truncatingIfNeeded: state)) where edge.low < NFA.textBegins {
                 builder.connect(Int32(truncatingIfNeeded: state), edge.low, min(edge.high, 0xF4), edge.to)
             }
         }
         let dfa = builder.finished(start: first)
+        return minimizes ? try dfa.minimized() : dfa
+    }
+
+    /// The states behind one mark after another.
+    private static func behind(_ state: Int32, _ mark: UInt8, _ dfa: DFA) -> [Int32] {
+        var found: [Int32] = [], at = dfa.next(state, mark)
+        while at >= 0, !found.contains(at) {
+            found.append(at)
+            at = dfa.next(at, mark)
+        }
+        return found
+    }
+
+    private static func endsAt(_ state: Int32, _ dfa: DFA) -> Bool { behind(state, NFA.textEnds, dfa).contains { dfa.accepts($0) } }
+
+    /// The texts that begin in any of these states.
+    private func beginning(_ whole: DFA, _ firsts: [Int32]) throws(Llama2Error) -> DFA {
+        var nfa = NFA()
+        let start = nfa.add(), end = nfa.add(), states = (0..<whole.count).map { _ in nfa.add() }
+        for first in firsts { nfa.add(from: start, to: states[Int(first)]) }
+        for (index, state) in states.enumerated() {
+            for edge in whole.edges(of: Int32(truncatingIfNeeded: index)) where edge.low < NFA.textBegins {
+                nfa.add(edge.low, min(edge.high, 0xF4), from: state, to: states[Int(edge.to)])
+            }
+            if RegexCompiler.endsAt(Int32(truncatingIfNeeded: index), whole) { nfa.add(from: state, to: end) }
+        }
+        let dfa = try nfa.determinized(start: start, accept: end, budget)
         return minimizes ? try dfa.minimized() : dfa
     }
 

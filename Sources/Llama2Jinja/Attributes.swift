@@ -74,7 +74,7 @@ extension Machine {
             if name.equals("start") { return .int(span.start) }
             if name.equals("stop") { return .int(span.stop) }
             if name.equals("step") { return .int(span.step) }
-            return nil
+            return name.equals("count") || name.equals("index") ? .method(Method(value, name)) : nil
         case .loop(let loop): return try loopAttribute(loop, name)
         case .namespace(let number):
             try heap.work(16 * namespaces[number].count)
@@ -123,6 +123,9 @@ extension Machine {
     func slice(_ value: Value, _ parts: [Value]) throws(Llama2Error) -> Value {
         func indices(_ count: Int) throws(Llama2Error) -> [Int] {
             var bounds: [Int?] = []
+            return try indices(count, &bounds)
+        }
+        func indices(_ count: Int, _ bounds: inout [Int?]) throws(Llama2Error) -> [Int] {
             for part in parts {
                 switch part {
                 case .none: bounds.append(nil)
@@ -140,7 +143,15 @@ extension Machine {
         case .undefined(let missing): throw missing.failure
         case .list(let list): return try heap.list(try indices(list.items.count).map { list.items[$0] })
         case .tuple(let list): return try heap.tuple(try indices(list.items.count).map { list.items[$0] })
-        case .range(let span): return try heap.list(try indices(span.count).map { span.value($0) })
+        case .range(let span):
+            // a range of the same numbers
+            var bounds: [Int?] = []
+            let places = try indices(span.count, &bounds), by = bounds[2] ?? 1
+            let ends = Machine.ends(span.count, bounds[0], bounds[1], by)
+            let (step, isTooFar) = span.step.multipliedReportingOverflow(by: by)
+            guard !isTooFar else { throw Failure.unsupported("an integer beyond 64 bits") }
+            guard case .int(let start) = span.value(ends.start), case .int(let stop) = span.value(ends.stop) else { return .none }
+            return .range(Span(start: start, stop: stop, step: step, count: places.count))
         case .text(let text):
             try heap.work(text.units.count)
             let characters = text.characters
@@ -152,16 +163,21 @@ extension Machine {
         }
     }
 
-    /// Python's slice.indices, in a list.
-    static func indices(_ count: Int, _ start: Int?, _ stop: Int?, _ step: Int) throws(Llama2Error) -> [Int] {
-        guard step != 0 else { throw Failure.because("slice step cannot be zero") }
+    /// Where Python's slice.indices begins and ends.
+    private static func ends(_ count: Int, _ start: Int?, _ stop: Int?, _ step: Int) -> (start: Int, stop: Int) {
         let lowest = step > 0 ? 0 : -1, highest = step > 0 ? count : count - 1
         func bound(_ value: Int?, _ usual: Int) -> Int {
             guard let value else { return usual }
             return value < 0 ? max(value + count, lowest) : min(value, highest)
         }
-        var at = bound(start, step > 0 ? lowest : highest), out: [Int] = []
-        let end = bound(stop, step > 0 ? highest : lowest)
+        return (bound(start, step > 0 ? lowest : highest), bound(stop, step > 0 ? highest : lowest))
+    }
+
+    /// Python's slice.indices, in a list.
+    static func indices(_ count: Int, _ start: Int?, _ stop: Int?, _ step: Int) throws(Llama2Error) -> [Int] {
+        guard step != 0 else { throw Failure.because("slice step cannot be zero") }
+        var at = ends(count, start, stop, step).start, out: [Int] = []
+        let end = ends(count, start, stop, step).stop
         while step > 0 ? at < end : at > end {
             out.append(at)
             let (next, overflow) = at.addingReportingOverflow(step)

@@ -72,12 +72,23 @@ enum Characters {
             case .upper: text = scalar.properties.uppercaseMapping
             case .title: text = scalar.properties.titlecaseMapping
             case .lower: text = scalar.value == 0x3a3 && isFinal(units, at, length) ? "\u{3c2}" : scalar.properties.lowercaseMapping
-            // folding is lower case but for letters that have no other; sharp s is the one that people write
-            case .fold: text = scalar.value == 0xdf || scalar.value == 0x1e9e ? "ss" : scalar.value == 0x3c2 ? "\u{3c3}" : scalar.properties.lowercaseMapping
+            case .fold: text = folded(scalar)
             }
             for byte in text.utf8 { out.append(units[at].with(byte)) }
         }
         return out
+    }
+
+    /// Full case folding: the lower case of the upper one, but for what has its own.
+    private static func folded(_ scalar: Unicode.Scalar) -> String {
+        switch scalar.value {
+        case 0x131: return String(scalar)  // i without its dot
+        case 0x1e9e: return "ss"
+        case 0x13a0...0x13f5: return String(scalar)  // Cherokee folds to its capitals
+        case 0x13f8...0x13fd: return String(Unicode.Scalar(scalar.value - 8) ?? scalar)
+        case 0xab70...0xabbf: return String(Unicode.Scalar(scalar.value - 0xab70 + 0x13a0) ?? scalar)
+        default: return scalar.properties.uppercaseMapping.unicodeScalars.map(\.properties.lowercaseMapping).joined()
+        }
     }
 
     /// A capital sigma at the end of a word: letters before it, none after.

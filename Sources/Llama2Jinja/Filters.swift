@@ -97,18 +97,21 @@ extension Machine {
 
     /// jinja2's own: words begin after white space, hyphens and opening brackets.
     private func titled(_ text: Text) throws(Llama2Error) -> Value {
-        var cases: [Characters.Case] = [], begins = true, at = 0
         let units = text.units
+        var out: [Unit] = [], begins = true, at = 0, rest = 0  // rest: where what is put in lower case begins, each word's for itself
         try heap.work(units.count)
         while at < units.count {
             let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
-            let byte = units[at].byte
-            let divides = Characters.isSpace(scalar) || [0x2d, 0x28, 0x7b, 0x5b, 0x3c].contains(byte)
-            cases.append(begins && !divides ? .upper : .lower)
+            let divides = Characters.isSpace(scalar) || [0x2d, 0x28, 0x7b, 0x5b, 0x3c].contains(units[at].byte)
+            if divides || begins {
+                out += Characters.all(Array(units[rest..<at]), .lower)
+                out += Characters.all(Array(units[at..<min(at + length, units.count)]), divides ? .lower : .upper)
+                rest = at + length
+            }
             begins = divides
             at += length
         }
-        return try heap.value(Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }, markup: text.isMarkup)
+        return try heap.value(out + Characters.all(Array(units[min(rest, units.count)...]), .lower), markup: text.isMarkup)
     }
 
     private func indented(_ value: Value, _ values: [Value?]) throws(Llama2Error) -> Value {
@@ -335,7 +338,7 @@ extension Machine {
         var power = 1.0
         for _ in 0..<precision.magnitude { power *= 10 }
         let scaled = precision < 0 ? number.double / power : number.double * power
-        let whole = scaled.rounded(method.equals("ceil") ? .up : .down)
+        let whole = scaled.rounded(method.equals("ceil") ? .up : .down) + 0  // an integer in Python, which has no negative zero
         return .float(precision < 0 ? whole * power : whole / power)
     }
 

@@ -23,6 +23,16 @@ extension Machine {
             let range = try bounds(values[1], values[2], list.items.count)
             for i in range where try equal(list.items[i], wanted) { return .int(i) }
             throw Failure.because("the value is not in the \(method.receiver.typeName)")
+        case .range(let span):
+            try arguments.refuseNamed(name)
+            let wanted = try arguments.bind(name, ["value"], required: 1)[0] ?? .none
+            var place: Int?
+            for (index, element) in try elements(.range(span)).enumerated() {
+                if place == nil, try equal(element, wanted) { place = index }
+            }
+            if name.equals("count") { return .int(place == nil ? 0 : 1) }
+            guard let place else { throw Failure.because("the value is not in the range") }
+            return .int(place)
         case .loop(let loop): return try callLoopMethod(loop, name, arguments)
         case .cycler(let number):
             _ = try arguments.bind(name, [])
@@ -311,7 +321,7 @@ extension Machine {
         let finder = Finder(needle: part, heap: heap), isRight = name.equals("rpartition")
         let place = isRight ? try finder.last(in: text.units, from: 0, to: text.units.count) : try finder.first(in: text.units, from: 0)
         guard let place else {
-            let empty = try heap.value("")
+            let empty = try heap.value([], markup: text.isMarkup)
             return try heap.tuple(isRight ? [empty, empty, .text(text)] : [.text(text), empty, empty])
         }
         return try heap.tuple(try values([0..<place, place..<place + part.count, place + part.count..<text.units.count], text))
@@ -362,10 +372,11 @@ extension Machine {
             return Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }
         }),
         ("swapcase", { units in
-            var cases: [Characters.Case] = [], at = 0
+            var cases: [Characters.Case?] = [], at = 0
             while at < units.count {
                 let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
-                cases.append(scalar?.properties.isUppercase ?? false ? .lower : .upper)
+                // what is neither, a title's letter for instance, stays
+                cases.append(scalar?.properties.isUppercase ?? false ? .lower : scalar?.properties.isLowercase ?? false ? .upper : nil)
                 at += length
             }
             return Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }

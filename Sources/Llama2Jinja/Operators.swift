@@ -185,35 +185,54 @@ extension Machine {
             return .float(x / y)
         case .floorDivide:
             guard y != 0 else { throw Failure.because("float floor division by zero") }
-            let rest = Machine.modulo(x, y)
-            return .float(((x - rest) / y).rounded())
+            return .float(Machine.floorDivided(x, y))
         case .modulo:
             guard y != 0 else { throw Failure.because("float modulo") }
             return .float(Machine.modulo(x, y))
         case .power:
             guard x != 0 || y >= 0 else { throw Failure.because("0.0 cannot be raised to a negative power") }
             guard let result = Machine.power(x, y) else { throw Failure.unsupported("a power with a fraction") }
+            guard result.isFinite || !x.isFinite else { throw Failure.because("(34, 'Numerical result out of range')") }
             return .float(result)
         }
     }
 
+    /// Python's: of the divisor's sign, a zero too.
     private static func modulo(_ x: Double, _ y: Double) -> Double {
         let rest = x.truncatingRemainder(dividingBy: y)
-        return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest
+        if rest == 0 { return Double(signOf: y, magnitudeOf: 0) }
+        return (rest < 0) != (y < 0) ? rest + y : rest
     }
 
-    /// With a whole exponent.
+    private static func floorDivided(_ x: Double, _ y: Double) -> Double {
+        let rest = x.truncatingRemainder(dividingBy: y)
+        var quotient = (x - rest) / y
+        if rest != 0, (rest < 0) != (y < 0) { quotient -= 1 }
+        guard quotient != 0 else { return Double(signOf: x / y, magnitudeOf: 0) }
+        let whole = quotient.rounded(.down)
+        return quotient - whole > 0.5 ? whole + 1 : whole
+    }
+
+    /// With a whole exponent: in two doubles, whose sum has twice the digits, so that the last one is right.
     private static func power(_ x: Double, _ y: Double) -> Double? {
-        guard var count = Int(exactly: y), count.magnitude <= 4096 else { return nil }
-        var result = 1.0, factor = x
-        let isNegative = count < 0
-        count = abs(count)
-        while count > 0 {
-            if count & 1 == 1 { result *= factor }
-            factor *= factor
-            count >>= 1
+        guard let exponent = Int(exactly: y), exponent.magnitude <= 4096 else { return nil }
+        func product(_ a: (Double, Double), _ b: (Double, Double)) -> (Double, Double) {
+            let high = a.0 * b.0
+            guard high.isFinite, high != 0 else { return (high, 0) }
+            let low = (-high).addingProduct(a.0, b.0) + (a.0 * b.1 + a.1 * b.0), sum = high + low
+            return (sum, low - (sum - high))
         }
-        return isNegative ? 1 / result : result
+        var factor = (x, 0.0), result = (1.0, 0.0), count = exponent.magnitude
+        if exponent < 0 {
+            let inverse = 1 / x
+            factor = (inverse, inverse.isFinite && inverse != 0 ? (1.0).addingProduct(-inverse, x) / x : 0)
+        }
+        while count > 0 {
+            if count & 1 == 1 { result = product(result, factor) }
+            count >>= 1
+            if count > 0 { factor = product(factor, factor) }
+        }
+        return result.0
     }
 
     private func integerArithmetic(_ operation: Binary, _ a: Int, _ b: Int) throws(Llama2Error) -> Int {

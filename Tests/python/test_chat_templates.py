@@ -93,6 +93,13 @@ NUMBERS = [
     ("{{ -5 | filesizeformat }} {{ 999.9 | filesizeformat }} {{ 1 | filesizeformat }}", "-5 Bytes 999 Bytes 1 Byte"),
     ("{{ '{:08,}'.format(1234) }} {{ '{:09,}'.format(1234) }} {{ '{:010,.1f}'.format(1234.5) }}", f"{1234:08,} {1234:09,} {1234.5:010,.1f}"),
     ("{{ '{:014_x}'.format(1048575) }} {{ '{:#012_b}'.format(5) }} {{ '{:08,}'.format(-1234) }}", f"{1048575:014_x} {5:#012_b} {-1234:08,}"),
+    ("{{ 0.1 ** 7 }} {{ 0.1 ** 100 }} {{ (-1.5) ** -3 }} {{ 10.0 ** -300 }} {{ 1.1 ** 1000 }}", f"{0.1**7} {0.1**100} {(-1.5) ** -3} {10.0**-300} {1.1**1000}"),
+    ("{{ 1e22 % -2.5 }} {{ -2.5 % 2.5 }} {{ 0 % -3.5 }} {{ -0.0 // 10 }} {{ 7.5 // -2 }} {{ -0.1 // 1e300 }}", f"{1e22 % -2.5} {-2.5 % 2.5} {0 % -3.5} {-0.0 // 10} {7.5 // -2} {-0.1 // 1e300}"),
+    ("{{ (-0.0)|round(1, 'floor') }} {{ (-0.3)|round(0, 'ceil') }} {{ 2.55|round(1) }}", f"0.0 0.0 {round(2.55, 1)}"),
+    ("{{ range(5, 0, -2)[-1::2] }} {{ range(10)[2:8:3] }} {{ range(10)[::-1]|list }} {{ range(1, 10, 3).index(7) }}", f"{range(5, 0, -2)[-1::2]} {range(10)[2:8:3]} {list(range(10)[::-1])} 2"),
+    ("{{ 'ﬁ ǅ ß ẞ ı ꭰ Ꭰ ς İ'.casefold() }} {{ 'ǅaB ß'.swapcase() }}", "ﬁ ǅ ß ẞ ı ꭰ Ꭰ ς İ".casefold() + " " + "ǅaB ß".swapcase()),
+    ("{{ 'ΑΣ'|title }} {{ 'ΑΣ'.title() }} {{ 'ΑΣ ΒΣ-ΓΣ'|title }} {{ 'o\u0027neil (x) ab'|title }}", "Ασ Ας Ασ Βσ-Γσ O'neil (X) Ab"),
+    ("{{ ('a'|safe).rpartition('x') }}", "(Markup(''), Markup(''), Markup('a'))"),
     ("{% for i in range(5) if i % 2 == 0 %}{{ loop.length }}{{ i }}{{ loop.last }}{{ loop.nextitem }} {% endfor %}", "30False2 32False4 34True "),
 ]
 
@@ -102,9 +109,9 @@ def test_numbers_of_a_template_are_pythons(model, template, right):
     assert model.chat_text([user("x")], chat_template=template) == right
 
 
-@pytest.mark.parametrize("template", ["{{ -1e300 | filesizeformat }}", "{{ -1e19 | filesizeformat }}"])
-def test_a_number_beyond_64_bits_is_refused(model, template):
-    with pytest.raises(UnknownTemplateError, match="64 bits"):
+@pytest.mark.parametrize("template", ["{{ -1e300 | filesizeformat }}", "{{ -1e19 | filesizeformat }}", "{{ 3.0 ** 2550 }}"])
+def test_a_number_beyond_64_bits_or_a_double_is_refused(model, template):
+    with pytest.raises(UnknownTemplateError, match="64 bits|out of range"):
         model.chat_text([user("x")], chat_template=template)
 
 
