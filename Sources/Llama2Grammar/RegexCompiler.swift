@@ -34,16 +34,16 @@ struct RegexCompiler {
         let a = nfa.add(), b = nfa.add()
         nfa.add(NFA.textEnds, from: a, to: b)
         nfa.add(from: a, to: b)
-        return try framed(try language(regex, then: try nfa.determinized(start: a, accept: b, budget)))
+        return try framed(try language(regex, then: try nfa.determinized(start: a, accept: b, budget)), regex)
     }
 
     /// The texts in which it matches somewhere, as JSON Schema's `pattern` asks.
     func searched(_ regex: Regex) throws(Llama2Error) -> DFA {
-        try framed(try language(regex, then: anyRest), anythingBefore: true)
+        try framed(try language(regex, then: anyRest), regex, anythingBefore: true)
     }
 
     /// Takes off the ends: `core` may have consumed them or not.
-    private func framed(_ core: DFA, anythingBefore: Bool = false) throws(Llama2Error) -> DFA {
+    private func framed(_ core: DFA, _ regex: Regex, anythingBefore: Bool = false) throws(Llama2Error) -> DFA {
         var nfa = NFA()
         let start = nfa.add(), inside = nfa.add(), end = nfa.add()
         nfa.add(from: start, to: inside)  // core begins with ^ itself
@@ -57,13 +57,15 @@ struct RegexCompiler {
         }
         nfa.add(core, from: inside, to: end)
         let whole = try nfa.determinized(start: start, accept: end, budget)
-        // texts are FE ... FF with characters between; ^^ and $$ take several of either, which are one place
+        // Texts are FE ... FF with characters between. ^^ and $$ take several of either, which are one place; what a look-ahead
+        // forbids is one mark alone.
         guard !whole.isEmpty else { return .none }
-        let firsts = RegexCompiler.behind(whole.start, NFA.textBegins, whole)
+        let most = regex.looksAhead ? 1 : Int.max
+        let firsts = RegexCompiler.behind(whole.start, NFA.textBegins, whole, most)
         guard let first = firsts.first else { return .none }
         if firsts.count > 1 { return try beginning(whole, firsts) }
         var builder = DFABuilder()
-        for state in 0..<whole.count { _ = builder.add(tag: RegexCompiler.endsAt(Int32(truncatingIfNeeded: state), whole) ? 0 : -1) }
+        for state in 0..<whole.count { _ = builder.add(tag: RegexCompiler.endsAt(Int32(truncatingIfNeeded: state), whole, most) ? 0 : -1) }
         for state in 0..<whole.count {
             for edge in whole.edges(of: Int32(truncatingIfNeeded: state)) where edge.low < NFA.textBegins {
                 builder.connect(Int32(truncatingIfNeeded: state), edge.low, min(edge.high, 0xF4), edge.to)
@@ -73,17 +75,19 @@ struct RegexCompiler {
         return minimizes ? try dfa.minimized() : dfa
     }
 
-    /// The states behind one mark after another.
-    private static func behind(_ state: Int32, _ mark: UInt8, _ dfa: DFA) -> [Int32] {
+    /// The states behind one mark after another, at most so many.
+    private static func behind(_ state: Int32, _ mark: UInt8, _ dfa: DFA, _ most: Int) -> [Int32] {
         var found: [Int32] = [], at = dfa.next(state, mark)
-        while at >= 0, !found.contains(at) {
+        while at >= 0, found.count < most, !found.contains(at) {
             found.append(at)
             at = dfa.next(at, mark)
         }
         return found
     }
 
-    private static func endsAt(_ state: Int32, _ dfa: DFA) -> Bool { behind(state, NFA.textEnds, dfa).contains { dfa.accepts($0) } }
+    private static func endsAt(_ state: Int32, _ dfa: DFA, _ most: Int) -> Bool {
+        behind(state, NFA.textEnds, dfa, most).contains { dfa.accepts($0) }
+    }
 
     /// The texts that begin in any of these states.
     private func beginning(_ whole: DFA, _ firsts: [Int32]) throws(Llama2Error) -> DFA {
@@ -94,7 +98,7 @@ struct RegexCompiler {
             for edge in whole.edges(of: Int32(truncatingIfNeeded: index)) where edge.low < NFA.textBegins {
                 nfa.add(edge.low, min(edge.high, 0xF4), from: state, to: states[Int(edge.to)])
             }
-            if RegexCompiler.endsAt(Int32(truncatingIfNeeded: index), whole) { nfa.add(from: state, to: end) }
+            if RegexCompiler.endsAt(Int32(truncatingIfNeeded: index), whole, .max) { nfa.add(from: state, to: end) }
         }
         let dfa = try nfa.determinized(start: start, accept: end, budget)
         return minimizes ? try dfa.minimized() : dfa

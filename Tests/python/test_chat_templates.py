@@ -98,7 +98,7 @@ NUMBERS = [
     ("{{ (-0.0)|round(1, 'floor') }} {{ (-0.3)|round(0, 'ceil') }} {{ 2.55|round(1) }}", f"0.0 0.0 {round(2.55, 1)}"),
     ("{{ range(5, 0, -2)[-1::2] }} {{ range(10)[2:8:3] }} {{ range(10)[::-1]|list }} {{ range(1, 10, 3).index(7) }}", f"{range(5, 0, -2)[-1::2]} {range(10)[2:8:3]} {list(range(10)[::-1])} 2"),
     ("{{ 'ﬁ ǅ ß ẞ ı ꭰ Ꭰ ς İ'.casefold() }} {{ 'ǅaB ß'.swapcase() }}", "ﬁ ǅ ß ẞ ı ꭰ Ꭰ ς İ".casefold() + " " + "ǅaB ß".swapcase()),
-    ("{{ 'ΑΣ'|title }} {{ 'ΑΣ'.title() }} {{ 'ΑΣ ΒΣ-ΓΣ'|title }} {{ 'o\u0027neil (x) ab'|title }}", "Ασ Ας Ασ Βσ-Γσ O'neil (X) Ab"),
+    ("{{ 'ΑΣ'|title }} {{ 'ΑΣ'.title() }} {{ 'ΑΣ ΒΣ-ΓΣ'|title }} {{ \"o'neil (x) ab\"|title }}", "Ασ Ας Ασ Βσ-Γσ O'neil (X) Ab"),
     ("{{ ('a'|safe).rpartition('x') }}", "(Markup(''), Markup(''), Markup('a'))"),
     ("{% for i in range(5) if i % 2 == 0 %}{{ loop.length }}{{ i }}{{ loop.last }}{{ loop.nextitem }} {% endfor %}", "30False2 32False4 34True "),
 ]
