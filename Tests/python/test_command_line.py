@@ -136,7 +136,7 @@ WRONG = {
     "text is a folder": ["perplexity", "model.gguf", "."],
     "text too short": ["perplexity", "model.gguf", "short.txt"],
     **{f"perplexity on {n} positions": ["perplexity", "model.gguf", "text.txt", "-c", n] for n in ("1", "2", "3")},
-    **{f"{what} on one position": [what, "model.gguf", *rest, "-c", "1"] for what, rest in {"importance": ["text.txt", "out.gguf"], "run": ["Once upon"], "embed": ["Once upon"]}.items()},
+    **{f"{what} on one position": [what, "model.gguf", *rest, "-c", "1"] for what, rest in {"run": ["Once upon"], "embed": ["Once upon"]}.items()},
     "a context below zero": ["perplexity", "model.gguf", "text.txt", "-c", "-1"],
     "a context beyond 32 bits": ["run", "model.gguf", "x", "-c", "4294967296"],
     "a conversation that is none": ["chat", "model.gguf", "--load", "text.txt"],

@@ -260,7 +260,7 @@ final class SchemaCompiler {
 
     private func isEmpty(_ c: Conjunction, depth: Int) throws(Llama2Error) -> Bool {
         if c.has(JSONType.null | JSONType.isTrue | JSONType.isFalse) { return false }
-        if c.has(JSONType.number), try !program.automata[Int(try automaton(number: c.number))].isEmpty { return false }
+        if c.has(JSONType.number), !program.automata[Int(try automaton(number: c.number))].isEmpty { return false }
         if c.has(JSONType.string), try string(c.string) != nil { return false }
         if c.has(JSONType.array) {
             guard depth > 0, c.array.least > 0 else { return false }
