@@ -17,7 +17,7 @@ swift build --scratch-path "$out" -c release --target Llama2CAPI $(printf -- '-X
 for file in common targets mutate libfuzzer; do
   "$bin/clang" -std=gnu11 -O1 -g -Wall -Wextra "${c_flags[@]}" -IInclude -c Tests/fuzz/$file.c -o "$out/objects/$file.o"
 done
-modules=$(ls "$out"/release/*.build/*.o | grep -v Tests)
+modules=$(ls "$out"/release/*.build/*.o | grep -v 'Tests.build/')
 swiftc "${link_flags[@]}" -static-stdlib -use-ld=lld $modules "$out"/objects/*.o -o "$out/targets/fuzz"
 for target in $(sed -n 's/^    {"\([a-z0-9]*\)", .*/\1/p' Tests/fuzz/targets.c); do ln -sf fuzz "$out/targets/$target"; done
 LLAMA2SWIFT_LIBRARY=$PWD/.build/release/libllama2swift.so PYTHONPATH=Bindings/Python .build/venv/bin/python Tests/fuzz/seeds.py "$out/models" "$out/seeds" >>"$log"

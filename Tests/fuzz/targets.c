@@ -12,7 +12,7 @@ static llama2_context *small_context(const llama2_model *model, uint32_t length,
     o.max_sequences = sequences;
     o.batch_size = batch;
     o.threads = 1;
-    MUST(llama2_context_create(model, &o, &context, NULL, 0) == LLAMA2_OK);
+    MUST(llama2_context_create((llama2_model *)model, &o, &context, NULL, 0) == LLAMA2_OK);
     return context;
 }
 
