@@ -85,7 +85,7 @@ struct Conjunction {
             types &= ~JSONType.number
         }
         if let values = number.values {
-            let left = values.filter { number.allows($0) }
+            let left = number.allowed(values)
             number.values = left
             if left.isEmpty { types &= ~JSONType.number }
         }

@@ -33,12 +33,17 @@ struct NumberRule: Hashable {
         if bound.value < old.value || old.value == bound.value && bound.isExclusive { high = bound }
     }
 
-    func allows(_ v: Decimal) -> Bool {
+    /// Those of the values that it allows, in time for each as if they were few.
+    func allowed(_ candidates: [Decimal]) -> [Decimal] {
+        let values = values.map { Set($0) }, excluded = Set(excluded)
+        return candidates.filter { (values?.contains($0) ?? true) && !excluded.contains($0) && allows($0) }
+    }
+
+    /// Its kind, bounds and divisors.
+    private func allows(_ v: Decimal) -> Bool {
         if isInteger && !v.isInteger || isFractional && v.isInteger { return false }
         if let low, v < low.value || low.isExclusive && v == low.value { return false }
         if let high, high.value < v || high.isExclusive && v == high.value { return false }
-        if let values, !values.contains(v) { return false }
-        if excluded.contains(v) { return false }
         return divisors.allSatisfy { Divisor.divides($0.value, v) != $0.isNegated }
     }
 }
@@ -77,11 +82,7 @@ enum NumberAutomaton {
     private static let mostRemainders = 100_000
 
     static func build(_ rule: NumberRule, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
-        if let values = rule.values {
-            var list: [Decimal] = []
-            for value in values where rule.allows(value) { list.append(value) }
-            return try spelled(list, budget)
-        }
+        if let values = rule.values { return try spelled(rule.allowed(values), budget) }
         if rule.isFree { return try free(isInteger: rule.isInteger, budget) }
         var out = try bounded(rule, budget)
         // no more digits than a binary number of 64 bits keeps: whoever reads it as such sees a fraction too
