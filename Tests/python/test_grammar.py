@@ -171,6 +171,7 @@ S = [
     ({"type": "array", "items": {"type": ["number", "string", "boolean", "null"]}, "uniqueItems": True}, [[1, "1", True, None, False, "true"]], [[True, "a", True], [None, None]]),
     ({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 500}, "uniqueItems": True, "minItems": 2}, [[1, 10, 100, 500]], [[1, 10, 1], [501, 1]]),
     ({"type": "array", "items": {"enum": [f"item {i}" for i in range(300)]}, "uniqueItems": True}, [["item 1", "item 10", "item 299"]], [["item 1", "item 2", "item 1"], ["item"]]),
+    ({"enum": [{"c": []}, "b"], "unevaluatedProperties": False}, ["b"], [{"c": []}]),
     ({"type": "object", "not": {"patternProperties": {"^f": {"type": "integer"}}}}, [{"foo": "x"}, {"a": 1, "fo": None, "fe": 1}, {"fe": 1, "fo": None}], [{}, {"foo": 1}, {"a": "x"}]),
     ({"type": "object", "not": {"propertyNames": {"pattern": "^a"}}}, [{"b": 1}, {"a": 1, "b": 2}], [{}, {"a": 1, "ab": 2}]),
     ({"type": "object", "not": {"properties": {"x": {}}, "additionalProperties": {"type": "integer"}}}, [{"b": "s"}, {"x": 1, "b": None}], [{}, {"x": "s"}, {"x": "s", "b": 1}]),
@@ -229,6 +230,7 @@ def test_members_come_in_the_schemas_order_or_in_any(stories):
     "schema, what",
     [
         ({"type": "array", "items": {"type": "object"}, "uniqueItems": True}, "uniqueItems"), ({"multipleOf": 123457}, "multipleOf"),
+        ({"allOf": [{"contains": {"const": i}} for i in range(6)]}, "contains"), ({"allOf": [{"contains": {"const": i}, "minContains": 20} for i in range(3)]}, "contains"),
         ({"type": "array", "items": {"type": "string", "maxLength": 0}, "uniqueItems": True, "minItems": 2}, "no value"),
         ({"$ref": "http://elsewhere.example/schema"}, r"\$ref .*elsewhere"), ({"type": "string", "pattern": r"(a)\1"}, "#: pattern"),
         ({"not": {"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False}}, "unevaluatedProperties"), ({"type": "text"}, "#: type"),

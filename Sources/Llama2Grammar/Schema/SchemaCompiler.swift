@@ -217,6 +217,7 @@ final class SchemaCompiler {
         let key = SchemaCompiler.written(value)
         if let known = values[key] { return known }
         var node = SchemaNode(path: path)
+        node.isValue = true
         switch value {
         case .array(let elements):
             node.types = JSONType.array

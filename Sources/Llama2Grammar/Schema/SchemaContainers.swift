@@ -4,7 +4,7 @@ internal import Llama2Core
 extension SchemaCompiler {
     /// Candidates of an array whose items must differ.
     private static let mostDistinct = 200
-    private static let mostContains = 4
+    private static let mostContains = 4, mostRounds = 48, mostCounts = 4096
 
     // MARK: Objects
 
@@ -60,6 +60,7 @@ extension SchemaCompiler {
         form.most = Int32(truncatingIfNeeded: rule.most ?? -1)
         guard rule.least <= form.members.count || !form.free.isEmpty else { return nil }
         if isWatched, !free.isEmpty, free.textCount < Int32.max { form.most = form.most < 0 ? DFA.plenty - 1 : min(form.most, DFA.plenty - 1) }
+        guard form.most < 0 || form.least <= form.most else { return nil }
         if isWatched { form.watch = Program.Watch(demands: UInt8(1 << rule.demands.count - 1), options: options) }
         // 4. the keys as one automaton, tags in the order of members, then classes
         let count = Int32(truncatingIfNeeded: form.members.count)
@@ -193,7 +194,7 @@ extension SchemaCompiler {
         var form = Program.ArrayForm(least: Int32(truncatingIfNeeded: rule.least), most: Int32(truncatingIfNeeded: rule.most ?? -1))
         // 1. counted items
         var contains = rule.contains.filter { $0.least > 0 || $0.most != nil }
-        if contains.count > 1, contains.count > SchemaCompiler.mostContains || rule.isUnique || contains.reduce(0, { $0 + $1.least }) > 32 {
+        if contains.count > 1, rule.isUnique || !canCount(contains, rule.maps.map { $0.prefix.count }.max() ?? 0) {
             try source.unsupported(Array("#".utf8), "contains", "so many times at one place, or beside uniqueItems, is not followed")
             contains = []
         }
@@ -251,6 +252,14 @@ extension SchemaCompiler {
         if form.most >= 0, form.most < form.least { return nil }
         program.arrays.append(form)
         return Int32(truncatingIfNeeded: program.arrays.count - 1)
+    }
+
+    /// Whether all counts together are few enough to be looked through, see `ArrayState.canFinish`.
+    private func canCount(_ contains: [(item: Literal, least: Int, most: Int?)], _ prefix: Int) -> Bool {
+        guard contains.count <= SchemaCompiler.mostContains, prefix <= SchemaCompiler.mostRounds else { return false }
+        let rounds = contains.reduce(prefix) { $0 + min($1.least, SchemaCompiler.mostRounds + 1) }
+        guard rounds <= SchemaCompiler.mostRounds else { return false }
+        return contains.reduce(1) { $0 * (min(max($1.least, $1.most ?? 0), rounds) + 1) } <= SchemaCompiler.mostCounts
     }
 
     /// Items that are scalars and must differ. False when there are too few of them for the rule.

@@ -66,7 +66,7 @@ extension SchemaCompiler {
         let closes = node.unevaluatedProperties != nil || node.unevaluatedItems != nil
         if closes { closing += 1 }
         defer { if closes { closing -= 1 } }
-        if denying == 0, closing > 0 { c.evaluating.insert(id) }
+        if denying == 0, closing > 0, !node.isValue { c.evaluating.insert(id) }
         if let types = node.types {
             c.types &= types
             if node.isIntegerOnly { c.number.isInteger = true }

@@ -43,6 +43,8 @@ struct SchemaNode {
     /// `true`, or `false`.
     var bool: Bool?
     var path: [UInt8] = []  // JSON Pointer, for sentences
+    /// Stands for a value of `enum` or `const`: its members and items are named, but not evaluated.
+    var isValue = false
 
     var types: UInt8?  // bits of `JSONType`
     var isIntegerOnly = false  // "integer" without "number"
