@@ -233,7 +233,7 @@ FIELDS = {
     **{f"llama2_sampler_options.{name}": (INVALID, RANGE, RANGE, RANGE, OK) for name in ("dynamic_range", "dynamic_exponent", "smoothing_factor", "mirostat_tau", "mirostat_eta", "dry_multiplier", "dry_base")},
     "llama2_sampler_options.top_n_sigma": (INVALID, RANGE, RANGE, OK, OK), "llama2_sampler_options.dry_allowed_length": (OK, OK, OK), "llama2_sampler_options.dry_last_n": (RANGE, OK, OK),
     "llama2_sampler_options.min_tokens": (OK, OK, OK), **{f"llama2_sampler_options.{name}": (OK,) for name in ("dry_breakers", "banned_texts", "steps", "own_steps", "text_bias")},
-    "llama2_generate_options.token_callback": (OK,),
+    "llama2_generate_options.token_callback": (OK,), "llama2_generate_options.draft": (BAD,), "llama2_scheduler_options.draft": (BAD,),
     "llama2_sampler_options.model": (BAD,), "llama2_own_step.callback": (NULL,), "llama2_text_bias.text": (NULL, OK), "llama2_text_bias.bias": (INVALID, RANGE, OK, OK, OK),
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
     **{f"llama2_context_options.rope_{name}": (INVALID,) * 5 for name in ("factor", "base", "attention", "beta_fast", "beta_slow")},
@@ -316,6 +316,8 @@ def test_a_wrong_field(world, cell):
             change = {"tokens": at_odd_address(world, world["tokens"]), "token_count": 4}
         elif field in ("sampler", "grammar"):
             change = {field: world[field] + 1}
+        elif field == "draft":
+            change = {field: world["context"] + 1}
         elif field == "adapters":
             change = {field: at_odd_address(world, filled(world, "llama2_scaled_adapter")), "adapter_count": 1}
         elif field == "sampler_options":

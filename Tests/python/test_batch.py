@@ -36,7 +36,7 @@ def alone(stories):
 @pytest.mark.parametrize("sequences", [1, 3, 8])
 def test_texts_and_probabilities_are_those_of_each_alone(stories, alone, sequences):
     with stories.context(length=512, sequences=sequences) as context:
-        answers = context.generate_batch(PROMPTS, samplers(), max_tokens=24, stop="girl", logprobs=2).results()
+        answers = llama2swift.generate_batch(context, PROMPTS, samplers(), max_tokens=24, stop="girl", logprobs=2).results()
         for answer, (text, reason, steps) in zip(answers, alone):
             assert answer.text == text and answer.error is None
             assert answer.reason == {"max_tokens": "length"}.get(reason, "stop")
@@ -47,7 +47,7 @@ def test_texts_and_probabilities_are_those_of_each_alone(stories, alone, sequenc
 def test_events_come_as_they_are_made(stories, alone):
     context = stories.context(length=512, sequences=8)
     texts, order = [""] * len(PROMPTS), []
-    with context.generate_batch(PROMPTS, samplers(), max_tokens=24, stop="girl") as batch:
+    with llama2swift.generate_batch(context, PROMPTS, samplers(), max_tokens=24, stop="girl") as batch:
         with pytest.raises(E.BusyError):
             context.eval([1])
         for index, event in batch:
@@ -62,7 +62,7 @@ def test_an_event_loop_reads_steps(stories, alone):
     async def read():
         steps = [[] for _ in PROMPTS]
         context = stories.context(length=512, sequences=4)
-        async with context.generate_batch(PROMPTS, samplers(), max_tokens=24, stop="girl", logprobs=2) as batch:
+        async with llama2swift.generate_batch(context, PROMPTS, samplers(), max_tokens=24, stop="girl", logprobs=2) as batch:
             async for index, event in batch:
                 if event.report is not None:
                     assert event.report.seconds >= 0
@@ -75,20 +75,20 @@ def test_an_event_loop_reads_steps(stories, alone):
 def test_one_that_fails_or_is_ended_leaves_the_others(stories):
     context = stories.context(length=64, sequences=2)
     with pytest.raises(E.ContextFullError):
-        context.generate_batch(["Once", [1] * 65])
+        llama2swift.generate_batch(context, ["Once", [1] * 65])
     context.eval([1])
     context.reset()
     shared = llama2swift.Sampler()
     with pytest.raises(E.BusyError):
-        context.generate_batch(["Once", "Tom"], [shared, shared])
+        llama2swift.generate_batch(context, ["Once", "Tom"], [shared, shared])
     with pytest.raises(ValueError, match="1 for 2"):
-        context.generate_batch(["Once", "Tom"], [shared])
-    assert context.generate_batch([]).results() == []
-    batch = context.generate_batch(["Once", "Tom"])
+        llama2swift.generate_batch(context, ["Once", "Tom"], [shared])
+    assert llama2swift.generate_batch(context, []).results() == []
+    batch = llama2swift.generate_batch(context, ["Once", "Tom"])
     next(batch)
     batch.close()
     assert "cancelled" in {a.reason for a in batch.results()}
-    batch = context.generate_batch(["Once", "Tom"])
+    batch = llama2swift.generate_batch(context, ["Once", "Tom"])
     del batch
     gc.collect()
     context.eval([1])

@@ -151,10 +151,6 @@ CALLS = {
     "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag", guess="flag", draft="context")),
     "Context.beam_search": (dict(prompt="Once", width=1, max_tokens=2), dict(prompt="start", width="some", max_tokens="some", length_penalty="real", early_stopping="stopping", count="some")),
     "Context.best_of": (dict(prompt="Once", samplers="samplers", max_tokens=2), dict(prompt="start", samplers="list of samplers", max_tokens="some")),
-    "Context.generate_batch": (
-        dict(prompts=["Once"], samplers="samplers", max_tokens=2),
-        dict(prompts="prompts", samplers="list of samplers+None", max_tokens="limit", stop="stop", penalize_prompt="flag", logprobs="limit32", echo="flag", guess="flag"),
-    ),
     "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some")),
     "Context.copy_sequence": (dict(source=0, target=1), dict(source="int32", target="int32", length="cut or None")),
     "Context.adopt": (dict(tokens=[1, 2], sequence=1), dict(tokens="tokens", sequence="int32")),
@@ -193,6 +189,10 @@ CALLS = {
         dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="limit32", penalize_prompt="flag", adapters="adapters", guess="flag", echo="flag"),
     ),
     "Scheduler.stats": (dict(), dict()),
+    "generate_batch": (
+        dict(context="calm", prompts=["Once"], samplers="samplers", max_tokens=2),
+        dict(context="context", prompts="prompts", samplers="list of samplers+None", max_tokens="limit", stop="stop", penalize_prompt="flag", logprobs="limit32", echo="flag", guess="flag"),
+    ),
     "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),
     "convert": (dict(path="path", output="out"), dict(path="path", output="path", **FILES)),
     "preflight": (dict(path="path"), dict(path="path", **OPTIONS)),

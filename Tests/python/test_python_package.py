@@ -108,7 +108,7 @@ def main(path: Path) -> int:
         best = int(context.logits().argmax())
         context.eval_batch([(best, 0, True)])
         held = model.grammar(json_schema=Answer)
-        with context.generate_batch(["a", [1, 2]], [llama2swift.Sampler(grammar=held), llama2swift.Sampler()], logprobs=1) as batch:
+        with llama2swift.generate_batch(context, ["a", [1, 2]], [llama2swift.Sampler(grammar=held), llama2swift.Sampler()], logprobs=1) as batch:
             for index, event in batch:
                 print(index, event.text, event.report.logprob if event.report else None)
             answers: list[llama2swift.Answer] = batch.results()

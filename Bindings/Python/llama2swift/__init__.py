@@ -9,7 +9,7 @@
 from . import errors, footprint
 from ._library import version as __version__
 from .adapter import Adapter
-from .batch import Answer, Batch
+from .batch import Answer, Batch, generate_batch
 from .context import Context
 from .errors import Llama2Error
 from .evaluation import Evaluation, evaluate
@@ -30,5 +30,5 @@ from .vocabulary import Decoder, Vocabulary
 __all__ = [
     "Adapter", "Answer", "Batch", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Found", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
     "Perplexity", "Request", "RoPE", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "TokenReport", "Vocabulary", "__version__", "convert", "errors",
-    "evaluate", "footprint", "kernels_available", "preflight", "printable", "quantize",
+    "evaluate", "footprint", "generate_batch", "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

@@ -33,14 +33,30 @@ class Answer:
     steps: list[TokenReport]
 
 
+def generate_batch(
+    context: Context, prompts: Prompts, samplers: Sequence[Sampler] | None = None, *, max_tokens: int | None = None, stop: str | Sequence[str] = (),
+    penalize_prompt: bool = False, logprobs: int | None = None, echo: bool = False, guess: bool = True,
+) -> Batch:  # fmt: skip
+    """A text of each prompt, side by side: events as they come, for `for` and `async for`, or all at the end with `results()`. Each
+    text is that of `Context.generate` alone, bit for bit.
+
+    prompts: texts (with BOS if the model expects it) or tokens. samplers: one for each; None: one with the defaults for each. What is
+    left is for all, as in `generate`. As many run at once as the context has sequences, which share its positions; the others wait
+    their turn. Until the last event was read, or `close()` of the batch, other calls on the context raise BusyError; its sequences are
+    empty from then on. Raises as
+    `Scheduler.submit`: all prompts are taken, or none."""
+    return Batch(context, prompts, samplers, max_tokens, stop, penalize_prompt, logprobs, echo, guess)
+
+
 class Batch(Iterator["tuple[int, Event]"], AsyncIterator["tuple[int, Event]"]):
-    """Texts in the making, of `Context.generate_batch`: (number of the prompt, event) as they come, for `for` and for `async for`. The
+    """Texts in the making, of `generate_batch`: (number of the prompt, event) as they come, for `for` and for `async for`. The
     context is the batch's until the last event was read, or `close`."""
 
     def __init__(
         self, context: Context, prompts: Prompts, samplers: Sequence[Sampler] | None, max_tokens: int | None, stop: str | Sequence[str],
         penalize_prompt: bool, logprobs: int | None, echo: bool, guess: bool,
     ):  # fmt: skip
+        A.instance("context", context, Context)
         given = _list("prompts", prompts, "a list of texts or lists of tokens")
         ids = [context.model.tokenize_prompt(p) if isinstance(p, str) else _ids(f"prompts[{i}]", p) for i, p in enumerate(given)]
         chosen = [Sampler() for _ in ids] if samplers is None else [A.instance(f"samplers[{i}]", s, Sampler) for i, s in enumerate(_list("samplers", samplers, "a list of Samplers"))]

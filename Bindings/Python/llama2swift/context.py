@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as C
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from .options import KERNELS, KV, POOLING, RoPE, context_options
 from .results import ContextInfo, Perplexity, Score, Timings
 from .sampler import Sampler
 from .search import Found
-
-if TYPE_CHECKING:
-    from .batch import Batch, Prompts
 
 Result = TypeVar("Result")
 Logits = np.ndarray[Any, np.dtype[np.float32]]
@@ -285,22 +282,6 @@ class Context:
         """A text of each sampler, evaluated side by side after one prompt, the most probable first. As many empty
         sequences are needed, and empty afterwards. Raises as `eval`, InvalidArgumentError."""
         return search.best_of(self, prompt, samplers, max_tokens)
-
-    def generate_batch(
-        self, prompts: Prompts, samplers: Sequence[Sampler] | None = None, *, max_tokens: int | None = None, stop: str | Sequence[str] = (),
-        penalize_prompt: bool = False, logprobs: int | None = None, echo: bool = False, guess: bool = True,
-    ) -> Batch:  # fmt: skip
-        """A text of each prompt, side by side: events as they come, for `for` and `async for`, or all at the end with `results()`. Each
-        text is that of `generate` alone, bit for bit.
-
-        prompts: texts (with BOS if the model expects it) or tokens. samplers: one for each; None: one with the defaults for each. What is
-        left is for all, as in `generate`. As many run at once as the context has sequences, which share its positions; the others wait
-        their turn. Until the last event was read, or `close()` of the batch, other calls on the context raise BusyError; its sequences are
-        empty from then on. Raises as
-        `Scheduler.submit`: all prompts are taken, or none."""
-        from .batch import Batch  # which is made of a scheduler, and that of contexts
-
-        return Batch(self, prompts, samplers, max_tokens, stop, penalize_prompt, logprobs, echo, guess)
 
     def generate_guided(
         self, prompt: str | A.TokenIds, negative: str | A.TokenIds, *, scale: A.Number = 1.5, sampler: Sampler | None = None, max_tokens: int = 64
