@@ -9,7 +9,10 @@ internal import Synchronization
 public final class Adapter: @unchecked Sendable {
     /// The products of a layer, in the order of `place`; behind those of all layers comes the output matrix.
     static let products: [ByteText] = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
-    static func places(_ h: Hyperparameters) -> Int { h.layerCount &* products.count &+ 1 }
+    /// How many those are. A number of its own: what the threads of a pass read may not be made by the first of them that comes, which in a
+    /// forked child Swift's runtime can wait for without end.
+    static let productsOfLayer = 7
+    static func places(_ h: Hyperparameters) -> Int { h.layerCount &* productsOfLayer &+ 1 }
 
     struct Pair: BitwiseCopyable {
         let a: Matrix  // (rank, columns)
@@ -128,7 +131,7 @@ public final class Adapter: @unchecked Sendable {
         number = Adapter.next.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
-    private static func isRotated(_ place: Int, _ h: Hyperparameters) -> Bool { place < places(h) - 1 && place % products.count < 2 }
+    private static func isRotated(_ place: Int, _ h: Hyperparameters) -> Bool { place < places(h) - 1 && place % productsOfLayer < 2 }
 
     /// A product of the model, in layers that others compute.
     private static func isElsewhere(_ name: ByteText, _ h: Hyperparameters) -> Bool {
@@ -143,14 +146,14 @@ public final class Adapter: @unchecked Sendable {
         guard let (number, rest) = TensorNames.inLayer(name), case let layer = number - h.firstLayer, layer >= 0, layer < h.layerCount,
             let product = products.firstIndex(where: { rest == $0 + ".weight" })
         else { return nil }
-        return layer * products.count + product
+        return layer * productsOfLayer + product
     }
 
     /// (rows, columns) of the product itself.
     private static func shape(_ place: Int, _ h: Hyperparameters) -> (rows: Int, columns: Int) {
         let e = h.embeddingLength
         if place == places(h) - 1 { return (h.vocabularySize, e) }
-        return switch place % products.count {
+        return switch place % productsOfLayer {
         case 0: (h.queryLength, e)
         case 1, 2: (h.keyLength, e)
         case 3: (e, h.queryLength)

@@ -62,7 +62,7 @@ final class AdapterSet {
         for place in 0..<places {
             starts.pointer[place] = Int32(count)
             // q, k and v are computed together, so are gate and up
-            let product = place == places - 1 ? 0 : place % Adapter.products.count
+            let product = place == places - 1 ? 0 : place % Adapter.productsOfLayer
             if ![1, 2, 5].contains(product) { offset = 0 }
             for (adapter, scale) in list {
                 guard let pair = adapter.pairs[place] else { continue }

@@ -8,7 +8,7 @@ extension ForwardPass {
         let input = normalize(layer.attentionNorm, for: layer.q, layer.k, layer.v, thread, threads)
         collect(normed, shape.embeddingLength, index, 0, thread)
         // 2. q, k, v
-        let place = index &* Adapter.products.count
+        let place = index &* Adapter.productsOfLayer
         if hasAdapters {
             projectDown(place..<(place &+ 3), input.f32, thread, threads)
             barrier()

@@ -6,7 +6,7 @@ extension ForwardPass {
     func feedForwardBlock(_ layer: Weights.Layer, _ index: Int, _ following: Linear, _ thread: Int, _ threads: Int) {
         let input = normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
         collect(normed, shape.embeddingLength, index, 2, thread)
-        let f = shape.feedForwardLength, place = index &* Adapter.products.count &+ 4
+        let f = shape.feedForwardLength, place = index &* Adapter.productsOfLayer &+ 4
         if hasAdapters {
             projectDown(place..<(place &+ 2), input.f32, thread, threads)
             barrier()

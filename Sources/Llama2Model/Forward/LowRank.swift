@@ -74,7 +74,7 @@ extension ForwardPass {
 
     // MARK: The output matrix, whose inputs are the rows that asked
 
-    private var outputPlace: Int { shape.layerCount &* Adapter.products.count }
+    private var outputPlace: Int { shape.layerCount &* Adapter.productsOfLayer }
 
     /// A x of token t; x: (embedding), its normed row.
     func projectOutputDown(_ t: Int, _ x: UnsafePointer<Float>, _ thread: Int) {
