@@ -15,6 +15,13 @@ struct Alike: BitwiseCopyable, Equatable {
     var isUnknown: Bool { self.set == -2 }
 }
 
+extension Alike {
+    /// Four numbers of a state, from `place` on.
+    init(_ list: UnsafeBufferPointer<Int32>, at place: Int) {
+        self.init(set: list[place], low: list[place + 1], high: list[place + 2], depth: list[place + 3])
+    }
+}
+
 /// The values that came in arrays whose items must differ: scalars, as bytes behind a letter that tells strings from the rest.
 ///
 ///     values    (letter, bytes), each once
@@ -185,7 +192,7 @@ struct DifferingState {
     }
 
     init(_ list: UnsafeBufferPointer<Int32>) {
-        self.init(state: list[0], alike: Alike(set: list[1], low: list[2], high: list[3], depth: list[4]))
+        self.init(state: list[0], alike: Alike(list, at: 1))
         flags = list[5]
     }
 

@@ -19,23 +19,14 @@ struct StringState: BitwiseCopyable {
     var allowed: Int32  // of a key: the set of tags that it may end with
     var alike = Alike.none  // of an item that must differ from those before: which of them begin as this one
 
-    init(dfa: Int32, count: Int32, phase: Int32, partial: Int32, allowed: Int32, alike: Alike) {
-        self.dfa = dfa
-        self.count = count
-        self.phase = phase
-        self.partial = partial
-        self.allowed = allowed
-        self.alike = alike
-    }
+    enum Step { case dead, inside(StringState), complete(tag: Int32) }
+}
 
+extension StringState {
     /// As `TupleTable` gives it back.
     init(_ list: UnsafeBufferPointer<Int32>) {
-        self.init(
-            dfa: list[0], count: list[1], phase: list[2], partial: list[3], allowed: list[4],
-            alike: Alike(set: list[5], low: list[6], high: list[7], depth: list[8]))
+        self.init(dfa: list[0], count: list[1], phase: list[2], partial: list[3], allowed: list[4], alike: Alike(list, at: 5))
     }
-
-    enum Step { case dead, inside(StringState), complete(tag: Int32) }
 }
 
 /// Steps of one form of strings.

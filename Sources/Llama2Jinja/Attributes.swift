@@ -176,8 +176,8 @@ extension Machine {
     /// Python's slice.indices, in a list.
     static func indices(_ count: Int, _ start: Int?, _ stop: Int?, _ step: Int) throws(Llama2Error) -> [Int] {
         guard step != 0 else { throw Failure.because("slice step cannot be zero") }
-        var at = ends(count, start, stop, step).start, out: [Int] = []
-        let end = ends(count, start, stop, step).stop
+        let (start, end) = ends(count, start, stop, step)
+        var at = start, out: [Int] = []
         while step > 0 ? at < end : at > end {
             out.append(at)
             let (next, overflow) = at.addingReportingOverflow(step)

@@ -199,6 +199,12 @@ def tokens(name: str, value: object) -> Tokens:
     return Tokens(_OneId.from_buffer(packed), len(packed))
 
 
+def token_list(name: str, value: object) -> list[int]:
+    """The same for Python's own use."""
+    held = tokens(name, value)
+    return list(C.cast(held.pointer, C.POINTER(C.c_int32))[: held.count])
+
+
 def _tokens_of_array(name: str, value: np.ndarray[Any, Any]) -> Tokens:
     if value.ndim != 1:
         raise ValueError(f"{name} is an array of shape {value.shape}, expected one dimension")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import ctypes as C
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ class Batch(Iterator["tuple[int, Event]"], AsyncIterator["tuple[int, Event]"]):
     ):  # fmt: skip
         A.instance("context", context, Context)
         given = _list("prompts", prompts, "a list of texts or lists of tokens")
-        ids = [context.model.tokenize_prompt(p) if isinstance(p, str) else _ids(f"prompts[{i}]", p) for i, p in enumerate(given)]
+        ids = [context.model.tokenize_prompt(p) if isinstance(p, str) else A.token_list(f"prompts[{i}]", p) for i, p in enumerate(given)]
         chosen = [Sampler() for _ in ids] if samplers is None else [A.instance(f"samplers[{i}]", s, Sampler) for i, s in enumerate(_list("samplers", samplers, "a list of Samplers"))]
         if len(chosen) != len(ids):
             raise ValueError(f"samplers has {len(chosen)} for {len(ids)} prompts, expected one each")
@@ -167,11 +166,6 @@ def _list(name: str, value: Any, what: str) -> list[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise A.refuse(name, value, what)
     return list(value)
-
-
-def _ids(name: str, tokens: Any) -> list[int]:
-    held = A.tokens(name, tokens)
-    return list(C.cast(held.pointer, C.POINTER(C.c_int32))[: held.count])
 
 
 def _answer(events: list[Event]) -> Answer:

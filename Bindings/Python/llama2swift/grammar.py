@@ -22,8 +22,6 @@ class HasVocabulary(Protocol):
     _handle: int | None
 
 
-
-
 class HasJSONSchema(Protocol):
     """A pydantic model: its class."""
 

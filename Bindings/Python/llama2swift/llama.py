@@ -247,8 +247,7 @@ class Llama:
     def _prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
             return self.tokenize(A.text("prompt", prompt), special=True)
-        A.tokens("prompt", prompt)
-        return [int(token) for token in prompt]
+        return A.token_list("prompt", prompt)
 
     def _next_seed(self, given: int | None) -> int | None:
         seed = self._seed if given is None else given

@@ -7,7 +7,6 @@ sequence (DESIGN.md), so that they are one process's, bit for bit, and what a pi
 
 from __future__ import annotations
 
-import ctypes as C
 import hashlib
 import os
 import re
@@ -107,10 +106,9 @@ class Pipeline:
     def eval(self, tokens: A.TokenIds, sequence: int = 0) -> Row:
         """The logits behind `tokens`, (vocabulary,), which go to the end of a sequence. Raises what `Context.eval` raises, with the pipeline
         as before, and PieceLostError."""
-        ids = A.tokens("tokens", tokens)
-        if not ids.count:
+        given = A.token_list("tokens", tokens)
+        if not given:
             raise InvalidArgumentError("no tokens")
-        given = list((C.c_int32 * ids.count).from_address(C.addressof(ids.pointer)))
         return self._logits(self._number(sequence), given, self._submit(sequence, given))
 
     def length(self, sequence: int = 0) -> int:

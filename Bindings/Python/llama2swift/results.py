@@ -11,9 +11,9 @@ import numpy as np
 @dataclass(frozen=True)
 class Hyperparameters:
     """The shape of the model, in GGUF's words. Sizes in elements, `file_bytes` in bytes."""
+
     first_layer: int
     all_layers: int
-
     vocabulary_size: int
     embedding_length: int
     block_count: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,10 +79,7 @@ def _tokens(context: Sequences, name: str, prompt: Any) -> list[int]:
     if isinstance(prompt, str):
         tokens = context.model.tokenize_prompt(A.text(name, prompt).decode("utf-8", "surrogateescape"))
     else:
-        if hasattr(prompt, "__iter__") and not isinstance(prompt, (bytes, bytearray, Mapping, Set, np.ndarray)):
-            prompt = list(prompt)
-        A.tokens(name, prompt)
-        tokens = [int(t) for t in prompt]
+        tokens = A.token_list(name, prompt)
     if not tokens:
         raise InvalidArgumentError(f"{name} is empty; begin with BOS")
     return tokens
