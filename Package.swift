@@ -85,11 +85,12 @@ let package = Package(
             ],
             exclude: ["exports.map"],
             linkerSettings: [
-                .unsafeFlags([
-                    "-static-stdlib", "-use-ld=lld",
-                    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Llama2CAPI/exports.map",
-                    "-Xlinker", "-soname=libllama2swift.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                ] + wrapped + old)
+                .unsafeFlags(
+                    [
+                        "-static-stdlib", "-use-ld=lld",
+                        "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Llama2CAPI/exports.map",
+                        "-Xlinker", "-soname=libllama2swift.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
+                    ] + wrapped + old)
             ]),
         .executableTarget(
             name: "kernelbench", dependencies: ["Llama2Core", "Llama2Kernels"], path: "Tests/kernelbench"),

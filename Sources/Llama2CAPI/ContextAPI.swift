@@ -137,11 +137,13 @@ public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMut
             with: llama2_context_info(
                 struct_size: 0, context_length: UInt32(c.contextLength), max_sequences: UInt32(c.maxSequences),
                 batch_size: UInt32(c.batchSize), threads: UInt32(c.threads), kernels: UInt32(bitPattern: i.isa),
-                flags: (c.keyType == .f32 && c.valueType == .f32 ? UInt32(LLAMA2_CONTEXT_KV_F32) : 0) | (c.embeddingsOnly ? UInt32(LLAMA2_CONTEXT_EMBEDDINGS) : 0),
+                flags: (c.keyType == .f32 && c.valueType == .f32 ? UInt32(LLAMA2_CONTEXT_KV_F32) : 0)
+                    | (c.embeddingsOnly ? UInt32(LLAMA2_CONTEXT_EMBEDDINGS) : 0),
                 reserved: 0,
                 memory_bytes: UInt64(i.memoryBytes), pages: UInt64(pages.all), pages_used: UInt64(pages.used),
                 pages_shared: UInt64(pages.shared), pages_cached: UInt64(pages.cached),
-                positions: UInt64(c.contextLength - i.freePositions), type_k: headerNumber(c.keyType), type_v: headerNumber(c.valueType)), "llama2_context_info")
+                positions: UInt64(c.contextLength - i.freePositions), type_k: headerNumber(c.keyType), type_v: headerNumber(c.valueType)), "llama2_context_info"
+        )
     }
 }
 

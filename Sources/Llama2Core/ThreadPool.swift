@@ -70,15 +70,17 @@ public final class ThreadPool: @unchecked Sendable {
         for index in 1..<max(threads, 1) {
             let start = Unmanaged.passRetained(Start(pool: .passUnretained(self), index: index))
             var handle = pthread_t()
-            let code = l2s_start_thread(&handle, "llama2-\(index)", { argument in
-                guard let argument else { return nil }
-                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                // The pool outlives its threads, as `shutdown` joins them, and no thread may hold it: a pool that nobody else
-                // holds has to end.
-                let index = start.index
-                start.pool._withUnsafeGuaranteedRef { $0.work(index) }
-                return nil
-            }, start.toOpaque())
+            let code = l2s_start_thread(
+                &handle, "llama2-\(index)",
+                { argument in
+                    guard let argument else { return nil }
+                    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                    // The pool outlives its threads, as `shutdown` joins them, and no thread may hold it: a pool that nobody else
+                    // holds has to end.
+                    let index = start.index
+                    start.pool._withUnsafeGuaranteedRef { $0.work(index) }
+                    return nil
+                }, start.toOpaque())
             guard code == 0 else {
                 start.release()
                 shutdown()

@@ -52,7 +52,9 @@ public final class Completion {
     /// The end token that was chosen; nil when there was none.
     public private(set) var endToken: Int32?
 
-    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil, guesses: Bool = false) throws(Llama2Error) {
+    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil, guesses: Bool = false)
+        throws(Llama2Error)
+    {
         self.tell = tell
         self.tokenizer = tokenizer
         self.sampler = sampler

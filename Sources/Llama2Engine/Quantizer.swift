@@ -51,7 +51,9 @@ public struct Quantizer {
         // what is written is one file, with the tensors where the writer's own alignment puts them
         for key in ["split.no", "split.count", "split.tensors.count", "general.alignment"] as [ByteText] { metadata.remove(key) }
         // GGUF has no such kind; within the trained length it is no scaling
-        if weights.hyperparameters.ropeScaling.endsAtTrainedLength { ["llama.rope.scaling.type", "llama.rope.scaling.original_context_length"].forEach { metadata.remove($0) } }
+        if weights.hyperparameters.ropeScaling.endsAtTrainedLength {
+            ["llama.rope.scaling.type", "llama.rope.scaling.original_context_length"].forEach { metadata.remove($0) }
+        }
         metadata.set("general.file_type", fileType.rawValue)
         metadata.set("general.quantization_version", 2)
         let pool = try ThreadPool(threads: threads)

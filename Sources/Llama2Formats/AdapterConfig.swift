@@ -37,9 +37,11 @@ struct AdapterConfig {
     private static let refused: [(key: ByteText, what: String)] = [
         ("bias", "trained biases"), ("fan_in_fan_out", "weights that are stored transposed"), ("modules_to_save", "modules that are replaced as a whole"),
         ("megatron_config", "layers of Megatron's"), ("trainable_token_indices", "tokens with embeddings of their own"),
-        ("corda_config", "a base model that was changed"), ("lora_ga_config", "a base model that was changed"), ("use_dora", "magnitudes beside the product (DoRA)"),
+        ("corda_config", "a base model that was changed"), ("lora_ga_config", "a base model that was changed"),
+        ("use_dora", "magnitudes beside the product (DoRA)"),
         ("velora_config", "compressed activations (VeLoRA)"), ("alora_invocation_tokens", "an adapter that some tokens switch on (aLoRA)"),
-        ("use_qalora", "pooled inputs (QA-LoRA)"), ("monteclora_config", "sampled adapters (MonteCLoRA)"), ("layer_replication", "layers that are there several times"),
+        ("use_qalora", "pooled inputs (QA-LoRA)"), ("monteclora_config", "sampled adapters (MonteCLoRA)"),
+        ("layer_replication", "layers that are there several times"),
         ("lora_bias", "biases of the adapter"), ("target_parameters", "parameters that are no modules'"), ("use_bdlora", "block-diagonal matrices (BD-LoRA)"),
         ("arrow_config", "a router between adapters (Arrow)"), ("kasa_config", "singular values (KaSA)"), ("ensure_weight_tying", "tied adapters"),
     ]
@@ -55,9 +57,11 @@ struct AdapterConfig {
             let name = ByteText(key.bytes ?? [])
             if AdapterConfig.followed.contains(name) || AdapterConfig.harmless.contains(name) { continue }
             guard let rule = AdapterConfig.refused.first(where: { $0.key == name }) else {
-                throw failure(.unsupported, "the key \"\(ByteText(name.bytes.prefix(100)))\" is none that this version knows; it could change what the adapter computes")
+                throw failure(
+                    .unsupported, "the key \"\(ByteText(name.bytes.prefix(100)))\" is none that this version knows; it could change what the adapter computes")
             }
-            let isNo = value.isNull || value.bool == false || value.elements.map { $0.first { _ in true } == nil } ?? false
+            let isNo =
+                value.isNull || value.bool == false || value.elements.map { $0.first { _ in true } == nil } ?? false
                 || value.members.map { $0.first { _ in true } == nil } ?? false || (name == "bias" && value.bytes == Array("none".utf8))
             guard isNo else { throw failure(.unsupported, "\"\(name)\" asks for \(rule.what), which is not supported") }
         }
@@ -75,7 +79,9 @@ struct AdapterConfig {
         }
         if let pattern = json["layers_pattern"], !pattern.isNull {
             let names = pattern.array?.map { $0.bytes.map { ByteText($0) } } ?? [pattern.bytes.map { ByteText($0) }]
-            guard names.allSatisfy({ $0 == "layers" }) else { throw failure(.unsupported, "\"layers_pattern\" is \"\(says(pattern))\"; a Llama's is \"layers\"") }
+            guard names.allSatisfy({ $0 == "layers" }) else {
+                throw failure(.unsupported, "\"layers_pattern\" is \"\(says(pattern))\"; a Llama's is \"layers\"")
+            }
         }
         guard let r = json["r"]?.integer, (1...65_536).contains(r) else {
             throw failure(.corrupt, "\"r\" is \"\(json["r"].map(says) ?? "absent")\", expected a rank of 1 to 65536")
@@ -91,13 +97,17 @@ struct AdapterConfig {
         }
         if let list = json["layers_to_transform"], !list.isNull {
             let numbers = list.array.map { $0.map(\.integer) } ?? [list.integer]
-            guard numbers.count <= 1 << 16, numbers.allSatisfy({ $0 != nil }) else { throw failure(.corrupt, "\"layers_to_transform\" holds something else than numbers") }
+            guard numbers.count <= 1 << 16, numbers.allSatisfy({ $0 != nil }) else {
+                throw failure(.corrupt, "\"layers_to_transform\" holds something else than numbers")
+            }
             layers = numbers.compactMap { $0 }
         } else {
             layers = nil
         }
         for (key, pattern, value) in try AdapterConfig.patterns(json, "rank_pattern", path) {
-            guard let n = value.integer, (1...65_536).contains(n) else { throw failure(.corrupt, "\"rank_pattern\" says \(says(value)) of \"\(key)\", expected 1 to 65536") }
+            guard let n = value.integer, (1...65_536).contains(n) else {
+                throw failure(.corrupt, "\"rank_pattern\" says \(says(value)) of \"\(key)\", expected 1 to 65536")
+            }
             ranks.append((pattern, n))
         }
         for (key, pattern, value) in try AdapterConfig.patterns(json, "alpha_pattern", path) {

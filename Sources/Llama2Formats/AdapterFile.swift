@@ -53,7 +53,8 @@ public final class AdapterFile {
         for (key, expected) in [("general.type", "adapter"), ("adapter.type", "lora"), ("general.architecture", "llama")] as [(String, ByteText)] {
             let found = try text(key)
             guard found == expected else {
-                throw Llama2Error(.unsupported, "\(path): metadata \(key) is \"\(ByteText(found.bytes.prefix(100)))\", an adapter for a Llama says \"\(expected)\"")
+                throw Llama2Error(
+                    .unsupported, "\(path): metadata \(key) is \"\(ByteText(found.bytes.prefix(100)))\", an adapter for a Llama says \"\(expected)\"")
             }
         }
         for key in metadata.keys where !AdapterFile.isHarmless(key) && key != "adapter.type" && key != "adapter.lora.alpha" {
@@ -83,7 +84,8 @@ public final class AdapterFile {
             throw Llama2Error(.unsupported, "\(path): metadata \(key) is none that this version knows in a control vector")
         }
         if let hint = try metadata.byteText("controlvector.model_hint"), hint != "llama" {
-            throw Llama2Error(.unsupported, "\(path): metadata controlvector.model_hint is \"\(ByteText(hint.bytes.prefix(100)))\": a control vector for another model")
+            throw Llama2Error(
+                .unsupported, "\(path): metadata controlvector.model_hint is \"\(ByteText(hint.bytes.prefix(100)))\": a control vector for another model")
         }
         let prefix: ByteText = "direction."
         var found: [(layer: Int, tensor: TensorInfo)] = [], layers: Set<Int> = []
@@ -92,7 +94,8 @@ public final class AdapterFile {
                 throw Llama2Error(.unsupported, "\(path): tensor \(tensor.name) is no direction.N with N from 1 on")
             }
             guard tensor.type == .f32, tensor.shape.count == 1, layers.insert(layer).inserted else {
-                throw Llama2Error(.corrupt, "\(path): tensor \(tensor.name) has type \(tensor.type.name) and shape \(tensor.shape), expected one dimension of F32, once")
+                throw Llama2Error(
+                    .corrupt, "\(path): tensor \(tensor.name) has type \(tensor.type.name) and shape \(tensor.shape), expected one dimension of F32, once")
             }
             found.append((layer, tensor))
         }
@@ -115,7 +118,8 @@ public final class AdapterFile {
             let name = tensor.name, isA = name.hasSuffix(".lora_A.weight")
             guard name.hasPrefix(prefix), isA || name.hasSuffix(".lora_B.weight"), name.count > prefix.count + 14 else {
                 throw Llama2Error(
-                    .unsupported, "\(folder): tensor \(ByteText(name.bytes.prefix(200))) is not \(prefix)MODULE.lora_A.weight or its lora_B: no matrix of a product")
+                    .unsupported,
+                    "\(folder): tensor \(ByteText(name.bytes.prefix(200))) is not \(prefix)MODULE.lora_A.weight or its lora_B: no matrix of a product")
             }
             let module = name.dropFirst(prefix.count).dropLast(14)
             guard let own = try HuggingFaceFolder.name(module + ".weight", folder), own != "token_embd.weight" else {
@@ -165,7 +169,9 @@ public final class AdapterFile {
                 guard let (b, nameOfB) = both.b else { throw Llama2Error(.corrupt, "\(path): tensor \(nameOfA) has no lora_b beside it") }
                 guard a.rows == b.columns, a.rows <= 65_536 else {
                     throw Llama2Error(
-                        .corrupt, "\(path): tensor \(nameOfA) has shape \(a.shape) and \(nameOfB) \(b.shape): the rank is \(a.rows) in one and \(b.columns) in the other, expected the same, at most 65536")
+                        .corrupt,
+                        "\(path): tensor \(nameOfA) has shape \(a.shape) and \(nameOfB) \(b.shape): the rank is \(a.rows) in one and \(b.columns) in the other, expected the same, at most 65536"
+                    )
                 }
                 let factor = try factor(name, a.rows, nameOfA)
                 guard Float(factor).isFinite else { throw Llama2Error(.corrupt, "\(path): tensor \(nameOfA): its factor is \(factor)") }

@@ -82,7 +82,8 @@ struct HuggingFaceConfig {
             if key.hasPrefix("_") || key.hasPrefix("unsloth_") { continue }
             guard let known = HuggingFaceConfig.neutral.first(where: { $0.key == key }) else {
                 throw Llama2Error(
-                    .unsupported, "\(path): \(ByteText(key.bytes.prefix(100))) is a key that this version does not know, which could change what the model computes")
+                    .unsupported,
+                    "\(path): \(ByteText(key.bytes.prefix(100))) is a key that this version does not know, which could change what the model computes")
             }
             guard HuggingFaceConfig.changesNothing(value, known.value) else {
                 throw Llama2Error(.unsupported, "\(path): \(key) is \(Values.shown(value)), which is not supported for a Llama")

@@ -27,7 +27,8 @@ struct HuggingFaceFolder {
         container = weights.isTorch ? "PyTorch" : "safetensors"
         if let named, !weights.names.contains(named) {
             throw Llama2Error(
-                .unsupported, "\(folder): \(ByteText(named)) is none of the files that this folder's model is read from, \(weights.names.prefix(4).map { ByteText($0) })")
+                .unsupported,
+                "\(folder): \(ByteText(named)) is none of the files that this folder's model is read from, \(weights.names.prefix(4).map { ByteText($0) })")
         }
         var found: [(tensor: StoredTensor, file: [UInt8])] = []
         for (name, path) in weights.files {
@@ -119,7 +120,9 @@ private struct WeightFiles {
             }
         }
         throw Llama2Error(
-            .io, "\(folder) holds config.json, but no weights: none of model.safetensors, model.safetensors.index.json, pytorch_model.bin and pytorch_model.bin.index.json", systemError: ENOENT)
+            .io,
+            "\(folder) holds config.json, but no weights: none of model.safetensors, model.safetensors.index.json, pytorch_model.bin and pytorch_model.bin.index.json",
+            systemError: ENOENT)
     }
 
     /// The files that `weight_map` names, each once. Names of files in this folder: whatever else is written there is no way out of it.

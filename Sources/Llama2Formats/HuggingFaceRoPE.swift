@@ -58,7 +58,9 @@ struct HuggingFaceRoPE {
                 guard let bytes = member.bytes, case let key = ByteText(bytes), !value.isNull else { continue }
                 guard !HuggingFaceRoPE.common.contains(key), !known.contains(key) else { continue }
                 throw Llama2Error(
-                    .unsupported, "\(config.path): \(name) has \(ByteText(bytes.prefix(100))), which this version does not know and which could change what the model computes")
+                    .unsupported,
+                    "\(config.path): \(name) has \(ByteText(bytes.prefix(100))), which this version does not know and which could change what the model computes"
+                )
             }
         }
         let trainedKey = "original_max_position_embeddings"
@@ -87,9 +89,11 @@ struct HuggingFaceRoPE {
                 high: try values.neededNumber("high_freq_factor"), trained: trained)
         case "yarn":
             guard trained >= 1, trained <= 0x1p30, base > 1, base <= 1e12, dimension >= 2 else {
-                throw Llama2Error(.corrupt, "\(config.path): YaRN with \(trained) trained positions and a base of \(base), expected 1 to \(1 << 30) and 1 to 1e12")
+                throw Llama2Error(
+                    .corrupt, "\(config.path): YaRN with \(trained) trained positions and a base of \(base), expected 1 to \(1 << 30) and 1 to 1e12")
             }
-            let factor = try scale(), m = try positive("mscale"), all = try positive("mscale_all_dim"), given = try positive("attention_factor", zeroIsNone: false)
+            let factor = try scale(), m = try positive("mscale"), all = try positive("mscale_all_dim"),
+                given = try positive("attention_factor", zeroIsNone: false)
             var attention = YaRN.stretch(factor)
             if let m, let all { attention = YaRN.stretch(factor, m) / YaRN.stretch(factor, all) }
             let fast = try positive("beta_fast"), slow = try positive("beta_slow"), truncates = try values.flag("truncate", default: true)
@@ -112,7 +116,8 @@ struct HuggingFaceRoPE {
                 return out
             }
             let given = try values.number("factor"), ratio = try given.map { _ throws(Llama2Error) in try scale() } ?? length / trained
-            let usual = ratio <= 1 ? 1 : (1 + logarithm(ratio) / logarithm(trained)).squareRoot(), attention = try positive("attention_factor", zeroIsNone: false)
+            let usual = ratio <= 1 ? 1 : (1 + logarithm(ratio) / logarithm(trained)).squareRoot(),
+                attention = try positive("attention_factor", zeroIsNone: false)
             scaling = .longrope(long: try list("long_factor"), short: try list("short_factor"), trained: Int(trained), attention: attention ?? usual)
         default: scaling = .none  // default, none
         }

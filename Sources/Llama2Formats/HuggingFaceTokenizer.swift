@@ -103,8 +103,12 @@ struct HuggingFaceTokenizer {
         }
         // 4. what is put around a text
         let around = try template(whole?["post_processor"])
-        if let given = around.first, given != bos { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor begins a text with token \(given), which is not BOS") }
-        if let given = around.last, given != eos { throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor ends a text with token \(given), which is not EOS") }
+        if let given = around.first, given != bos {
+            throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor begins a text with token \(given), which is not BOS")
+        }
+        if let given = around.last, given != eos {
+            throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor ends a text with token \(given), which is not EOS")
+        }
         let saysBOS = try Self.bool(settings, "add_bos_token"), saysEOS = try Self.bool(settings, "add_eos_token")
         let addsBOS = saysBOS ?? (pieces != nil || whole == nil ? nil : around.first != nil), addsEOS = saysEOS ?? (around.last != nil)
         if let addsBOS { _ = metadata.insert(Self.prefix + "add_bos_token", .bool(addsBOS)) }

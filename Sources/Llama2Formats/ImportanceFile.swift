@@ -53,7 +53,9 @@ public enum ImportanceFile {
             guard let counts = file.tensor(name + counters), counts.type == .f32, tensor.type == .f32, tensor.rows == 1 else {
                 throw Llama2Error(.corrupt, "\(path): \(tensor.name) has no counts, is not F32, or is of several matrices")
             }
-            guard counts.columns == 1, counts.rows == 1 else { throw Llama2Error(.corrupt, "\(path): \(counts.name) has shape \(counts.shape), expected one number") }
+            guard counts.columns == 1, counts.rows == 1 else {
+                throw Llama2Error(.corrupt, "\(path): \(counts.name) has shape \(counts.shape), expected one number")
+            }
             let count = counts.data.loadUnaligned(as: Float.self)
             guard count.isFinite, count > 0 else { throw Llama2Error(.corrupt, "\(path): \(counts.name) is \(count), expected a positive number") }
             var values: [Float] = []

@@ -54,7 +54,9 @@ struct Llama2CFile {
             length = try field("seq_len", number(first + 24), 1...1 << 24)
             group = version == 2 ? try field("group_size", number(37), 1...dim) : 1
             guard dim % heads == 0, heads % headsKV == 0, dim / heads % 2 == 0 else {
-                throw Llama2Error(.corrupt, "dim of this llama2.c checkpoint is \(dim), n_heads \(heads), n_kv_heads \(headsKV): they do not divide each other to an even head")
+                throw Llama2Error(
+                    .corrupt,
+                    "dim of this llama2.c checkpoint is \(dim), n_heads \(heads), n_kv_heads \(headsKV): they do not divide each other to an even head")
             }
             guard dim % group == 0, hidden % group == 0 else {
                 throw Llama2Error(.corrupt, "group_size of this llama2.c checkpoint is \(group), which does not divide dim, \(dim), and hidden_dim, \(hidden)")

@@ -112,7 +112,8 @@ struct MetaFolder {
         for (key, value) in members {
             guard let key = key.bytes.map({ ByteText($0) }), !value.isNull, !MetaFolder.known.contains(key) else { continue }
             throw Llama2Error(
-                .unsupported, "\(path): \(ByteText(key.bytes.prefix(100))) is a key that this version does not know, which could change what the model computes")
+                .unsupported, "\(path): \(ByteText(key.bytes.prefix(100))) is a key that this version does not know, which could change what the model computes"
+            )
         }
         func given(_ key: String) -> JSON? { params[key].flatMap { $0.isNull ? nil : $0 } }
         func integer(_ key: String) throws(Llama2Error) -> Int? {

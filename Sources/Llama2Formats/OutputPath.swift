@@ -22,7 +22,10 @@ struct OutputPath {
             }
             let kind = status.st_mode & S_IFMT
             guard kind == S_IFLNK else {
-                guard kind == S_IFREG else { throw Llama2Error(.io, "\(path) is \(MappedFile.name(kind)), not a regular file: it is not replaced", systemError: kind == S_IFDIR ? EISDIR : 0) }
+                guard kind == S_IFREG else {
+                    throw Llama2Error(
+                        .io, "\(path) is \(MappedFile.name(kind)), not a regular file: it is not replaced", systemError: kind == S_IFDIR ? EISDIR : 0)
+                }
                 (self.path, mode) = (path, status.st_mode & 0o7777)
                 return
             }

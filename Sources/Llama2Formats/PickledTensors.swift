@@ -58,7 +58,8 @@ struct PickledTensors {
             case .dictionary(let number) where number == inner: continue
             case .mark, .global, .tuple, .dictionary, .storage, .tensor:
                 guard case .text(let name) = key else { throw Llama2Error(.corrupt, "the pickle holds something beside the state dict without a name") }
-                throw Llama2Error(.unsupported, "the pickle holds \"\(ByteText(name.bytes.prefix(100)))\" beside the state dict, which this version does not know")
+                throw Llama2Error(
+                    .unsupported, "the pickle holds \"\(ByteText(name.bytes.prefix(100)))\" beside the state dict, which this version does not know")
             }
         }
         return inner
@@ -143,7 +144,9 @@ struct PickledTensors {
                 // attributes of the dictionary (`_metadata`), which say nothing about tensors
                 _ = try pop()
                 guard case .dictionary = try top() else { throw failure("attributes of something that is no dictionary") }
-            default: throw Llama2Error(.unsupported, "pickle: instruction 0x\(String(instruction, radix: 16)) at byte \(reader.offset - 1), which a state dict does not need")
+            default:
+                throw Llama2Error(
+                    .unsupported, "pickle: instruction 0x\(String(instruction, radix: 16)) at byte \(reader.offset - 1), which a state dict does not need")
             }
         }
         throw failure("more than \(PickledTensors.mostInstructions) instructions")
@@ -222,7 +225,8 @@ struct PickledTensors {
 
     /// ("storage", type, key, device, count)
     private func storage(_ id: Value) throws(Llama2Error) -> Value {
-        guard case .tuple(let index) = id, case let parts = tuples[index], parts.count == 5, case .text("storage") = parts[0], case .global(let name) = parts[1],
+        guard case .tuple(let index) = id, case let parts = tuples[index], parts.count == 5, case .text("storage") = parts[0],
+            case .global(let name) = parts[1],
             let type = PickledTensors.storages[name], case .text(let key) = parts[2], case .integer(let count) = parts[4], count >= 0
         else { throw failure("a persistent id that is no storage") }
         return .storage(Storage(key: key, type: type, count: count))

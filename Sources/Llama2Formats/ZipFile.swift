@@ -39,7 +39,9 @@ struct ZipFile {
 
     /// Where the central directory lies: the end record is the last one in the file, a comment may follow it.
     private static func directory(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) -> (offset: Int, size: Int, count: Int) {
-        func number<T: FixedWidthInteger & BitwiseCopyable>(_ at: Int, _ type: T.Type) -> T { T(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: T.self)) }
+        func number<T: FixedWidthInteger & BitwiseCopyable>(_ at: Int, _ type: T.Type) -> T {
+            T(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: T.self))
+        }
         var end = bytes.count - 22
         let lowest = max(0, end - 65_535)
         while end >= lowest, number(end, UInt32.self) != 0x0605_4b50 { end -= 1 }

@@ -99,7 +99,7 @@ struct ObjectState {
             for m in Int(first)..<max(members, Int(first)) {
                 let left = Int32(truncatingIfNeeded: members - m - 1)
                 // leaving out members must not make the least number unreachable
-                if (form.members[m].isRequired ? room >= 0 : room > 0), !form.free.isEmpty || count + 1 + left >= form.least { allow(m) }
+                if form.members[m].isRequired ? room >= 0 : room > 0, !form.free.isEmpty || count + 1 + left >= form.least { allow(m) }
                 if form.members[m].isRequired { break }
             }
         }

@@ -31,10 +31,11 @@ struct GBNFCompiler {
         }
         // 1. what each rule is
         let writable = self.writable
-        isProductive = RuleProperty(grammar.rules) { node in
-            if case .set(let set) = node { return !set.intersection(writable).isEmpty }
-            return true
-        }.holds
+        isProductive =
+            RuleProperty(grammar.rules) { node in
+                if case .set(let set) = node { return !set.intersection(writable).isEmpty }
+                return true
+            }.holds
         guard isProductive[root] else { throw Llama2Error(.invalidArgument, "grammar: no finite text satisfies the rule root") }
         try refuseLeftRecursion()
         findSizes()
@@ -154,7 +155,8 @@ struct GBNFCompiler {
                 let other = firsts[rule][next]
                 if color[other] == 1 {
                     throw Llama2Error(
-                        .invalidArgument, "grammar: the rule \(String(decoding: grammar.names[other].prefix(100), as: UTF8.self)) begins with itself (left recursion)")
+                        .invalidArgument,
+                        "grammar: the rule \(String(decoding: grammar.names[other].prefix(100), as: UTF8.self)) begins with itself (left recursion)")
                 }
                 if color[other] == 0 {
                     color[other] = 1
@@ -234,8 +236,9 @@ struct GBNFCompiler {
                 return next >= 0 ? next : add(.init(kind: .finish))
             }
             let entry = try emit(body, next: -1)
-            return add(.init(
-                kind: .loop, target: entry, least: Int32(clamping: least), most: most.map { Int32(clamping: $0) } ?? -1, next: next))
+            return add(
+                .init(
+                    kind: .loop, target: entry, least: Int32(clamping: least), most: most.map { Int32(clamping: $0) } ?? -1, next: next))
         }
     }
 

@@ -115,4 +115,3 @@ struct Program: Sendable {
     /// Number of the automaton of any text, -1 if there is none.
     var anyText: Int32 = -1
 }
-

@@ -268,7 +268,9 @@ struct RegexParser {
             at += 1
         }
         guard let set = UnicodeCategory.set(named: name) else {
-            throw Llama2Error(.unsupported, "regular expression: the class of characters \(String(decoding: name.prefix(60), as: UTF8.self)) is not known, at character \(at + 1)")
+            throw Llama2Error(
+                .unsupported,
+                "regular expression: the class of characters \(String(decoding: name.prefix(60), as: UTF8.self)) is not known, at character \(at + 1)")
         }
         let whole = try folded(set)
         return negated ? whole.complement : whole

@@ -191,7 +191,9 @@ public final class GrammarVocabulary: Sendable {
         guard continues else { return CodePointSet(out) }
         for lead in 0xC2...0xDF where singleBytes[lead] { out.append((UInt32(lead & 0x1F) << 6, UInt32(lead & 0x1F) << 6 | 0x3F)) }
         for lead in 0xE0...0xEF where singleBytes[lead] { out.append((max(0x800, UInt32(lead & 0x0F) << 12), UInt32(lead & 0x0F) << 12 | 0xFFF)) }
-        for lead in 0xF0...0xF4 where singleBytes[lead] { out.append((max(0x10000, UInt32(lead & 0x07) << 18), min(0x10FFFF, UInt32(lead & 0x07) << 18 | 0x3FFFF))) }
+        for lead in 0xF0...0xF4 where singleBytes[lead] {
+            out.append((max(0x10000, UInt32(lead & 0x07) << 18), min(0x10FFFF, UInt32(lead & 0x07) << 18 | 0x3FFFF)))
+        }
         return CodePointSet(out)
     }
 }

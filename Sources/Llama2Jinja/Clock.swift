@@ -1,5 +1,5 @@
-internal import Llama2Core
 internal import Glibc
+internal import Llama2Core
 
 /// A moment, for `strftime_now`: seconds since 1970 of a calendar without zones.
 struct Clock {

@@ -74,7 +74,9 @@ extension Machine {
             let keys = try keys(items, values[1], folds: try !isTrue(values[0]))
             guard !items.isEmpty else { return .undefined(Missing("No aggregated item, sequence was empty.")) }
             var best = 0
-            for i in keys.indices.dropFirst() where try name.equals("min") ? isLess(keys[i], keys[best]) : isLess(keys[best], keys[i], ">", swapped: true) { best = i }
+            for i in keys.indices.dropFirst() where try name.equals("min") ? isLess(keys[i], keys[best]) : isLess(keys[best], keys[i], ">", swapped: true) {
+                best = i
+            }
             return items[best]
         }
         if name.equals("sum") {
@@ -158,7 +160,11 @@ extension Machine {
                 var left = start, right = middle, at = start
                 while left < middle || right < end {
                     let takesRight: Bool
-                    if left == middle { takesRight = true } else if right == end { takesRight = false } else {
+                    if left == middle {
+                        takesRight = true
+                    } else if right == end {
+                        takesRight = false
+                    } else {
                         takesRight = reverse ? try isLess(keys[order[left]], keys[order[right]]) : try isLess(keys[order[right]], keys[order[left]])
                     }
                     other[at] = takesRight ? order[right] : order[left]
@@ -209,7 +215,11 @@ extension Machine {
         let shown = try picked(items, attribute, usual: values[1])
         var groups: [(key: Int, items: [Value])] = []
         for i in try order(keys, reverse: false) {
-            if let last = groups.last, try equal(keys[last.key], keys[i]) { groups[groups.count - 1].items.append(items[i]) } else { groups.append((i, [items[i]])) }
+            if let last = groups.last, try equal(keys[last.key], keys[i]) {
+                groups[groups.count - 1].items.append(items[i])
+            } else {
+                groups.append((i, [items[i]]))
+            }
         }
         var out: [Value] = []
         for group in groups { out.append(try heap.tuple([shown[group.key], try heap.list(group.items)])) }
@@ -290,7 +300,8 @@ extension Machine {
         }
         if !row.isEmpty {
             if let fill = values[1], row.count < size {
-                if case .none = fill {} else {
+                if case .none = fill {
+                } else {
                     guard size <= 100_000 else { throw Failure.because("rows of \(size) elements; the limit is 100000") }
                     row += Array(repeating: fill, count: size - row.count)
                 }

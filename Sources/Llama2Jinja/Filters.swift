@@ -88,7 +88,7 @@ extension Machine {
             _ = try arguments.bind(name, [])
             return try urlEncoded(value)
         }
-        if name.equals("striptags") { 
+        if name.equals("striptags") {
             _ = try arguments.bind(name, [])
             return try withoutTags(try string(value))
         }
@@ -176,7 +176,8 @@ extension Machine {
         var out: [Unit] = []
         for unit in units {
             let byte = unit.byte
-            let isSafe = (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || [0x2d, 0x2e, 0x5f, 0x7e].contains(byte)
+            let isSafe =
+                (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || [0x2d, 0x2e, 0x5f, 0x7e].contains(byte)
             if isSafe || byte == 0x2f && !query {
                 out.append(unit)
             } else if byte == 0x20 && query {
@@ -298,7 +299,9 @@ extension Machine {
         guard base == 0 || (2...36).contains(base) else { return usual }
         let digits = try plainDigits(text.units)
         if let number = Numbers.integer(digits, base: base) { return .int(number) }
-        if !digits.isEmpty, digits.drop(while: { $0.byte == 0x2d || $0.byte == 0x2b }).allSatisfy({ (0x30...0x39).contains($0.byte) }), base == 10, digits.count > 18 {
+        if !digits.isEmpty, digits.drop(while: { $0.byte == 0x2d || $0.byte == 0x2b }).allSatisfy({ (0x30...0x39).contains($0.byte) }), base == 10,
+            digits.count > 18
+        {
             throw Failure.unsupported("an integer beyond 64 bits")
         }
         guard let float = Numbers.float(digits) else { return usual }

@@ -123,7 +123,9 @@ extension Machine {
             spec.fill = [0x20]
             return try padText(out, spec, .right)
         case UInt8(ascii: "c"):
-            if let number = value.integer, let scalar = UInt32(exactly: number).flatMap({ Unicode.Scalar($0) }) { return try padText(scalar.utf8Units, spec, .right) }
+            if let number = value.integer, let scalar = UInt32(exactly: number).flatMap({ Unicode.Scalar($0) }) {
+                return try padText(scalar.utf8Units, spec, .right)
+            }
             guard case .text(let text) = value, text.count == 1 else { throw Failure.because("%c requires int or char") }
             return try padText(text.units, spec, .right)
         case UInt8(ascii: "d"), UInt8(ascii: "i"), UInt8(ascii: "u"):
@@ -326,7 +328,9 @@ extension Machine {
                 value = try attribute(value, try heap.text(Array(name[at + 1..<end])))
                 at = end
             } else {
-                guard name[at].byte == 0x5b, let end = name[at...].firstIndex(where: { $0.byte == 0x5d }) else { throw Failure.because("Missing ']' in format string") }
+                guard name[at].byte == 0x5b, let end = name[at...].firstIndex(where: { $0.byte == 0x5d }) else {
+                    throw Failure.because("Missing ']' in format string")
+                }
                 let key = Array(name[at + 1..<end])
                 let number = key.allSatisfy { (0x30...0x39).contains($0.byte) } ? Numbers.integer(key, base: 10) : nil
                 let subscripted: Value
@@ -355,7 +359,9 @@ extension Machine {
                 guard spec.precision == nil else { throw Failure.because("Precision not allowed in integer format specifier") }
                 return try formattedInteger(value.integer ?? 0, spec)
             case UInt8(ascii: "c"):
-                guard let scalar = value.integer.flatMap({ UInt32(exactly: $0) }).flatMap({ Unicode.Scalar($0) }) else { throw Failure.because("%c arg not in range(0x110000)") }
+                guard let scalar = value.integer.flatMap({ UInt32(exactly: $0) }).flatMap({ Unicode.Scalar($0) }) else {
+                    throw Failure.because("%c arg not in range(0x110000)")
+                }
                 return try padText(scalar.utf8Units, spec, .left)
             case UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "f"), UInt8(ascii: "F"), UInt8(ascii: "g"), UInt8(ascii: "G"), UInt8(ascii: "%"):
                 return try formattedFloat(Double(value.integer ?? 0), spec)
@@ -366,7 +372,8 @@ extension Machine {
             case 0:
                 guard spec.precision == nil else { throw Failure.unsupported("a precision without a type in a format") }
                 let made = Numbers.text(float), isNegative = made.first == 0x2d
-                return try finished(isNegative ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : "", made.dropFirst(isNegative ? 1 : 0).map(\.byte), spec)
+                return try finished(
+                    isNegative ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : "", made.dropFirst(isNegative ? 1 : 0).map(\.byte), spec)
             case UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "f"), UInt8(ascii: "F"), UInt8(ascii: "g"), UInt8(ascii: "G"), UInt8(ascii: "%"):
                 return try formattedFloat(float, spec)
             default: throw Failure.because("Unknown format code '\(Failure.shown([spec.type]))'")

@@ -24,7 +24,8 @@ extension Machine {
         }
         if style.indent != nil { style.comma = frame(",") }
         if let separators = values[2] {
-            if case .none = separators {} else {
+            if case .none = separators {
+            } else {
                 let parts = try elements(separators)
                 guard parts.count == 2, case .text(let comma) = parts[0], case .text(let colon) = parts[1] else {
                     throw Failure.because("separators are two texts")

@@ -332,7 +332,9 @@ extension Machine {
         let width = try integer(values[0], "width") ?? 0
         let fill = values[1] == nil ? [Unit(name.equals("zfill") ? 0x30 : 0x20)] : try argument(values[1], text, name)
         guard Text(fill).count == 1 else { throw Failure.because("The fill character must be exactly one character long") }
-        return try heap.value(try pad(text.units, width, fill, name.equals("center") ? .center : name.equals("ljust") ? .left : name.equals("zfill") ? .afterSign : .right), markup: text.isMarkup)
+        return try heap.value(
+            try pad(text.units, width, fill, name.equals("center") ? .center : name.equals("ljust") ? .left : name.equals("zfill") ? .afterSign : .right),
+            markup: text.isMarkup)
     }
 
     enum Side { case left, right, center, afterSign }
@@ -361,26 +363,32 @@ extension Machine {
     private static let simpleMethods: [(name: StaticString, apply: @Sendable ([Unit]) -> [Unit])] = [
         ("upper", { Characters.all($0, .upper) }), ("lower", { Characters.all($0, .lower) }), ("casefold", { Characters.all($0, .fold) }),
         ("capitalize", { Characters.cased($0) { $0 == 0 ? .title : .lower } }),
-        ("title", { units in
-            var before = false, cases: [Characters.Case] = [], at = 0
-            while at < units.count {
-                let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
-                cases.append(before ? .lower : .title)
-                before = scalar?.properties.isCased ?? false
-                at += length
+        (
+            "title",
+            { units in
+                var before = false, cases: [Characters.Case] = [], at = 0
+                while at < units.count {
+                    let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
+                    cases.append(before ? .lower : .title)
+                    before = scalar?.properties.isCased ?? false
+                    at += length
+                }
+                return Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }
             }
-            return Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }
-        }),
-        ("swapcase", { units in
-            var cases: [Characters.Case?] = [], at = 0
-            while at < units.count {
-                let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
-                // what is neither, a title's letter for instance, stays
-                cases.append(scalar?.properties.isUppercase ?? false ? .lower : scalar?.properties.isLowercase ?? false ? .upper : nil)
-                at += length
+        ),
+        (
+            "swapcase",
+            { units in
+                var cases: [Characters.Case?] = [], at = 0
+                while at < units.count {
+                    let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
+                    // what is neither, a title's letter for instance, stays
+                    cases.append(scalar?.properties.isUppercase ?? false ? .lower : scalar?.properties.isLowercase ?? false ? .upper : nil)
+                    at += length
+                }
+                return Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }
             }
-            return Characters.cased(units) { $0 < cases.count ? cases[$0] : nil }
-        }),
+        ),
     ]
 
     private static func every(_ units: [Unit], _ holds: (Unicode.Scalar) -> Bool) -> Bool {
@@ -399,7 +407,12 @@ extension Machine {
             let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
             at += length
             guard let properties = scalar?.properties else { continue }
-            if upper ? properties.isLowercase || properties.generalCategory == .titlecaseLetter : properties.isUppercase || properties.generalCategory == .titlecaseLetter { return false }
+            if upper
+                ? properties.isLowercase || properties.generalCategory == .titlecaseLetter
+                : properties.isUppercase || properties.generalCategory == .titlecaseLetter
+            {
+                return false
+            }
             if properties.isCased { found = true }
         }
         return found
@@ -421,28 +434,34 @@ extension Machine {
         ("isnumeric", { every($0) { isNumeric($0) } }), ("isspace", { every($0) { Characters.isSpace($0) } }),
         ("isprintable", { $0.isEmpty || every($0) { Characters.isPrintable($0) } }),
         ("islower", { isOneCase($0, upper: false) }), ("isupper", { isOneCase($0, upper: true) }),
-        ("isidentifier", { units in
-            guard let first = Characters.scalar(units, 0).0, first == "_" || first.properties.isXIDStart else { return false }
-            return every(units) { $0.properties.isXIDContinue }
-        }),
-        ("istitle", { units in
-            var before = false, found = false, at = 0
-            while at < units.count {
-                let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
-                at += length
-                let properties = scalar?.properties
-                if properties?.isUppercase ?? false || properties?.generalCategory == .titlecaseLetter {
-                    if before { return false }
-                    before = true
-                    found = true
-                } else if properties?.isLowercase ?? false {
-                    if !before { return false }
-                    found = true
-                } else {
-                    before = false
-                }
+        (
+            "isidentifier",
+            { units in
+                guard let first = Characters.scalar(units, 0).0, first == "_" || first.properties.isXIDStart else { return false }
+                return every(units) { $0.properties.isXIDContinue }
             }
-            return found
-        }),
+        ),
+        (
+            "istitle",
+            { units in
+                var before = false, found = false, at = 0
+                while at < units.count {
+                    let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
+                    at += length
+                    let properties = scalar?.properties
+                    if properties?.isUppercase ?? false || properties?.generalCategory == .titlecaseLetter {
+                        if before { return false }
+                        before = true
+                        found = true
+                    } else if properties?.isLowercase ?? false {
+                        if !before { return false }
+                        found = true
+                    } else {
+                        before = false
+                    }
+                }
+                return found
+            }
+        ),
     ]
 }

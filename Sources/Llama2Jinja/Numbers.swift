@@ -10,12 +10,13 @@ enum Numbers {
         }
         var base = base
         if digits.count > 2, digits.first == 0x30 {
-            let prefixed = switch digits[digits.startIndex + 1] | 0x20 {
-            case UInt8(ascii: "x"): 16
-            case UInt8(ascii: "o"): 8
-            case UInt8(ascii: "b"): 2
-            default: 0
-            }
+            let prefixed =
+                switch digits[digits.startIndex + 1] | 0x20 {
+                case UInt8(ascii: "x"): 16
+                case UInt8(ascii: "o"): 8
+                case UInt8(ascii: "b"): 2
+                default: 0
+                }
             if prefixed != 0, base == 0 || base == prefixed {
                 base = prefixed
                 digits = digits.dropFirst(2)
@@ -151,7 +152,9 @@ enum Numbers {
                 kept[i] = 0x30
                 i -= 1
             }
-            if i >= 0 { kept[i] += 1 } else {
+            if i >= 0 {
+                kept[i] += 1
+            } else {
                 kept = [0x31] + kept.dropLast()
                 exponent += 1
             }

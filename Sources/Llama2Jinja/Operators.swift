@@ -354,7 +354,9 @@ extension Machine {
         switch container {
         case .text(let text):
             guard case .text(let part) = value else {
-                if case .undefined(let missing) = value { throw Failure.because("'in <string>' requires string as left operand, not Undefined: \(missing.reason)") }
+                if case .undefined(let missing) = value {
+                    throw Failure.because("'in <string>' requires string as left operand, not Undefined: \(missing.reason)")
+                }
                 throw Failure.because("'in <string>' requires string as left operand, not \(value.typeName)")
             }
             return try Finder(needle: part.units, heap: heap).first(in: text.units, from: 0) != nil

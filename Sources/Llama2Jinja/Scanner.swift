@@ -268,7 +268,13 @@ struct Scanner {
         func digits(_ from: Int, _ isDigit: (UInt8) -> Bool) -> Int {
             var i = from
             while i < source.count {
-                if isDigit(source[i].byte) { i += 1 } else if source[i] == 0x5f, i + 1 < source.count, i > from, isDigit(source[i + 1].byte) { i += 2 } else { break }
+                if isDigit(source[i].byte) {
+                    i += 1
+                } else if source[i] == 0x5f, i + 1 < source.count, i > from, isDigit(source[i + 1].byte) {
+                    i += 2
+                } else {
+                    break
+                }
             }
             return i
         }

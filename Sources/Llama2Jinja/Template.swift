@@ -119,13 +119,18 @@ public struct Conversation {
         case .list(let list):
             let role = try heap.value("role"), content = try heap.value("content")
             for message in list {
-                let pairs = [(role, try heap.value(frame(message.role.map { Unit($0) | .message }))), (content, try heap.value(message.content.map { Unit($0) | .message }))]
+                let pairs = [
+                    (role, try heap.value(frame(message.role.map { Unit($0) | .message }))),
+                    (content, try heap.value(message.content.map { Unit($0) | .message })),
+                ]
                 out.append(try heap.dict(pairs))
             }
         case .json(let json):
             guard let elements = json.elements else { throw Llama2Error(.invalidArgument, "the messages are no JSON array") }
             for element in elements {
-                guard element.isObject, case .dict(let dict) = try heap.value(element) else { throw Llama2Error(.invalidArgument, "message \(out.count) is no JSON object") }
+                guard element.isObject, case .dict(let dict) = try heap.value(element) else {
+                    throw Llama2Error(.invalidArgument, "message \(out.count) is no JSON object")
+                }
                 out.append(try heap.dict(try pairs(dict, heap)))
             }
         }
@@ -165,7 +170,8 @@ public struct Conversation {
         switch message.value(content) {
         case .text(let text)?: marked = try heap.value(text.units + Conversation.markUnits)
         case .list(let blocks)?:
-            guard let place = blocks.items.lastIndex(where: { if case .dict(let block) = $0 { block.value(.text(Text(units("text")))) != nil } else { false } }),
+            guard
+                let place = blocks.items.lastIndex(where: { if case .dict(let block) = $0 { block.value(.text(Text(units("text")))) != nil } else { false } }),
                 case .dict(let block) = blocks.items[place], case .text(let text)? = block.value(.text(Text(units("text"))))
             else { throw Llama2Error(.invalidArgument, "the last message has no text to continue") }
             var parts = blocks.items

@@ -228,7 +228,7 @@ final class Iteration {
         position += 1
         return list.items[position - 1]
     }
-    var rest: [Value] { 
+    var rest: [Value] {
         defer { position = list.items.count }
         return Array(list.items[position...])
     }

@@ -1,5 +1,6 @@
 internal import KernelOperands
 public import Llama2Core
+
 #if arch(x86_64)
 internal import Llama2KernelsAVX2
 internal import Llama2KernelsAVX512

@@ -93,7 +93,8 @@ struct I32x16 {
         let q = a.loadUnaligned(as: SIMD4<Int8>.self)
         for i in 0..<16 {
             let b = w.loadUnaligned(fromByteOffset: 4 &* i, as: SIMD4<UInt8>.self)
-            v[i] &+= Int32(b[0]) &* Int32(q[0]) &+ Int32(b[1]) &* Int32(q[1])
+            v[i] &+=
+                Int32(b[0]) &* Int32(q[0]) &+ Int32(b[1]) &* Int32(q[1])
                 &+ Int32(b[2]) &* Int32(q[2]) &+ Int32(b[3]) &* Int32(q[3])
         }
     }
@@ -102,7 +103,8 @@ struct I32x16 {
         let q = a.loadUnaligned(as: SIMD4<Int8>.self)
         for i in 0..<16 {
             let b = w.loadUnaligned(fromByteOffset: 4 &* i, as: SIMD4<Int8>.self)
-            v[i] &+= Int32(b[0]) &* Int32(q[0]) &+ Int32(b[1]) &* Int32(q[1])
+            v[i] &+=
+                Int32(b[0]) &* Int32(q[0]) &+ Int32(b[1]) &* Int32(q[1])
                 &+ Int32(b[2]) &* Int32(q[2]) &+ Int32(b[3]) &* Int32(q[3])
         }
     }

@@ -19,7 +19,8 @@ internal import X86Intrinsics
     case (Q4_K.number, 1): oneQ4_K(few)
     case (Q5_K.number, 1): oneQ5_K(few)
     case (Q6_K.number, 1): oneQ6_K(few)
-    case (Q4_0.number, 2...7), (Q4_1.number, 2...7), (Q8_0.number, 2...7), (Q4_K.number, 2...7), (Q5_K.number, 2...7), (Q6_K.number, 2...7): several(type, few, tokens)
+    case (Q4_0.number, 2...7), (Q4_1.number, 2...7), (Q8_0.number, 2...7), (Q4_K.number, 2...7), (Q5_K.number, 2...7), (Q6_K.number, 2...7):
+        several(type, few, tokens)
     case (Q4_0.number, 8): eightQ4_0(few)
     case (Q4_1.number, 8): eightQ4_1(few)
     case (Q8_0.number, 8): eightQ8_0(few)

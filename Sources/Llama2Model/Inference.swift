@@ -94,7 +94,9 @@ public final class Inference {
         pass.deallocate()
     }
 
-    public var memoryBytes: Int { cache.layout.bytes + work.layout.bytes + adapters.byteCount + Inference.entriesBytes(configuration) + 4 * (front.count + back.count) }
+    public var memoryBytes: Int {
+        cache.layout.bytes + work.layout.bytes + adapters.byteCount + Inference.entriesBytes(configuration) + 4 * (front.count + back.count)
+    }
 
     /// Refuses to have logits where there are none.
     public func checkLogitsAreMade() throws(Llama2Error) {
@@ -221,9 +223,11 @@ public final class Inference {
         }
         guard layer != 0 else { return }
         cache.undo()
-        let types = [cache.layout.format.keyType, cache.layout.format.valueType], limits =
-            types.contains { $0.isQuantized }
-            ? "what a KV cache in \(StateHead.names(StateHead.types(types[0], types[1]))) has numbers for" : "65504, the largest number of a KV cache in F16"
+        let types = [cache.layout.format.keyType, cache.layout.format.valueType],
+            limits =
+                types.contains { $0.isQuantized }
+                ? "what a KV cache in \(StateHead.names(StateHead.types(types[0], types[1]))) has numbers for"
+                : "65504, the largest number of a KV cache in F16"
         throw Llama2Error(
             .unsupported,
             "a key or value of layer \(layer - 1) is larger than \(limits); this model needs a KV cache in F32 (LLAMA2_CONTEXT_KV_F32)")

@@ -24,10 +24,15 @@ extension Inference {
         let h = weights.hyperparameters, e = h.embeddingLength
         guard let hidden else { return }
         guard (hidden.input == nil) == h.hasEmbedding else {
-            throw Llama2Error(.invalidArgument, "hidden states \(hidden.input == nil ? "are missing" : "are given") for \(piece), which \(h.hasEmbedding ? "embeds its tokens" : "needs what the layers before left")")
+            throw Llama2Error(
+                .invalidArgument,
+                "hidden states \(hidden.input == nil ? "are missing" : "are given") for \(piece), which \(h.hasEmbedding ? "embeds its tokens" : "needs what the layers before left")"
+            )
         }
         guard h.hasOutput || hidden.output != nil else { throw Llama2Error(.invalidArgument, "nobody takes what \(piece) leave") }
-        guard h.hasOutput || rows == 0 else { throw Llama2Error(.invalidArgument, "logits are wanted of \(piece); only the piece with the last layer has them") }
+        guard h.hasOutput || rows == 0 else {
+            throw Llama2Error(.invalidArgument, "logits are wanted of \(piece); only the piece with the last layer has them")
+        }
         // a product that would not fit is one that no host has
         guard let input = hidden.input, !count.multipliedReportingOverflow(by: e).overflow else { return }
         for i in 0..<(count * e) where !input[i].isFinite {

@@ -47,9 +47,13 @@ enum MetadataKeys {
         Entry("rope.scaling.type", .read, "none, linear (also when absent), yarn, longrope, dynamic (which ends at the trained length)"),
         Entry("rope.scaling.factor", .read, "positions are divided by it; with type none it is not used"),
         Entry("rope.scale_linear", .read, "the older name of the factor, when there is no other"),
-        Entry("rope.scaling.original_context_length", .read, "positions before the scaling: YaRN and longrope use it; where dynamic scaling would begin; context_length when absent"),
+        Entry(
+            "rope.scaling.original_context_length", .read,
+            "positions before the scaling: YaRN and longrope use it; where dynamic scaling would begin; context_length when absent"),
         Entry("rope.scaling.finetuned", .harmless, "whether the model was trained with the scaling"),
-        Entry("rope.scaling.yarn_beta_fast", .read, "turns within the trained length from which on YaRN leaves a pair alone; 32 when absent; of no meaning to other types"),
+        Entry(
+            "rope.scaling.yarn_beta_fast", .read,
+            "turns within the trained length from which on YaRN leaves a pair alone; 32 when absent; of no meaning to other types"),
         Entry("rope.scaling.yarn_beta_slow", .read, "turns up to which YaRN divides by the factor; 1 when absent; of no meaning to other types"),
         Entry("rope.scaling.yarn_log_multiplier", .read, "YaRN's divisor of the stretching of queries and keys (mscale_all_dim); of no meaning to other types"),
         Entry("rope.scaling.attn_factor", .read, "factor of the rotated queries and keys, beside YaRN's own"),
@@ -114,7 +118,8 @@ enum MetadataKeys {
         for key in metadata.keys where key.hasPrefix(prefix) {
             guard let entry = rules[key.dropFirst(prefix.count)] else {
                 throw Llama2Error(
-                    .unsupported, "metadata \(key) is \(shown(metadata, key)): a key that this version does not know, which could change what the model computes")
+                    .unsupported,
+                    "metadata \(key) is \(shown(metadata, key)): a key that this version does not know, which could change what the model computes")
             }
             guard try isFollowed(entry.rule, String(decoding: key.bytes, as: UTF8.self), metadata, h) else {
                 throw Llama2Error(.unsupported, "metadata \(key) is \(shown(metadata, key)): \(entry.why) \(expectation(entry.rule))")
@@ -127,7 +132,8 @@ enum MetadataKeys {
     private static func expectation(_ rule: Rule) -> String {
         switch rule {
         case .read, .harmless: ""
-        case .numbers(let list): "is not supported, only \(list.map { $0 == $0.rounded() ? String(Int($0)) : String($0) }.joined(separator: " or ")), which changes nothing"
+        case .numbers(let list):
+            "is not supported, only \(list.map { $0 == $0.rounded() ? String(Int($0)) : String($0) }.joined(separator: " or ")), which changes nothing"
         case .flag(let value): "is not supported, only \(value), which changes nothing"
         case .texts(let list): "is supported as \(list.map(\.description).joined(separator: " or ")) alone"
         case .attentionScale: "is not supported, only 1 / sqrt(head length) or 0, which stands for it"

@@ -95,7 +95,8 @@ public struct RoPEScaling: Sendable, Equatable {
         trainedLength = try metadata.integer("llama.rope.scaling.original_context_length", in: 1...1 << 30, layers: layers) ?? contextLength
         if kind == .dynamic, trainedLength < contextLength {
             throw Llama2Error(
-                .unsupported, "llama.context_length is \(contextLength), but beyond \(trainedLength) positions RoPE's frequencies depend on the length (dynamic scaling)")
+                .unsupported,
+                "llama.context_length is \(contextLength), but beyond \(trainedLength) positions RoPE's frequencies depend on the length (dynamic scaling)")
         }
         alpha = try number("alpha", 0...1e6) ?? 0
         guard alpha == 0 || alpha >= 1e-3 else { throw Llama2Error(.corrupt, "llama.rope.scaling.alpha is \(alpha), expected 0 or 0.001 to 1000000") }
@@ -141,7 +142,8 @@ extension Weights {
         guard !scaling.endsAtTrainedLength || c.contextLength <= h.contextLength else {
             throw Llama2Error(
                 .unsupported,
-                "context length is \(c.contextLength); this model's RoPE scaling is \"dynamic\": beyond the \(h.contextLength) positions it was trained on every further token would change the keys of all before it, which is not supported; a fixed scaling can be given in the options (rope_scaling, LLAMA2_ROPE_NTK)")
+                "context length is \(c.contextLength); this model's RoPE scaling is \"dynamic\": beyond the \(h.contextLength) positions it was trained on every further token would change the keys of all before it, which is not supported; a fixed scaling can be given in the options (rope_scaling, LLAMA2_ROPE_NTK)"
+            )
         }
         let frequencies = try scaling.frequencies(base: c.rope.base ?? h.ropeBase, dimension: h.ropeDimension, factors: factors)
         // position times frequency stays where cosine and sine are exact

@@ -56,7 +56,8 @@ extension Inference {
         guard cache.beginShift(sequence, keep: keep, drop: drop) else {
             throw Llama2Error(
                 .contextFull,
-                "what sequence \(sequence) shares with others has to become its own to be shifted, and there is no room: \(cache.used) of \(configuration.contextLength) positions are in use")
+                "what sequence \(sequence) shares with others has to become its own to be shifted, and there is no room: \(cache.used) of \(configuration.contextLength) positions are in use"
+            )
         }
         let angles = pass.pointee.rope, pairs = weights.hyperparameters.ropeDimension / 2
         // without the magnitude: keys are stretched already

@@ -260,7 +260,8 @@ struct Candidates: ~Copyable {
                 break
             }
             guard candidate.logit < .infinity else {
-                problem = Llama2Error(.invalidArgument, "a step of the host's gave token \(candidate.token) the logit \(candidate.logit); it must be finite or -inf")
+                problem = Llama2Error(
+                    .invalidArgument, "a step of the host's gave token \(candidate.token) the logit \(candidate.logit); it must be finite or -inf")
                 break
             }
             guard counts[Int(candidate.token)] == 0 else {

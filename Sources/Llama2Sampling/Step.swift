@@ -119,7 +119,9 @@ struct Chain: Sendable {
             let usual = SamplerOptions.usual
             for kind in StepKind.usual {
                 // mirostat takes the place of what is on by itself
-                if o.mirostat != 0, kind == .topK && o.topK == usual.topK || kind == .topP && o.topP == usual.topP || kind == .minP && o.minP == usual.minP { continue }
+                if o.mirostat != 0, kind == .topK && o.topK == usual.topK || kind == .topP && o.topP == usual.topP || kind == .minP && o.minP == usual.minP {
+                    continue
+                }
                 list.append(kind.rawValue)
             }
         }

@@ -22,7 +22,8 @@ public enum ChatFormat: Sendable, CaseIterable {
 
     public init?(name: UnsafeRawBufferPointer) {
         let found = ChatFormat.allCases.first { format in
-            format.name.utf8CodeUnitCount == name.count && zip(UnsafeBufferPointer(start: format.name.utf8Start, count: name.count), name).allSatisfy { $0 == $1 }
+            format.name.utf8CodeUnitCount == name.count
+                && zip(UnsafeBufferPointer(start: format.name.utf8Start, count: name.count), name).allSatisfy { $0 == $1 }
         }
         guard let found else { return nil }
         self = found

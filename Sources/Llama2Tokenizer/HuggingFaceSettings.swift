@@ -24,7 +24,12 @@ public struct HuggingFaceSettings: Sendable {
     /// name: of the file, for errors.
     public init(_ json: JSON, _ name: String) throws(Llama2Error) {
         do throws(Llama2Error) {
-            try check(json, "tokenizer.json", ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model", "sentencepiece", "only_added"])
+            try check(
+                json, "tokenizer.json",
+                [
+                    "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model", "sentencepiece",
+                    "only_added",
+                ])
             if let version = json["version"], !version.isNull, !version.isText("1.0") { throw unknown("version", version) }
             for token in json["added_tokens"]?.array ?? [] { addedTokens.append(try addedToken(token)) }
             onlyAdded = (json["only_added"]?.array ?? []).compactMap { $0.integer }.filter { $0 >= 0 }
@@ -59,10 +64,12 @@ public struct HuggingFaceSettings: Sendable {
 
     private mutating func readModel(_ model: JSON) throws(Llama2Error) {
         if let type = model["type"], !type.isText("BPE") { throw unknown("model type", type) }
-        try check(model, "model", [
-            "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab",
-            "merges",
-        ])
+        try check(
+            model, "model",
+            [
+                "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab",
+                "merges",
+            ])
         if let dropout = model["dropout"], !dropout.isNull, dropout.double != 0 {
             throw Llama2Error(.unsupported, "BPE with dropout, whose tokens are random")
         }
@@ -79,7 +86,8 @@ public struct HuggingFaceSettings: Sendable {
 // MARK: what every part is read with
 
 func unknown(_ what: String, _ json: JSON) -> Llama2Error {
-    Llama2Error(.unsupported, "\(what) \(json.text.map { "\"\($0.unicodeScalars.prefix(60).map { String($0) }.joined())\"" } ?? "of another type") is not known")
+    Llama2Error(
+        .unsupported, "\(what) \(json.text.map { "\"\($0.unicodeScalars.prefix(60).map { String($0) }.joined())\"" } ?? "of another type") is not known")
 }
 
 /// Refuses members that are not known.
@@ -159,7 +167,8 @@ enum NormalizerReader {
     static func steps(_ json: JSON?, depth: Int = 0) throws(Llama2Error) -> [NormalizerStep] {
         guard let json, !json.isNull else { return [] }
         let names: [StaticString] = [
-            "Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Prepend", "Replace", "Nmt", "BertNormalizer", "Bert", "Precompiled",
+            "Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Prepend", "Replace", "Nmt", "BertNormalizer", "Bert",
+            "Precompiled",
             "ByteLevel",
         ]
         switch try json.kind("normalizer", names) {
@@ -274,7 +283,9 @@ enum PreTokenizerReader {
             return [.characters(.scalar(scalar), .removed)]
         case 10:
             try check(json, "pre-tokenizer FixedLength", ["type", "length"])
-            guard let length = json["length"]?.integer ?? (json["length"] == nil ? 5 : nil), length > 0 else { throw Llama2Error(.corrupt, "FixedLength without a length") }
+            guard let length = json["length"]?.integer ?? (json["length"] == nil ? 5 : nil), length > 0 else {
+                throw Llama2Error(.corrupt, "FixedLength without a length")
+            }
             return [.fixedLength(length)]
         default: return [.characters(.whiteSpace, .removed), .characters(.punctuation, .isolated)]
         }

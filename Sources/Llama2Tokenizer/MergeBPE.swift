@@ -162,7 +162,8 @@ struct MergeBPE: Sendable {
             }
             if options.fallsBackToBytes {
                 // with a prefix or suffix its bytes count too
-                let spelled: Bool = try name.isEmpty
+                let spelled: Bool =
+                    try name.isEmpty
                     ? spell(&character, start, &queue)
                     : { () throws(Llama2Error) -> Bool in
                         throw Llama2Error(.unsupported, "byte fallback beside a prefix or suffix of words")

@@ -86,7 +86,9 @@ struct NamedPreTokenizer {
     init(_ name: [UInt8]) throws(Llama2Error) {
         guard let entry = Self.entry(name) else {
             throw Llama2Error(
-                .unsupported, "pre-tokenizer \"\(String(decoding: name.prefix(60), as: UTF8.self))\" is not known; this version has \(Self.table.reduce(0) { $0 + $1.names.count }) of llama.cpp's")
+                .unsupported,
+                "pre-tokenizer \"\(String(decoding: name.prefix(60), as: UTF8.self))\" is not known; this version has \(Self.table.reduce(0) { $0 + $1.names.count }) of llama.cpp's"
+            )
         }
         ignoresMerges = entry.ignoresMerges
         var steps: [PreTokenizerStep] = []

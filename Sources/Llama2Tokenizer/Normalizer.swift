@@ -101,8 +101,11 @@ extension NormalizerStep {
             if cleans {
                 try step { (text, out, isAtStart) throws(Llama2Error) in
                     try filter(text, &out, &isAtStart) { c in
-                        c != 0 && c != 0xFFFD && (c == 9 || c == 10 || c == 13 || UnicodeCategory.bit(c) & (UnicodeCategory.others & ~(1 << 29)) == 0)  // unassigned ones stay
-                    } map: { isWhiteSpace($0) ? 0x20 : $0 }
+                        // unassigned ones stay
+                        c != 0 && c != 0xFFFD && (c == 9 || c == 10 || c == 13 || UnicodeCategory.bit(c) & (UnicodeCategory.others & ~(1 << 29)) == 0)
+                    } map: {
+                        isWhiteSpace($0) ? 0x20 : $0
+                    }
                 }
             }
             if separates { try step { (text, out, _) throws(Llama2Error) in try NormalizerStep.map(text, &out, NormalizerStep.separateChinese) } }

@@ -84,7 +84,9 @@ struct RegexParser {
             if folds, at == start + 1, c < 0x80 {
                 literals.append(c | 0x20)
                 // Oniguruma folds some pairs of letters to one character (ß for ss, ligatures)
-                if let last = literals.dropLast().last, RegexParser.foldsTogether(last, c | 0x20) { throw failure("letters under (?i) that fold to one character") }
+                if let last = literals.dropLast().last, RegexParser.foldsTogether(last, c | 0x20) {
+                    throw failure("letters under (?i) that fold to one character")
+                }
             } else {
                 literals = []
             }
@@ -114,7 +116,9 @@ struct RegexParser {
             } else if follows("{"), let (a, b, end) = interval() {
                 (least, most, isInterval) = (a, b, true)
                 at = end
-                guard a <= RegexParser.mostRepeats, b ?? 0 <= RegexParser.mostRepeats, b ?? a >= a else { throw failure("a count of repeats beyond \(RegexParser.mostRepeats), or crossed") }
+                guard a <= RegexParser.mostRepeats, b ?? 0 <= RegexParser.mostRepeats, b ?? a >= a else {
+                    throw failure("a count of repeats beyond \(RegexParser.mostRepeats), or crossed")
+                }
             } else {
                 return node
             }
@@ -365,7 +369,9 @@ struct RegexParser {
                 one = ScalarSet([c...c])
             }
             if follows("-"), at + 1 < text.count, text[at + 1] != 0x5D {
-                guard !folds || !isEscape, let low = one.ranges.first, one.ranges.count == 1, low.lowerBound == low.upperBound else { throw failure("a range that begins with a class") }
+                guard !folds || !isEscape, let low = one.ranges.first, one.ranges.count == 1, low.lowerBound == low.upperBound else {
+                    throw failure("a range that begins with a class")
+                }
                 at += 1
                 guard let end = next else { throw failure("a class that does not end") }
                 let last: ScalarSet

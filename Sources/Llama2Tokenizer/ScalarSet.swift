@@ -57,7 +57,10 @@ struct ScalarSet: Sendable, Equatable {
 
     static func categories(_ mask: UInt32) -> ScalarSet { ScalarSet(UnicodeCategory.ranges(mask)) }
 
-    static let whiteSpace = ScalarSet([0x09...0x0D, 0x20...0x20, 0x85...0x85, 0xA0...0xA0, 0x1680...0x1680, 0x2000...0x200A, 0x2028...0x2029, 0x202F...0x202F, 0x205F...0x205F, 0x3000...0x3000])
+    static let whiteSpace = ScalarSet([
+        0x09...0x0D, 0x20...0x20, 0x85...0x85, 0xA0...0xA0, 0x1680...0x1680, 0x2000...0x200A, 0x2028...0x2029, 0x202F...0x202F, 0x205F...0x205F,
+        0x3000...0x3000,
+    ])
     static let digits = categories(1 << 8)
     /// Oniguruma's `\w`: Alphabetic, marks, decimal digits, connector punctuation, and Latin-1's small digits and fractions.
     static let word = ScalarSet(l2s_unicode_word())

@@ -35,7 +35,9 @@ struct TokenDecoder: Sendable {
         start = settings.removesExtraWhitespaces ? .oneSpaceOfEach : settings.addsDummyPrefix ? .spaces(1) : .nothing
     }
 
-    static let byteLevel = { var decoder = TokenDecoder(); decoder.steps = [.byteLevel]; return decoder }()
+    static let byteLevel = {
+        var decoder = TokenDecoder(); decoder.steps = [.byteLevel]; return decoder
+    }()
 
     init(_ json: JSON?) throws(Llama2Error) {
         guard let json, !json.isNull else {
@@ -50,7 +52,9 @@ struct TokenDecoder: Sendable {
     private mutating func add(_ json: JSON, _ isWhole: inout Bool, depth: Int) throws(Llama2Error) {
         let names: [StaticString] = ["Sequence", "ByteLevel", "Metaspace", "Replace", "ByteFallback", "Fuse", "Strip"]
         let kind = try json.kind("decoder", names)
-        if kind != 0, kind != 5, kind != 6, isWhole || fallsBackToBytes { throw unknown("behind Fuse, ByteFallback or ByteLevel: decoder", json["type"] ?? .null) }
+        if kind != 0, kind != 5, kind != 6, isWhole || fallsBackToBytes {
+            throw unknown("behind Fuse, ByteFallback or ByteLevel: decoder", json["type"] ?? .null)
+        }
         switch kind {
         case 0:
             try check(json, "decoder Sequence", ["type", "decoders"])
@@ -80,7 +84,9 @@ struct TokenDecoder: Sendable {
                 throw Llama2Error(.corrupt, "decoder Strip without start and stop")
             }
             if isWhole {
-                guard stop == 0, content == [0x20], start == .nothing else { throw Llama2Error(.unsupported, "decoder Strip at the end of a text, or of what is no space") }
+                guard stop == 0, content == [0x20], start == .nothing else {
+                    throw Llama2Error(.unsupported, "decoder Strip at the end of a text, or of what is no space")
+                }
                 start = begin > 0 ? .spaces(begin) : .nothing
             } else {
                 guard !fallsBackToBytes else { throw Llama2Error(.unsupported, "decoder Strip between ByteFallback and Fuse") }

@@ -175,7 +175,8 @@ public final class Tokenizer: Sendable {
         for (index, bytes) in d.tokens.walk().enumerated() {
             let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
             if let normalized = normalizedNames[Int32(index)] {
-                try normalized.withUnsafeBufferPointer { text in Result { () throws(Llama2Error) in try decoder.append(text, isName: false, to: &pieces) } }.get()
+                try normalized.withUnsafeBufferPointer { text in Result { () throws(Llama2Error) in try decoder.append(text, isName: false, to: &pieces) } }
+                    .get()
             } else if isName[index], settings == nil {
                 pieces.append(contentsOf: text)
             } else if settings == nil, types[index] == .byte, let byte = SentencePieceBPE.byteValue(text) {
@@ -236,7 +237,9 @@ public final class Tokenizer: Sendable {
         var worker = try Worker(pipeline)
         try added.split(bytes, parsing) { (range) throws(Llama2Error) in
             try tokenize(UnsafeBufferPointer(rebasing: bytes[range]), isFirst: begins && range.lowerBound == 0, parsing, range, &worker, &out)
-        } found: { (token) throws(Llama2Error) in try out.append(token.id) }
+        } found: { (token) throws(Llama2Error) in
+            try out.append(token.id)
+        }
     }
 
     /// What one call needs, made once.
@@ -256,7 +259,8 @@ public final class Tokenizer: Sendable {
 
     /// One run of text between added tokens, from that place.
     private func tokenize(
-        _ run: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ parsing: AddedTokens.Parsing, _ place: Range<Int>, _ worker: inout Worker, _ out: inout GrowingBuffer<Int32>
+        _ run: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ parsing: AddedTokens.Parsing, _ place: Range<Int>, _ worker: inout Worker,
+        _ out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
         switch pipeline {
         case .sentencePiece(let normalizer, let model):
@@ -278,7 +282,9 @@ public final class Tokenizer: Sendable {
             let parsing = if case .trusted = parsing { isOwn ? AddedTokens.Parsing.all : .text } else { parsing }
             try addedNormalized.split(text.elements, parsing) { (range) throws(Llama2Error) in
                 try words(UnsafeBufferPointer(rebasing: text.elements[range]), isAtStart && range.lowerBound == 0)
-            } found: { (token) throws(Llama2Error) in try out.append(token.id) }
+            } found: { (token) throws(Llama2Error) in
+                try out.append(token.id)
+            }
         }
     }
 

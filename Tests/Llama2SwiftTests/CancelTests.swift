@@ -1,10 +1,10 @@
-import Testing
-
 import Llama2Core
 import Llama2Engine
 import Llama2Formats
-@testable import Llama2Model
 import Llama2Sampling
+import Testing
+
+@testable import Llama2Model
 
 /// What a cancelled eval leaves behind, by the raw bytes of the cache and of the logits.
 @Suite struct CancelTests {

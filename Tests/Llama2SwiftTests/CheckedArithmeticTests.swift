@@ -1,6 +1,5 @@
-import Testing
-
 import Llama2Core
+import Testing
 
 @Test func arithmeticThatOverflowsIsAnErrorNotATrap() {
     #expect(throws: Llama2Error.self) { try checkedAdd(Int.max, 1, "sum") }

@@ -1,7 +1,7 @@
-import Testing
-
 import Llama2Core
 import Llama2Formats
+import Testing
+
 @testable import Llama2Kernels
 
 extension Kernels {
@@ -111,7 +111,10 @@ func product(_ isa: Kernels.ISA, _ type: BlockType, _ data: [UInt8], rows: Int, 
 
 @Test(arguments: kernelTypes, Fill.allCases)
 func everyKernelEqualsTheReferenceBitForBit(type: BlockType, fill: Fill) throws {
-    for (rows, columns, tokens) in [(1, 256, 1), (16, 256, 3), (37, 512, 9), (40, 256, 2), (32, 512, 4), (33, 256, 5), (16, 256, 7), (37, 512, 8), (33, 256, 16), (32, 512, 17), (48, 768, 165), (16, 256, 300)] {
+    for (rows, columns, tokens) in [
+        (1, 256, 1), (16, 256, 3), (37, 512, 9), (40, 256, 2), (32, 512, 4), (33, 256, 5), (16, 256, 7), (37, 512, 8), (33, 256, 16), (32, 512, 17),
+        (48, 768, 165), (16, 256, 300),
+    ] {
         let columns = type.isFloat ? columns + 5 : columns
         let data = randomBlocks(type, rows: rows, columns: columns, fill: fill, seed: 7)
         var random = TestRandom(state: 3)

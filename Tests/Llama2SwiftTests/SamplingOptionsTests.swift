@@ -9,7 +9,10 @@ import Testing
     private func penalized(
         _ logit: Float, isAtLeast other: Float, accepted: [Int32], _ change: (inout SamplerOptions) -> Void
     ) throws -> Bool {
-        let sampler = try Sampler(options { $0.temperature = 0; change(&$0) }, vocabularySize: 2)
+        let sampler = try Sampler(
+            options {
+                $0.temperature = 0; change(&$0)
+            }, vocabularySize: 2)
         for token in accepted { sampler.accept(token) }
         return try sampler.sample([logit, other]) == 0
     }
@@ -42,12 +45,22 @@ import Testing
     }
 
     @Test func penaltiesSeeOnlyTheLastNTokens() throws {
-        try expectPenalized(6, gives: 5, accepted: [0, 0, 8, 9]) { $0.frequencyPenalty = 1; $0.penaltyLastN = 3 }
-        try expectPenalized(6, gives: 6, accepted: [0, 0, 9, 9, 9]) { $0.frequencyPenalty = 1; $0.penaltyLastN = 3 }
-        try expectPenalized(6, gives: 6, accepted: [0, 0]) { $0.frequencyPenalty = 1; $0.penaltyLastN = 0 }
+        try expectPenalized(6, gives: 5, accepted: [0, 0, 8, 9]) {
+            $0.frequencyPenalty = 1; $0.penaltyLastN = 3
+        }
+        try expectPenalized(6, gives: 6, accepted: [0, 0, 9, 9, 9]) {
+            $0.frequencyPenalty = 1; $0.penaltyLastN = 3
+        }
+        try expectPenalized(6, gives: 6, accepted: [0, 0]) {
+            $0.frequencyPenalty = 1; $0.penaltyLastN = 0
+        }
         let many = [Int32](repeating: 0, count: 100)
-        try expectPenalized(6, gives: -94, accepted: many) { $0.frequencyPenalty = 1; $0.penaltyLastN = -1 }
-        try expectPenalized(6, gives: -94, accepted: many) { $0.frequencyPenalty = 1; $0.penaltyLastN = .max }
+        try expectPenalized(6, gives: -94, accepted: many) {
+            $0.frequencyPenalty = 1; $0.penaltyLastN = -1
+        }
+        try expectPenalized(6, gives: -94, accepted: many) {
+            $0.frequencyPenalty = 1; $0.penaltyLastN = .max
+        }
     }
 
     @Test func acceptedTokensOutsideTheVocabularyHaveNoEffect() throws {
@@ -55,7 +68,10 @@ import Testing
     }
 
     @Test func penaltiesActOnOneStepAndDoNotAddUpOverSteps() throws {
-        let sampler = try Sampler(options { $0.temperature = 0; $0.frequencyPenalty = 1 }, vocabularySize: 2)
+        let sampler = try Sampler(
+            options {
+                $0.temperature = 0; $0.frequencyPenalty = 1
+            }, vocabularySize: 2)
         sampler.accept(0)
         for _ in 0..<10 { #expect(try sampler.sample([6, 4.5]) == 0) }
     }
@@ -67,7 +83,9 @@ import Testing
     }
 
     @Test func biasesOfOneTokenAddUp() throws {
-        let biased = options { $0.temperature = 0; $0.logitBias = [(token: 1, bias: 1), (token: 1, bias: 1.5)] }
+        let biased = options {
+            $0.temperature = 0; $0.logitBias = [(token: 1, bias: 1), (token: 1, bias: 1.5)]
+        }
         #expect(try Sampler(biased, vocabularySize: 2).sample([2, 0]) == 1)
     }
 
@@ -116,7 +134,9 @@ import Testing
 
     @Test func withoutAVocabularySizeItFollowsTheLogits() throws {
         let sampler = try Sampler(
-            options { $0.temperature = 0; $0.logitBias = [(token: 2, bias: 9)] }, vocabularySize: nil)
+            options {
+                $0.temperature = 0; $0.logitBias = [(token: 2, bias: 9)]
+            }, vocabularySize: nil)
         #expect(try sampler.sample([0, 0, 0, 1]) == 2)
         #expect(try sampler.sample([0, 0, 0]) == 2)
         let error = #expect(throws: Llama2Error.self) { try sampler.sample([0, 0]) }

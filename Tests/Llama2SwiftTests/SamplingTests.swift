@@ -56,7 +56,10 @@ import Testing
 
     @Test func topPSeesTheProbabilitiesThatTopKLeaves() throws {
         // Of three equal tokens two are left; each has a half then, no longer a third.
-        #expect(try survivors([1, 1, 1]) { $0.topK = 2; $0.topP = 0.5 } == [0])
+        #expect(
+            try survivors([1, 1, 1]) {
+                $0.topK = 2; $0.topP = 0.5
+            } == [0])
     }
 
     @Test func minPKeepsWhatIsProbableEnoughRelativeToTheBest() throws {
@@ -115,7 +118,9 @@ import Testing
     @Test func extremeLogitsAndTemperaturesGiveAToken() throws {
         let large = Float.greatestFiniteMagnitude
         for temperature in [.leastNonzeroMagnitude, 1, large] as [Float] {
-            let token = try draw([-large, large, 0]) { $0.temperature = temperature; $0.minP = 0; $0.topK = 0 }
+            let token = try draw([-large, large, 0]) {
+                $0.temperature = temperature; $0.minP = 0; $0.topK = 0
+            }
             #expect((0..<3).contains(token))
         }
         let sampler = try Sampler(
@@ -202,7 +207,10 @@ import Testing
 
     @Test func resetReturnsToTheSeedAndForgetsTheHistory() throws {
         let logits = randomLogits(200, seed: 8)
-        let sampler = try Sampler(options { $0.seed = 21; $0.presencePenalty = 1 }, vocabularySize: 200)
+        let sampler = try Sampler(
+            options {
+                $0.seed = 21; $0.presencePenalty = 1
+            }, vocabularySize: 200)
         func run() throws -> [Int32] {
             try (0..<40).map { _ in
                 let token = try sampler.sample(logits)

@@ -1,6 +1,5 @@
-import Testing
-
 import Llama2Core
+import Testing
 
 /// A struct that began with 12 bytes and has 20 today: options and results of every size a program can have.
 struct SizedStructTests {

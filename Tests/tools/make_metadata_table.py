@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "Sources" / "Llama2Model" / "MetadataKeys.swift"
 TABLE = ROOT / "Tests" / "METADATA.md"
-LINE = re.compile(r'^\s+Entry\("([^"]+)", \.(\w+)(?:\((.*)\))?, "([^"]+)"\),$', re.MULTILINE)
+LINE = re.compile(r'^\s+Entry\(\s*"([^"]+)", \.(\w+)(?:\((.*)\))?,\s+"([^"]+)"\),$', re.MULTILINE)
 
 WORDS = {
     "read": lambda a: "read",

@@ -14,9 +14,11 @@ enum TQ1_0: BlockFormat {
             for i in 0..<32 {
                 let column = 32 &* b &+ i
                 let digit =
-                    column < 160 ? ternaryDigit(byte(row, i), b)
-                    : column < 240 ? ternaryDigit(byte(row, 32 &+ (column & 15)), (column &- 160) >> 4)
-                    : ternaryDigit(byte(row, 48 &+ (column & 3)), (column &- 240) >> 2)
+                    column < 160
+                    ? ternaryDigit(byte(row, i), b)
+                    : column < 240
+                        ? ternaryDigit(byte(row, 32 &+ (column & 15)), (column &- 160) >> 4)
+                        : ternaryDigit(byte(row, 48 &+ (column & 3)), (column &- 240) >> 2)
                 putSigned(out, b, r, i, digit)
             }
         }

@@ -188,7 +188,8 @@ public final class Scheduler {
             switch item {
             case .request(let request):
                 var index = live.count
-                while index > 0, live[index - 1].priority < request.priority || live[index - 1].priority == request.priority && live[index - 1].id > request.id {
+                while index > 0, live[index - 1].priority < request.priority || live[index - 1].priority == request.priority && live[index - 1].id > request.id
+                {
                     index -= 1
                 }
                 live.insert(request, at: index)

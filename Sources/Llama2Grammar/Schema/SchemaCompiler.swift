@@ -82,7 +82,9 @@ final class SchemaCompiler {
     func number(of literals: [Literal]) throws(Llama2Error) -> Int32 {
         let key = Set(literals).filter { source.node($0.schema).bool == nil || source.node($0.schema).bool == $0.isNegated }.sorted()
         if let known = forms[key] { return known }
-        guard program.values.count < SchemaCompiler.mostForms else { throw Llama2Error(.unsupported, "the schema has more than \(SchemaCompiler.mostForms) different places") }
+        guard program.values.count < SchemaCompiler.mostForms else {
+            throw Llama2Error(.unsupported, "the schema has more than \(SchemaCompiler.mostForms) different places")
+        }
         try budget.take(4)
         let number = Int32(truncatingIfNeeded: program.values.count)
         program.values.append(Program.ValueForm())

@@ -65,7 +65,8 @@ extension SchemaCompiler {
         // 4. the keys as one automaton, tags in the order of members, then classes
         let count = Int32(truncatingIfNeeded: form.members.count)
         let named = try DFA.texts(texts, tag: { Int32(truncatingIfNeeded: $0) }, budget)
-        let keys = form.free.isEmpty ? named : try named.product(free, needsFirst: false, needsSecond: false, budget) { $0 >= 0 ? $0 : $1 >= 0 ? $1 + count : -1 }
+        let keys =
+            form.free.isEmpty ? named : try named.product(free, needsFirst: false, needsSecond: false, budget) { $0 >= 0 ? $0 : $1 >= 0 ? $1 + count : -1 }
         var string = Program.StringForm(dfa: add(keys))
         string.reachable = try reachableTags(keys, count: form.members.count + form.free.count)
         program.strings.append(string)
@@ -327,7 +328,8 @@ extension SchemaCompiler {
                 break
             }
             if let types = node.types, types & ~(JSONType.null | JSONType.isTrue | JSONType.isFalse) == 0 {
-                candidates = (types & JSONType.null != 0 ? [.null] : []) + (types & JSONType.isTrue != 0 ? [.bool(true)] : [])
+                candidates =
+                    (types & JSONType.null != 0 ? [.null] : []) + (types & JSONType.isTrue != 0 ? [.bool(true)] : [])
                     + (types & JSONType.isFalse != 0 ? [.bool(false)] : [])
             }
             if node.types == JSONType.number, node.isIntegerOnly, let low = node.number.low, let high = node.number.high,

@@ -21,7 +21,8 @@ extension SchemaCompiler {
             guard out.count <= SchemaCompiler.mostBranches else {
                 throw Llama2Error(
                     .unsupported,
-                    "schema, \(String(decoding: source.node(literal.schema).path.prefix(300), as: UTF8.self)): more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not")
+                    "schema, \(String(decoding: source.node(literal.schema).path.prefix(300), as: UTF8.self)): more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not"
+                )
             }
         }
         return out
@@ -203,7 +204,9 @@ extension SchemaCompiler {
             var patterns: [(pattern: Int32, Literal)] = []
             for (pattern, schema) in node.patternProperties { patterns.append((try automaton(pattern: pattern, node.path), Literal(schema: schema))) }
             object.maps.append(
-                .init(properties: node.properties.map { ($0.0, Literal(schema: $0.1)) }, patterns: patterns, additional: node.additional.map { Literal(schema: $0) }))
+                .init(
+                    properties: node.properties.map { ($0.0, Literal(schema: $0.1)) }, patterns: patterns,
+                    additional: node.additional.map { Literal(schema: $0) }))
         }
         for name in node.required { object.require(name) }
         if let names = node.propertyNames { object.names.append(Literal(schema: names)) }
@@ -234,7 +237,8 @@ extension SchemaCompiler {
     private func tooMany(_ id: SchemaID) -> Llama2Error {
         Llama2Error(
             .unsupported,
-            "schema, \(String(decoding: source.node(id).path.prefix(300), as: UTF8.self)): more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not")
+            "schema, \(String(decoding: source.node(id).path.prefix(300), as: UTF8.self)): more than \(SchemaCompiler.mostBranches) combinations of anyOf, oneOf, if and not"
+        )
     }
 
     /// One branch and none of the others. Branches that cannot hold together, as most are meant, need no more than that.

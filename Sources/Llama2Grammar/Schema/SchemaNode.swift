@@ -94,7 +94,9 @@ enum JSONType {
     static let all: UInt8 = 127
 
     static func bits(_ name: [UInt8]) -> (bits: UInt8, isInteger: Bool)? {
-        for (text, bits) in [("null", null), ("boolean", isTrue | isFalse), ("number", number), ("string", string), ("object", object), ("array", array), ("integer", number)] as [(StaticString, UInt8)]
+        for (text, bits) in [
+            ("null", null), ("boolean", isTrue | isFalse), ("number", number), ("string", string), ("object", object), ("array", array), ("integer", number),
+        ] as [(StaticString, UInt8)]
         where name.elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)) {
             return (bits, name.count == 7 && name.first == UInt8(ascii: "i"))
         }

@@ -114,7 +114,9 @@ final class SchemaSource {
         for (key, value) in members {
             guard let name = key.bytes else { continue }
             func list() throws(Llama2Error) -> [SchemaID] {
-                guard let elements = value.array, !elements.isEmpty else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of schemas") }
+                guard let elements = value.array, !elements.isEmpty else {
+                    throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no list of schemas")
+                }
                 var out: [SchemaID] = []
                 for (i, element) in elements.enumerated() { out.append(try child(element, name, Array("\(i)".utf8))) }
                 return out
@@ -132,7 +134,9 @@ final class SchemaSource {
                 return min(n, 1_000_000_000)
             }
             func decimal() throws(Llama2Error) -> Decimal {
-                guard let text = value.numberText, let d = Decimal(Array(text)) else { throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no number that can be followed") }
+                guard let text = value.numberText, let d = Decimal(Array(text)) else {
+                    throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no number that can be followed")
+                }
                 return d
             }
             func names(_ json: JSON) throws(Llama2Error) -> [[UInt8]] {
@@ -278,7 +282,9 @@ final class SchemaSource {
         }
         guard let (json, inBase) = found else {
             throw Llama2Error(
-                .unsupported, "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): $ref \"\(String(decoding: text.prefix(200), as: UTF8.self))\" leads nowhere in this document; others are not fetched")
+                .unsupported,
+                "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): $ref \"\(String(decoding: text.prefix(200), as: UTF8.self))\" leads nowhere in this document; others are not fetched"
+            )
         }
         return try number(of: json, path: Array("#".utf8) + (fragment.isEmpty ? [] : fragment), base: inBase)
     }

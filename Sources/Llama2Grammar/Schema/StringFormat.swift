@@ -47,7 +47,8 @@ enum StringFormat {
             ("date", date), ("time", time), ("date-time", "\(date)[tT]\(time)"), ("duration", duration), ("uuid", uuid), ("email", email),
             ("hostname", hostname), ("ipv4", ipv4), ("ipv6", ipv6), ("uri", uri.absolute), ("uri-reference", uri.reference),
             ("iri", iri.absolute), ("iri-reference", iri.reference), ("uri-template", template), ("regex", regularExpression),
-            ("idn-email", "\(mailbox)@\(hostname)"), ("idn-hostname", host), ("json-pointer", pointer), ("relative-json-pointer", "(?:0|[1-9][0-9]*)(?:#|\(pointer))"),
+            ("idn-email", "\(mailbox)@\(hostname)"), ("idn-hostname", host), ("json-pointer", pointer),
+            ("relative-json-pointer", "(?:0|[1-9][0-9]*)(?:#|\(pointer))"),
         ]
         var out: [[UInt8]: [UInt8]] = [:]
         for (name, text) in list { out[Array(name.utf8)] = Array(text.utf8) }

@@ -51,10 +51,14 @@ public final class Adapter: @unchecked Sendable {
             }
             let (rows, columns) = Adapter.shape(place, h)
             guard pair.a.columns == columns else {
-                throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.a) has shape \(pair.a.shape), expected [\(columns), \(pair.a.rows)]: an adapter of another model")
+                throw Llama2Error(
+                    .corrupt,
+                    "\(path): tensor \(pair.namesInFile.a) has shape \(pair.a.shape), expected [\(columns), \(pair.a.rows)]: an adapter of another model")
             }
             guard pair.b.rows == rows else {
-                throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.b) has shape \(pair.b.shape), expected [\(pair.b.columns), \(rows)]: an adapter of another model")
+                throw Llama2Error(
+                    .corrupt,
+                    "\(path): tensor \(pair.namesInFile.b) has shape \(pair.b.shape), expected [\(pair.b.columns), \(rows)]: an adapter of another model")
             }
             for count in [try checkedMultiply(columns, pair.a.rows, "an adapter"), try checkedMultiply(rows, pair.a.rows, "an adapter")] {
                 floats = try checkedAdd(floats, try alignUp(count, 16, "an adapter"), "an adapter")
@@ -66,7 +70,8 @@ public final class Adapter: @unchecked Sendable {
                 throw Llama2Error(.unsupported, "\(path): tensor \(tensor.name) is for a layer that this model of \(h.allLayers) layers does not have")
             }
             guard tensor.columns == h.embeddingLength else {
-                throw Llama2Error(.corrupt, "\(path): tensor \(tensor.name) has shape \(tensor.shape), expected [\(h.embeddingLength)]: a control vector of another model")
+                throw Llama2Error(
+                    .corrupt, "\(path): tensor \(tensor.name) has shape \(tensor.shape), expected [\(h.embeddingLength)]: a control vector of another model")
             }
             floats = try checkedAdd(floats, try alignUp(tensor.columns, 16, "a control vector"), "a control vector")
         }
@@ -82,7 +87,8 @@ public final class Adapter: @unchecked Sendable {
                 throw Llama2Error(.corrupt, "\(path): tensor \(name) is empty")
             }
             for row in 0..<rows {
-                let source = half == 0 ? row : file.rotatesHalves ? HeadRows.inHalves(row, half: half) : HeadRows.inPairs(row, half: half), out = start + row * columns
+                let source = half == 0 ? row : file.rotatesHalves ? HeadRows.inHalves(row, half: half) : HeadRows.inPairs(row, half: half),
+                    out = start + row * columns
                 kernels.dequantize(tensor.type, data + source * rowBytes, columns, out, scratch: lanes)
                 for column in 0..<columns where !out[column].isFinite {
                     throw Llama2Error(.corrupt, "\(path): tensor \(name), row \(source), column \(column): \(out[column]) is not finite")
@@ -91,11 +97,14 @@ public final class Adapter: @unchecked Sendable {
             return Matrix(data: UnsafeRawPointer(start), type: .f32, rows: rows, columns: columns)
         }
         for (place, pair) in chosen {
-            guard pairs[place] == nil else { throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which another is for too") }
+            guard pairs[place] == nil else {
+                throw Llama2Error(.corrupt, "\(path): tensor \(pair.namesInFile.a) is for \(pair.name), which another is for too")
+            }
             // rows of q and k in the order of the model's own
             let turns = file.rotatesHalves != h.rotatesHalves && Adapter.isRotated(place, h)
             guard !turns || h.headDimension % 2 == 0 else {
-                throw Llama2Error(.unsupported, "\(path): tensor \(pair.namesInFile.b) has its rows in halves of heads, and this model's have \(h.headDimension) components")
+                throw Llama2Error(
+                    .unsupported, "\(path): tensor \(pair.namesInFile.b) has its rows in halves of heads, and this model's have \(h.headDimension) components")
             }
             let a = try matrix(pair.a, half: 0, pair.namesInFile.a, base + used)
             used += try alignUp(a.rows * a.columns, 16, "an adapter")

@@ -67,7 +67,8 @@ extension Inference {
         if set?.key == adapters.set(sequence)?.key { return }
         guard cache.length(sequence) == 0 else {
             throw Llama2Error(
-                .invalidArgument, "sequence \(sequence) has \(cache.length(sequence)) positions that were computed with other adapters; they are set of an empty one")
+                .invalidArgument,
+                "sequence \(sequence) has \(cache.length(sequence)) positions that were computed with other adapters; they are set of an empty one")
         }
         cache.setRoot(sequence, try adapters.set(sequence, set, cache.store.index))
         pass.pointee.lowRank = adapters.pointer

@@ -18,9 +18,11 @@ extension ForwardPass {
         while let (share, following) = pieces.next() {
             guard mayMultiply(rows: 16 &* share.count, columns: layer.q.columns, thread) else { break }
             let next =
-                following < fromK ? layer.q.panel(following)
-                : following < fromV ? layer.k.panel(following &- fromK)
-                : following < panels ? layer.v.panel(following &- fromV) : layer.attentionOutput.data
+                following < fromK
+                ? layer.q.panel(following)
+                : following < fromV
+                    ? layer.k.panel(following &- fromK)
+                    : following < panels ? layer.v.panel(following &- fromV) : layer.attentionOutput.data
             multiply(layer.q, place, share, from: 0, input, q, shape.queryLength, next, thread)
             multiply(layer.k, place &+ 1, share, from: fromK, input, k, shape.keyLength, next, thread)
             multiply(layer.v, place &+ 2, share, from: fromV, input, v, shape.keyLength, next, thread)

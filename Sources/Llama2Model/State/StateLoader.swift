@@ -76,7 +76,8 @@ extension Inference {
             }
             throw Llama2Error(
                 .invalidArgument,
-                "sequence \(own.number) of the state was computed with other adapters (\(list(wanted))) than sequence \(sequence) has (\(list(here))); set these first")
+                "sequence \(own.number) of the state was computed with other adapters (\(list(wanted))) than sequence \(sequence) has (\(list(here))); set these first"
+            )
         }
     }
 
