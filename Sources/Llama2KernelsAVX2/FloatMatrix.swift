@@ -5,7 +5,7 @@ internal import X86Intrinsics
 /// in order of k, and one fixed tree (Llama2Kernels/Body/FloatMatrix.swift); the bits are the same.
 ///
 /// Several tokens are blocked as matrix products are (Goto & van de Geijn, Anatomy of High-Performance Matrix
-/// Multiplication, 2008): of four rows, `chunk` columns are converted to floats once (8 KiB) and stay in L1 while three
+/// Multiplication, 2008): of eight rows, `chunk` columns are converted to floats once (16 KiB) and stay in L1 while three
 /// tokens after the other pass by from L2, and the partial sums of all wait in the scratch. The sums
 /// are done eight lanes at a time, first those of even half vectors, then the others: 4 rows x 3 tokens
 /// in 12 registers, 7 loads for 12 fused multiply-adds. Lanes are independent, so that this changes no order.
@@ -50,11 +50,11 @@ extension FloatFormat {
 /// What a panel needs beside its operands, for `tokens` tokens at once.
 enum FloatScratch {
     static var chunk: Int { 512 }  // columns, a multiple of 16
-    static var tokens: Int { 96 }
-    /// (2 halves, chunk / 16, 4 rows, 8) weights
+    static var tokens: Int { 48 }  // so many that their columns of a chunk and the sums stay in L2
+    /// (2 row groups, 2 halves, chunk / 16, 4 rows, 8) weights
     static var weights: Int { 0 }
     /// (4 row groups, tokens, 4 rows, 16) partial sums
-    static var sums: Int { 4 &* 4 &* chunk }
+    static var sums: Int { 2 &* 4 &* 4 &* chunk }
     /// (tokens, 16) the last columns of each token, zeros beyond
     static var tails: Int { sums &+ 4 &* 16 &* 16 &* tokens }
     static var end: Int { tails &+ 4 &* 16 &* tokens }
@@ -86,7 +86,7 @@ enum FloatScratch {
     let sums = (o.scratch + FloatScratch.sums).assumingMemoryBound(to: Float.self)
     let tails = (o.scratch + FloatScratch.tails).assumingMemoryBound(to: Float.self)
     let weights = (o.scratch + FloatScratch.weights).assumingMemoryBound(to: Float.self)
-    let groupSums = 64 &* FloatScratch.tokens
+    let groupSums = 64 &* FloatScratch.tokens, groupWeights = 4 &* FloatScratch.chunk
     var i = 0
     while i < groups &* groupSums {
         F32x16(splat: 0).store(sums + i)
@@ -97,21 +97,30 @@ enum FloatScratch {
     while k < o.columns {
         let width = o.columns &- k < FloatScratch.chunk ? o.columns &- k : FloatScratch.chunk
         let whole = width >> 4
-        var g = 0
-        while g < groups {
-            convert(F.self, o, row &+ 4 &* g, k, width, weights)
+        var pair = 0
+        while pair < groups {
+            let end = pair &+ 2 < groups ? pair &+ 2 : groups
+            var g = pair
+            while g < end {
+                convert(F.self, o, row &+ 4 &* g, k, width, weights + groupWeights &* (g &- pair))
+                g &+= 1
+            }
             var t = 0
             while t < count {
                 let tile = count &- t < 3 ? count &- t : 3
                 let x = o.x + ((first &+ t) &* o.columns &+ k)
-                let s = sums + (g &* groupSums &+ 64 &* t)
-                multiplyTile(tile, weights, FloatScratch.chunk >> 4, x, o.columns, whole, s)
-                if width & 15 != 0 {
-                    multiplyTile(tile, weights + 32 &* whole, FloatScratch.chunk >> 4, tails + 16 &* t, 16, 1, s)
+                g = pair
+                while g < end {
+                    let w = weights + groupWeights &* (g &- pair), s = sums + (g &* groupSums &+ 64 &* t)
+                    multiplyTile(tile, w, FloatScratch.chunk >> 4, x, o.columns, whole, s)
+                    if width & 15 != 0 {
+                        multiplyTile(tile, w + 32 &* whole, FloatScratch.chunk >> 4, tails + 16 &* t, 16, 1, s)
+                    }
+                    g &+= 1
                 }
                 t &+= tile
             }
-            g &+= 1
+            pair = end
         }
         k &+= width
     }
