@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes as C
-import weakref
-from typing import Any, Protocol
+from typing import Protocol
 
 from . import _arguments as A
 from . import _library as lib
 from . import _structs as S
+from ._closing import Handle
 
 
 class HasWeights(Protocol):
@@ -17,20 +17,21 @@ class HasWeights(Protocol):
     _handle: int | None
 
 
-class Adapter:
+class Adapter(Handle):
     """A LoRA adapter for one model: a GGUF file as llama.cpp's converter writes it, or a folder of PEFT's. Never changes; any number of
-    contexts and threads share it. `Context.set_adapters` gives it to a sequence.
+    contexts and threads share it. `Context.set_adapters` gives it to a sequence; when it is closed, sequences that have it go on.
 
     Loaded by `Model.adapter`.
     """
+
+    _not_copied = "; load it again"
 
     def __init__(self, model: HasWeights, path: A.Path):
         if not isinstance(getattr(model, "_handle", None), int):
             raise A.refuse("model", model, "a Model")
         raw, handle = A.path("path", path), C.c_void_p()
         lib.call_naming((raw,), "adapter_load", model._handle, raw, C.byref(handle), None, 0)
-        self._handle = handle.value
-        self._finalizer = weakref.finalize(self, lib.free, "adapter", self._handle)
+        self._hold("adapter", handle.value)
 
     def _info(self) -> S.AdapterInfo:
         info = S.sized(S.AdapterInfo)
@@ -56,16 +57,3 @@ class Adapter:
     def fingerprint(self) -> int:
         """A hash of what it computes: the same in every process."""
         return int(self._info().fingerprint)
-
-    def close(self) -> None:
-        """Frees it; sequences that have it go on."""
-        self._finalizer()
-
-    def __enter__(self) -> Adapter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("an Adapter cannot be pickled or copied; load it again")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from . import _arguments as A
+from ._closing import AsyncClosing, NotCopied
 from ._waiting import Waiting
 from .context import Context
 from .errors import Llama2Error
@@ -47,9 +48,11 @@ def generate_batch(
     return Batch(context, prompts, samplers, max_tokens, stop, penalize_prompt, logprobs, echo, guess)
 
 
-class Batch(Iterator["tuple[int, Event]"], AsyncIterator["tuple[int, Event]"]):
+class Batch(AsyncClosing, NotCopied, Iterator["tuple[int, Event]"], AsyncIterator["tuple[int, Event]"]):
     """Texts in the making, of `generate_batch`: (number of the prompt, event) as they come, for `for` and for `async for`. The
     context is the batch's until the last event was read, or `close`."""
+
+    _not_copied = ": it is text in the making"
 
     def __init__(
         self, context: Context, prompts: Prompts, samplers: Sequence[Sampler] | None, max_tokens: int | None, stop: str | Sequence[str],
@@ -132,21 +135,6 @@ class Batch(Iterator["tuple[int, Event]"], AsyncIterator["tuple[int, Event]"]):
     def close(self) -> None:
         """Ends what is under way ("cancelled"); the context is free for other calls. What had come can still be read."""
         self._scheduler.close()
-
-    def __enter__(self) -> Batch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Batch:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Batch cannot be pickled or copied: it is text in the making")
 
 
 class _Listener:

@@ -15,6 +15,7 @@ from . import _library as lib
 from . import _structs as S
 from . import search
 from ._calls import SHORT, Calls, Progress, library_flag, run
+from ._closing import Handle
 from .adapter import Adapter
 from .errors import BusyError
 from .generation import Generation, stop_strings
@@ -33,7 +34,7 @@ def _perplexity(raw: S.PerplexityResult) -> Perplexity:
     return Perplexity(raw.perplexity, raw.mean, raw.standard_error, raw.tokens, raw.windows)
 
 
-class Context:
+class Context(Handle):
     """A KV cache, logits and threads on a model. For one thread at a time (BusyError otherwise).
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
@@ -45,6 +46,8 @@ class Context:
     Ctrl-C, `cancel` and `close` end every long call some milliseconds later, with the context as before that call.
     """
 
+    _not_copied = ": it is threads and memory of this process; make one of its model"
+
     def __init__(
         self, model: ModelFile, *, length: int = 0, threads: int = 0, sequences: int = 1, batch_size: int = 0,
         kv: str = "f16", kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
@@ -55,8 +58,7 @@ class Context:
         options.energy_path = None if energy is None else A.path("energy", energy)
         handle = C.c_void_p()
         lib.call("context_create", model._handle, C.byref(options), C.byref(handle), None, 0)
-        self._handle = handle.value
-        self._finalizer = weakref.finalize(self, lib.free, "context", self._handle)
+        self._hold("context", handle.value)
         self.model = model
         self._exports: weakref.WeakSet[_LogitsMemory | RowsMemory] = weakref.WeakSet()
         self._calls = Calls()
@@ -464,19 +466,13 @@ class Context:
         array of `logits()` is alive."""
         self._check_exports()
         self._calls.cancel()
-        self._finalizer()
-
-    def __enter__(self) -> Context:
-        return self
+        super().close()
 
     def __exit__(self, *_: object) -> None:
         if len(self._exports):
             self._calls.cancel()  # with arrays alive it ends with the last of them
         else:
             self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Context cannot be pickled or copied: it is threads and memory of this process; make one of its model")
 
 
 def _entry(name: str, entry: Any) -> tuple[int, int, int]:

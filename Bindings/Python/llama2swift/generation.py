@@ -15,6 +15,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
+from ._closing import AsyncClosing, NotCopied
 from ._waiting import Waiting
 from .errors import CancelledError
 from .results import TokenReport
@@ -135,7 +136,7 @@ class _Stream:
             await future
 
 
-class Generation(Iterator[str], AsyncIterator[str]):
+class Generation(AsyncClosing, NotCopied, Iterator[str], AsyncIterator[str]):
     """Pieces of text from `Context.generate`: for `for`, for `async for`, and best in a `with` or `async with`.
 
     `reason` is None until the end, then "end", "max_tokens", "stop", "context_full", "cancelled" (Ctrl-C, `close`, `cancel`, the
@@ -144,6 +145,8 @@ class Generation(Iterator[str], AsyncIterator[str]):
     many of these were found there. The engine works in
     a thread of its own, at most a few pieces ahead of the reader.
     """
+
+    _not_copied = ": it is a thread at work; its text can"
 
     def __init__(
         self, context: object, calls: Calls, handle: int | None, sampler: Sampler, prompt: A.Tokens, max_tokens: int,
@@ -304,20 +307,8 @@ class Generation(Iterator[str], AsyncIterator[str]):
         self._stream.unread.clear()
         self._finish()
 
-    def __enter__(self) -> Generation:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Generation:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def _aclose(self) -> None:
         await self.aclose()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Generation cannot be pickled or copied: it is a thread at work; its text can")
 
 
 def token_report(raw: S.TokenReport) -> TokenReport:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes as C
 import json
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Union
 
@@ -14,6 +13,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from ._closing import Handle
 
 
 class HasVocabulary(Protocol):
@@ -42,11 +42,14 @@ class GivesJSONSchema(Protocol):
 Schema = Union[A.Text, Mapping[str, Any], bool, HasJSONSchema, GivesJSONSchema]
 
 
-class Grammar:
-    """A language of texts, made ready for one vocabulary. Never changes; any number of samplers and threads share it.
+class Grammar(Handle):
+    """A language of texts, made ready for one vocabulary. Never changes; any number of samplers and threads share it. When it is closed,
+    samplers and states that were made with it go on.
 
     Made by `Model.grammar`.
     """
+
+    _not_copied = "; make one of the same text"
 
     def __init__(
         self, model: HasVocabulary, *, gbnf: A.Text | None = None, json_schema: Schema | None = None, regex: A.Text | None = None,
@@ -76,11 +79,10 @@ class Grammar:
         )
         handle = C.c_void_p()
         lib.call("grammar_create", model._handle, kind, text, len(text), C.byref(options), C.byref(handle), None, 0)
-        self._handle = handle.value
+        self._hold("grammar", handle.value)
         shape = S.sized(S.Hyperparameters)
         lib.call("model_hyperparameters", model._handle, C.byref(shape))
         self._size = int(shape.vocabulary_size)
-        self._finalizer = weakref.finalize(self, lib.free, "grammar", self._handle)
 
     def accepts(self, text: A.Text) -> bool:
         """Whether the whole of `text` is of the language."""
@@ -97,21 +99,8 @@ class Grammar:
         """A text at its beginning, for those who choose tokens by themselves."""
         return GrammarState(self)
 
-    def close(self) -> None:
-        """Frees it; samplers and states that were made with it go on."""
-        self._finalizer()
 
-    def __enter__(self) -> Grammar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Grammar cannot be pickled or copied; make one of the same text")
-
-
-class GrammarState:
+class GrammarState(Handle):
     """A text on its way through a grammar. One thread at a time."""
 
     def __init__(self, grammar: Grammar):
@@ -119,9 +108,8 @@ class GrammarState:
             raise A.refuse("grammar", grammar, "a Grammar")
         handle = C.c_void_p()
         lib.call("grammar_start", grammar._handle, C.byref(handle), None, 0)
-        self._handle = handle.value
+        self._hold("grammar_state", handle.value)
         self._size = grammar._size
-        self._finalizer = weakref.finalize(self, lib.free, "grammar_state", self._handle)
 
     def allowed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(vocabulary,) of bool: the tokens that may come. Raises ForbiddenError when an end token was taken."""
@@ -153,13 +141,6 @@ class GrammarState:
     def forced(self) -> bytes:
         """The bytes that must come next, as far as there is only one way to go on."""
         return lib.call_text("grammar_state_forced", self._handle)
-
-    def close(self) -> None:
-        """Frees it."""
-        self._finalizer()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a GrammarState cannot be pickled or copied")
 
 
 def _schema(schema: Schema) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any
 
 from . import _calling
 from . import _arguments as A
+from ._closing import Closing
 from .context import Context
 from .errors import ContextFullError, InvalidTokenError
 from .grammar import Grammar
@@ -57,7 +58,7 @@ def _only_neutral(given: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...
             raise ValueError(f"{name}={value!r} is not supported by llama2swift")
 
 
-class Llama:
+class Llama(Closing):
     """A model and one context, with llama-cpp-python's methods and answers.
 
     model_path: see `Model`. n_ctx: positions, 0 for the model's. n_batch, n_threads, seed (None or 4294967295: another one each time),
@@ -433,12 +434,6 @@ class Llama:
             self._scheduler.close()
         self._context.close()
         self.model.close()
-
-    def __enter__(self) -> Llama:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _texts(name: str, value: Any) -> list[str]:

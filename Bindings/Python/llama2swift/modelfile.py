@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes as C
 import os
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls, run
+from ._closing import Handle
 from .errors import NotFoundError
 from .results import Hyperparameters, Tensor
 from .vocabulary import Vocabulary
@@ -21,8 +21,8 @@ from .vocabulary import Vocabulary
 Self = TypeVar("Self", bound="ModelFile")
 
 
-class ModelFile(Vocabulary):
-    """What `Model` is without contexts: a loaded file, its facts, text to tokens and back."""
+class ModelFile(Handle, Vocabulary):
+    """What `Model` is without contexts: a loaded file, its facts, text to tokens and back. When it is closed, contexts made from it keep what they need."""
 
     def __init__(self, path: A.Path, *, copy: bool = False, context_length: int = 0, first_layer: int = 0, layer_count: int = 0):
         """path: a file or folder; copy: read it into memory of its own; context_length: positions it was trained on; first_layer,
@@ -43,8 +43,7 @@ class ModelFile(Vocabulary):
             return handle.value
 
         # a disk may be slow: Ctrl-C does not wait for it
-        self._handle = run(Calls(), load, late=lambda handle: lib.free("model", handle))
-        self._finalizer = weakref.finalize(self, lib.free, "model", self._handle)
+        self._hold("model", run(Calls(), load, late=lambda handle: lib.free("model", handle)))
 
     @classmethod
     def from_bytes(cls: type[Self], data: bytes | bytearray | memoryview) -> Self:
@@ -97,16 +96,6 @@ class ModelFile(Vocabulary):
             name = lib.call_text("model_tensor", self._handle, index, C.byref(info)).decode("utf-8", "replace")
             out.append(Tensor(name, lib._cdll.llama2_type_name(info.type).decode(), info.rows, info.columns, info.bytes))
         return out
-
-    def close(self) -> None:
-        """Frees the model; contexts made from it keep what they need."""
-        self._finalizer()
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self._finalizer.alive:

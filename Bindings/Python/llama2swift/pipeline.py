@@ -20,6 +20,7 @@ import numpy as np
 
 from . import __version__
 from . import _arguments as A
+from ._closing import Closing
 from ._written import WrittenText
 from .errors import InvalidArgumentError
 from .model import Model
@@ -62,7 +63,7 @@ class Piece:
         self._context.truncate(min(length, self._context.sequence_length(sequence)), sequence)
 
 
-class Pipeline:
+class Pipeline(Closing):
     """A model in pieces on whatever machines Ray has (`ray.init` first, or a local Ray is started).
 
     path: of the model, the same file on every machine. pieces: how many, of equally many layers as far as that goes, or a list of layers each.
@@ -163,12 +164,6 @@ class Pipeline:
         for actor in filter(None, self._actors):
             self._ray.kill(actor)
         self._actors = []
-
-    def __enter__(self) -> Pipeline:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _number(self, sequence: int) -> int:
         if A.unsigned("sequence", sequence, 16) >= self.sequences:

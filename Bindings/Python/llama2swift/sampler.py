@@ -16,6 +16,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from ._closing import Handle
 from .errors import CancelledError, InvalidArgumentError
 from .grammar import Grammar
 from .vocabulary import Vocabulary
@@ -24,7 +25,7 @@ from .vocabulary import Vocabulary
 Step = Callable[["np.ndarray[Any, np.dtype[np.int32]]", "np.ndarray[Any, np.dtype[np.float32]]"], None]
 
 
-class Sampler:
+class Sampler(Handle):
     """Bias, penalties, DRY, filters, temperature, draw: llama.cpp's order and defaults.
 
     Here every value means itself: ``temperature=0`` is greedy, ``top_k=0``, ``top_p=1`` and ``min_p=0`` are off.
@@ -40,6 +41,7 @@ class Sampler:
     sampled before the text may end), banned (texts of which none comes, however the tokens lie) and the sequence breakers of DRY (dry_breakers, None: llama.cpp's four).
     """
 
+    _not_copied = ": it stands in the midst of its random numbers; make one of the same seed"
     STEPS = {name[len("STEP_") :].lower(): number for name, number in vars(K).items() if name.startswith("STEP_") and name != "STEP_OWN"}
 
     def __init__(
@@ -122,8 +124,7 @@ class Sampler:
         handle = C.c_void_p()
         lib.call("sampler_create", C.byref(o), C.byref(handle), None, 0)
         self._seed = int(o.seed)
-        self._handle = handle.value
-        self._finalizer = weakref.finalize(self, lib.free, "sampler", self._handle)
+        self._hold("sampler", handle.value)
         if grammar is not None:
             self.set_grammar(grammar)
 
@@ -177,19 +178,6 @@ class Sampler:
     def accept(self, token: int) -> None:
         """Counts `token` for the penalties, as if it had been sampled. Raises InvalidTokenError for a negative one."""
         lib.call("sampler_accept", self._handle, A.token("token", token))
-
-    def close(self) -> None:
-        """Frees it."""
-        self._finalizer()
-
-    def __enter__(self) -> Sampler:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Sampler cannot be pickled or copied: it stands in the midst of its random numbers; make one of the same seed")
 
 
 # Stands for zero where zero would be the default.

@@ -18,6 +18,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
+from ._closing import Closing, NotCopied
 from ._waiting import Waiting
 from .adapter import Adapter
 from .context import Context, scaled_adapters
@@ -100,12 +101,14 @@ class _Mailbox:
             await future
 
 
-class Request(Iterator[Event], AsyncIterator[Event]):
+class Request(NotCopied, Iterator[Event], AsyncIterator[Event]):
     """A request to a Scheduler: its events, for `for` and for `async for`. `id` is its number. Letting go of it cancels it.
 
     `reason` is None until the last event was read. `tokens` is how many were chosen, `prompt_tokens` how many it began with,
     `adopted` how many of these were found and not evaluated: of what was read or is to be read.
     """
+
+    _not_copied = ": it is text in the making"
 
     def __init__(self, engine: _Engine, mailbox: _Mailbox):
         self._engine = engine
@@ -177,9 +180,6 @@ class Request(Iterator[Event], AsyncIterator[Event]):
 
     def __exit__(self, *_: object) -> None:
         self.cancel()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Request cannot be pickled or copied: it is text in the making")
 
 
 class _Engine:
@@ -263,7 +263,7 @@ class _Engine:
             self.draft._calls.leave(self)
 
 
-class Scheduler:
+class Scheduler(Closing, NotCopied):
     """Many requests at once on one context, whose sequences they share: it is the scheduler's until `close`, other calls on it raise
     BusyError.
 
@@ -277,6 +277,8 @@ class Scheduler:
     sequences that guesses, see `Context.generate`; it is the scheduler's, too. `submit`, `cancel`, `stats` and
     `close` are for any thread.
     """
+
+    _not_copied = ": it is a thread at work"
 
     def __init__(
         self, context: Context, *, prompt_tokens_per_step: int | None = None, max_requests: int = 1024, draft: Context | None = None
@@ -375,15 +377,6 @@ class Scheduler:
     def close(self) -> None:
         """Ends all requests ("cancelled") and the thread; the context is free for other calls afterwards."""
         self._finalizer()
-
-    def __enter__(self) -> Scheduler:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Scheduler cannot be pickled or copied: it is a thread at work")
 
 
 def _milliseconds(deadline: A.Number) -> int:

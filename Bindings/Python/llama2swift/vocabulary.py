@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes as C
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls, run
+from ._closing import Handle
 from .chat import Conversation, Messages, Objects
 from .errors import NotFoundError
 from .grammar import Grammar, Schema
@@ -149,11 +149,13 @@ def _special(value: object) -> int:
     return K.DETOKENIZE_SPECIAL if A.flag("special", value) else 0
 
 
-class Decoder:
+class Decoder(Handle):
     """A streaming decoder: tokens in, whole characters out, U+FFFD for bytes that can become none. For one thread at a time.
 
     special: control tokens by their names. text_start: the tokens begin a text, drop the space that tokenize added.
     """
+
+    _not_copied = ": it stands between two characters of a text"
 
     def __init__(self, model: Vocabulary, *, special: bool = False, text_start: bool = False):
         A.instance("model", model, Vocabulary)
@@ -161,8 +163,7 @@ class Decoder:
         flags |= K.DECODER_TEXT_START if A.flag("text_start", text_start) else 0
         handle = C.c_void_p()
         lib.call("decoder_create", model._handle, flags, C.byref(handle), None, 0)
-        self._handle = handle.value
-        self._finalizer = weakref.finalize(self, lib.free, "decoder", self._handle)
+        self._hold("decoder", handle.value)
 
     def append(self, token: int) -> str:
         """The characters that `token` completes, possibly none. Raises InvalidTokenError, with the decoder as before."""
@@ -171,16 +172,3 @@ class Decoder:
     def finish(self) -> str:
         """What is held back: U+FFFD if a character was left unfinished. The decoder is then at a beginning."""
         return lib.call_text("decoder_finish", self._handle).decode()
-
-    def close(self) -> None:
-        """Frees it."""
-        self._finalizer()
-
-    def __enter__(self) -> Decoder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Decoder cannot be pickled or copied: it stands between two characters of a text")
