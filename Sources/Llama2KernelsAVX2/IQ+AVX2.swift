@@ -16,6 +16,17 @@ internal import X86Intrinsics
     return _mm256_add_epi8(w, _mm256_set1_epi8(bias))
 }
 
+/// Sixteen numbers: the bytes at `low`, and above them the bits of `mask` from the bytes at `high`, moved there by `powers`.
+/// shared: which of those bytes each lane takes (of four that are there).
+@inline(__always) private func storeWide(
+    _ low: UnsafeRawPointer, _ high: UnsafeRawPointer, _ shared: __m256i, _ powers: __m256i, _ mask: Int16, _ out: UnsafeMutableRawPointer
+) {
+    let four = _mm256_set1_epi32(high.loadUnaligned(as: Int32.self))
+    let spread = _mm256_and_si256(_mm256_shuffle_epi8(four, shared), _mm256_set1_epi16(255))
+    let bits = _mm256_and_si256(_mm256_mullo_epi16(spread, powers), _mm256_set1_epi16(mask))
+    store32(_mm256_or_si256(_mm256_cvtepu8_epi16(l2s_m128i_load(low)), bits), out)
+}
+
 /// Four times seven signs as four times eight: the eighth makes the number of negative ones even.
 @inline(__always) private func evenSigns(_ sevens: UInt32) -> UInt32 {
     let spread = sevens & 0x7f | (sevens & 0x3f80) << 1 | (sevens & 0x1f_c000) << 2 | (sevens & 0xfe0_0000) << 3
@@ -39,7 +50,7 @@ extension IQ2_XXS: KernelFormat {
         let x = Columns(p + (2 &+ 16 &* (b >> 1)), stride)
         return Scales(quarter(h.d, bits(b & 1 == 0 ? x.c1 : x.c3, 28, 4)))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xxs_grid(UInt32(byte(p, i))) }
         let signs = evenSigns(p.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
@@ -58,7 +69,7 @@ extension IQ2_XS: KernelFormat {
         let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
         return Scales(quarter(h.d, bits(x, first, 4)), quarter(h.d, bits(x, first &+ 4, 4)))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xs_grid(word(p, 2 &* i) & 511) }
         @inline(__always) func seven(_ i: Int) -> UInt32 { (word(p, 2 &* i) >> 9) << UInt32(truncatingIfNeeded: 7 &* i) }
@@ -78,14 +89,17 @@ extension IQ2_S: KernelFormat {
         let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
         return Scales(quarter(h.d, bits(x, first, 4)), quarter(h.d, bits(x, first &+ 4, 4)))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
-        let high = UInt32(byte(p, 66 &+ b)), low = p.loadUnaligned(fromByteOffset: 2 &+ 4 &* b, as: UInt32.self)
-        @inline(__always) func grid(_ i: Int) -> UInt64 {
-            let shift = UInt32(truncatingIfNeeded: 8 &* i), two = UInt32(truncatingIfNeeded: 8 &- 2 &* i)
-            return l2s_iq2_s_grid(low >> shift & 255 | high << two & 0x300)
-        }
-        return signed(
-            eights(grid(0), grid(1), grid(2), grid(3)), p.loadUnaligned(fromByteOffset: 34 &+ 4 &* b, as: UInt32.self))
+    static var usesIndexes: Bool { true }
+    /// A byte and two bits of one that four share.
+    @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {
+        let powers = _mm256_set_epi16(4, 16, 64, 256, 4, 16, 64, 256, 4, 16, 64, 256, 4, 16, 64, 256)
+        let four = _mm256_set_epi64x(0x0303_0303_0303_0303, 0x0202_0202_0202_0202, 0x0101_0101_0101_0101, 0)
+        storeWide(p + 2, p + 66, four, powers, 0x300, out)
+        storeWide(p + 18, p + 70, four, powers, 0x300, out + 32)
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> __m256i {
+        @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_s_grid(word(indexes, 8 &* b &+ 2 &* i)) }
+        return signed(eights(grid(0), grid(1), grid(2), grid(3)), p.loadUnaligned(fromByteOffset: 34 &+ 4 &* b, as: UInt32.self))
     }
 }
 
@@ -106,7 +120,7 @@ extension IQ3_XXS: KernelFormat {
         let n = bits(b < 4 ? h.x[b] : h.y[b], 28, 4)
         return Scales(_mm256_mul_ps(_mm256_mul_ps(h.d, _mm256_add_ps(splat(0.5), floats(n))), splat(0.5)))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let grid = p + (2 &+ 8 &* b)
         let signs = evenSigns(p.loadUnaligned(fromByteOffset: 66 &+ 4 &* b, as: UInt32.self))
         return signed(fours { l2s_iq3_xxs_grid(UInt32(byte(grid, $0))) }, signs)
@@ -124,11 +138,19 @@ extension IQ3_S: KernelFormat {
         let n = bits(h.x.c3, 4 &* b, 4), one = _mm256_set1_epi32(1)
         return Scales(_mm256_mul_ps(h.d, floats(_mm256_add_epi32(one, _mm256_add_epi32(n, n)))))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
-        let grid = p + (2 &+ 8 &* b), high = UInt32(byte(p, 66 &+ b))
-        let magnitudes = fours {
-            l2s_iq3_s_grid(UInt32(byte(grid, $0)) | high << UInt32(truncatingIfNeeded: 8 &- $0) & 256)
+    static var usesIndexes: Bool { true }
+    /// A byte and a bit of one that eight share.
+    @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {
+        let powers = _mm256_set_epi16(2, 4, 8, 16, 32, 64, 128, 256, 2, 4, 8, 16, 32, 64, 128, 256)
+        let eight = _mm256_set_epi64x(0x0101_0101_0101_0101, 0x0101_0101_0101_0101, 0, 0)
+        var i = 0
+        while i < 4 {
+            storeWide(p + (2 &+ 16 &* i), p + (66 &+ 2 &* i), eight, powers, 0x100, out + 32 &* i)
+            i &+= 1
         }
+    }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> __m256i {
+        let magnitudes = fours { l2s_iq3_s_grid(word(indexes, 16 &* b &+ 2 &* $0)) }
         let signs = p.loadUnaligned(fromByteOffset: 74 &+ 4 &* b, as: UInt32.self)
         return biased(magnitudes, expandBits(signs), 16)
     }
@@ -155,7 +177,7 @@ extension IQ1_S: KernelFormat {
     @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
         Scales(eighth(h.d, bits(h.x[b >> 1], 16 &* (b & 1) &+ 12, 3)))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let high = word(p, 34 &+ 2 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 {
             l2s_iq1_s_grid(UInt32(byte(p, 2 &+ 4 &* b &+ i)) | (high >> UInt32(truncatingIfNeeded: 3 &* i) & 7) << 8)
@@ -182,7 +204,7 @@ extension IQ1_M: KernelFormat {
         let x = b < 4 ? h.x.c2 : h.x.c3, first = 16 &* (b >> 1 & 1) &+ 6 &* (b & 1)
         return Scales(eighth(h.d, bits(x, first, 3)), eighth(h.d, bits(x, first &+ 3, 3)))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let high = word(p, 32 &+ 2 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 {
             l2s_iq1_s_grid(UInt32(byte(p, 4 &* b &+ i)) | (high >> UInt32(truncatingIfNeeded: 4 &* i) & 7) << 8)
@@ -206,7 +228,7 @@ extension IQ4_NL: KernelFormat {
     static var bias: Int { 0 }
     @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
     @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { nonlinearWeights(p + 2) }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nonlinearWeights(p + 2) }
 }
 
 extension IQ4_XS: KernelFormat {
@@ -220,5 +242,5 @@ extension IQ4_XS: KernelFormat {
         let n = _mm256_or_si256(low, shiftLeft(high, 4))
         return Scales(_mm256_mul_ps(h.d, floats(_mm256_sub_epi32(n, _mm256_set1_epi32(32)))))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { nonlinearWeights(p + (8 &+ 16 &* b)) }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nonlinearWeights(p + (8 &+ 16 &* b)) }
 }

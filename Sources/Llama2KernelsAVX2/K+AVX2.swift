@@ -18,7 +18,7 @@ extension Q2_K: KernelFormat {
         @inline(__always) func m(_ i: Int) -> __m256 { negative(_mm256_mul_ps(h.m, floats(h.y.byte(i)))) }
         return Scales(d(2 &* b), d(2 &* b &+ 1), m(2 &* b), m(2 &* b &+ 1))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         mask(shiftRight(load32(p + (16 &+ 32 &* (b >> 2))), 2 &* (b & 3)), 3)
     }
 }
@@ -48,7 +48,7 @@ extension Q3_K: KernelFormat {
         }
         return Scales(d(2 &* b), d(2 &* b &+ 1))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let two = mask(shiftRight(load32(p + (32 &+ 32 &* (b >> 2))), 2 &* (b & 3)), 3)
         return _mm256_or_si256(two, mask(shift(load32(p), 2 &- b), 4))
     }
@@ -76,7 +76,7 @@ extension Q4_K: KernelFormat {
     static var bias: Int { 0 }
     @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { headerK4(p, stride) }
     @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { scalesK4(h, b) }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         mask(shiftRight(load32(p + (16 &+ 32 &* (b >> 1))), 4 &* (b & 1)), 15)
     }
 }
@@ -86,7 +86,7 @@ extension Q5_K: KernelFormat {
     static var bias: Int { 0 }
     @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { headerK4(p, stride) }
     @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { scalesK4(h, b) }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let four = mask(shiftRight(load32(p + (48 &+ 32 &* (b >> 1))), 4 &* (b & 1)), 15)
         return _mm256_or_si256(four, mask(shift(load32(p + 16), 4 &- b), 16))
     }
@@ -106,7 +106,7 @@ extension Q6_K: KernelFormat {
         }
         return Scales(d(2 &* b), d(2 &* b &+ 1))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let side = b >> 2, part = b & 3
         let low = mask(shiftRight(load32(p + (64 &* side &+ 32 &* (part & 1))), 4 &* (part >> 1)), 15)
         return _mm256_or_si256(low, mask(shift(load32(p + (128 &+ 32 &* side)), 4 &- 2 &* part), 0x30))

@@ -13,8 +13,13 @@ protocol KernelFormat: BlockFormat {
     /// Whether weights are put together from entries of tables by integer instructions: then row after row by way of memory, as
     /// those of eight rows at once need more registers than there are.
     static var usesTables: Bool { get }
-    /// The 32 weights of block b of the row whose (super)block is at p, in order of columns.
-    static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i
+    /// The 32 weights of block b of the row whose (super)block is at p, in order of columns. indexes: what `storeIndexes` stored.
+    static func weights(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> __m256i
+    /// Whether the numbers of grid entries are put together from bytes and bits apart: then all of a superblock at once, in
+    /// lanes, before its blocks take them one after the other.
+    static var usesIndexes: Bool { get }
+    /// The numbers of the superblock at p, 16 bits each: at most 64.
+    static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer)
 }
 
 /// How many products of a weight and an activation one 16-bit lane holds.
@@ -76,18 +81,40 @@ struct Scales {
 
 extension KernelFormat {
     @inline(__always) static var usesTables: Bool { false }
+    @inline(__always) static var usesIndexes: Bool { false }
+    @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {}
     /// Blocks of 32 weights that begin at one address.
     @inline(__always) static var blocks: Int { elements / 32 }
     @inline(__always) static var hasHalves: Bool { form.hasHalves }
 }
 
-/// Block b of eight rows from p on, biased as `weights` gives them, to out: (8, 32).
+/// Scratch of eight rows of formats with tables.
+enum TableScratch {
+    /// (8, 32) weights
+    static var weights: Int { 0 }
+    /// (8, 64) numbers of grid entries
+    static var indexes: Int { 8 &* 32 }
+    static var indexStride: Int { 2 &* 64 }
+    static var end: Int { indexes &+ 8 &* indexStride }
+}
+
+/// What the blocks of the superblocks of eight rows from p on need: before the first `storeRows` of them.
+@inline(never) func storeIndexes<F: KernelFormat>(_: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ scratch: UnsafeMutableRawPointer) {
+    var r = 0
+    while r < 8 {
+        F.storeIndexes(p + r &* stride, scratch + (TableScratch.indexes &+ r &* TableScratch.indexStride))
+        r &+= 1
+    }
+}
+
+/// Block b of eight rows from p on, biased as `weights` gives them.
 @inline(never) func storeRows<F: KernelFormat>(
-    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int, _ out: UnsafeMutableRawPointer
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int, _ scratch: UnsafeMutableRawPointer
 ) {
     var r = 0
     while r < 8 {
-        store32(F.weights(p + r &* stride, b), out + 32 &* r)
+        let indexes = scratch + (TableScratch.indexes &+ r &* TableScratch.indexStride)
+        store32(F.weights(p + r &* stride, b, indexes), scratch + 32 &* r)
         r &+= 1
     }
 }

@@ -15,7 +15,7 @@ extension Q4_0: KernelFormat {
     static var bias: Int { 8 }
     @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
     @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { nibbles(p + 2) }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nibbles(p + 2) }
 }
 
 extension Q4_1: KernelFormat {
@@ -25,7 +25,7 @@ extension Q4_1: KernelFormat {
     @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
         Scales(halves(p, stride), offset: halves(p + 2, stride))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { nibbles(p + 4) }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nibbles(p + 4) }
 }
 
 extension Q5_0: KernelFormat {
@@ -33,7 +33,7 @@ extension Q5_0: KernelFormat {
     static var bias: Int { 16 }
     @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
     @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         _mm256_or_si256(nibbles(p + 6), fifthBits(p + 2))
     }
 }
@@ -45,7 +45,7 @@ extension Q5_1: KernelFormat {
     @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
         Scales(halves(p, stride), offset: halves(p + 2, stride))
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i {
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         _mm256_or_si256(nibbles(p + 8), fifthBits(p + 4))
     }
 }
@@ -55,5 +55,5 @@ extension Q8_0: KernelFormat {
     static var bias: Int { 0 }
     @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
     @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> __m256i { load32(p + 2) }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { load32(p + 2) }
 }

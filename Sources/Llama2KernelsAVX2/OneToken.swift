@@ -11,7 +11,7 @@ internal import X86Intrinsics
 struct OneToken {
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>  // of this token's blocks
     let blocks: Int, stride: Int
-    let rows: UnsafeMutableRawPointer  // (8, 32) weights, where tables are used
+    let rows: UnsafeMutableRawPointer  // `TableScratch`
 }
 
 /// Rows from p on: their eight results. next: eight rows that will be read later, fetched ahead.
@@ -22,6 +22,7 @@ struct OneToken {
     var b = 0
     while b < x.blocks {
         let p = rows + F.offset(b), header = F.header(p, x.stride), ahead = next + 8 &* F.offset(b)
+        if F.usesIndexes { storeIndexes(F.self, p, x.stride, x.rows) }
         @inline(__always) func step(_ i: Int) {
             acc = add(F.self, p, header, x, b &+ i, i, acc)
             let share = F.bytes &* 8 / F.blocks
@@ -90,7 +91,7 @@ struct OneToken {
 ) -> (__m256i, __m256i) {
     // 1. products: sums of two columns in 16 bits, widened to sums of four where 16 bits hold no more
     @inline(__always) func row(_ r: Int) -> __m256i {
-        let w = F.usesTables ? load32(x.rows + 32 &* r) : F.weights(p + r &* x.stride, i)
+        let w = F.usesTables ? load32(x.rows + 32 &* r) : F.weights(p + r &* x.stride, i, p)
         if F.capacity == .signed {
             return widened(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w)))
         }

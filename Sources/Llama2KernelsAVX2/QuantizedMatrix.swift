@@ -35,14 +35,14 @@ func multiplyQuantized(_ o: ProductOperands) -> Bool {
 }
 
 /// The scratch: running sums of `tokensAtOnce` tokens with 16 rows, eight lane blocks, eight blocks of 16 rows of a short
-/// panel, one block of weights of eight rows.
+/// panel, what formats with tables need of eight rows.
 private enum Scratch {
     static var tokensAtOnce: Int { 256 }  // a multiple of the tile
     static var lanes: Int { 4 &* 16 &* tokensAtOnce }
     static var rows: Int { lanes &+ 8 &* laneBlockBytes }
     static var rowStride: Int { 288 }  // eight blocks of at most 34 bytes
     static var weights: Int { rows &+ 16 &* rowStride }
-    static var end: Int { weights &+ 8 &* 32 }
+    static var end: Int { weights &+ TableScratch.end }
 }
 
 /// Bytes of scratch that `multiplyQuantized` and `multiplyFloats` need.

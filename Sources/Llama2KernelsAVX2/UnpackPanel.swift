@@ -1,7 +1,7 @@
 internal import X86Intrinsics
 
 /// `count` blocks of 16 rows to lane blocks, weights biased: the rows of half a panel in registers, transposed there.
-/// p: the (super)block of row 0; next: what is fetched ahead, `count` blocks of 16 rows; temporary: (8, 32) weights.
+/// p: the (super)block of row 0; next: what is fetched ahead, `count` blocks of 16 rows; temporary: `TableScratch`.
 @inline(never) func unpackPanel<F: KernelFormat>(
     _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer,
     _ temporary: UnsafeMutableRawPointer
@@ -12,6 +12,7 @@ internal import X86Intrinsics
         var b = 0
         while b < count {
             let q = rows + F.offset(b), header = F.header(q, stride)
+            if F.usesIndexes { storeIndexes(F.self, q, stride, temporary) }
             @inline(__always) func step(_ i: Int) {
                 let o = lanes + (b &+ i) &* laneBlockBytes, share = F.bytes &* 8 / F.blocks
                 storeScales(F.self, F.scales(header, q, stride, i), o)
@@ -57,7 +58,7 @@ internal import X86Intrinsics
 ) {
     if F.usesTables { storeRows(F.self, p, stride, i, temporary) }
     @inline(__always) func row(_ r: Int) -> __m256i {
-        F.usesTables ? load32(temporary + 32 &* r) : F.weights(p + r &* stride, i)
+        F.usesTables ? load32(temporary + 32 &* r) : F.weights(p + r &* stride, i, p)
     }
     /// Four rows: double words k and k + 4 of each.
     @inline(__always) func four(_ r: Int) -> (__m256i, __m256i, __m256i, __m256i) {
