@@ -72,6 +72,15 @@ def test_what_contexts_share_is_evaluated_once(stories):
     assert engine.context.info.pages_used == 0
 
 
+def test_answers_and_what_they_are_compared_with_have_a_head_each(stories, stories_path, folder):
+    found = llama2swift.evaluate(stories_path, folder, "openbookqa")
+    plan = run._plan(TASKS["openbookqa"], folder, None, 0)
+    run._tokenize(plan, stories, False, 0)
+    # of each question its text once, and each answer twice; not the question before each of the answers
+    most = sum(len(g[0].tokens) + sum(2 * (len(s.tokens) - s.start) for s in g[: len(g) // 2]) + 16 for g in plan.scored)
+    assert found.data["footprint"]["prompt"]["tokens"] <= most
+
+
 def test_more_than_the_context_holds_together_is_done_in_pieces(stories):
     wanted = groups(stories)
     engine = Engine(stories, longest=200, tokens_at_once=512)

@@ -1,53 +1,144 @@
 #!/usr/bin/env python3
 """CARD.md: the Llama 2 card filled in for a model and for what quantizing it costs, beside the published rows.
 
-    card.py --model FILE [--types F16,Q8_0,Q4_K_M,Q2_K] [--limit 500] [--tasks card] [--data FOLDER] [--work FOLDER] [--output CARD.md] [--quiet]
+    card.py --work FOLDER [--model FILE] [--types F16,Q8_0,Q4_K_M,Q2_K] [--limits 100,500] [--written 100] [--tasks card] [--page] [--output CARD.md]
 
-The types are made from the widest file that is given (a quantized file cannot become better than it is, which the page says). Each run's answers are kept in
---work, so that the script goes on where it ended, and can be given a larger limit later. All figures of the page are from these files.
+The types are made from the file that is given (a quantized file cannot become better than it is, which the page says). Every answer is kept in --work, so that the
+script goes on where it ended. It asks the first limit of every task of every file, then the next one: the page takes of each task the largest limit that all files have
+reached, and --page writes it from what is there without asking anything. Several processes with the same --work share what is to be asked (the
+answers do not depend on who asks). All figures of the page are from the files in --work.
 """
 
 import argparse
+import fcntl
+import functools
 import json
 import os
+import time
 from pathlib import Path
 
 import llama2swift
-from llama2swift.evaluation import card, report
+from llama2swift.evaluation import TASKS, card, report, run
 from llama2swift.evaluation.report import Evaluation
 
 SHARED = Path(__file__).resolve().parents[4] / "shared/data/eval"
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def runs(a):
-    """(name, evaluation) of the model and of each type."""
+def models(a) -> dict[str, Path]:
+    """The file as it is and the types, which are made where they are not there yet."""
     a.work.mkdir(parents=True, exist_ok=True)
-    models = [("as it is", Path(a.model))]
+    out = {"as it is": Path(a.model)}
     for kind in [t for t in a.types.split(",") if t]:
         made = a.work / f"{Path(a.model).stem}.{kind}.gguf"
         if not made.exists():
             (llama2swift.convert if kind in ("F32", "F16", "BF16", "Q8_0") else llama2swift.quantize)(a.model, made, kind)
-        models.append((kind, made))
-    for name, path in models:
-        def tell(part, task, name=name):
-            if not a.quiet:
-                print(f"\r{name}: {100 * part:5.1f} % {task:20}", end="", flush=True)
-
-        found = llama2swift.evaluate(
-            path, a.data, a.tasks, limit=a.limit, context_length=a.context, threads=a.threads, allow_code=a.allow_code, journal=a.work / f"{path.name}.items", progress=tell, watts=a.watts
-        )  # fmt: skip
-        (a.work / f"{path.name}.json").write_text(json.dumps(found.data, indent=1) + "\n")
-        yield name, found
+        out[kind] = made
+    return out
 
 
-def page(found: dict[str, Evaluation], limit: int | None, remark: str) -> str:
+def limit_of(a, name: str, limit: int) -> int:
+    """Of a task at a stage; writing takes a hundred times as long as choosing."""
+    return limit if name in _CHOICES else min(limit, a.written)
+
+
+_CHOICES = {task.name for task in run.choices.TASKS}
+
+
+def cost(task: str) -> tuple[bool, bool, int]:
+    """What is had soonest comes first: choices, those with few words before them."""
+    return task not in _CHOICES, TASKS[task].part is not None, TASKS[task].shots
+
+
+@functools.cache
+def asked(data: Path, task: str, limit: int) -> set[int]:
+    """The items of a task at a stage."""
+    return set(run._plan(TASKS[task], data, limit, 0).asked)
+
+
+def ask(a, name: str, path: Path, task: str, limit: int) -> Evaluation:
+    """What the journal has is not asked again."""
+    return llama2swift.evaluate(
+        path, a.data, task, limit=limit, context_length=a.context, threads=a.threads, allow_code=a.allow_code, journal=journal(a, path), watts=a.watts,
+        progress=None if a.quiet else lambda part, _: print(f"\r{name}: {task} {limit}: {100 * part:5.1f} %   ", end="", flush=True),
+    )  # fmt: skip
+
+
+def ask_all(a, files: dict[str, Path], tasks: list[str]) -> None:
+    """Stage by stage, and in one the choices first. A file is asked by one process at a time."""
+    left = [(limit, task, name) for limit in a.limits for task in sorted(tasks, key=cost) for name in files]
+    while left:
+        for one in left:
+            limit, task, name = one
+            with open(journal(a, files[name]).with_suffix(".lock"), "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                if not asked(a.data, task, limit_of(a, task, limit)) <= answered(journal(a, files[name])).get(task, set()):
+                    ask(a, name, files[name], task, limit_of(a, task, limit))
+                left.remove(one)
+                break
+        else:
+            time.sleep(1)
+
+
+def journal(a, path: Path) -> Path:
+    return a.work / f"{path.name}.items"
+
+
+def answered(path: Path) -> dict[str, set[int]]:
+    """Task -> the items that a journal has; a line that was cut short is none."""
+    out: dict[str, set[int]] = {}
+    for line in path.read_text().split("\n")[:-1] if path.exists() else []:
+        entry = json.loads(line)
+        if "item" in entry:
+            out.setdefault(entry["task"], set()).add(entry["item"])
+    return out
+
+
+def reached(a, files: dict[str, Path], task: str) -> int | None:
+    """The largest limit of which every file has all items; None: not even the first."""
+    kept = [answered(journal(a, path)).get(task, set()) for path in files.values()]
+    for limit in sorted(a.limits, reverse=True):
+        if all(asked(a.data, task, limit_of(a, task, limit)) <= items for items in kept):
+            return limit_of(a, task, limit)
+    return None
+
+
+def collected(a, files: dict[str, Path], tasks: list[str]) -> dict[str, Evaluation]:
+    """One evaluation of each file, from what all have."""
+    limits = {task: reached(a, files, task) for task in tasks}
+    found: dict[str, Evaluation] = {}
+    for name, path in files.items():
+        parts = [ask(a, name, path, task, limit) for task, limit in limits.items() if limit]
+        if not parts:
+            raise SystemExit(f"no task has {a.limits[0]} items of every file yet")
+        whole = dict(parts[-1].data)  # the journal's footprint is of all that was run
+        whole["tasks"] = {task: result for part in parts for task, result in part.data["tasks"].items()}
+        whole["remarks"] = list(dict.fromkeys(remark for part in parts for remark in part.data["remarks"]))
+        whole["left_out"] = {task: why(a, task) for task in tasks if not limits[task]}
+        found[name] = Evaluation(whole)
+        (a.work / f"{path.name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    return found
+
+
+def why(a, task: str) -> str:
+    """Of a task without a figure."""
+    if run.data.find(a.data, TASKS[task].file) is None:
+        return "its data is not there"
+    if TASKS[task].program and not a.allow_code:
+        return "it runs programs that the model wrote, which --allow-code permits"
+    return "it was not reached in the time that there was"
+
+
+def page(found: dict[str, Evaluation], limit: int, remark: str) -> str:
     """The page, from the evaluations alone."""
     first = next(iter(found.values()))
     groups = list(first.groups)
     lines = [f"# The Llama 2 card of {first.data['model']['description']}", ""]
     lines += [
-        f"`card.py` made this page: {'all items' if limit is None else f'at most {limit} items'} a task, chosen by seed {first.data['settings']['seed']}, asked as plain text with the card's shots; percent, ± standard error. The rows below the line are "
+        f"`card.py` made this page: at most {limit} items a task (how many, stands with each), chosen by seed {first.data['settings']['seed']}, asked as plain text with the card's shots; percent, ± standard error. The rows below the line are "
         "the published card's (Touvron et al., Llama 2, 2023), of models fifty to five hundred times as large, as a yardstick.", "",
     ]  # fmt: skip
     if remark:
@@ -90,7 +181,9 @@ def main():
     parser.add_argument("--model", default=os.environ.get("LLAMA2SWIFT_MODEL"))
     parser.add_argument("--types", default="F16,Q8_0,Q4_K_M,Q2_K")
     parser.add_argument("--tasks", default="card")
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--limits", type=lambda text: [int(n) for n in text.split(",")], default=[100, 500])
+    parser.add_argument("--written", type=int, default=100, help="at most so many items of a task whose answers are written")
+    parser.add_argument("--page", action="store_true", help="ask nothing, write the page from what is there")
     parser.add_argument("--context", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--watts", type=float)
@@ -101,8 +194,11 @@ def main():
     parser.add_argument("--remark", default="")
     parser.add_argument("--quiet", action="store_true")
     a = parser.parse_args()
-    found = dict(runs(a))
-    a.output.write_text(page(found, a.limit, a.remark))
+    files = models(a)
+    tasks = run.names(a.tasks)
+    if not a.page:
+        ask_all(a, files, [t for t in tasks if run.data.find(a.data, TASKS[t].file) and (a.allow_code or not TASKS[t].program)])
+    a.output.write_text(page(collected(a, files, tasks), max(a.limits), a.remark))
     print(f"\n{a.output}")
 
 

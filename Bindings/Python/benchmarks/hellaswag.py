@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """HellaSwag beside llama.cpp's `perplexity --hellaswag`: the same items, the same threads, in turns on the same machine.
 
-    hellaswag.py --tool build/bin/llama-perplexity [--model FILE] [--items 400] [--threads 2] [--rounds 3] [--data FOLDER] [--json FILE]
+    hellaswag.py --tool build/bin/llama-perplexity [--model FILE] [--items 400] [--threads 2] [--rounds 1] [--part 1/4] [--data FOLDER] [--json FILE] [--write FILE.md]
 
 The tool is built from the sources in the sdist of llama-cpp-python:
     cmake -B build -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF && cmake --build build --target llama-perplexity
 Seconds are from the start of a process to its end less the loading, tokenizing included; of the rounds the fastest counts. llama.cpp divides a log-probability by
-the number of tokens, the card by that of characters: both are said of ours. Ours has the same digits with every number of threads, which is checked.
+the number of tokens, the card by that of characters: both are said of ours. Ours has the same digits with every number of threads, which is checked. --part: of
+the items, for a machine that is had for minutes only; --json keeps the parts, and the page is of all that there are.
 """
 
 import argparse
@@ -56,18 +57,37 @@ def theirs(tool, model, items, threads):
     return seconds - (float(load[1]) / 1000 if load else 0), float(scores[-1])
 
 
+def page(parts):
+    """The page, from all parts that there are."""
+    rows = [f"| {p['part']} | {p['items']} | {p['seconds']:.2f} | {p['llama.cpp seconds']:.2f} | {p['llama.cpp seconds'] / p['seconds']:.2f} | {p['right by characters']} | {p['right by tokens']} | {p['llama.cpp right']} | {'yes' if p['same digits with one thread'] else 'NO'} |" for p in parts]
+    whole = {key: sum(p[key] for p in parts) for key in ("items", "seconds", "llama.cpp seconds", "right by characters", "right by tokens", "llama.cpp right")}
+    first = parts[0]
+    return "\n".join([
+        "# HellaSwag beside llama.cpp", "",
+        f"`hellaswag.py` made this page: {first['model']}, {first['threads']} threads, {first['kernels']} kernels; the same items for both, one after the other on the same machine, which does nothing else. "
+        "Accuracy by tokens is llama.cpp's way to count, by characters the card's.", "",
+        "| part | items | seconds | llama.cpp | ratio | right by characters | right by tokens | llama.cpp | same digits with one thread |", "|---|---|---|---|---|---|---|---|---|", *rows,
+        f"| all | {whole['items']} | {whole['seconds']:.2f} | {whole['llama.cpp seconds']:.2f} | **{whole['llama.cpp seconds'] / whole['seconds']:.2f}** | {whole['right by characters']} | {whole['right by tokens']} | {whole['llama.cpp right']} | |",
+    ]) + "\n"  # fmt: skip
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tool", required=True)
     parser.add_argument("--model", default=os.environ.get("LLAMA2SWIFT_MODEL"))
     parser.add_argument("--items", type=int, default=400)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--part", default="1/1")
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", type=Path, help="the page")
     a = parser.parse_args()
     model = llama2swift.Model(a.model)
     plan = run._plan(TASKS["hellaswag"], a.data, a.items, 0)
+    part, parts = map(int, a.part.split("/"))
+    here = slice(len(plan.asked) * (part - 1) // parts, len(plan.asked) * part // parts)
+    plan.asked, plan.questions = plan.asked[here], plan.questions[here]
     items = [plan.items[i] for i in plan.asked]
     mine, others = [], []
     for _ in range(a.rounds):
@@ -79,19 +99,23 @@ def main():
     by_characters = [question.value(values)[1] for question, values in zip(plan.questions, found)]
     by_tokens = [max(range(len(values)), key=lambda i, v=values, c=count: v[i] / c[i]) for values, count in zip(found, counts)]
 
-    def percent(taken):
-        return 100 * sum(t == g for t, g in zip(taken, gold)) / len(gold)
+    def right(taken):
+        return sum(t == g for t, g in zip(taken, gold))
 
     same = ours(model, plan, 1)[1] == found
     result = {
-        "model": model.description, "items": len(items), "threads": a.threads, "kernels": llama2swift.kernels_available()[-1], "seconds": min(mine), "llama.cpp seconds": min(s for s, _ in others),
-        "ratio": min(s for s, _ in others) / min(mine), "percent by characters": percent(by_characters), "percent by tokens": percent(by_tokens), "llama.cpp percent": others[0][1],
-        "same digits with one thread": same, "load average": os.getloadavg()[0],
+        "part": a.part, "model": model.description, "items": len(items), "threads": a.threads, "kernels": llama2swift.kernels_available()[-1], "seconds": min(mine), "llama.cpp seconds": min(s for s, _ in others),
+        "right by characters": right(by_characters), "right by tokens": right(by_tokens), "llama.cpp right": round(others[0][1] / 100 * len(items)), "same digits with one thread": same,
+        "load average": os.getloadavg()[0],
     }  # fmt: skip
-    for name, value in result.items():
-        print(f"{name:30} {value if not isinstance(value, float) else f'{value:.2f}'}")
+    kept = json.loads(a.json.read_text()) if a.json and a.json.exists() else []
+    kept = sorted([*(k for k in kept if k["part"] != a.part), result], key=lambda k: k["part"])
+    print(result)
     if a.json:
-        a.json.write_text(json.dumps(result, indent=1) + "\n")
+        a.json.write_text(json.dumps(kept, indent=1) + "\n")
+    if a.write:
+        a.write.write_text(page(kept))
+    print(page(kept))
     raise SystemExit(0 if same else 1)
 
 

@@ -288,7 +288,12 @@ def _run(plans: Sequence[_Plan], engine: Engine, book: Journal, progress: Watche
 def _answers(plan: _Plan, left: Sequence[int], engine: Engine, book: Journal) -> Iterator[None]:
     task = plan.task
     if plan.scored:
-        for i, answers in zip(left, engine.score([plan.scored[i] for i in left])):
+        # a question's answers and what they are compared with begin differently: each has a head of its own
+        cuts = [len(plan.questions[i].pairs) for i in left]  # type: ignore[union-attr]
+        parts = [part for i, cut in zip(left, cuts) for part in (plan.scored[i][:cut], plan.scored[i][cut:]) if part]
+        scored = engine.score(parts)
+        for i, cut in zip(left, cuts):
+            answers = [a for _ in range(2 if len(plan.scored[i]) > cut else 1) for a in next(scored)]
             question = plan.questions[i]
             assert isinstance(question, Choice)
             values = [a.log_probability for a in answers]
