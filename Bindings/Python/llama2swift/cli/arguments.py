@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
 
     p = command(evaluate.evaluate, "model.gguf --tasks hellaswag,mmlu --data folder --limit 100 --json card.json")
     p.add_argument("--tasks", "--suite", default="card", metavar="NAMES", help="card for all of it, or tasks with commas between; default %(default)s")
-    p.add_argument("--data", required=True, metavar="FOLDER", help="the data files, NAME.jsonl, also packed as .xz or .gz")
+    p.add_argument("--data", required=True, metavar="FOLDER", help="the data files, NAME.jsonl, also packed as .xz or .gz; hub:FOLDER fetches what is missing from the Hugging Face hub")
     p.add_argument("--limit", type=whole(1), metavar="N", help="items of each task; default: all")
     p.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="which items, and what is drawn; default %(default)s")
     p.add_argument("--chat", action="store_true", help="ask in the model's chat template")

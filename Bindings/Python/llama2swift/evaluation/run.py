@@ -19,7 +19,7 @@ from .. import footprint
 from .._library import version
 from ..model import Model
 from ..options import context_options
-from . import card, choices, code, data, sandbox, texts
+from . import card, choices, code, data, hub, sandbox, texts
 from .engine import Engine, Prompt, Scored
 from .journal import Journal
 from .question import Choice, Open, Question, Task
@@ -69,7 +69,8 @@ def evaluate(
     classifier: Judge | None = None, journal: A.Path | None = None, again: bool = False, progress: Watcher | None = None,
     watts: float | None = None, intensity: float | None = None, country: str | None = None, energy: A.Path | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Fills the Llama 2 card in for a model: its groups, with its protocol, from data files in `data_folder`.
+    """Fills the Llama 2 card in for a model: its groups, with its protocol, from data files in `data_folder`; "hub:FOLDER" fetches into
+    FOLDER what is missing there from the Hugging Face hub (needs `datasets`).
 
     tasks: "card", or names of tasks. limit: items of each, chosen by `seed`; a larger one asks all of a smaller one's. chat: asks in
     the model's chat template. context_length: positions that a question may take; 0: as many as the model was trained on. allow_code:
@@ -82,7 +83,9 @@ def evaluate(
     OSError, and what a context raises.
     """
     # 1. what is asked for
-    folder = Path(os.fsdecode(A.path("data_folder", data_folder)))
+    named = os.fsdecode(A.path("data_folder", data_folder))
+    fetched = hub.folder_of(named)
+    folder = fetched or Path(named)
     path = None if isinstance(model, Model) else A.path("model", model)
     wanted = names(tasks)
     most = None if limit is None else A.unsigned("limit", limit)
@@ -100,6 +103,8 @@ def evaluate(
     counters = footprint.powercap(None if energy is None else os.fsdecode(A.path("energy", energy)))
     if energy is not None and counters is None:
         raise ValueError(f"energy is {A.shown(energy)}, where no intel-rapl:0/energy_uj can be read")
+    if fetched is not None:
+        hub.fetch(folder, [file for name in wanted for file in (TASKS[name].file, TASKS[name].shots_file) if file])
     if not folder.is_dir():
         raise data.DataError(f"{folder} is no folder of data files")
     opened = model if isinstance(model, Model) else Model(os.fsdecode(path or b""))
