@@ -7,6 +7,8 @@ import re
 import pytest
 from terminals import Terminal, command, sentence
 
+import llama2swift
+
 TALK = "Tell me a story about a dog and a ball.\n"
 
 
@@ -87,6 +89,17 @@ def test_a_retry_draws_anew(smollm2_path, tmp_path):
     assert done.returncode == 0
     first, second = (json.loads(f.read_text())["messages"] for f in files)
     assert first[0] == second[0] and first[1] != second[1] and len(first) == len(second) == 2
+
+
+def test_a_draft_changes_no_answer(stories_path, tmp_path):
+    llama2swift.quantize(stories_path, tmp_path / "draft.gguf", "Q8_0")
+    asked = (stories_path, TALK * 3 + "/retry\n/undo\n" + TALK, "-c", "220", "-n", "40", "--temperature", "0.3")
+    done = chat(*asked, "--draft", tmp_path / "draft.gguf", "--stats")
+    assert done.stdout == chat(*asked).stdout and done.returncode == 0 and "left out" in done.stderr
+    found = re.findall(r"\[guessed (\d+) tokens, (\d+) of them right\]", done.stderr)
+    assert len(found) == 5 and all(int(guessed) >= int(right) for guessed, right in found) and sum(int(right) for _, right in found) > 20
+    assert "guessed" not in chat(*asked, "--stats").stderr
+    assert "none.gguf" in sentence(chat(stories_path, TALK, "--draft", tmp_path / "none.gguf"))
 
 
 HOSTILE = {

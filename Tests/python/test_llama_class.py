@@ -5,6 +5,7 @@ import sys
 import types
 
 import pytest
+from tiny_gguf import random_model
 
 import llama2swift
 from llama2swift import Llama
@@ -151,6 +152,38 @@ def test_embeddings(stories_path, llm, stories):
         assert len(got["data"]) == 2 and len(got["data"][1]["embedding"]) == len(stories.tokenize_prompt("Tom")) and len(got["data"][1]["embedding"][0]) == 64
     with Llama(model_path=stories_path, embedding=True, pooling_type=1) as one:
         assert one.embed("Tom") == pytest.approx(stories.embed(["Tom"])[0].tolist(), abs=1e-6)
+
+
+def test_a_draft_changes_no_text(stories_path, stories, llm, tmp_path):
+    """A path, a Model that stays the caller's, and llama-cpp-python's prompt lookup, as its README has it."""
+    from llama2swift.llama_speculative import LlamaPromptLookupDecoding
+
+    llama2swift.quantize(stories_path, tmp_path / "draft.gguf", "Q8_0")
+    own = llama2swift.Model(tmp_path / "draft.gguf")
+    for draft in (tmp_path / "draft.gguf", str(tmp_path / "draft.gguf"), own, LlamaPromptLookupDecoding(num_pred_tokens=10), None):
+        with Llama(model_path=stories_path, n_ctx=1024, chat_format="chatml", draft_model=draft) as one:
+            for options in (dict(temperature=0), dict(temperature=0.9, seed=4)):
+                assert one(PROMPT, max_tokens=60, **options)["choices"] == llm(PROMPT, max_tokens=60, **options)["choices"]
+                assert one.create_chat_completion(TALK, max_tokens=30, **options)["choices"] == llm.create_chat_completion(TALK, max_tokens=30, **options)["choices"]
+            if isinstance(draft, llama2swift.Model):
+                assert one._scheduler.stats()["guessed_right"] > 20
+            one.eval(one.tokenize(b"x"))  # by hand, and then the draft goes on
+            assert one(PROMPT, max_tokens=20, temperature=0)["choices"][0]["text"] == alone(stories, PROMPT, 20)
+    assert own.tokenize("x")
+    with pytest.raises(FileNotFoundError):
+        Llama(model_path=stories_path, draft_model=tmp_path / "none.gguf")
+    for given in (lambda ids: ids, 5, True, [own]):
+        with pytest.raises(ValueError, match="draft_model"):
+            Llama(model_path=stories_path, draft_model=given)
+    for wrong in (dict(max_ngram_size=1.5), dict(num_pred_tokens="x")):
+        with pytest.raises(TypeError):
+            LlamaPromptLookupDecoding(**wrong)
+
+
+def test_a_draft_of_another_vocabulary_is_refused(stories_path, tmp_path):
+    random_model(tmp_path / "other.gguf", vocabulary=300, dim=64, layers=1, heads=4, heads_kv=4, hidden=64)
+    with pytest.raises((ValueError, llama2swift.errors.UnsupportedError), match="vocabulary"):
+        Llama(model_path=stories_path, draft_model=tmp_path / "other.gguf")
 
 
 @pytest.mark.parametrize("arguments, problem", [({"n_gpu_layers": 20}, ValueError), ({"draft_model": object()}, ValueError), ({"lora_path": "x"}, ValueError), ({"chat_format": "functionary-v2"}, ValueError), ({"rope_freq_base": 5e5}, ValueError), ({"nonsense": 1}, TypeError), ({"type_k": 8}, ValueError), ({"pooling_type": 9}, ValueError), ({"chat_handler": object()}, ValueError)])  # fmt: skip

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 import re
 import struct
 import threading
@@ -242,6 +243,58 @@ def test_requests_with_probabilities_are_the_schedulers_too(http, client):
         tokens, adopted = (after - b for after, b in zip(counted(), before))
         assert tokens == 7 + ("echo" in how) and len(got.choices[0].logprobs.token_logprobs) == 7 + 198 * ("echo" in how)
         assert adopted == (197 if "echo" in how else 0)
+
+
+def test_probabilities_after_sampling(http, stories):
+    """Of what the steps left: they sum to one, and are given by `prob`."""
+    asked = {"prompt": PROMPT, "n_predict": 4, "n_probs": 6, "temperature": 1.0, "top_k": 5, "top_p": 1.0, "min_p": 0.0, "seed": 3}
+    rows = http.post("/completion", json={**asked, "post_sampling_probs": True}).json()["completion_probabilities"]
+    before = http.post("/completion", json=asked).json()["completion_probabilities"]
+    assert len(rows) == 4 and [r["id"] for r in rows] == [r["id"] for r in before]
+    for row, other in zip(rows, before):
+        assert len(row["top_probs"]) == 5 and sum(one["prob"] for one in row["top_probs"]) == pytest.approx(1, abs=1e-4)
+        assert row["prob"] == pytest.approx(next(one["prob"] for one in row["top_probs"] if one["id"] == row["id"])) and row["prob"] > math.exp(other["logprob"])
+        assert set(row) == {"id", "token", "bytes", "prob", "top_probs"}
+    streamed = [json.loads(line[6:]) for line in http.post("/completion", json={**asked, "post_sampling_probs": True, "stream": True}).text.splitlines() if line.startswith("data: ")]
+    assert [row for event in streamed[:-1] for row in event["completion_probabilities"]] == rows
+
+
+def test_what_llama_servers_clients_ask_of_a_chat(http, stories):
+    asked = {"messages": TALK, "max_tokens": 4}
+    plain = http.post("/v1/chat/completions", json=asked).json()
+    assert "timings" not in plain and "__verbose" not in plain
+    told = http.post("/v1/chat/completions", json={**asked, "timings_per_token": True, "verbose": True}).json()
+    assert told["timings"]["predicted_n"] == 4 and told["choices"] == plain["choices"]
+    assert told["__verbose"] == {"prompt": stories.detokenize(stories.chat_tokens(TALK, chat_template="chatml"), special=True), "content": plain["choices"][0]["message"]["content"]}
+    lines = http.post("/v1/chat/completions", json={**asked, "timings_per_token": True, "verbose": True, "stream": True, "stream_options": {"include_usage": True}}).text.splitlines()
+    events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    assert "timings" not in events[0] and all("timings" in e for e in events[1:]) and ["__verbose" in e for e in events] == [False] * (len(events) - 1) + [True]
+
+
+def test_slots_are_shown_where_that_was_asked_for(http):
+    assert http.get("/slots").status_code == 501
+    with served("--slots", "--parallel", 3, "--context", 20_000, "--host", "127.0.0.1,127.0.0.2", "--cors-origin", "localhost") as server, httpx.Client(base_url=server.url, timeout=60) as one:
+        assert [(s["id"], s["n_ctx"], s["is_processing"]) for s in one.get("/slots").json()] == [(i, 20_000, False) for i in range(3)]
+        with one.stream("POST", "/completion", json={"prompt": PROMPT, "n_predict": 15_000, "ignore_eos": True, "stream": True}) as answer:
+            lines = answer.iter_lines()  # one that is let go of closes the stream
+            next(lines)
+            assert [s["is_processing"] for s in httpx.get(server.url.replace("127.0.0.1", "127.0.0.2") + "/slots", timeout=60).json()] == [True, False, False]
+        # pages of this machine, of every port, and no others
+        ask = {"Access-Control-Request-Method": "POST"}
+        for origin, may in (("http://localhost:3000", True), ("http://127.0.0.1", True), ("https://[::1]:1", True), ("http://localhost.evil.example", False), ("http://evil.example", False), ("null", False)):
+            got = one.options("/completion", headers={**ask, "Origin": origin})
+            assert got.status_code == 200 and got.headers.get("access-control-allow-origin") == (origin if may else None), origin
+        assert (b"Access-Control-Allow-Origin", b"http://localhost:3000") in one.options("/completion", headers={**ask, "Origin": "http://localhost:3000"}).headers.raw
+
+
+def test_the_schema_says_what_is_answered(http):
+    paths = http.get("/openapi.json").json()["paths"]
+    assert set(paths) >= {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/completion", "/tokenize", "/health"}
+    for path, operations in paths.items():
+        for operation in operations.values():
+            assert "422" not in operation["responses"] and {"200", "400", "429", "503"} <= set(operation["responses"]), path
+            kinds = operation["responses"]["200"]["content"]
+            assert "text/plain" in kinds if path == "/metrics" else kinds["application/json"]["schema"] not in ({}, None)
 
 
 def test_metrics_count(http):

@@ -174,7 +174,69 @@ def test_connections_that_lie_or_say_nothing(server, http):
                 continue
             assert not answer or answer.split(b" ")[1] in (b"400", b"413", b"431", b"408"), answer[:200]
     for raw in (silent, half):  # closed by the server after a while
-        assert read(raw, 10) in (b"",) or True
+        assert read(raw, 10) == b""
+        raw.close()
+
+
+def talk(server, data, seconds=10):
+    """What is answered to these bytes, until the server closes; b"" where it just closes."""
+    with connect(server) as raw:
+        try:
+            raw.sendall(data)
+            return read(raw, seconds)
+        except ConnectionError:
+            return b""
+
+
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+ASKED = b'{"prompt": "Once", "max_tokens": 2}'
+STRANGE = {
+    "no host": (b"GET /health HTTP/1.1\r\n\r\n", b"400"), "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n", b"400"), "a version of its own": (b"GET /health HTTP/9.9\r\nHost: x\r\nConnection: close\r\n\r\n", b"200"),
+    "an old version": (b"GET /health HTTP/1.0\r\n\r\n", b"200"), "a method of its own": (b"BREW /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"), "TRACE": (b"TRACE /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
+    "a NUL in a header": (GET + b"X: a\x00b\r\n\r\n", b"400"), "a line break in a header": (GET + b"X: a\r\n b\r\nConnection: close\r\n\r\n", b"200"), "a space before the colon": (GET + b"X : a\r\n\r\n", b"400"),
+    "chunks without sizes": (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + ASKED + b"\r\n0\r\n\r\n", b"400"), "a chunk that says it is endless": (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 30 + b"\r\n" + ASKED, b"400"),
+    "a chunk that says it is large": (POST + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n" + ASKED, b"408"), "chunks": (POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(ASKED) + ASKED + b"\r\n0\r\nTrailer: x\r\n\r\n", b"200"),
+    "another encoding": (POST + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x1f\x8b\x08\x00x", b"400"), "another type": (POST.replace(b"application/json", b"text/plain") + b"Content-Length: %d\r\n\r\n" % len(ASKED) + ASKED, b"400"),
+    "another host's address": (b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"), "a WebSocket": (GET + b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", b"200"),
+    "a long path": (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"), "a path of no characters": (b"GET /%ff%00%c0%af HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data, status", STRANGE.values(), ids=STRANGE.keys())
+def test_strange_requests(server, data, status):
+    answer = talk(server, data)
+    assert answer.split(b" ")[1:2] == [status], answer[:300]
+    if status in (b"404", b"405", b"408"):
+        refused(httpx.Response(int(status), content=answer.split(b"\r\n\r\n", 1)[1]), int(status))
+
+
+def test_several_requests_on_a_connection_are_answered_in_their_order(server):
+    answer = talk(server, (POST.replace(b"Connection: close\r\n", b"") + b"Content-Length: %d\r\n\r\n" % len(ASKED) + ASKED) * 3 + GET + b"Connection: close\r\n\r\n", 30)
+    assert answer.count(b"HTTP/1.1 200 ") == 4 and answer.count(b"text_completion") == 3 and answer.rstrip().endswith(b'{"status":"ok"}')
+
+
+def test_a_head_that_comes_letter_by_letter_is_cut_off(server):
+    with connect(server) as raw:
+        begun = time.monotonic()
+        with pytest.raises(ConnectionError):
+            for letter in (GET + b"X: " + b"a" * 4000)[:200]:
+                raw.sendall(bytes([letter]))
+                time.sleep(0.1)
+        assert time.monotonic() - begun < 15
+
+
+def test_many_open_connections_keep_nobody_out(server, http):
+    """More of them than the queue has places: silent ones, and halves of requests."""
+    many = []
+    for index in range(600):
+        many.append(connect(server))
+        if index % 2:
+            many[-1].sendall(GET[: index % 40])
+    assert http.get("/health").status_code == 200
+    with httpx.Client(base_url=server.url, timeout=60) as new:
+        assert new.post("/v1/completions", json={"prompt": "Once upon a time", "max_tokens": 4}).json()["choices"][0]["text"] == ", there was a"
+    for raw in many:
         raw.close()
 
 

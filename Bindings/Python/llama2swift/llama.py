@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from ._closing import Closing
 from .context import Context
 from .errors import ContextFullError, InvalidTokenError
 from .grammar import Grammar
+from .llama_speculative import LlamaPromptLookupDecoding
 from .model import Model
 from .sampler import Sampler
 from .scheduler import Event, Request, Scheduler
@@ -40,7 +42,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n_gpu_layers": (0, -1), "tensor_split": (None,), "vocab_only": (False,), "use_mlock": (False,), "kv_overrides": (None,), "rope_scaling_type": (-1, None),
     "rope_freq_base": (0, 0.0), "rope_freq_scale": (0, 0.0), "yarn_ext_factor": (-1, -1.0), "yarn_attn_factor": (1, 1.0), "yarn_beta_fast": (32, 32.0),
     "yarn_beta_slow": (1, 1.0), "yarn_orig_ctx": (0,), "lora_base": (None,), "lora_scale": (1, 1.0), "lora_path": (None,), "numa": (False,),
-    "chat_handler": (None,), "draft_model": (None,), "tokenizer": (None,), "kv_unified": (None, False, True), "attention_type": (-1,),
+    "chat_handler": (None,), "tokenizer": (None,), "kv_unified": (None, False, True), "attention_type": (-1,),
 }  # fmt: skip
 # and those of a generation
 _NEUTRAL_SAMPLERS: dict[str, tuple[Any, ...]] = {
@@ -64,13 +66,15 @@ class Llama(Closing):
     model_path: see `Model`. n_ctx: positions, 0 for the model's. n_batch, n_threads, seed (None or 4294967295: another one each time),
     chat_format ("llama-2", "chatml", ...; None: the model's template), last_n_tokens_size (what repeat_penalty looks back at), use_mmap
     (False: the file is read into memory), type_k and type_v (1 for f16, 0 for f32), embedding and pooling_type (None or 0: a vector a token;
-    1 mean, 2 first, 3 last). Raises what `Model` and `Context` raise, ValueError for what is not supported, TypeError for what is unknown.
+    1 mean, 2 first, 3 last), draft_model (a smaller model with the same vocabulary that guesses, as a path or a `Model`: texts are the same bit for
+    bit; LlamaPromptLookupDecoding is what always happens). Raises what `Model` and `Context` raise, ValueError for what is not supported, TypeError for what is unknown.
     """
 
     def __init__(
         self, model_path: A.Path, *, n_ctx: int = 512, n_batch: int = 512, n_threads: int | None = None, seed: int | None = None,
         chat_format: str | None = None, last_n_tokens_size: int = 64, use_mmap: bool = True, type_k: int | None = None,
-        type_v: int | None = None, embedding: bool = False, pooling_type: int | None = None, **others: Any,
+        type_v: int | None = None, embedding: bool = False, pooling_type: int | None = None,
+        draft_model: A.Path | Model | LlamaPromptLookupDecoding | None = None, **others: Any,
     ):  # fmt: skip
         _only_neutral({k: v for k, v in others.items() if k not in _HARMLESS}, _NEUTRAL, "Llama")
         if chat_format is not None and chat_format not in _FORMATS:
@@ -79,15 +83,32 @@ class Llama(Closing):
             raise ValueError(f"type_k={type_k!r}, type_v={type_v!r}: both are 1 (f16) or both 0 (f32)")
         if pooling_type not in (None, -1, 0, 1, 2, 3):
             raise ValueError(f"pooling_type={pooling_type!r} is not supported by llama2swift")
+        if not isinstance(draft_model, (str, bytes, os.PathLike, Model, LlamaPromptLookupDecoding, type(None))):
+            raise ValueError(f"draft_model={A.shown(draft_model)} is not supported by llama2swift: a model's path or a Model guesses, prompt lookup is always on")
         self.model_path, self.chat_format = str(model_path), chat_format
         self.model = Model(model_path, copy=not A.flag("use_mmap", use_mmap))
         self._context = Context(self.model, length=n_ctx, threads=n_threads or 0, batch_size=n_batch, kv="f32" if type_k == 0 else "f16")
+        self._draft, self._own_draft = self._drafting(draft_model, n_threads or 0)
         self.metadata = self.model.metadata
         self._seed, self._draws, self._last_n, self._pooling, self._embedding = seed, 0, last_n_tokens_size, pooling_type, embedding
         self._length = self._context.info.context_length
         # it has the context from the first answer on, until a call by hand
         self._scheduler: Scheduler | None = None
         self._last: list[int] = []  # the tokens of the last answer and its prompt
+
+    def _drafting(self, given: Any, threads: int) -> tuple[Context | None, Model | None]:
+        """The context that guesses, and the model if it is not the caller's."""
+        if given is None or isinstance(given, LlamaPromptLookupDecoding):
+            return None, None
+        own = None if isinstance(given, Model) else Model(given)
+        try:
+            draft = Context(given if own is None else own, length=self._context.info.context_length, threads=threads)
+            Scheduler(self._context, draft=draft).close()  # one that cannot guess for this model says so here
+        except BaseException:
+            if own is not None:
+                own.close()
+            raise
+        return draft, own
 
     @classmethod
     def from_pretrained(
@@ -283,7 +304,7 @@ class Llama(Closing):
         most = room if max_tokens is None or max_tokens <= 0 else min(max_tokens, room)
         stops = _texts("stop", [] if stop is None else stop)
         if self._scheduler is None:
-            self._scheduler = Scheduler(self._context)
+            self._scheduler = Scheduler(self._context, draft=self._draft)
         return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs), tokens)
 
     def _until_left(self, request: Request, tokens: list[int]) -> Iterator[Event]:
@@ -432,6 +453,10 @@ class Llama(Closing):
         """Frees the context and the model."""
         if self._scheduler is not None:
             self._scheduler.close()
+        if self._draft is not None:
+            self._draft.close()
+        if self._own_draft is not None:
+            self._own_draft.close()
         self._context.close()
         self.model.close()
 

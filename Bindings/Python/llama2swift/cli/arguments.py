@@ -91,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     p = command(chat.chat, 'model.gguf --system "Answer in one sentence."')
     sampling(p)
     p.add_argument("--system", help="a system prompt")
+    p.add_argument("--draft", metavar="FILE", help="a smaller model with the same vocabulary, which guesses; the text is the same")
     p.add_argument("--load", metavar="FILE", help="go on with a conversation that /save wrote")
     p.add_argument("--no-history", action="store_true", help="keep no history of what is typed")
 
@@ -184,13 +185,13 @@ def sampling(p: argparse.ArgumentParser) -> None:
 
 
 def serving(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--host", default="127.0.0.1", help="the address to listen at; default %(default)s, 0.0.0.0 for every network")
+    p.add_argument("--host", default="127.0.0.1", help="the address to listen at, or several with commas between; default %(default)s, 0.0.0.0 for every network")
     p.add_argument("--port", type=whole(0, 65535), default=8080, help="default %(default)s; 0: one that is free")
     p.add_argument("--alias", action="append", default=[], metavar="NAME", help="what requests call the model; the next one is for the next model")
     p.add_argument("--any-model", action="store_true", help="serve the first model whatever a request calls it, for clients with a fixed name")
     p.add_argument("--api-key", action="append", default=[], metavar="KEY", help="what clients must know; may be given several times; or in LLAMA2SWIFT_API_KEY")
     p.add_argument("--api-key-file", metavar="FILE", help="keys, one a line")
-    p.add_argument("--cors-origin", action="append", default=[], metavar="ORIGIN", help="whose pages may ask this server, * for all; default: its own only")
+    p.add_argument("--cors-origin", action="append", default=[], metavar="ORIGIN", help="whose pages may ask this server, * for all, localhost for those of this machine; default: its own only")
     p.add_argument("--parallel", type=whole(1, 256), default=4, metavar="N", help="requests that are worked on at the same time; default %(default)s")
     p.add_argument("--request-context", type=whole(0), default=0, metavar="N", help="positions of one request; default: as many as there are")
     p.add_argument("--batch-size", type=whole(0), default=0, metavar="N", help="tokens of one pass")
@@ -206,6 +207,7 @@ def serving(p: argparse.ArgumentParser) -> None:
     p.add_argument("-n", "--max-tokens", type=whole(0), default=0, metavar="N", help="of an answer; default: what the context holds")
     p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, or a format's name, in place of the model's")
     p.add_argument("--no-page", action="store_true", help="without the page at /")
+    p.add_argument("--slots", action="store_true", help="with /slots, as llama-server has it")
     p.add_argument("--no-metrics", action="store_true", help="without /metrics")
     p.add_argument("--grace", type=positive, default=30.0, metavar="SECONDS", help="for what runs when the server is told to end; default %(default)s")
     p.add_argument("--log", choices=["debug", "info", "warning", "error", "critical"], default="warning", help="default %(default)s")

@@ -10,7 +10,7 @@ from .. import Grammar, Model
 from ..errors import Llama2Error, UnknownTemplateError
 from . import lines, outputs, terminal
 from .conversation import ROLES, Conversation, Message
-from .run import sampler, seed_of, statistics
+from .run import drafting, guesses, sampler, seed_of, statistics
 
 HELP = '''A message is a line; a line that ends in \\ goes on in the next one, and so does all between two """.
 /retry             the last answer once more      /undo              take the last question back
@@ -40,7 +40,7 @@ class Talk:
     def __init__(self, a: argparse.Namespace, model: Model):
         self.a, self.model = a, model
         self.context = model.context(a.context, a.threads)
-        self.conversation = Conversation(model, self.context, self._forgotten)
+        self.conversation = Conversation(model, self.context, self._forgotten, drafting(a, self.context))
         self.interactive = terminal.interactive()
         self.seed, self.draws = seed_of(a), 0
         self.grammar: Grammar | None = None
@@ -128,11 +128,16 @@ class Talk:
         if self.conversation.reason == "context_full":
             terminal.say("[the context is full: the answer ends here]")
         if self.a.stats:
-            statistics(self.context)
+            self._figures()
         return True
 
     def _forgotten(self, count: int) -> None:
         terminal.say(f"[the context is full: the oldest {count} messages are left out from here on]")
+
+    def _figures(self) -> None:
+        statistics(self.context)
+        if self.conversation.draft is not None:
+            guesses(self.conversation)
 
     def _problem(self, text: str) -> None:
         self.problems += 1
@@ -176,7 +181,7 @@ class Talk:
         terminal.say(f"[loaded {len(messages)} messages]")
 
     def stats(self, _: str) -> None:
-        statistics(self.context)
+        self._figures()
         terminal.say(f"[{self.context.sequence_length()} of {self.context.info.context_length} positions used]")
 
     def json(self, path: str) -> None:

@@ -14,11 +14,12 @@ ROLES = ("system", "user", "assistant")
 class Conversation:
     """messages: all that was said, for saving; of these the oldest are no longer given to the model once the context is full.
 
-    forgotten(n) is called when n more messages are left out.
+    forgotten(n) is called when n more messages are left out. draft: a context of a smaller model that guesses.
     """
 
-    def __init__(self, model: Model, context: Context, forgotten: Callable[[int], None]):
-        self.model, self.context = model, context
+    def __init__(self, model: Model, context: Context, forgotten: Callable[[int], None], draft: Context | None = None):
+        self.model, self.context, self.draft = model, context, draft
+        self.guessed = self.guessed_right = 0  # of the last answer
         self.messages: list[Message] = []
         self.reason: str | None = None  # why the last answer ended; "interrupted" for Ctrl-C
         self._forgotten = forgotten
@@ -55,6 +56,7 @@ class Conversation:
         a grammar would begin anew."""
         self.messages.append(question)
         text, left, self.reason = "", max_tokens, None
+        self.guessed = self.guessed_right = 0
         try:
             while True:
                 prompt, room = self._prompt(text)
@@ -63,6 +65,7 @@ class Conversation:
                         text += piece
                         yield piece
                 self.reason = pieces.reason
+                self.guessed, self.guessed_right = self.guessed + pieces.guessed, self.guessed_right + pieces.guessed_right
                 if left:
                     left -= pieces.tokens
                     if left <= 0:
@@ -121,4 +124,4 @@ class Conversation:
             common += 1  # at least one token is evaluated, so that there are logits
         self.context.truncate(common)
         self._cached = tokens
-        return self.context.generate(tokens[common:], sampler, max_tokens=max_tokens)
+        return self.context.generate(tokens[common:], sampler, max_tokens=max_tokens, draft=self.draft)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import Any
 
 from .. import Context, Model, Sampler
 from . import terminal
@@ -29,15 +30,24 @@ def run(a: argparse.Namespace) -> int:
     prompt = a.prompt if a.prompt is not None else sys.stdin.read()
     tokens = model.tokenize_prompt(prompt)
     context = model.context(a.context, a.threads)
-    draft = None if a.draft is None else Model(a.draft).context(context.info.context_length, a.threads)
+    draft = drafting(a, context)
     terminal.write(prompt)
     with context.generate(tokens, sampler(a, seed_of(a)), max_tokens=a.max_tokens, stop=a.stop, draft=draft) as pieces:
         terminal.stream(pieces)
     if a.stats:
         statistics(context)
         if draft is not None:
-            terminal.say(f"[guessed {pieces.guessed} tokens, {pieces.guessed_right} of them right]")
+            guesses(pieces)
     return 0
+
+
+def drafting(a: argparse.Namespace, context: Context) -> Context | None:
+    """The context of --draft, which guesses for `context`."""
+    return None if a.draft is None else Model(a.draft).context(context.info.context_length, a.threads)
+
+
+def guesses(of: Any) -> None:
+    terminal.say(f"[guessed {of.guessed} tokens, {of.guessed_right} of them right]")
 
 
 def statistics(context: Context) -> None:

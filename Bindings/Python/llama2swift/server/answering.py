@@ -225,6 +225,19 @@ def usage(prompts: Sequence[Answer], answers: Sequence[Answer], prompt_tokens: i
     }  # fmt: skip
 
 
+def timings(answer: Answer) -> dict[str, Any]:
+    """llama-server's: the first token belongs to the prompt, the others are decoded."""
+    prompt = len(answer.job.tokens) - answer.cached
+    prompt_ms = max((answer.first or time.monotonic()) - answer.job.begun, 1e-9) * 1e3
+    count, ms = len(answer.tokens), max(answer.last - answer.first, 0.0) * 1e3
+    further = max(count - 1, 0)
+    return {
+        "cache_n": answer.cached, "prompt_n": prompt, "prompt_ms": prompt_ms, "prompt_per_token_ms": prompt_ms / max(prompt, 1),
+        "prompt_per_second": 1e3 * prompt / prompt_ms, "predicted_n": count, "predicted_ms": ms,
+        "predicted_per_token_ms": ms / further if further else 0.0, "predicted_per_second": 1e3 / ms * further if further and ms else 0.0,
+    }  # fmt: skip
+
+
 def entry(engine: Engine, token: int, logprob: float | None) -> dict[str, Any]:
     """A token of a chat's probabilities: bytes are exact, the text may be a part of a character."""
     raw = engine.piece(token)

@@ -11,11 +11,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 
 from .. import __version__
 from ..errors import Llama2Error
-from . import chat, completions, errors, listing, native, page
+from . import chat, completions, described, errors, listing, native, page
 from .answering import Gate
 from .limits import Guard
 from .meters import Meters
@@ -47,17 +49,33 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.began = int(time.time())
     meters.look = lambda: _gauges(models, gate)
     for router in (completions.router, chat.router, native.router, listing.router):
-        app.include_router(router)
+        app.include_router(router, responses=described.ERRORS)
+    described.describe(app, settings)
     open_paths = page.add(app) if settings.page else frozenset()
     _handlers(app)
     if settings.cors_origins:
-        every = "*" in settings.cors_origins
+        every, here = "*" in settings.cors_origins, "localhost" in settings.cors_origins
         app.add_middleware(
-            CORSMiddleware, allow_origins=() if every else settings.cors_origins, allow_origin_regex=".*" if every else None,
+            _Cors, allow_origins=() if every else [o for o in settings.cors_origins if o != "localhost"], allow_origin_regex=".*" if every else _HERE if here else None,
             allow_methods=["GET", "POST", "DELETE", "OPTIONS"], allow_headers=["*"], allow_credentials=True,
         )  # fmt: skip
     app.add_middleware(Guard, settings=settings, meters=meters, open_paths=open_paths)
     return app
+
+
+# every port of this machine, by each of its names
+_HERE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+
+
+class _Cors(CORSMiddleware):
+    """Starlette's, but for the status of an answer to another page's question whether it may ask: the header that is not there says no."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The answer to OPTIONS."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == 400 and not self.is_allowed_origin(request_headers["origin"]):
+            return Response(status_code=200, headers={k: v for k, v in answer.headers.items() if k.lower() in ("vary", "access-control-max-age")})
+        return answer
 
 
 def _gauges(models: Models, gate: Gate) -> dict[str, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Dict, List, Optional, Union  # pydantic evaluates them, in Python 3.9 too
+from typing import Any, ClassVar, Dict, List, Literal, Optional, Union  # pydantic evaluates them, in Python 3.9 too
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 # What clients send and no answer depends on: a text is the same bits whatever slot or cached prefix it has.
@@ -33,6 +34,16 @@ class Body(BaseModel):
             if name in data and data[name] is not None and not any(data[name] is n or (type(data[name]) is type(n) and data[name] == n) for n in neutral):
                 raise PydanticCustomError("not_followed", "{name}: {why}", {"name": name, "why": why})
         return {k: v for k, v in data.items() if k not in cls.nothing and k not in cls.refused}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The fields, and what else is taken."""
+        made = handler(core_schema)
+        properties = handler.resolve_ref_schema(made).setdefault("properties", {})
+        properties.update({name: {"description": "taken, and changes no answer"} for name in sorted(cls.nothing)})
+        for name, (neutral, why) in cls.refused.items():
+            properties[name] = {"enum": [None, *neutral], "description": f"not supported: {why}"}
+        return made
 
 
 Stop = Union[str, List[str], None]
@@ -195,7 +206,7 @@ class Function(Body):
 class Tool(Body):
     """A tool: a function."""
 
-    type: str = Field(pattern="^function$")
+    type: Literal["function"]
     function: Function
 
 
@@ -208,7 +219,7 @@ class NamedFunction(Body):
 class ToolChoice(Body):
     """The tool to call."""
 
-    type: str = Field(pattern="^function$")
+    type: Literal["function"]
     function: NamedFunction
 
 
@@ -223,7 +234,7 @@ class Schema(Body):
 class ResponseFormat(Body):
     """What an answer is held to."""
 
-    type: str = Field(pattern="^(text|json_object|json_schema)$")
+    type: Literal["text", "json_object", "json_schema"]
     json_schema: Optional[Schema] = None
     schema_: Union[Dict[str, Any], bool, None] = Field(None, alias="schema")
 
@@ -261,6 +272,8 @@ class Chat(Sampled):
     chat_template_kwargs: Optional[Dict[str, Any]] = None
     add_generation_prompt: Optional[bool] = None
     continue_final_message: Optional[bool] = None
+    timings_per_token: Optional[bool] = None
+    verbose: Optional[bool] = None
 
 
 class Embeddings(Body):
@@ -271,7 +284,7 @@ class Embeddings(Body):
 
     model: Optional[str] = None
     input: Union[str, List[str], List[int], List[List[int]]] = Field(max_length=2048)
-    encoding_format: Optional[str] = Field(None, pattern="^(float|base64)$")
+    encoding_format: Optional[Literal["float", "base64"]] = None
 
 
 class PromptString(Body):
@@ -288,7 +301,6 @@ class Native(Sampled):
     refused: ClassVar[Refused] = {
         **Sampled.refused,
         "n_indent": ((0,), "it is not supported"),
-        "post_sampling_probs": ((False,), "probabilities are those before sampling"),
         "return_progress": ((False,), "it is not supported"),
         "image_data": (([],), "images are not supported"),
     }
@@ -298,6 +310,7 @@ class Native(Sampled):
     n_predict: Optional[int] = Field(None, ge=-1)
     max_tokens: Optional[int] = Field(None, ge=-1)
     n_probs: Optional[int] = Field(None, ge=0, le=20)
+    post_sampling_probs: Optional[bool] = None
     return_tokens: Optional[bool] = None
     response_fields: Optional[List[str]] = Field(None, max_length=64)
     timings_per_token: Optional[bool] = None

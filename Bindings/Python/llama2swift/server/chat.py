@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from . import prompts, sampling, tools
-from .answering import Work, answered, chat_logprobs, reason, side_by_side, unless_kept, usage
+from . import described, prompts, sampling, tools
+from .answering import Work, answered, chat_logprobs, reason, side_by_side, timings, unless_kept, usage
 from .bodies import Chat
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
@@ -81,7 +81,18 @@ class _Run:
         if not self.answers:  # no tokens were asked for
             message = {"role": "assistant", "content": "", "refusal": None}
             choices = [{"index": i, "message": message, "logprobs": None, "finish_reason": "length"} for i in range(self.body.n or 1)]
-        return {**self.frame("chat.completion", choices), "usage": self.usage()}
+        return {**self.frame("chat.completion", choices), "usage": self.usage(), **self.more(True)}
+
+    def more(self, ended: bool = False) -> dict[str, Any]:
+        """What llama-server's clients may ask for beside OpenAI's fields: figures, and at the end what the model was given."""
+        body = self.body
+        more: dict[str, Any] = {}
+        if body.timings_per_token and self.answers:
+            more["timings"] = timings(self.answers[0])
+        verbose = self.engine.settings.log in ("debug", "trace") if body.verbose is None else body.verbose
+        if verbose and ended:
+            more["__verbose"] = {"prompt": self.engine.model.detokenize(self.prompt, special=True), "content": self.answers[0].text if self.answers else ""}
+        return more
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The same in pieces."""
@@ -90,7 +101,8 @@ class _Run:
 
         def event(index: int, delta: dict[str, Any], tokens: list[Token] | None = None, why: str | None = None) -> dict[str, Any]:
             choice = {"index": index, "delta": delta, "logprobs": self.logprobs(tokens) if tokens else None, "finish_reason": why}
-            return {**self.frame("chat.completion.chunk", [choice]), **({"usage": None} if wants else {})}
+            begins = "role" in delta
+            return {**self.frame("chat.completion.chunk", [choice]), **({"usage": None} if wants else {}), **({} if begins else self.more(why is not None and not wants))}
 
         for index in range(self.body.n or 1):
             yield event(index, {"role": "assistant", "content": None})
@@ -109,7 +121,7 @@ class _Run:
                     yield event(index, delta, one.take())
                 yield event(index, {}, one.take(), why)
         if wants:
-            yield {**self.frame("chat.completion.chunk", []), "usage": self.usage()}
+            yield {**self.frame("chat.completion.chunk", []), "usage": self.usage(), **self.more(True)}
 
 
 class _Choice:
@@ -149,7 +161,7 @@ class _Choice:
         return ([{"content": rest}] if rest else []), why
 
 
-@router.post("/v1/chat/completions/input_tokens")
+@router.post("/v1/chat/completions/input_tokens", response_model=None, responses=described.answers(described.CountAnswer))
 @router.post("/chat/completions/input_tokens", include_in_schema=False)
 async def input_tokens(http: Request, body: Chat) -> Any:
     """How many tokens a conversation has."""
@@ -157,7 +169,7 @@ async def input_tokens(http: Request, body: Chat) -> Any:
         return {"object": "response.input_tokens", "input_tokens": len(await prompts.chat(engine, body, tools.Caller(engine, body)))}
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", response_model=None, responses=described.answers(described.ChatAnswer, streams=True))
 @router.post("/chat/completions", include_in_schema=False)
 async def chat_completions(http: Request, body: Chat) -> Any:
     """A conversation goes on."""

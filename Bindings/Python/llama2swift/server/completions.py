@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from . import prompts, sampling
+from . import described, prompts, sampling
 from .answering import Work, answered, echoed, reason, side_by_side, unless_kept, usage
 from .bodies import Completion
 from .engine import Answer, Engine, Job, Token
@@ -101,9 +101,10 @@ class _Run:
         for token in tokens:
             offsets.append(offset)
             offset += len(decoder.append(token.id))
+        best = [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens]
         return {
             "tokens": [_named(engine.piece(t.id)) for t in tokens], "token_logprobs": [t.logprob for t in tokens], "text_offset": offsets,
-            "top_logprobs": [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens] if top else None,
+            **({"top_logprobs": best} if top else {}),
         }  # fmt: skip
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
@@ -149,7 +150,7 @@ def _named(raw: bytes) -> str:
         return "bytes:" + "".join(f"\\x{b:02x}" for b in raw)
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", response_model=None, responses=described.answers(described.TextAnswer, streams=True))
 async def completions(http: Request, body: Completion) -> Any:
     """A text goes on."""
     state = http.app.state

@@ -27,11 +27,14 @@ _GRAMMARS = 32  # that are kept ready
 
 @dataclass(frozen=True)
 class Token:
-    """One that was generated, or one of a prompt. top: [(id, natural logarithm)], the best first; logprob None: it has none."""
+    """One that was generated, or one of a prompt. top: [(id, natural logarithm)], the best first; logprob None: it has none.
+    after, top_after: the same of what the sampler's steps left."""
 
     id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    after: float = 0.0
+    top_after: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
@@ -117,7 +120,8 @@ class Answer:
 
 
 def _token(report: TokenReport) -> Token:
-    return Token(report.token, None if math.isnan(report.logprob) else report.logprob, tuple(report.best))
+    logprob = None if math.isnan(report.logprob) else report.logprob
+    return Token(report.token, logprob, tuple(report.best), 0.0 if math.isnan(report.logprob_after) else report.logprob_after, tuple(report.best_after))
 
 
 class Engine:

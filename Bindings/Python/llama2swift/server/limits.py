@@ -40,6 +40,8 @@ class Guard:
                 return  # what is made of half a body is for nobody: the problem itself is told, below
             if message["type"] == "http.response.start":
                 status, sent = message["status"], True
+                # as HTTP/1.1 is usually written; clients that keep names in a dict look for these
+                message = {**message, "headers": [(name.title(), value) for name, value in message.get("headers", ())]}
             # somebody who does not read may not hold a sequence for ever
             await asyncio.wait_for(send(message), self.settings.write_timeout)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import math
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, List, Union
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
-from . import prompts, sampling
-from .answering import Work, answered, entry, reason, unless_kept
+from . import described, prompts, sampling
+from .answering import Work, answered, entry, reason, timings, unless_kept
 from .bodies import ApplyTemplate, Detokenize, Native, Tokenize
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
@@ -68,6 +68,10 @@ class _Run:
         if not self.body.n_probs:
             return {}
         engine, count = self.engine, self.body.n_probs
+        if self.body.post_sampling_probs:
+            return {"completion_probabilities": [
+                {**_shown(engine, t.id, t.after), "top_probs": [one for i, p in t.top_after[:count] if (one := _shown(engine, i, p))["prob"] > 0]} for t in tokens
+            ]}  # fmt: skip
         rows = [
             {"id": t.id, **entry(engine, t.id, t.logprob), "top_logprobs": [{"id": i, **entry(engine, i, p)} for i, p in t.top[:count]]} for t in tokens
         ]  # fmt: skip
@@ -92,6 +96,12 @@ class _Run:
         yield {**self.whole(0), "content": "", "tokens": []}
 
 
+def _shown(engine: Engine, token: int, logprob: float) -> dict[str, Any]:
+    """A token of the probabilities after the sampler's steps."""
+    raw = engine.piece(token)
+    return {"id": token, "token": raw.decode("utf-8", "replace"), "bytes": list(raw), "prob": math.exp(logprob)}
+
+
 def _only(whole: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:
     """The fields that were asked for; a/b: b of a. What is not there is left out, as llama-server has it."""
     if not fields:
@@ -104,19 +114,6 @@ def _only(whole: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:
         if value is not None:
             out[field] = value
     return out
-
-
-def timings(answer: Answer) -> dict[str, Any]:
-    """llama-server's: the first token belongs to the prompt, the others are decoded."""
-    prompt = len(answer.job.tokens) - answer.cached
-    prompt_ms = max((answer.first or time.monotonic()) - answer.job.begun, 1e-9) * 1e3
-    count, ms = len(answer.tokens), max(answer.last - answer.first, 0.0) * 1e3
-    further = max(count - 1, 0)
-    return {
-        "cache_n": answer.cached, "prompt_n": prompt, "prompt_ms": prompt_ms, "prompt_per_token_ms": prompt_ms / max(prompt, 1),
-        "prompt_per_second": 1e3 * prompt / prompt_ms, "predicted_n": count, "predicted_ms": ms,
-        "predicted_per_token_ms": ms / further if further else 0.0, "predicted_per_second": 1e3 / ms * further if further and ms else 0.0,
-    }  # fmt: skip
 
 
 def _settings(engine: Engine, body: Native | None, given: dict[str, Any], asked: int | None) -> dict[str, Any]:
@@ -133,7 +130,7 @@ def _settings(engine: Engine, body: Native | None, given: dict[str, Any], asked:
     }  # fmt: skip
 
 
-@router.post("/completion")
+@router.post("/completion", response_model=None, responses=described.answers(Union[described.NativeAnswer, List[described.NativeAnswer]], streams=True))
 @router.post("/completions", include_in_schema=False)
 async def completion(http: Request, body: Native) -> Any:
     """A text goes on, as llama-server has it."""
@@ -153,7 +150,7 @@ async def completion(http: Request, body: Native) -> Any:
         return await answered(http, work, run, body.stream, kept, lambda: run.answers, whole, done=False)
 
 
-@router.post("/tokenize")
+@router.post("/tokenize", response_model=None, responses=described.answers(described.TokensAnswer))
 async def tokenize(http: Request, body: Tokenize) -> Any:
     """The tokens of a text."""
     async with http.app.state.models.use(body.model) as engine:
@@ -172,14 +169,14 @@ def _text_or_bytes(raw: bytes) -> str | list[int]:
         return list(raw)
 
 
-@router.post("/detokenize")
+@router.post("/detokenize", response_model=None, responses=described.answers(described.ContentAnswer))
 async def detokenize(http: Request, body: Detokenize) -> Any:
     """The text of tokens."""
     async with http.app.state.models.use(body.model) as engine:
         return {"content": engine.model.detokenize(engine.check_tokens(body.tokens), special=True)}
 
 
-@router.post("/apply-template")
+@router.post("/apply-template", response_model=None, responses=described.answers(described.PromptAnswer))
 async def apply_template(http: Request, body: ApplyTemplate) -> Any:
     """What a conversation is as a text."""
     async with http.app.state.models.use(body.model) as engine:
@@ -187,7 +184,7 @@ async def apply_template(http: Request, body: ApplyTemplate) -> Any:
         return {"prompt": await asyncio.to_thread(lambda: engine.model.chat_text(messages, **more))}
 
 
-@router.get("/health")
+@router.get("/health", response_model=None, responses=described.answers(described.HealthAnswer))
 @router.get("/v1/health", include_in_schema=False)
 async def health(http: Request) -> Any:
     """Whether the server works."""
@@ -198,7 +195,7 @@ def _name(engine: Engine, token: int | None) -> str:
     return "" if token is None else engine.piece(token).decode("utf-8", "replace")
 
 
-@router.get("/props")
+@router.get("/props", response_model=None, responses=described.answers(described.PropsAnswer))
 async def props(http: Request, model: str | None = None) -> Any:
     """What a model is and how the server uses it."""
     state = http.app.state
@@ -213,7 +210,7 @@ async def props(http: Request, model: str | None = None) -> Any:
         }  # fmt: skip
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_model=None, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}, response_class=PlainTextResponse)
 async def metrics(http: Request) -> Any:
     """Figures for Prometheus."""
     if not http.app.state.settings.metrics:
@@ -221,8 +218,16 @@ async def metrics(http: Request) -> Any:
     return PlainTextResponse(http.app.state.meters.text(), media_type="text/plain; version=0.0.4")
 
 
-@router.post("/props", include_in_schema=False)
-@router.api_route("/slots", methods=["GET", "POST"], include_in_schema=False)
+@router.get("/slots", include_in_schema=False)
+async def slots(http: Request, model: str | None = None) -> Any:
+    """As many as there are requests that can be worked on, and how many are: which one a request has is the scheduler's affair."""
+    state = http.app.state
+    if not state.settings.slots:
+        raise ApiError(501, "this server shows no slots, see --slots", kind="not_supported_error")
+    async with state.models.use(model) as engine:
+        return [{"id": i, "n_ctx": engine.length, "is_processing": i < engine.running, "speculative": engine.draft is not None} for i in range(engine.settings.parallel)]
+
+
 @router.post("/infill", include_in_schema=False)
 @router.api_route("/rerank", methods=["GET", "POST"], include_in_schema=False)
 @router.api_route("/lora-adapters", methods=["GET", "POST"], include_in_schema=False)

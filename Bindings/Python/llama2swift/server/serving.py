@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import threading
@@ -52,6 +53,36 @@ def listen(host: str, port: int) -> socket.socket:
     return out
 
 
+def listeners(hosts: str, port: int) -> list[socket.socket]:
+    """A socket at each of the addresses; with port 0 all have the port that the first one got. Raises OSError, ValueError."""
+    names = [name.strip() for name in hosts.split(",")]
+    if not all(names):
+        raise ValueError(f"--host {hosts}: an address is empty")
+    out: list[socket.socket] = []
+    try:
+        for name in names:
+            out.append(listen(name, out[0].getsockname()[1] if out else port))
+    except BaseException:
+        for one in out:
+            one.close()
+        raise
+    return out
+
+
+def _connections() -> int:
+    """How many connections there may be: silent ones must keep nobody out, so as many as this process may have files, but for some. (What
+    is worked on is bounded by the queue.)"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 16 if hard == resource.RLIM_INFINITY else min(hard, 1 << 16)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+        except (OSError, ValueError):
+            pass
+    return max((most if soft == resource.RLIM_INFINITY else min(soft, most)) - 128, 64)
+
+
 class _Server(uvicorn.Server):
     """Says where it is once it can be asked."""
 
@@ -68,8 +99,8 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, ready: Any = None) -> int:
     """Serves until SIGTERM or Ctrl-C, then finishes what runs, for at most `grace` seconds. ready(address): called once it can be
     asked. Returns the exit status."""
-    bound = listen(settings.host, settings.port)
-    host, port = bound.getsockname()[:2]
+    bound = listeners(settings.host, settings.port)
+    host, port = bound[0].getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
     Protocol.patience = settings.body_timeout
     app = create_app(settings)
@@ -77,11 +108,11 @@ def serve(settings: Settings, ready: Any = None) -> int:
     config = uvicorn.Config(
         app, http=Protocol, ws="none", log_level=settings.log, access_log=settings.log in ("debug", "trace"), server_header=False,
         timeout_keep_alive=30, timeout_graceful_shutdown=max(int(settings.grace), 1), h11_max_incomplete_event_size=64 << 10, backlog=1024,
-        limit_concurrency=max(4 * settings.queue, 256),
+        limit_concurrency=_connections(),
     )  # fmt: skip
     if threading.current_thread() is threading.main_thread():
         # uvicorn ends the process by the signal once more when all is done; to be told to end is no failure
         signal.signal(signal.SIGTERM, lambda *_: None)
     server = _Server(config, lambda: ready and ready(f"http://{name}:{port}"))
-    server.run(sockets=[bound])
+    server.run(sockets=bound)
     return 0 if server.started else 1

@@ -13,10 +13,10 @@ class Settings:
     """models: {name: path}, the first one is loaded at the start. Times in seconds, sizes in bytes, lengths in positions."""
 
     models: dict[str, str]
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # or several with commas between
     port: int = 8080
     api_keys: tuple[str, ...] = ()
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()  # "*": every one; "localhost": every port of this machine
     # a model's context
     context: int = 0  # of all requests together; 0: the model's, at most 4096
     request_context: int = 0  # of one request; 0: all of it
@@ -44,9 +44,9 @@ class Settings:
     min_p: float = 0.05
     seed: int | None = None
     chat_template: str | None = None
-    context_shift: bool = False
     page: bool = True
     metrics: bool = True
+    slots: bool = False  # /slots
     grace: float = 30.0  # after SIGTERM
     log: str = "info"
 
