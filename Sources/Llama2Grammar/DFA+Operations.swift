@@ -6,6 +6,8 @@ extension DFA {
     private static let mostPlaces = 8_000_000
 
     static let none = DFA(start: 0, offsets: [0], edges: [], tags: [])
+    /// Nothing but the text without a byte.
+    static let emptyText = DFA(start: 0, offsets: [0, 0], edges: [], tags: [0])
 
     /// Every text of Unicode scalars, in UTF-8.
     static let anyText: DFA = {

@@ -33,7 +33,7 @@ public final class Grammar: Sendable {
         case .jsonSchema: (program, ignored) = try SchemaCompiler.compile(text, options, vocabulary)
         case .regex:
             let regex = try RegexParser.parse(Array(text), .re2)
-            let compiler = try RegexCompiler(GrammarBudget("the expression"), allowed: vocabulary.writable)
+            let compiler = RegexCompiler(GrammarBudget("the expression"), allowed: vocabulary.writable)
             program = try Grammar.of(try compiler.anchored(regex))
         case .choices: program = try Grammar.of(try Grammar.choices(text, vocabulary))
         }

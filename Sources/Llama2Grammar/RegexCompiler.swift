@@ -2,137 +2,95 @@ internal import Llama2Core
 
 /// Turns an expression into an automaton.
 ///
-/// The ends of the text are two bytes that UTF-8 does not have, so that ^ and $ are characters like others while the
-/// automaton is built; they are taken off at the end. An expression that looks ahead is the intersection of what follows
-/// with what was asked of it, which is exact as long as the look-ahead is in no loop.
+/// ^ and $ are ways without a byte that are open at some places of a text only. An expression that looks ahead is the
+/// intersection of what follows with what was asked of it, which is exact as long as the look-ahead is in no loop.
 struct RegexCompiler {
     private let budget: GrammarBudget
     private let allowed: CodePointSet  // characters outside it are never written
-    /// Whatever may follow a match: up to the mark of the end, or nothing when a $ has consumed the mark. (Nothing without
-    /// the mark is no text either: `framed` keeps only what ends in it.)
-    private let anyRest: DFA
-
     /// Whether automata are made as small as they can be, which costs more than making them.
     private let minimizes: Bool
 
-    init(_ budget: GrammarBudget, allowed: CodePointSet = .all, minimizes: Bool = true) throws(Llama2Error) {
+    init(_ budget: GrammarBudget, allowed: CodePointSet = .all, minimizes: Bool = true) {
         self.budget = budget
         self.minimizes = minimizes
         self.allowed = allowed
-        var nfa = NFA()
-        let start = nfa.add(), loop = nfa.add(), end = nfa.add()
-        nfa.add(from: start, to: loop)
-        nfa.add(from: start, to: end)
-        nfa.add(.all, from: loop, to: loop)
-        nfa.add(NFA.textEnds, from: loop, to: end)
-        anyRest = try nfa.determinized(start: start, accept: end, budget)
     }
 
     /// The texts that match as a whole (RE2's FullMatch).
     func anchored(_ regex: Regex) throws(Llama2Error) -> DFA {
-        var nfa = NFA()
-        let a = nfa.add(), b = nfa.add()
-        nfa.add(NFA.textEnds, from: a, to: b)
-        nfa.add(from: a, to: b)
-        return try framed(try language(regex, then: try nfa.determinized(start: a, accept: b, budget)), regex)
+        try whole(regex, then: Rest(both: .emptyText))
     }
 
     /// The texts in which it matches somewhere, as JSON Schema's `pattern` asks.
     func searched(_ regex: Regex) throws(Llama2Error) -> DFA {
-        try framed(try language(regex, then: anyRest), regex, anythingBefore: true)
+        try whole(.sequence([.loop(.set(.all), least: 0, most: nil), regex]), then: Rest(both: .anyText))
     }
 
-    /// Takes off the ends: `core` may have consumed them or not.
-    private func framed(_ core: DFA, _ regex: Regex, anythingBefore: Bool = false) throws(Llama2Error) -> DFA {
-        var nfa = NFA()
-        let start = nfa.add(), inside = nfa.add(), end = nfa.add()
-        nfa.add(from: start, to: inside)  // core begins with ^ itself
-        if anythingBefore {
-            let before = nfa.add()
-            nfa.add(NFA.textBegins, from: start, to: before)
-            nfa.add(.all, from: before, to: before)
-            nfa.add(from: before, to: inside)
-        } else {
-            nfa.add(NFA.textBegins, from: start, to: inside)
-        }
-        nfa.add(core, from: inside, to: end)
-        let whole = try nfa.determinized(start: start, accept: end, budget)
-        // Texts are FE ... FF with characters between. ^^ and $$ take several of either, which are one place; what a look-ahead
-        // forbids is one mark alone.
-        guard !whole.isEmpty else { return .none }
-        let most = regex.looksAhead ? 1 : Int.max
-        let firsts = RegexCompiler.behind(whole.start, NFA.textBegins, whole, most)
-        guard let first = firsts.first else { return .none }
-        if firsts.count > 1 { return try beginning(whole, firsts) }
-        var builder = DFABuilder()
-        for state in 0..<whole.count { _ = builder.add(tag: RegexCompiler.endsAt(Int32(truncatingIfNeeded: state), whole, most) ? 0 : -1) }
-        for state in 0..<whole.count {
-            for edge in whole.edges(of: Int32(truncatingIfNeeded: state)) where edge.low < NFA.textBegins {
-                builder.connect(Int32(truncatingIfNeeded: state), edge.low, min(edge.high, 0xF4), edge.to)
-            }
-        }
-        let dfa = builder.finished(start: first)
+    private func whole(_ regex: Regex, then rest: Rest) throws(Llama2Error) -> DFA {
+        let dfa = try language(regex, then: rest, needsBehind: false).begin
         return minimizes ? try dfa.minimized() : dfa
     }
 
-    /// The states behind one mark after another, at most so many.
-    private static func behind(_ state: Int32, _ mark: UInt8, _ dfa: DFA, _ most: Int) -> [Int32] {
-        var found: [Int32] = [], at = dfa.next(state, mark)
-        while at >= 0, found.count < most, !found.contains(at) {
-            found.append(at)
-            at = dfa.next(at, mark)
+    /// How a text goes on from a place at its beginning, and from one behind its first byte, where ^ does not match.
+    private struct Rest {
+        let begin, behind: DFA
+
+        init(_ begin: DFA, _ behind: DFA) {
+            self.begin = begin
+            self.behind = behind
         }
-        return found
-    }
+        init(both: DFA) { self.init(both, both) }
 
-    private static func endsAt(_ state: Int32, _ dfa: DFA, _ most: Int) -> Bool {
-        behind(state, NFA.textEnds, dfa, most).contains { dfa.accepts($0) }
-    }
-
-    /// The texts that begin in any of these states.
-    private func beginning(_ whole: DFA, _ firsts: [Int32]) throws(Llama2Error) -> DFA {
-        var nfa = NFA()
-        let start = nfa.add(), end = nfa.add(), states = (0..<whole.count).map { _ in nfa.add() }
-        for first in firsts { nfa.add(from: start, to: states[Int(first)]) }
-        for (index, state) in states.enumerated() {
-            for edge in whole.edges(of: Int32(truncatingIfNeeded: index)) where edge.low < NFA.textBegins {
-                nfa.add(edge.low, min(edge.high, 0xF4), from: state, to: states[Int(edge.to)])
-            }
-            if RegexCompiler.endsAt(Int32(truncatingIfNeeded: index), whole, .max) { nfa.add(from: state, to: end) }
+        func with(_ other: Rest, _ body: (DFA, DFA) throws(Llama2Error) -> DFA) throws(Llama2Error) -> Rest {
+            let first = try body(begin, other.begin)
+            return begin === behind && other.begin === other.behind ? Rest(both: first) : Rest(first, try body(behind, other.behind))
         }
-        let dfa = try nfa.determinized(start: start, accept: end, budget)
-        return minimizes ? try dfa.minimized() : dfa
     }
 
-    /// What is left of a text that goes on with a match of `regex` and then as `next` says.
-    private func language(_ regex: Regex, then next: DFA) throws(Llama2Error) -> DFA {
+    /// How a text goes on that goes on with a match of `regex` and then as `next` says.
+    private func language(_ regex: Regex, then next: Rest, needsBehind: Bool = true) throws(Llama2Error) -> Rest {
         switch regex {
+        case .begin: return Rest(next.begin, .none)
+        case .end: return try next.with(next) { rest, _ in rest.contains([UInt8]()) ? .emptyText : .none }
         case .ahead(let body, let isNegative):
-            let asked = try language(body, then: anyRest)
-            return isNegative ? try next.subtracting(asked, budget) : try next.intersection(asked, budget)
+            return try next.with(try language(body, then: Rest(both: .anyText))) { next, asked throws(Llama2Error) in
+                isNegative ? try next.subtracting(asked, budget) : try next.intersection(asked, budget)
+            }
         case .sequence(let parts) where regex.looksAhead:
             var rest = next
-            for part in parts.reversed() { rest = try language(part, then: rest) }
+            for (index, part) in parts.enumerated().reversed() { rest = try language(part, then: rest, needsBehind: needsBehind || index > 0) }
             return rest
         case .choice(let branches) where regex.looksAhead:
-            var out = DFA.none
-            for branch in branches { out = try out.union(try language(branch, then: next), budget) }
+            var out = Rest(both: .none)
+            for branch in branches {
+                out = try out.with(try language(branch, then: next)) { a, b throws(Llama2Error) in try a.union(b, budget) }
+            }
             return out
         case .loop(let body, let least, let most) where regex.looksAhead:
             // few rounds can be written out
             guard let most, most <= 8 else { throw RegexCompiler.looksAheadInLoop }
-            var rounds = next, out = least == 0 ? next : DFA.none
+            var rounds = next, out = least == 0 ? next : Rest(both: .none)
             for count in 1...max(1, most) where count <= most {
                 rounds = try language(body, then: rounds)
-                if count >= least { out = try out.union(rounds, budget) }
+                if count >= least { out = try out.with(rounds) { a, b throws(Llama2Error) in try a.union(b, budget) } }
             }
             return out
         default:
             var nfa = NFA()
             let start = nfa.add(), middle = nfa.add(), end = nfa.add()
             try add(regex, to: &nfa, from: start, to: middle)
-            nfa.add(next, from: middle, to: end)
-            return try nfa.determinized(start: start, accept: end, budget)
+            if next.begin === next.behind {
+                nfa.add(next.begin, from: middle, to: end)
+            } else {
+                for (rest, place) in [(next.begin, NFA.Place.begin), (next.behind, .behind)] {
+                    let first = nfa.add()
+                    nfa.add(from: middle, to: first, at: place)
+                    nfa.add(rest, from: first, to: end)
+                }
+            }
+            let begin = try nfa.determinized(start: start, accept: end, budget)
+            guard nfa.dependsOnPlace, needsBehind else { return Rest(both: begin) }
+            return Rest(begin, try nfa.determinized(start: start, accept: end, isBehind: true, budget))
         }
     }
 
@@ -143,8 +101,8 @@ struct RegexCompiler {
         try budget.take()
         switch regex {
         case .set(let set): try budget.take(nfa.add(set.intersection(allowed), from: from, to: to) / 8)
-        case .begin: nfa.add(NFA.textBegins, from: from, to: to)
-        case .end: nfa.add(NFA.textEnds, from: from, to: to)
+        case .begin: nfa.add(from: from, to: to, at: .begin)
+        case .end: nfa.add(from: from, to: to, at: .end)
         case .ahead: throw RegexCompiler.looksAheadInLoop
         case .sequence(let parts):
             var at = from

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -56,6 +58,32 @@ def test_a_regular_expression_is_the_whole_text(stories, expression, yes, no):
 def test_what_no_automaton_can_follow_is_refused_by_name(stories, expression):
     with pytest.raises((UnsupportedError, InvalidArgumentError), match="regular expression"):
         stories.grammar(regex=expression)
+
+
+def expression(rng, depth, mayLook=True):
+    """One that Python reads as ECMA-262 does; no look-ahead in a loop without end."""
+    kind = rng.choice("ab.^$^$" + "sssscl" * (depth > 0) + "?!?!" * (depth > 0 and mayLook))
+    if kind in "ab.^$":
+        return kind
+    if kind in "?!":
+        return f"(?{'=' if kind == '?' else '!'}{expression(rng, depth - 1)})"
+    if kind == "l":
+        least, most = rng.choice([(0, ""), (1, ""), (0, 1), (1, 2)])
+        return f"(?:{expression(rng, depth - 1, mayLook and most != '')}){{{least},{most}}}"
+    parts = [expression(rng, depth - 1, mayLook) for _ in range(rng.randint(2, 3))]
+    return f"(?:{'|'.join(parts)})" if kind == "c" else "".join(parts)
+
+
+def test_ends_of_a_text_and_looks_ahead_are_pythons(stories):
+    rng, texts = random.Random(3), ["".join(t) for n in range(4) for t in itertools.product("ab", repeat=n)]
+    for pattern in ["$^", "^^(?=a)a$$", "(?=^)a", "(?!^)b", "a(?=$)$", "(?:^|a)^b", "(?!$)$", "(?=$)^$"] + [expression(rng, 3) for _ in range(400)]:
+        grammar, python = None, re.compile(pattern)
+        try:
+            grammar = stories.grammar(json_schema={"type": "string", "pattern": pattern})
+        except InvalidArgumentError as problem:
+            assert "no value" in str(problem), pattern
+        for text in texts:
+            assert (grammar is not None and grammar.accepts(json.dumps(text))) == (python.search(text) is not None), (pattern, text)
 
 
 def test_an_expression_that_explodes_is_refused_in_bounded_time(stories):
@@ -267,6 +295,37 @@ def test_items_that_must_differ_are_remembered_token_by_token(stories):
 def test_free_keys_that_are_counted_come_once(stories):
     grammar = stories.grammar(json_schema={"type": "object", "minProperties": 3})
     holds(grammar, ['{"a":1,"b":2,"c":3}'], ['{"a":1,"a":2,"b":3}', '{"a":1,"\\u0061":2,"b":3}'])
+
+
+def test_counts_that_nobody_reaches_are_no_limit_or_refused(stories):
+    for huge in ("18446744073709551616", "1e300", "2.5E+19", "2147483647"):
+        holds(stories.grammar(json_schema=f'{{"maxItems":{huge},"maxLength":{huge},"maxProperties":{huge},"contains":{{}},"maxContains":{huge}}}'), ["[1,2]", '"ab"', '{"a":1}'], ["[]"])
+        holds(stories.grammar(json_schema=f'{{"type":"string","pattern":"^a*$","maxLength":{huge}}}'), ['"aa"'], ['"b"'])
+        with pytest.raises(InvalidArgumentError, match="no value"):
+            stories.grammar(json_schema=f'{{"type":"string","not":{{"maxLength":{huge}}}}}')
+    for name in ("minItems", "minLength", "minProperties", "minContains"):
+        for huge in ("18446744073709551616", "1e300", "1e19"):
+            with pytest.raises(UnsupportedError, match=f"#: {name} of 1000000000 or more"):
+                stories.grammar(json_schema=f'{{"contains":{{}},"{name}":{huge}}}')
+        for wrong in ("-1", "1.5", "1e-300", "-1e19", '"1"'):
+            with pytest.raises(InvalidArgumentError, match=f"#: {name} is no count"):
+                stories.grammar(json_schema=f'{{"{name}":{wrong}}}')
+
+
+def test_no_multiple_is_one_to_who_reads_it_as_a_double(stories):
+    tenths = {"type": "number", "not": {"multipleOf": 0.1}}
+    holds(stories.grammar(json_schema=tenths), ["0.25", "-12.345600"], ["0.2", "0.20000000000000000001", "1234567890.00000000000000001"])
+    holds(stories.grammar(json_schema={"type": "integer", "not": {"multipleOf": 2}}), ["3", "-123456789012345"], ["4", "3.5", "9007199254740993"])
+    for schema in ({"type": "integer", "minimum": 10**20, "not": {"multipleOf": 7}}, {"type": "number", "exclusiveMinimum": 10**17, "not": {"type": "integer"}}):
+        with pytest.raises(UnsupportedError, match="longer than a double tells apart"):
+            stories.grammar(json_schema=schema)
+
+
+def test_a_schema_in_itself_that_closes_its_items_has_an_end(stories):
+    tree = {"type": "array", "prefixItems": [{"$ref": "#"}], "contains": {"type": "integer"}, "minContains": 0, "unevaluatedItems": {"$ref": "#"}}
+    began = time.process_time()
+    holds(stories.grammar(json_schema=tree), ["[]", "[[],1,[]]", "[[[],2]]"], ["[1]", "[[],null]", "[[],[1]]"])
+    assert time.process_time() - began < 2
 
 
 def test_sums_of_conditions_are_refused_in_bounded_time(stories):

@@ -84,14 +84,23 @@ enum NumberAutomaton {
     static func build(_ rule: NumberRule, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
         if let values = rule.values { return try spelled(rule.allowed(values), budget) }
         if rule.isFree { return try free(isInteger: rule.isInteger, budget) }
-        var out = try bounded(rule, budget)
-        // no more digits than a binary number of 64 bits keeps: whoever reads it as such sees a fraction too
-        if rule.isFractional { out = try out.intersection(try expression("-?[0-9]{1,9}\\.[0-9]{1,6}0*", budget), budget) }
+        var out = try bounded(rule, budget).minimized()
+        // no more digits than a binary number of 64 bits keeps: whoever reads it as such sees a fraction too, and no multiple
+        if rule.isFractional || rule.divisors.contains(where: { $0.isNegated }) {
+            let kept = try out.intersection(try expression("-?(?:[0-9]{1,15}(?:\\.0+)?|[0-9]{1,9}\\.[0-9]{1,6}0*)", budget), budget)
+            guard !kept.isEmpty || out.isEmpty else {
+                throw Llama2Error(.unsupported, "schema: numbers longer than a double tells apart that are no integers, or no multiples, are not followed")
+            }
+            out = kept
+        }
         if !rule.excluded.isEmpty { out = try out.subtracting(try spelled(rule.excluded, budget), budget) }
         return try out.minimized()
     }
 
     private static var tooManyRemainders: Llama2Error { Llama2Error(.unsupported, "multipleOf with more than \(mostRemainders) remainders") }
+
+    /// Of two numbers up to `mostRemainders` squared and `mostRemainders`: far below Int.max.
+    private static func leastCommonMultiple(_ a: Int, _ b: Int) -> Int { a / greatestCommonDivisor(a, b) * b }
 
     private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestCommonDivisor(b, a % b) }
 
@@ -141,12 +150,18 @@ enum NumberAutomaton {
         var hasFraction = false  // a digit behind the point that is not 0
         var isZero = true
         var dividesNot = false  // a digit beyond a divisor's places: no multiple any more
+
+        /// All of it in one number: a state is looked up for each byte of each other one.
+        func hash(into hasher: inout Hasher) {
+            let flags = (isNegative ? 1 : 0) + (hasFraction ? 2 : 0) + (isZero ? 4 : 0) + (dividesNot ? 8 : 0)
+            hasher.combine(Int(remainder) << 40 ^ Int(digits) << 16 ^ Int(phase.rawValue) << 12 ^ Int(low.rawValue) << 10 ^ Int(high.rawValue) << 8 ^ flags)
+        }
     }
 
     private static func bounded(_ rule: NumberRule, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
         // a divisor d with p places: whole * 10^p + fraction, modulo d * 10^p; of several, modulo what all of them divide
         let places = rule.divisors.map { $0.value.fraction.count }.max() ?? 0
-        var divisors: [(value: Int, isNegated: Bool)] = [], wanted = 1, modulus = 1
+        var divisors: [(value: Int, isNegated: Bool)] = [], wanted = 1
         for divisor in rule.divisors {
             let digits = divisor.value.whole + divisor.value.fraction + [UInt8](repeating: 0, count: places - divisor.value.fraction.count)
             var value = 0
@@ -155,14 +170,23 @@ enum NumberAutomaton {
                 guard value <= mostRemainders else { throw tooManyRemainders }
             }
             divisors.append((value, divisor.isNegated))
-            // both are small: their product is far below Int.max
-            modulus = modulus / greatestCommonDivisor(modulus, value) * value
-            if !divisor.isNegated { wanted = wanted / greatestCommonDivisor(wanted, value) * value }
+            if !divisor.isNegated { wanted = leastCommonMultiple(wanted, value) }
+            guard wanted <= mostRemainders else { throw tooManyRemainders }
+        }
+        let isMultiple = divisors.contains { !$0.isNegated }
+        // every multiple of one is a multiple of the other
+        if isMultiple, divisors.contains(where: { $0.isNegated && wanted % $0.value == 0 }) { return .none }
+        // of a multiple of `wanted`, not to be one of d is not to be one of both; whoever is none of 6 is none of 12
+        let avoided = Set(divisors.filter { $0.isNegated }.map { leastCommonMultiple(wanted, $0.value) }).sorted()
+        divisors = isMultiple ? [(wanted, false)] : []
+        var modulus = wanted
+        // all that is kept divides the modulus: it stays few
+        for value in avoided where !divisors.contains(where: { $0.isNegated && value % $0.value == 0 }) {
+            divisors.append((value, true))
+            modulus = leastCommonMultiple(modulus, value)
             guard modulus <= mostRemainders else { throw tooManyRemainders }
         }
-        // every multiple of one is a multiple of the other
-        if divisors.contains(where: { $0.isNegated && wanted % $0.value == 0 }) { return .none }
-        let low = rule.low?.value ?? .zero, high = rule.high?.value ?? .zero
+        let low = rule.low?.value ?? .zero, high = rule.high?.value ?? .zero, isBounded = rule.low != nil || rule.high != nil
         let longest = max(low.whole.count, high.whole.count), deepest = max(low.fraction.count, high.fraction.count, places)
 
         func compare(_ order: Order, _ digit: UInt8, _ with: UInt8) -> Order {
@@ -178,13 +202,15 @@ enum NumberAutomaton {
             switch byte {
             case UInt8(ascii: "-"):
                 guard p.phase == .start else { return nil }
-                q.isNegative = true
+                q.isNegative = isBounded
                 q.phase = .sign
                 return q
             case UInt8(ascii: "."):
                 guard p.phase == .zero || p.phase == .whole, !rule.isInteger else { return nil }
-                q.low = settled(p.low, Int(p.digits), low)
-                q.high = settled(p.high, Int(p.digits), high)
+                if isBounded {
+                    q.low = settled(p.low, Int(p.digits), low)
+                    q.high = settled(p.high, Int(p.digits), high)
+                }
                 q.phase = .point
                 q.digits = 0
                 return q
@@ -207,12 +233,15 @@ enum NumberAutomaton {
                 case .point, .fraction:
                     q.phase = .fraction
                     let at = Int(p.digits)
-                    q.low = compare(p.low, digit, at < low.fraction.count ? low.fraction[at] : 0)
-                    q.high = compare(p.high, digit, at < high.fraction.count ? high.fraction[at] : 0)
+                    if isBounded {
+                        q.low = compare(p.low, digit, at < low.fraction.count ? low.fraction[at] : 0)
+                        q.high = compare(p.high, digit, at < high.fraction.count ? high.fraction[at] : 0)
+                    }
                     if at < places {
                         q.remainder = Int32((Int(p.remainder) * 10 + Int(digit)) % modulus)
-                    } else if digit != 0 {
-                        q.dividesNot = !divisors.isEmpty
+                    } else if digit != 0, !divisors.isEmpty {
+                        q.dividesNot = true
+                        q.remainder = 0
                     }
                     q.digits = min(p.digits + 1, Int32(deepest))
                     if digit != 0 {

@@ -21,7 +21,7 @@ final class SchemaCompiler {
     private var forms: [[Literal]: Int32] = [:]
     private var waiting: [([Literal], Int32)] = []
     private var patterns: [[UInt8]: Int32] = [:], formats: [[UInt8]: Int32] = [:], texts: [[[UInt8]]: Int32] = [:]
-    private var values: [[UInt8]: SchemaID] = [:]
+    private var values: [[UInt8]: SchemaID] = [:], choicesOf: [[SchemaID]: SchemaID] = [:]
     private var strings: [Conjunction.StringRule: Int32] = [:], numbers: [NumberRule: Int32] = [:], words: [UInt8: Int32] = [:]
     private static let mostForms = 50_000
 
@@ -213,6 +213,16 @@ final class SchemaCompiler {
     }
 
     // MARK: Values as schemas
+
+    /// A schema that holds where one of `choices` does; the same for the same choices, so that a schema that contains itself has an end.
+    func anyOf(_ choices: [SchemaID], _ path: [UInt8]) -> SchemaID {
+        if let known = choicesOf[choices] { return known }
+        var node = SchemaNode(path: path)
+        node.anyOf = choices
+        let id = source.add(node)
+        choicesOf[choices] = id
+        return id
+    }
 
     /// A schema that only `value`, an object or an array, satisfies.
     func schema(of value: JSONValue, _ path: [UInt8]) -> SchemaID {

@@ -168,9 +168,8 @@ extension SchemaCompiler {
             longest = max(longest, part.prefix.count)
             if let contains = part.contains, source.containsEvaluates { choices.append(contains) }
         }
-        var closed = c, item = SchemaNode(path: source.node(rest).path)
-        item.anyOf = choices
-        let literal = Literal(schema: choices.count == 1 ? rest : source.add(item))
+        var closed = c
+        let literal = Literal(schema: choices.count == 1 ? rest : anyOf(choices, source.node(rest).path))
         closed.array.maps.append(([Literal](repeating: Literal(schema: always), count: longest), literal))
         return kept(closed)
     }

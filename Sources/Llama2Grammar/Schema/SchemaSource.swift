@@ -21,6 +21,8 @@ final class SchemaSource {
     private var basePositions: [Int: [UInt8]] = [:]
 
     static let mostNodes = 200_000
+    /// As an upper limit so many are none, as a lower one they are refused.
+    private static let mostCounted = 1_000_000_000
 
     init(_ root: JSON, ignoresUnsupported: Bool) throws(Llama2Error) {
         self.root = root
@@ -127,11 +129,17 @@ final class SchemaSource {
                 for (key, value) in members { out.append((key.bytes ?? [], try child(value, name, key.bytes))) }
                 return out
             }
-            func count() throws(Llama2Error) -> Int {
-                guard let text = value.numberText, let d = Decimal(Array(text)), let n = d.int, n >= 0 else {
+            /// nil for one that nobody reaches.
+            func count() throws(Llama2Error) -> Int? {
+                guard let text = value.numberText, let number = Decimal(Array(text)), number.isInteger, !number.isNegative else {
                     throw failure(path, "\(String(decoding: name, as: UTF8.self)) is no count")
                 }
-                return min(n, 1_000_000_000)
+                return number.int.flatMap { $0 < SchemaSource.mostCounted ? $0 : nil }
+            }
+            func least() throws(Llama2Error) -> Int {
+                if let count = try count() { return count }
+                try unsupported(path, String(decoding: name, as: UTF8.self), "of \(SchemaSource.mostCounted) or more is not followed")
+                return 0
             }
             func decimal() throws(Llama2Error) -> Decimal {
                 guard let text = value.numberText, let d = Decimal(Array(text)) else {
@@ -175,7 +183,7 @@ final class SchemaSource {
                 let d = try decimal()
                 guard !d.isNegative, !d.isZero else { throw failure(path, "multipleOf is not positive") }
                 node.number.divisors.append(.init(value: d))
-            case .minLength: node.minLength = try count()
+            case .minLength: node.minLength = try least()
             case .maxLength: node.maxLength = try count()
             case .pattern:
                 guard let bytes = value.bytes else { throw failure(path, "pattern is no string") }
@@ -193,9 +201,9 @@ final class SchemaSource {
                     node.items = try child(value, name)
                 }
             case .contains: node.contains = try child(value, name)
-            case .minContains: minContains = try count()
+            case .minContains: minContains = try least()
             case .maxContains: node.maxContains = try count()
-            case .minItems: node.minItems = try count()
+            case .minItems: node.minItems = try least()
             case .maxItems: node.maxItems = try count()
             case .uniqueItems:
                 guard let bool = value.bool else { throw failure(path, "uniqueItems is neither true nor false") }
@@ -208,7 +216,7 @@ final class SchemaSource {
                 if value.bool != nil { continue }
                 node.required = try names(value)
             case .propertyNames: node.propertyNames = try child(value, name)
-            case .minProperties: node.minProperties = try count()
+            case .minProperties: node.minProperties = try least()
             case .maxProperties: node.maxProperties = try count()
             case .dependentRequired:
                 guard let members = value.members else { throw failure(path, "dependentRequired is no object") }
