@@ -359,9 +359,11 @@ extension Compiler {
         if current.isSymbol("(") { try signature(number) }
         let (defaults, defaultLines) = try cut(start)
         leaveScope()
+        lastLanding = -1
         try expression()
         try refuseUnknown()
-        guard case .call(let shape)? = code.last, !shapes[Int(shape)].caller else { throw failure("expected call", line: line) }
+        // where a jump ends behind it, the call is only a part: `a if b else f()`, `a or f()`
+        guard case .call(let shape)? = code.last, !shapes[Int(shape)].caller, lastLanding < code.count else { throw failure("expected call", line: line) }
         code.removeLast()
         lines.removeLast()
         var withCaller = shapes[Int(shape)]

@@ -6,6 +6,8 @@ struct Compiler {
     var scanner: Scanner
     var current: Token
     var code: [Instruction] = []
+    /// The last place in `code` that a jump was made to go to.
+    var lastLanding = -1
     var lines: [Int32] = []
     var constants: [Value] = []
     var names: [Text] = []
@@ -149,6 +151,7 @@ struct Compiler {
     @inline(never)
     mutating func land(_ place: Int) {
         let to = distance(place)
+        lastLanding = code.count
         switch code[place] {
         case .jump: code[place] = .jump(to)
         case .jumpIfFalse: code[place] = .jumpIfFalse(to)

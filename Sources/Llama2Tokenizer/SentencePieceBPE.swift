@@ -34,7 +34,10 @@ struct SentencePieceBPE: Sendable {
                 throw Llama2Error(.corrupt, "the score of token \(index) is not a number")
             }
             if types[index] == .byte {
-                if let byte = Self.byteValue(text) { byteTokens[Int(byte)] = token }
+                guard let byte = Self.byteValue(text) else {
+                    throw Llama2Error(.corrupt, "token \(index) is of the type of a byte and its name is none, <0x00> to <0xFF>")
+                }
+                byteTokens[Int(byte)] = token
                 continue
             }
             guard isText(index), !text.isEmpty else { continue }

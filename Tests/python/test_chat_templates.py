@@ -78,7 +78,9 @@ def test_small_templates_are_rendered_as_transformers_does(model, monkeypatch):
     "template, named",
     [("{% include 'x' %}", "'include'"), ("a\n{% block b %}{% endblock %}", "line 2.*'block'"), ("{% autoescape true %}{% endautoescape %}", "'autoescape'"),
      ("{{ [1]|random }}", "'random'"), ("{{ {}|pprint }}", "'pprint'"), ("\n\n{{ lipsum() }}", r"line 3.*lipsum\(\)"), ("{{ 9223372036854775807 + 1 }}", "64 bits"),
-     ("{{ {}.items }}", "builtin_function"), ("{{ self }}", "function"), ("{{ 1 ** 0.5 }}", "power")],
+     ("{{ {}.items }}", "builtin_function"), ("{{ self }}", "function"), ("{{ 1 ** 0.5 }}", "power")]
+    # a call block stands on a call, not on what may end with one
+    + [("{% macro f(a=1) %}{% endmacro %}{% call " + what + " %}{% endcall %}", "expected call") for what in ("1 if x else f()", "x or f()", "x and f(x or 1)", "not f()", "f")],
 )  # fmt: skip
 def test_what_the_language_here_does_not_have_is_refused_by_name(model, template, named):
     with pytest.raises(UnknownTemplateError, match=named):
@@ -107,6 +109,11 @@ NUMBERS = [
 @pytest.mark.parametrize("template, right", NUMBERS)
 def test_numbers_of_a_template_are_pythons(model, template, right):
     assert model.chat_text([user("x")], chat_template=template) == right
+
+
+def test_a_call_block_stands_on_a_call_whatever_its_arguments_are(model):
+    template = "{% macro f(a=1) %}{{ a }}{{ caller() }}{% endmacro %}{% call f(2 if a else b or 3) %}x{% endcall %}{% call f(a or 4) %}y{% endcall %}"
+    assert model.chat_text([user("x")], chat_template=template) == "3x4y"
 
 
 @pytest.mark.parametrize("template", ["{{ -1e300 | filesizeformat }}", "{{ -1e19 | filesizeformat }}", "{{ 3.0 ** 2550 }}"])

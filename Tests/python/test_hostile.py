@@ -202,6 +202,7 @@ CONTENT = {
     "fewer scores than tokens": (setting(**{T + "scores": [1.0, 2.0]}), CORRUPT, "score"),
     "more types than tokens": (setting(**{T + "token_type": [1] * 301}), CORRUPT, "types"),
     "a type beyond the known": (setting(**{T + "token_type": [1] * 299 + [7]}), CORRUPT, "type 7"),
+    "a byte without a byte's name": (setting(**{T + "token_type": [2, 3, 3, *([6] * 257), *([1] * 40)]}), CORRUPT, "token 259 is of the type of a byte"),
     "a type below the known": (setting(**{T + "token_type": [1] * 299 + [-1]}), CORRUPT, "type -1"),
     "BOS beyond the vocabulary": (setting(**{T + "bos_token_id": 300}), CORRUPT, "bos_token_id is 300"),
     "EOS beyond the vocabulary": (setting(**{T + "eos_token_id": 2**32 - 2}), CORRUPT, "eos_token_id"),
