@@ -310,6 +310,23 @@ def test_a_data_file_that_is_not_as_it_should_be(stories_path, tmp_path, text, s
         llama2swift.evaluate(stories_path, tmp_path, "hellaswag")
 
 
+def test_half_a_character_and_a_device_as_a_journal_are_sentences(stories_path, folder, tmp_path):
+    for field, value in (("question", "a\ud800b"), ("choices", ["x", "\udfff"])):
+        item = {"question": "The cat", "choices": ["sat", "ran"], "gold": 0, field: value}
+        (tmp_path / "hellaswag.jsonl").write_text(json.dumps(item) + "\n")
+        with pytest.raises(data.DataError, match="hellaswag: an item holds half a character"):
+            llama2swift.evaluate(stories_path, tmp_path, "hellaswag")
+    for path in ("/dev/zero", "/dev/full", tmp_path):  # /dev/zero was read for ever
+        with pytest.raises(journal.JournalError, match="is no file"):
+            llama2swift.evaluate(stories_path, folder, "hellaswag", journal=path)
+
+
+def test_more_answers_than_sequences_are_done_in_pieces(stories_path, tmp_path):
+    (tmp_path / "hellaswag.jsonl").write_text(json.dumps({"question": "The cat had", "choices": [f"{n} dogs" for n in range(400)], "gold": 7}) + "\n")
+    found = llama2swift.evaluate(stories_path, tmp_path, "hellaswag", limit=1)
+    assert found.tasks["hellaswag"].items == 1 and 0 <= found.data["tasks"]["hellaswag"]["chosen"][0] < 400
+
+
 def test_data_files_are_read_in_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "MOST_BYTES", 1 << 22)
     monkeypatch.setattr(data, "LONGEST_LINE", 1 << 20)

@@ -65,8 +65,9 @@ def ask(a, name: str, path: Path, task: str, limit: int) -> Evaluation:
 
 
 def ask_all(a, files: dict[str, Path], tasks: list[str]) -> None:
-    """Stage by stage, and in one the choices first. A file is asked by one process at a time."""
-    left = [(limit, task, name) for limit in a.limits for task in sorted(tasks, key=cost) for name in files]
+    """Stage by stage; what is written is a stage behind what is chosen. A file is asked by one process at a time."""
+    stages = [(stage + (1.5 if task not in _CHOICES else 0), cost(task), limit, task) for stage, limit in enumerate(a.limits) for task in tasks]
+    left = [(limit, task, name) for _, _, limit, task in sorted(stages) for name in files]
     while left:
         for one in left:
             limit, task, name = one
@@ -99,6 +100,8 @@ def answered(path: Path) -> dict[str, set[int]]:
 
 def reached(a, files: dict[str, Path], task: str) -> int | None:
     """The largest limit of which every file has all items; None: not even the first."""
+    if why(a, task) != _NO_TIME:
+        return None
     kept = [answered(journal(a, path)).get(task, set()) for path in files.values()]
     for limit in sorted(a.limits, reverse=True):
         if all(asked(a.data, task, limit_of(a, task, limit)) <= items for items in kept):
@@ -111,16 +114,21 @@ def collected(a, files: dict[str, Path], tasks: list[str]) -> dict[str, Evaluati
     limits = {task: reached(a, files, task) for task in tasks}
     found: dict[str, Evaluation] = {}
     for name, path in files.items():
-        parts = [ask(a, name, path, task, limit) for task, limit in limits.items() if limit]
+        # all of it is in the journal
+        parts = [ask(a, name, path, ",".join(t for t in tasks if limits[t] == limit), limit) for limit in sorted({n for n in limits.values() if n})]
         if not parts:
             raise SystemExit(f"no task has {a.limits[0]} items of every file yet")
         whole = dict(parts[-1].data)  # the journal's footprint is of all that was run
-        whole["tasks"] = {task: result for part in parts for task, result in part.data["tasks"].items()}
+        results = {task: result for part in parts for task, result in part.data["tasks"].items()}
+        whole["tasks"] = {task: results[task] for task in tasks if task in results}
         whole["remarks"] = list(dict.fromkeys(remark for part in parts for remark in part.data["remarks"]))
         whole["left_out"] = {task: why(a, task) for task in tasks if not limits[task]}
         found[name] = Evaluation(whole)
         (a.work / f"{path.name}.json").write_text(json.dumps(whole, indent=1) + "\n")
     return found
+
+
+_NO_TIME = "it was not reached in the time that there was"
 
 
 def why(a, task: str) -> str:
@@ -129,16 +137,16 @@ def why(a, task: str) -> str:
         return "its data is not there"
     if TASKS[task].program and not a.allow_code:
         return "it runs programs that the model wrote, which --allow-code permits"
-    return "it was not reached in the time that there was"
+    return _NO_TIME
 
 
-def page(found: dict[str, Evaluation], limit: int, remark: str) -> str:
+def page(found: dict[str, Evaluation], remark: str) -> str:
     """The page, from the evaluations alone."""
     first = next(iter(found.values()))
     groups = list(first.groups)
     lines = [f"# The Llama 2 card of {first.data['model']['description']}", ""]
     lines += [
-        f"`card.py` made this page: at most {limit} items a task (how many, stands with each), chosen by seed {first.data['settings']['seed']}, asked as plain text with the card's shots; percent, ± standard error. The rows below the line are "
+        f"`card.py` made this page: at most {max(t['items'] for t in first.data['tasks'].values())} items a task (how many stands with each), chosen by seed {first.data['settings']['seed']}, asked as plain text with the card's shots; percent, ± standard error. The rows below the line are "
         "the published card's (Touvron et al., Llama 2, 2023), of models fifty to five hundred times as large, as a yardstick.", "",
     ]  # fmt: skip
     if remark:
@@ -198,7 +206,7 @@ def main():
     tasks = run.names(a.tasks)
     if not a.page:
         ask_all(a, files, [t for t in tasks if run.data.find(a.data, TASKS[t].file) and (a.allow_code or not TASKS[t].program)])
-    a.output.write_text(page(collected(a, files, tasks), max(a.limits), a.remark))
+    a.output.write_text(page(collected(a, files, tasks), a.remark))
     print(f"\n{a.output}")
 
 

@@ -64,7 +64,7 @@ def page(parts):
     first = parts[0]
     return "\n".join([
         "# HellaSwag beside llama.cpp", "",
-        f"`hellaswag.py` made this page: {first['model']}, {first['threads']} threads, {first['kernels']} kernels; the same items for both, one after the other on the same machine, which does nothing else. "
+        f"`hellaswag.py` made this page: {first['model']}, {first['threads']} threads, {first['kernels']} kernels; the same items for both, one after the other on the same machine, whose other work is stopped as far as it can be. "
         "Accuracy by tokens is llama.cpp's way to count, by characters the card's.", "",
         "| part | items | seconds | llama.cpp | ratio | right by characters | right by tokens | llama.cpp | same digits with one thread |", "|---|---|---|---|---|---|---|---|---|", *rows,
         f"| all | {whole['items']} | {whole['seconds']:.2f} | {whole['llama.cpp seconds']:.2f} | **{whole['llama.cpp seconds'] / whole['seconds']:.2f}** | {whole['right by characters']} | {whole['right by tokens']} | {whole['llama.cpp right']} | |",

@@ -217,6 +217,9 @@ class Engine:
         return end
 
     def _score_some(self, groups: Sequence[Sequence[Scored]]) -> list[list[Answer]]:
+        if len(groups) == 1 and len(groups[0]) > _SEQUENCES - 2:  # more answers than sequences
+            half = len(groups[0]) // 2
+            return [self._score_some([groups[0][:half]])[0] + self._score_some([groups[0][half:]])[0]]
         try:
             return self._branches(groups)
         except ContextFullError:

@@ -30,6 +30,8 @@ class Journal:
         self._file: FileIO | None = None
         if path is None:
             return
+        if path.exists() and not path.is_file():
+            raise JournalError(f"{path} is no file in which answers could be kept")  # a device would be read for ever
         head = {"llama2swift": "evaluation", "format": FORMAT, **settings}
         whole = self._read(path, head, again) if path.exists() else 0
         self._file = open(path, "r+b" if whole else "wb", buffering=0)  # a line that is written is in the file

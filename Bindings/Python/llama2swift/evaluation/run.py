@@ -113,7 +113,11 @@ def evaluate(
     # 2. the plan: nothing has run until all of it is known to work
     plans, left_out = _plans(wanted, folder, most, number, runs_code, explicit="card" not in (tasks.split(",") if isinstance(tasks, str) else tasks))
     for plan in plans:
-        _tokenize(plan, opened, is_chat, number)
+        try:
+            _tokenize(plan, opened, is_chat, number)
+        except UnicodeEncodeError as problem:
+            near = problem.object[max(0, problem.start - 30) : problem.end]
+            raise data.DataError(f"{plan.task.name}: an item holds half a character (a surrogate), at the end of {near!a}") from None
         if plan.longest > length:
             raise ValueError(
                 f"{plan.task.name} needs {plan.longest} positions for its longest question{f' with {plan.task.shots} shots' if plan.task.shots else ''}, "
