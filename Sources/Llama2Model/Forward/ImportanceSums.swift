@@ -16,9 +16,11 @@ public final class ImportanceSums {
     var pointer: UnsafeMutablePointer<Float> { memory.pointer }
 
     static func offset(_ h: Hyperparameters, _ layer: Int, _ kind: Int) -> Int {
-        let lengths = [h.embeddingLength, h.queryLength, h.embeddingLength, h.feedForwardLength]
+        // no list: the threads of a pass ask
         var offset = layer &* (2 &* h.embeddingLength &+ h.queryLength &+ h.feedForwardLength)
-        for k in 0..<kind { offset &+= lengths[k] }
+        if kind > 0 { offset &+= h.embeddingLength }
+        if kind > 1 { offset &+= h.queryLength }
+        if kind > 2 { offset &+= h.embeddingLength }
         return offset
     }
 
