@@ -73,10 +73,11 @@ let package = Package(
         .target(
             name: "Llama2Engine",
             dependencies: [
-                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
+                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Jinja", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
             ]),
         .target(
-            // every module that it imports: what is missing here is not built anew when that module changes
+            // it imports Core and Engine; the others stand here because Engine's interface has their types: what is missing is not built
+            // anew when that module changes
             name: "Llama2CAPI",
             dependencies: [
                 "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Jinja", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",

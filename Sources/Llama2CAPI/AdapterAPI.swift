@@ -1,8 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Formats
-internal import Llama2Model
 
 @c @implementation
 public func llama2_adapter_load(
@@ -12,9 +10,9 @@ public func llama2_adapter_load(
     call(error, capacity) { () throws(Llama2Error) in
         let adapter = try required(adapter, "adapter")
         adapter.pointee = nil
-        let weights = try Handles.model(model).weights, path = FilePath(try required(path, "path"))
-        let file = try AdapterFile.open(path: path, layers: weights.hyperparameters.allLayers)
-        adapter.pointee = try Handles.make(try Adapter(file, for: weights, path), .adapter)
+        let model = try Handles.model(model)
+        _ = try model.hyperparameters  // a vocabulary alone is refused before its path is looked at
+        adapter.pointee = try Handles.make(try model.adapter(path: FilePath(try required(path, "path"))), .adapter)
     }
 }
 
@@ -38,7 +36,7 @@ public func llama2_sequence_set_adapters(
     _ context: OpaquePointer?, _ sequence: Int32, _ adapters: UnsafePointer<llama2_scaled_adapter>?, _ count: Int
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try context.inference.setAdapters(Int(sequence), try scaledAdapters(adapters, count))
+        try context.setAdapters(Int(sequence), try scaledAdapters(adapters, count))
     }
 }
 
@@ -46,8 +44,8 @@ func scaledAdapters(
     _ adapters: UnsafePointer<llama2_scaled_adapter>?, _ count: Int
 ) throws(Llama2Error) -> [(adapter: Adapter, scale: Float)] {
     let given = try elements(adapters, count, "adapters")
-    guard given.count <= Inference.mostAdapters else {
-        throw Llama2Error(.invalidArgument, "\(given.count) adapters; a sequence has at most \(Inference.mostAdapters)")
+    guard given.count <= Context.mostAdapters else {
+        throw Llama2Error(.invalidArgument, "\(given.count) adapters; a sequence has at most \(Context.mostAdapters)")
     }
     var list: [(adapter: Adapter, scale: Float)] = []
     for (index, entry) in given.enumerated() {

@@ -40,7 +40,7 @@ func call(context handle: OpaquePointer?, _ body: (Context) throws(Llama2Error) 
     call { (host: FloatMode) throws(Llama2Error) in
         let context = try Handles.context(handle)
         try context.exclusively { () throws(Llama2Error) in
-            context.inference.hostMode = host
+            context.hostMode = host
             do throws(Llama2Error) {
                 try body(context)
             } catch {

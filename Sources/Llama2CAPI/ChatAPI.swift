@@ -1,7 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
-internal import Llama2Jinja
-internal import Llama2Tokenizer
+internal import Llama2Engine
 
 @c @implementation
 public func llama2_chat_encode(

@@ -1,8 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Kernels
-internal import Llama2Model
 
 @c @implementation
 public func llama2_context_options_init(_ options: UnsafeMutablePointer<llama2_context_options>?) { initialize(options) }
@@ -79,7 +77,7 @@ private func configuration(
     c.embeddingsOnly = o.flags & embeddings != 0
     c.rope = try ropeOptions(o)
     if o.kernels != 0 {
-        guard let isa = Kernels.ISA(rawValue: Int32(bitPattern: o.kernels)) else {
+        guard let isa = KernelISA(rawValue: Int32(bitPattern: o.kernels)) else {
             throw Llama2Error(.invalidArgument, "llama2_context_options.kernels is \(o.kernels), expected 0 to 3")
         }
         c.isa = isa
@@ -98,15 +96,11 @@ public func llama2_preflight(
         var loading = arguments.options
         loading.copy = false
         let model = try Model(path: arguments.path, loading)
-        let weights = try model.weights
-        let c = try configuration(contextOptions, weights.hyperparameters)
-        _ = try Kernels.table(c.isa)
-        let m = try Inference.memory(weights, c)
-        if let path = c.energyPath { _ = try EnergyMeter(folder: path) }
+        let m = try Context.memory(of: model, try configuration(contextOptions, try model.hyperparameters))
         try fill(
             memory,
             with: llama2_memory(
-                struct_size: 0, reserved: 0, model_bytes: UInt64(try model.weights.byteCount), kv_bytes: UInt64(m.cache),
+                struct_size: 0, reserved: 0, model_bytes: UInt64(m.model), kv_bytes: UInt64(m.cache),
                 work_bytes: UInt64(m.work), logits_bytes: UInt64(m.logits)), "llama2_memory")
     }
 }
@@ -120,7 +114,7 @@ public func llama2_context_create(
         let context = try required(context, "context")
         context.pointee = nil
         let model = try Handles.model(model)
-        let c = try configuration(options, try model.weights.hyperparameters)
+        let c = try configuration(options, try model.hyperparameters)
         context.pointee = try Handles.make(try Context(model: model, configuration: c), .context)
     }
 }
@@ -131,7 +125,7 @@ public func llama2_context_free(_ context: OpaquePointer?) { Handles.free(contex
 @c @implementation
 public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMutablePointer<llama2_context_info>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let i = context.inference, c = i.configuration, pages = i.pages
+        let i = context.info, c = i.configuration
         try fill(
             info,
             with: llama2_context_info(
@@ -140,9 +134,9 @@ public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMut
                 flags: (c.keyType == .f32 && c.valueType == .f32 ? UInt32(LLAMA2_CONTEXT_KV_F32) : 0)
                     | (c.embeddingsOnly ? UInt32(LLAMA2_CONTEXT_EMBEDDINGS) : 0),
                 reserved: 0,
-                memory_bytes: UInt64(i.memoryBytes), pages: UInt64(pages.all), pages_used: UInt64(pages.used),
-                pages_shared: UInt64(pages.shared), pages_cached: UInt64(pages.cached),
-                positions: UInt64(c.contextLength - i.freePositions), type_k: headerNumber(c.keyType), type_v: headerNumber(c.valueType)), "llama2_context_info"
+                memory_bytes: UInt64(i.memoryBytes), pages: UInt64(i.pages), pages_used: UInt64(i.pagesUsed),
+                pages_shared: UInt64(i.pagesShared), pages_cached: UInt64(i.pagesCached), positions: UInt64(i.positions), type_k: headerNumber(c.keyType),
+                type_v: headerNumber(c.valueType)), "llama2_context_info"
         )
     }
 }
@@ -163,8 +157,7 @@ public func llama2_context_set_cancel(
     _ context: OpaquePointer?, _ callback: llama2_cancel_callback?, _ userData: UnsafeMutableRawPointer?
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        context.inference.cancel = callback
-        context.inference.cancelData = userData
+        context.setCancel(callback, userData)
     }
 }
 
@@ -211,7 +204,7 @@ private func batchEntry(_ entry: llama2_batch_entry) throws(Llama2Error) -> Batc
 @c @implementation
 public func llama2_logits_rows(_ context: OpaquePointer?, _ rows: UnsafeMutablePointer<Int>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try required(rows, "rows").pointee = context.inference.logitsRows
+        try required(rows, "rows").pointee = context.logitsRows
     }
 }
 
@@ -222,10 +215,7 @@ public func llama2_logits(
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let logits = try required(logits, "logits"), count = try required(count, "count")
-        try context.inference.checkLogitsAreMade()
-        guard let values = context.inference.logits(row) else {
-            throw Llama2Error(.noLogits, "row \(UInt(bitPattern: row)) of the logits; there are \(context.inference.logitsRows)")
-        }
+        let values = try context.logits(row)
         logits.pointee = values.baseAddress
         count.pointee = values.count
     }

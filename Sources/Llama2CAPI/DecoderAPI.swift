@@ -1,7 +1,6 @@
 internal import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Tokenizer
 
 /// A streaming decoder behind a handle: a step is taken only when its text fits the caller's buffer.
 final class Decoder {

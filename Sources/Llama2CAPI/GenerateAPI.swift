@@ -1,8 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Model
-internal import Llama2Sampling
 
 @c @implementation
 public func llama2_generate_options_init(_ options: UnsafeMutablePointer<llama2_generate_options>?) { initialize(options) }
@@ -50,14 +48,14 @@ public func llama2_generate(
         defer { if let result = o.result { try? report(progress, to: result) } }
         try context.generate(
             sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, guesses: o.flags & noGuess == 0, draft: draft,
-            shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Inference.keptByShift : Int(clamping: o.shift_keep),
+            shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Context.keptByShift : Int(clamping: o.shift_keep),
             penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
             maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens),
             logProbabilities: probabilities, echo: o.flags & echo != 0, progress: &progress,
             tell: tokenReports(o, context)
         ) { piece in
             guard let callback else { return true }
-            return context.inference.hostMode.callback {
+            return context.hostMode.callback {
                 callback(piece.bindMemory(to: CChar.self).baseAddress, piece.count, userData) == 0
             }
         }
@@ -69,7 +67,7 @@ private func tokenReports(_ o: llama2_generate_options, _ context: Context) -> C
     guard let callback = o.token_callback else { return nil }
     let data = o.token_data
     return { report in
-        withUnsafePointer(to: tokenReport(report)) { raw in context.inference.hostMode.callback { callback(raw, data) == 0 } }
+        withUnsafePointer(to: tokenReport(report)) { raw in context.hostMode.callback { callback(raw, data) == 0 } }
     }
 }
 

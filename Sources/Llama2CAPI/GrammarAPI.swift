@@ -1,7 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Grammar
 
 /// A matcher behind a handle.
 final class GrammarState {

@@ -2,9 +2,6 @@ internal import Glibc
 internal import LinuxSystem
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Grammar
-internal import Llama2Model
-internal import Llama2Tokenizer
 internal import Synchronization
 
 /// What a handle can stand for.

@@ -1,8 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Formats
-internal import Llama2Model
 
 @c @implementation
 public func llama2_model_options_init(_ options: UnsafeMutablePointer<llama2_model_options>?) { initialize(options) }
@@ -113,15 +111,15 @@ public func llama2_model_hyperparameters(
     call { () throws(Llama2Error) in
         let model = try Handles.model(model)
         // a file of a vocabulary alone has no shape
-        let weights = model.hasWeights ? try model.weights : nil, h = weights?.hyperparameters
+        let h = model.shape
         let known = llama2_hyperparameters(
             struct_size: 0, vocabulary_size: UInt32(model.vocabularySize), embedding_length: UInt32(h?.embeddingLength ?? 0),
             block_count: UInt32(h?.layerCount ?? 0), feed_forward_length: UInt32(h?.feedForwardLength ?? 0),
             head_count: UInt32(h?.headCount ?? 0), head_count_kv: UInt32(h?.headCountKV ?? 0),
             head_dimension: UInt32(h?.headDimension ?? 0), rope_dimension: UInt32(h?.ropeDimension ?? 0),
             context_length: UInt32(h?.contextLength ?? 0), rms_epsilon: h?.rmsEpsilon ?? 0, rope_scale: Float(h?.ropeScaling.divisor ?? 0),
-            rope_base: h?.ropeBase ?? 0, parameter_count: UInt64(weights?.parameterCount ?? 0),
-            file_bytes: UInt64(weights?.byteCount ?? model.file.byteCount), first_layer: UInt32(h?.firstLayer ?? 0), all_layers: UInt32(h?.allLayers ?? 0))
+            rope_base: h?.ropeBase ?? 0, parameter_count: UInt64(model.parameterCount),
+            file_bytes: UInt64(model.byteCount), first_layer: UInt32(h?.firstLayer ?? 0), all_layers: UInt32(h?.allLayers ?? 0))
         try fill(values, with: known, "llama2_hyperparameters")
     }
 }

@@ -1,7 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Sampling
 
 @c @implementation
 public func llama2_sampler_options_init(_ options: UnsafeMutablePointer<llama2_sampler_options>?) { initialize(options) }

@@ -1,7 +1,6 @@
 internal import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Sampling
 
 // The header's options in the sampler's words: zero is the default, each step has a value that is off.
 

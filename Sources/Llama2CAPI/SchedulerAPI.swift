@@ -1,8 +1,6 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Grammar
-internal import Llama2Model
 
 @c @implementation
 public func llama2_scheduler_options_init(_ options: UnsafeMutablePointer<llama2_scheduler_options>?) { initialize(options) }
@@ -98,7 +96,7 @@ private func tell(
             piece: piece.baseAddress ?? UnsafePointer(text), length: piece.count, token: event.token ?? -1,
             status: event.failure?.kind.status ?? 0, error: UnsafePointer(text), prompt_tokens: UInt64(event.promptTokens),
             adopted: UInt64(event.adopted), tokens: UInt64(event.tokens), report: event.report == nil ? nil : report)
-        return context.inference.hostMode.callback { callback(&value, userData) == 0 }
+        return context.hostMode.callback { callback(&value, userData) == 0 }
     }
 }
 

@@ -1,27 +1,26 @@
 internal import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Model
 
 @c @implementation
 public func llama2_sequence_length(_ context: OpaquePointer?, _ sequence: Int32, _ length: UnsafeMutablePointer<Int>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let length = try required(length, "length")
-        length.pointee = try context.inference.length(Int(sequence))
+        length.pointee = try context.length(Int(sequence))
     }
 }
 
 @c @implementation
 public func llama2_sequence_remove(_ context: OpaquePointer?, _ sequence: Int32, _ length: Int) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try context.inference.truncate(Int(sequence), to: length < 0 ? Int.max : length)
+        try context.truncate(Int(sequence), to: length < 0 ? Int.max : length)
     }
 }
 
 @c @implementation
 public func llama2_sequence_copy(_ context: OpaquePointer?, _ source: Int32, _ target: Int32, _ length: Int) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try context.inference.copy(Int(source), to: Int(target), length: length < 0 ? Int.max : length)
+        try context.copy(Int(source), to: Int(target), length: length < 0 ? Int.max : length)
     }
 }
 
@@ -32,13 +31,13 @@ public func llama2_sequence_adopt(
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let tokens = try elements(tokens, count, "tokens"), found = try required(found, "found")
-        found.pointee = try context.inference.adopt(Int(sequence), tokens)
+        found.pointee = try context.adopt(Int(sequence), tokens)
     }
 }
 
 @c @implementation
 public func llama2_sequence_shift(_ context: OpaquePointer?, _ sequence: Int32, _ keep: Int, _ drop: Int) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        try context.inference.shift(Int(sequence), keep: keep, drop: drop)
+        try context.shift(Int(sequence), keep: keep, drop: drop)
     }
 }

@@ -9,7 +9,7 @@ private func sequence(_ number: Int32) -> Int? { number == LLAMA2_ALL_SEQUENCES 
 public func llama2_state_size(_ context: OpaquePointer?, _ number: Int32, _ size: UnsafeMutablePointer<UInt64>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let size = try required(size, "size")
-        size.pointee = UInt64(try context.inference.stateSize(sequence(number)))
+        size.pointee = UInt64(try context.stateSize(sequence(number)))
     }
 }
 
@@ -25,7 +25,7 @@ public func llama2_state_save_memory(
     _ context: OpaquePointer?, _ number: Int32, _ data: UnsafeMutableRawPointer?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let needed = try required(needed, "needed"), size = try context.inference.stateSize(sequence(number))
+        let needed = try required(needed, "needed"), size = try context.stateSize(sequence(number))
         needed.pointee = size
         // a capacity beyond 2^63 arrives as a negative number
         guard capacity < 0 || size <= capacity else {
@@ -33,7 +33,7 @@ public func llama2_state_save_memory(
         }
         let data = try required(data, "data")
         var at = 0
-        try context.inference.save(sequence(number)) { (bytes) throws(Llama2Error) in
+        try context.save(sequence(number)) { (bytes) throws(Llama2Error) in
             guard let base = bytes.baseAddress, bytes.count <= size - at else { return }
             (data + at).copyMemory(from: base, byteCount: bytes.count)
             at += bytes.count
@@ -47,9 +47,9 @@ public func llama2_state_save_io(
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let write = try required(write, "write")
-        try context.inference.save(sequence(number)) { (bytes) throws(Llama2Error) in
-            let code = context.inference.hostMode.callback { write(bytes.baseAddress, bytes.count, userData) }
-            try context.inference.checkProcess()
+        try context.save(sequence(number)) { (bytes) throws(Llama2Error) in
+            let code = context.hostMode.callback { write(bytes.baseAddress, bytes.count, userData) }
+            try context.checkProcess()
             guard code == 0 else { throw Llama2Error(.io, "the host's write returned \(code)") }
         }
     }
@@ -73,9 +73,9 @@ public func llama2_state_load_memory(_ context: OpaquePointer?, _ number: Int32,
 @c @implementation
 public func llama2_state_load_io(_ context: OpaquePointer?, _ number: Int32, _ io: UnsafePointer<llama2_io>?) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
-        let host = context.inference.hostMode
+        let host = context.hostMode
         let file = try hostFile(io, host)
-        try context.inference.checkProcess()
+        try context.checkProcess()
         try context.load(sequence(number), file)
     }
 }

@@ -1,6 +1,6 @@
 internal import CLlama2Swift
 internal import Llama2Core
-internal import Llama2Kernels
+internal import Llama2Engine
 
 @c @implementation
 public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer<Int>?) -> Int32 {
@@ -54,7 +54,7 @@ public func llama2_struct_init(_ structure: UnsafeMutableRawPointer?, _ size: In
 public func llama2_kernels_available(_ mask: UnsafeMutablePointer<UInt32>?) -> Int32 {
     call { () throws(Llama2Error) in
         let mask = try required(mask, "mask")
-        mask.pointee = Kernels.available.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+        mask.pointee = KernelISA.available.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
     }
 }
 

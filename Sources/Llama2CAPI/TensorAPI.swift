@@ -1,13 +1,12 @@
 public import CLlama2Swift
 internal import Llama2Core
 internal import Llama2Engine
-internal import Llama2Formats
 
 @c @implementation
 public func llama2_model_tensor_count(_ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?) -> Int32 {
     call { () throws(Llama2Error) in
         let model = try Handles.model(model)
-        try required(count, "count").pointee = model.file.tensors.count
+        try required(count, "count").pointee = model.tensors.count
     }
 }
 
@@ -17,7 +16,7 @@ public func llama2_model_tensor(
     _ name: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     call { () throws(Llama2Error) in
-        let tensors = try Handles.model(model).file.tensors
+        let tensors = try Handles.model(model).tensors
         guard tensors.indices.contains(index) else {
             throw Llama2Error(.outOfRange, "tensor \(UInt(bitPattern: index)); this model has \(tensors.count)")
         }

@@ -77,10 +77,10 @@ public func llama2_importance(
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let output = FilePath(try required(output, "output"))
-        let length = window == 0 ? context.inference.configuration.contextLength : window
+        let length = window == 0 ? context.configuration.contextLength : window
         try context.importance(try elements(tokens, count, "tokens"), window: length, to: output) { part in
             guard let progress else { return false }
-            return context.inference.hostMode.callback { progress(part, userData) != 0 }
+            return context.hostMode.callback { progress(part, userData) != 0 }
         }
     }
 }
@@ -99,11 +99,11 @@ public func llama2_perplexity(
 ) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         try checkFill(out, "llama2_perplexity_result")
-        let length = window == 0 ? context.inference.configuration.contextLength : window
+        let length = window == 0 ? context.configuration.contextLength : window
         let found = try context.perplexity(try elements(tokens, count, "tokens"), window: length) { soFar, windows in
             guard let callback else { return true }
             var r = result(soFar)
-            return context.inference.hostMode.callback { callback(&r, windows, userData) == 0 }
+            return context.hostMode.callback { callback(&r, windows, userData) == 0 }
         }
         try fill(out, with: result(found), "llama2_perplexity_result")
     }

@@ -7,7 +7,7 @@ internal import Synchronization
 /// What a host holds: sequences of one model with their logits. One caller at a time, checked.
 public final class Context {
     public let model: Model
-    public let inference: Inference
+    let inference: Inference
     /// Since creation or `reset`.
     public var timings: Timings { Timings(prefill: prefill, decode: decode, energyZones: energy?.zones ?? 0) }
     private var prefill = Work(), decode = Work()

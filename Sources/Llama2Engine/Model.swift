@@ -6,7 +6,7 @@ public import Llama2Tokenizer
 
 /// A loaded model: weights and vocabulary. Immutable; any number of contexts and threads share it.
 public final class Model: Sendable {
-    public let file: ModelFile
+    private let file: ModelFile
     /// nil when the file has a vocabulary and no weights.
     private let weights_: Weights?
     /// nil when the file has no vocabulary.
@@ -42,16 +42,30 @@ public final class Model: Sendable {
     }
 
     /// Refused for a file with a vocabulary and no weights.
-    public var weights: Weights {
+    var weights: Weights {
         get throws(Llama2Error) {
             guard let weights_ else { throw Llama2Error(.unsupported, "this file holds a vocabulary and no weights: it can only tokenize") }
             return weights_
         }
     }
-    public var hasWeights: Bool { weights_ != nil }
+    /// Of what there is: nil, 0 and the file's size for a vocabulary alone.
+    public var shape: Hyperparameters? { weights_?.hyperparameters }
+    public var parameterCount: Int { weights_?.parameterCount ?? 0 }
+    public var byteCount: Int { weights_?.byteCount ?? file.byteCount }
+    /// Refused for a file with a vocabulary and no weights.
+    public var hyperparameters: Hyperparameters {
+        get throws(Llama2Error) { try weights.hyperparameters }
+    }
     public let vocabularySize: Int
 
     public var metadata: Metadata { file.metadata }
+    public var tensors: [TensorInfo] { file.tensors }
+
+    /// A LoRA adapter or a control vector for this model.
+    public func adapter(path: FilePath) throws(Llama2Error) -> Adapter {
+        let weights = try weights
+        return try Adapter(try AdapterFile.open(path: path, layers: weights.hyperparameters.allLayers), for: weights, path)
+    }
 
     public func tokenizer() throws(Llama2Error) -> Tokenizer {
         guard let tokenizer_ else { throw Llama2Error(.unsupported, "this model file has no vocabulary") }

@@ -4,6 +4,13 @@ internal import Llama2Model
 
 // States of sequences and of whole contexts (nil), to files, memory and callbacks: STATE.md.
 extension Context {
+    public func stateSize(_ sequence: Int?) throws(Llama2Error) -> Int { try inference.stateSize(sequence) }
+
+    /// To whoever takes it, piece by piece.
+    public func save(_ sequence: Int?, _ sink: (UnsafeRawBufferPointer) throws(Llama2Error) -> Void) throws(Llama2Error) {
+        try inference.save(sequence, sink)
+    }
+
     /// `path` is as it was, or the complete state.
     public func save(_ sequence: Int?, path: FilePath) throws(Llama2Error) {
         // what can be refused is refused before a file is made

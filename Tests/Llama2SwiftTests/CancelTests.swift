@@ -1,5 +1,4 @@
 import Llama2Core
-import Llama2Engine
 import Llama2Formats
 import Llama2Sampling
 import Testing
@@ -38,7 +37,7 @@ import Testing
 
     private func made(_ c: ContextConfiguration) throws -> Inference {
         let fixtures = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/fixtures"
-        return try Inference(weights: Model(path: FilePath(fixtures + "/stories260K.bin"), LoadOptions()).weights, configuration: c)
+        return try Inference(weights: Weights(file: ModelFile.open(path: FilePath(fixtures + "/stories260K.bin"))), configuration: c)
     }
 
     /// Runs of three sequences, about a third of which want logits.

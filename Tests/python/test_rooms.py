@@ -7,6 +7,7 @@ from conftest import ROOT
 
 SOURCES = ROOT / "Sources"
 ALWAYS = {"Glibc", "Synchronization", "Builtin"}
+BOUNDARY = {"CLlama2Swift", "LinuxSystem", "Llama2Core", "Llama2Engine"}
 
 
 def table() -> list[set[str]]:
@@ -42,6 +43,15 @@ def test_a_room_imports_only_what_stands_above_it():
             known = above | (line if room == "Llama2Kernels" else set())
             assert imports(room) <= known, room
         above |= line
+
+
+def test_the_boundary_knows_core_and_engine_only():
+    assert imports("Llama2CAPI") == BOUNDARY
+
+
+def test_the_boundary_reaches_for_nothing_behind_engine():
+    for path in (SOURCES / "Llama2CAPI").glob("*.swift"):
+        assert not re.search(r"\.(inference|weights|file)\b", path.read_text()), path
 
 
 # The recipes: files that name a thing, beside its tests. That of a block format is in test_kernel_modules.py.
