@@ -8,14 +8,11 @@ import PackageDescription
 let avx2: [SwiftSetting] = flags("-mavx2", "-mfma", "-mf16c")
 let avx512: [SwiftSetting] = flags(
     "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c")
+// The same sources as NEON's, by links: what differs is behind the compiler's macros in ArmIntrinsics.
+let dotProduct: [SwiftSetting] = flags("-march=armv8-a+dotprod")
+let i8mm: [SwiftSetting] = flags("-march=armv8-a+dotprod+i8mm")
 
-func flags(_ names: String...) -> [SwiftSetting] {
-    #if arch(x86_64)
-    [.unsafeFlags(names.flatMap { ["-Xcc", $0] })]
-    #else
-    []
-    #endif
-}
+func flags(_ names: String...) -> [SwiftSetting] { [.unsafeFlags(names.flatMap { ["-Xcc", $0] })] }
 
 #if arch(x86_64)
 let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVX512"]
@@ -23,6 +20,17 @@ let isaTargets: [Target] = [
     .target(name: "X86Intrinsics"),
     .target(name: "Llama2KernelsAVX2", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx2),
     .target(name: "Llama2KernelsAVX512", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx512),
+]
+#elseif arch(arm64)
+// Never built by this file so far, as there was no such machine: Tests/trust/arm64.sh compiles the same modules with the same flags
+// for aarch64 and runs them in an emulator.
+let isaModules: [Target.Dependency] = ["ArmIntrinsics", "Llama2KernelsNEON", "Llama2KernelsDotProduct", "Llama2KernelsI8MM"]
+let isaTargets: [Target] = [
+    .target(name: "ArmIntrinsics"),
+    .target(name: "Llama2KernelsNEON", dependencies: ["ArmIntrinsics", "BlockTables", "KernelOperands"]),
+    .target(
+        name: "Llama2KernelsDotProduct", dependencies: ["ArmIntrinsics", "BlockTables", "KernelOperands"], swiftSettings: dotProduct),
+    .target(name: "Llama2KernelsI8MM", dependencies: ["ArmIntrinsics", "BlockTables", "KernelOperands"], swiftSettings: i8mm),
 ]
 #else
 let isaModules: [Target.Dependency] = []

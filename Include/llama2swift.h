@@ -195,6 +195,9 @@ int32_t llama2_struct_init(void *structure, size_t size);
 #define LLAMA2_KERNELS_REFERENCE 1u
 #define LLAMA2_KERNELS_AVX2 2u   /* AVX2, FMA, F16C */
 #define LLAMA2_KERNELS_AVX512 3u /* AVX-512 F BW VL DQ VNNI */
+#define LLAMA2_KERNELS_NEON 4u   /* arm64. Since 0.3 */
+#define LLAMA2_KERNELS_DOTPROD 5u /* arm64 with dot products of bytes (FEAT_DotProd). Since 0.3 */
+#define LLAMA2_KERNELS_I8MM 6u    /* arm64 with products of matrices of bytes, too (FEAT_I8MM). Since 0.3 */
 
 /* *mask: bit k is set when LLAMA2_KERNELS_ value k can run here. Bit 1 always is.
    Returns OK. Threads: any. Since 0.1. */
@@ -472,7 +475,7 @@ void llama2_decoder_free(llama2_decoder *decoder);
 /* Types of keys and values in the cache. Q8_0 and Q4_0: blocks of 32 components with a scale in F16, 8.5 and 4.5 bits a number (heads of other
    lengths than multiples of 64 are filled up). What is quantized is turned by a Walsh-Hadamard transform first, a head at a time (the largest power of
    two that divides its length), so that no component stands out (Ashkboos et al., QuaRot, 2024). Logits are the same bits for
-   all threads, batches and x86 kernels in each type, and others in each. A number that a scale in F16 cannot reach is
+   all threads, batches and kernels in each type, and others in each. A number that a scale in F16 cannot reach is
    refused by the eval as in F16; an infinity makes NaN of its block. */
 #define LLAMA2_KV_F32 1u
 #define LLAMA2_KV_F16 2u

@@ -7,32 +7,32 @@ public enum BlockType: Sendable, CaseIterable, BitwiseCopyable {
     case iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq1_s, iq1_m, iq4_nl, iq4_xs
     case tq1_0, tq2_0
 
-    private var format: any NumberFormat.Type {
+    private var format: FormatFacts {
         switch self {
-        case .f32: F32.self
-        case .f16: F16.self
-        case .bf16: BF16.self
-        case .q4_0: Q4_0.self
-        case .q4_1: Q4_1.self
-        case .q5_0: Q5_0.self
-        case .q5_1: Q5_1.self
-        case .q8_0: Q8_0.self
-        case .q2_K: Q2_K.self
-        case .q3_K: Q3_K.self
-        case .q4_K: Q4_K.self
-        case .q5_K: Q5_K.self
-        case .q6_K: Q6_K.self
-        case .iq2_xxs: IQ2_XXS.self
-        case .iq2_xs: IQ2_XS.self
-        case .iq2_s: IQ2_S.self
-        case .iq3_xxs: IQ3_XXS.self
-        case .iq3_s: IQ3_S.self
-        case .iq1_s: IQ1_S.self
-        case .iq1_m: IQ1_M.self
-        case .iq4_nl: IQ4_NL.self
-        case .iq4_xs: IQ4_XS.self
-        case .tq1_0: TQ1_0.self
-        case .tq2_0: TQ2_0.self
+        case .f32: FormatFacts(F32.self)
+        case .f16: FormatFacts(F16.self)
+        case .bf16: FormatFacts(BF16.self)
+        case .q4_0: FormatFacts(Q4_0.self)
+        case .q4_1: FormatFacts(Q4_1.self)
+        case .q5_0: FormatFacts(Q5_0.self)
+        case .q5_1: FormatFacts(Q5_1.self)
+        case .q8_0: FormatFacts(Q8_0.self)
+        case .q2_K: FormatFacts(Q2_K.self)
+        case .q3_K: FormatFacts(Q3_K.self)
+        case .q4_K: FormatFacts(Q4_K.self)
+        case .q5_K: FormatFacts(Q5_K.self)
+        case .q6_K: FormatFacts(Q6_K.self)
+        case .iq2_xxs: FormatFacts(IQ2_XXS.self)
+        case .iq2_xs: FormatFacts(IQ2_XS.self)
+        case .iq2_s: FormatFacts(IQ2_S.self)
+        case .iq3_xxs: FormatFacts(IQ3_XXS.self)
+        case .iq3_s: FormatFacts(IQ3_S.self)
+        case .iq1_s: FormatFacts(IQ1_S.self)
+        case .iq1_m: FormatFacts(IQ1_M.self)
+        case .iq4_nl: FormatFacts(IQ4_NL.self)
+        case .iq4_xs: FormatFacts(IQ4_XS.self)
+        case .tq1_0: FormatFacts(TQ1_0.self)
+        case .tq2_0: FormatFacts(TQ2_0.self)
         }
     }
 
@@ -51,6 +51,18 @@ public enum BlockType: Sendable, CaseIterable, BitwiseCopyable {
         guard count >= 0, rest == 0 else { return nil }
         let (total, overflow) = blocks.multipliedReportingOverflow(by: bytes)
         return overflow ? nil : total
+    }
+}
+
+/// What a format says of itself, as a value: Embedded Swift, which Tests/arm64 is built with, has no values of a protocol's type.
+private struct FormatFacts {
+    let number: UInt32, name: StaticString, elements: Int, bytes: Int
+
+    @inline(__always) init<F: NumberFormat>(_: F.Type) {
+        number = F.number
+        name = F.name
+        elements = F.elements
+        bytes = F.bytes
     }
 }
 

@@ -5,19 +5,27 @@ public import Llama2Core
 internal import Llama2KernelsAVX2
 internal import Llama2KernelsAVX512
 internal import X86Intrinsics
+#elseif arch(arm64)
+internal import ArmIntrinsics
+internal import Llama2KernelsDotProduct
+internal import Llama2KernelsI8MM
+internal import Llama2KernelsNEON
 #endif
 
 /// The kernels of one instruction set. All tables compute the same bits (DESIGN.md, the numeric
 /// contract); which one runs is chosen once, when a context is created.
 public struct Kernels: @unchecked Sendable {
     public enum ISA: Int32, CaseIterable, Sendable {
-        case reference = 1, avx2 = 2, avx512 = 3
+        case reference = 1, avx2 = 2, avx512 = 3, neon = 4, dotProduct = 5, i8mm = 6
 
         public var name: String {
             switch self {
             case .reference: "reference"
             case .avx2: "AVX2+FMA"
             case .avx512: "AVX-512+VNNI"
+            case .neon: "NEON"
+            case .dotProduct: "NEON+dotprod"
+            case .i8mm: "NEON+i8mm"
             }
         }
     }
@@ -31,6 +39,10 @@ public struct Kernels: @unchecked Sendable {
     static let avx2 = Kernels(isa: .avx2, table: Llama2KernelsAVX2.kernelTable(), next: reference.table)
     /// A machine with AVX-512 has AVX2: formats without a kernel of their own run at its speed, with the same bits.
     static let avx512 = Kernels(isa: .avx512, table: Llama2KernelsAVX512.kernelTable(), next: avx2.table)
+    #elseif arch(arm64)
+    static let neon = Kernels(isa: .neon, table: Llama2KernelsNEON.kernelTable(), next: reference.table)
+    static let dotProduct = Kernels(isa: .dotProduct, table: Llama2KernelsDotProduct.kernelTable(), next: reference.table)
+    static let i8mm = Kernels(isa: .i8mm, table: Llama2KernelsI8MM.kernelTable(), next: reference.table)
     #endif
 
     /// What this machine can run, best last.
@@ -39,6 +51,10 @@ public struct Kernels: @unchecked Sendable {
         #if arch(x86_64)
         if l2s_cpu_has_avx2() != 0 { list.append(.avx2) }
         if l2s_cpu_has_avx512_vnni() != 0 { list.append(.avx512) }
+        #elseif arch(arm64)
+        list.append(.neon)
+        if l2s_cpu_has_dot_product() != 0 { list.append(.dotProduct) }
+        if l2s_cpu_has_i8mm() != 0 { list.append(.i8mm) }
         #endif
         return list
     }()
@@ -52,15 +68,21 @@ public struct Kernels: @unchecked Sendable {
         return of(chosen)
     }
 
-    /// A machine of another architecture has the reference only.
+    /// Kernels of another architecture than this one are never `available`; the reference stands for them.
     static func of(_ isa: ISA) -> Kernels {
         switch isa {
         case .reference: return reference
         #if arch(x86_64)
         case .avx2: return avx2
         case .avx512: return avx512
-        #else
+        case .neon, .dotProduct, .i8mm: return reference
+        #elseif arch(arm64)
+        case .neon: return neon
+        case .dotProduct: return dotProduct
+        case .i8mm: return i8mm
         case .avx2, .avx512: return reference
+        #else
+        case .avx2, .avx512, .neon, .dotProduct, .i8mm: return reference
         #endif
         }
     }

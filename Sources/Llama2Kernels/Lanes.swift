@@ -1,4 +1,4 @@
-/// Sixteen lanes in plain Swift: the reference, and what every other architecture runs.
+/// Sixteen lanes in plain Swift: the reference, and what a machine without kernels of its own runs.
 ///
 /// Each instruction-set module has its own `F32x16` and `I32x16` with these same members; the
 /// kernels in `Body/` are written once against them. A member means the same IEEE operation in
@@ -129,6 +129,12 @@ struct I32x16 {
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
     _ outStride: Int, _ next: UnsafeRawPointer
+) -> Bool { false }
+
+/// Four tokens go the general way here.
+@inline(__always) func multiplyFourTokensFast(
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>,
+    _ c: UnsafePointer<Int32>, _ tokenStride: Int, _ blockStride: Int, _ acc: UnsafeMutablePointer<Float>
 ) -> Bool { false }
 
 /// What is exclusive-ored onto signed weight bytes of lane blocks before `addSignedDot` sees them: nothing here.

@@ -83,5 +83,11 @@ struct I32x16 {
     @inline(__always) static var tokensInRegisters: Int { 8 }
 }
 
+/// Four tokens go the general way here.
+@inline(__always) func multiplyFourTokensFast(
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ q: UnsafePointer<Int8>, _ s: UnsafePointer<Float>,
+    _ c: UnsafePointer<Int32>, _ tokenStride: Int, _ blockStride: Int, _ acc: UnsafeMutablePointer<Float>
+) -> Bool { false }
+
 /// What is exclusive-ored onto signed weight bytes of lane blocks before `addSignedDot` sees them, and the bias that this leaves in them.
 var signedFlip: UInt8 { @inline(__always) get { 0x80 } }

@@ -13,68 +13,6 @@ extension Kernels {
     }
 }
 
-/// Small deterministic generator for test data (splitmix64).
-struct TestRandom {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-    mutating func float() -> Float { Float(Int64(next() >> 40)) / Float(1 << 23) - 1 }
-}
-
-/// Which values the test data takes.
-enum Fill: CaseIterable { case random, zero, extreme }
-
-/// Bytes of a (rows, columns) matrix whose scales are small finite halves.
-func randomBlocks(_ type: BlockType, rows: Int, columns: Int, fill: Fill, seed: UInt64) -> [UInt8] {
-    var random = TestRandom(state: seed)
-    let blocks = rows * columns / type.elements
-    var bytes: [UInt8] = []
-    func half() -> [UInt8] {
-        let bits: UInt16 =
-            switch fill {
-            case .random: floatToHalf(random.float() * 0.1)
-            case .zero: 0
-            case .extreme: 0x7bff
-            }
-        return [UInt8(bits & 255), UInt8(bits >> 8)]
-    }
-    func payload(_ n: Int) -> [UInt8] {
-        (0..<n).map { _ in
-            switch fill {
-            case .random: UInt8(truncatingIfNeeded: random.next())
-            case .zero: 0
-            case .extreme: random.next() & 1 == 0 ? 0x80 : 0xff
-            }
-        }
-    }
-    for _ in 0..<blocks {
-        switch type {
-        case .f32:
-            let value: Float = fill == .random ? random.float() : fill == .zero ? 0 : 3e38
-            withUnsafeBytes(of: value) { bytes += $0 }
-        case .f16: bytes += half()
-        case .bf16: bytes += fill == .random ? [payload(1)[0], 0x3c] : fill == .zero ? [0, 0] : [0x7f, 0x7f]
-        case .q4_1, .q5_1, .q4_K, .q5_K: bytes += half() + half() + payload(type.bytes - 4)
-        case .q2_K: bytes += payload(type.bytes - 4) + half() + half()
-        case .q3_K, .q6_K, .tq1_0, .tq2_0: bytes += payload(type.bytes - 2) + half()
-        case .iq1_m:
-            // the half is spread over the top nibbles of the last eight bytes
-            let d = half()
-            let nibbles = [d[0] & 15, d[0] >> 4, d[1] & 15, d[1] >> 4]
-            bytes += payload(type.bytes - 8)
-            for n in nibbles { bytes += [payload(1)[0], payload(1)[0] & 15 | n << 4] }
-        case .q4_0, .q5_0, .q8_0, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq1_s, .iq4_nl, .iq4_xs:
-            bytes += half() + payload(type.bytes - 2)
-        }
-    }
-    return bytes
-}
-
 let kernelTypes = BlockType.allCases
 
 /// out (tokens, rows) by one kernel table, the panels split in two as two threads would.
@@ -135,6 +73,15 @@ func everyKernelEqualsTheReferenceBitForBit(type: BlockType, fill: Fill) throws 
         }
         #expect(zip(single, expected).allSatisfy { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) })
     }
+}
+
+/// Products, norms, attention, stores and superblocks; Tests/trust/arm64.sh makes the same comparison for arm64.
+@Test func everythingThatKernelsComputeHasTheBitsOfTheReferenceAndOfOtherArchitectures() throws {
+    var comparison = try KernelComparison(Kernels.available)
+    comparison.all()
+    #expect(comparison.cases > 1000 * (Kernels.available.count - 1))
+    #expect(comparison.differing == [])
+    #expect(comparison.total.value == digestOfAllKernels)
 }
 
 @Test(arguments: kernelTypes)

@@ -22,6 +22,7 @@ from llama2swift.errors import (
     InvalidTokenError,
     NoLogitsError,
     OutOfRangeError,
+    UnsupportedError,
 )
 
 TOKENS = list(range(10, 60))
@@ -273,9 +274,13 @@ def test_wrong_options_are_refused(stories):
     for options in (dict(length=2**31), dict(threads=2000), dict(sequences=2000), dict(batch_size=5000)):
         with pytest.raises(InvalidArgumentError, match="expected"):
             stories.context(**options)
-    for options in (dict(length=-1), dict(kv="f8"), dict(kernels="neon")):
+    for options in (dict(length=-1), dict(kv="f8"), dict(kernels="sve")):
         with pytest.raises(ValueError):
             stories.context(**options)
+    elsewhere = {"neon": "NEON", "dotprod": "NEON.dotprod", "i8mm": "NEON.i8mm", "avx2": "AVX2", "avx512": "AVX-512"}
+    for name in elsewhere.keys() - set(llama2swift.kernels_available()):
+        with pytest.raises(UnsupportedError, match=f"this machine cannot run the {elsewhere[name]}.* kernels"):
+            stories.context(kernels=name)
 
 
 def test_files_that_are_no_models_are_refused(tmp_path):

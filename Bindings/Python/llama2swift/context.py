@@ -39,9 +39,9 @@ class Context(Handle):
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
     process may run on. sequences: how many there can be. batch_size: tokens of one pass. kv: "f32", "f16", "q8_0" or "q4_0", for keys
-    and values; kv_values: for values, where they have another. kernels: "best", "reference", "avx2" or "avx512". energy: the folder
-    where the kernel counts what processors take (/sys/class/powercap), None: it is not measured. embeddings: no logits are
-    ever computed. rope: scaling in place of the file's.
+    and values; kv_values: for values, where they have another. kernels: "best", "reference", "avx2", "avx512", "neon", "dotprod"
+    or "i8mm". energy: the folder where the kernel counts what processors take (/sys/class/powercap), None: it is not measured.
+    embeddings: no logits are ever computed. rope: scaling in place of the file's.
 
     Ctrl-C, `cancel` and `close` end every long call some milliseconds later, with the context as before that call.
     """

@@ -319,6 +319,7 @@ private struct FourAccumulators {
 @inline(__always) private func fourTokens(
     _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
 ) {
+    if multiplyFourTokensFast(form, lanes, blocks, x.q, x.s, x.c, x.tokenStride, x.blockStride, acc) { return }
     switch form {
     case .symmetric4: fourSymmetric4(lanes, blocks, x, acc)
     case .signed8: fourSigned8(lanes, blocks, x, acc)

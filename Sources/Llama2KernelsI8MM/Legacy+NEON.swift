@@ -1,0 +1,1 @@
+../Llama2KernelsNEON/Legacy+NEON.swift
