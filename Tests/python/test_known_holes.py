@@ -527,12 +527,13 @@ def test_tokens_that_look_alike_are_not_the_same_key(tmp_path):
 
 @pytest.mark.parametrize("name", ["<0x-1>", "<0xZZ>", "<0x100>", "<0x>", "<0xFF", "", "\0", "<0x0A>" * 2])
 def test_a_byte_token_whose_name_is_no_byte(name, tmp_path):
-    """PLaMo-2's vocabulary in llama.cpp wrote before its table for the first of these."""
-    tokens, types = list(gguf.TOKENS), [2, 3, 3, *([6] * 256), *([6] * 41)]
-    tokens[280] = name
+    """PLaMo-2's vocabulary in llama.cpp wrote before its table for the first of these. Such a name is refused, as sentencepiece does."""
+    tokens, types = list(gguf.TOKENS), [2, 3, 3, *([6] * 256), *([1] * 41)]
+    tokens[280], types[280] = name, 6
     gguf.write_changed(tmp_path / "m.gguf", gguf.setting(tokenizer__ggml__tokens=tokens, tokenizer__ggml__token_type=types))
-    model = llama2swift.Model(tmp_path / "m.gguf")
-    assert model.detokenize(model.tokenize("hello")).endswith("hello")
+    with pytest.raises(llama2swift.Llama2Error, match="^token 280 is of the type of a byte and its name is none, <0x00> to <0xFF>") as caught:
+        llama2swift.Model(tmp_path / "m.gguf")
+    assert caught.value.status == CORRUPT
 
 
 # Matrix files of another model (this version has no state files)

@@ -108,7 +108,9 @@ def test_python_raises_forked_error_in_a_child(stories):
 
 def test_python_exits_cleanly_with_everything_open(stories_path):
     code = (
-        "import sys, threading, llama2swift\n"
+        # what is registered first runs last: the thread goes on for a while behind everything that others do at the end
+        "import atexit, sys, threading, time; atexit.register(time.sleep, 0.3)\n"
+        "import llama2swift\n"
         "model = llama2swift.Model(sys.argv[1]); context = model.context(length=256, threads=2); sampler = llama2swift.Sampler()\n"
         "threading.Thread(target=lambda: [context.reset() or context.eval([1] * 200) for _ in range(10**9)], daemon=True).start()\n"
         "model.context(length=64).eval([1, 2]); sys.exit(5)\n"

@@ -28,7 +28,7 @@ class Code:
 
     def __init__(self, library):
         self.names, starts, edges, breaks, jumps, indirect = {}, set(), [], [], [], set()
-        behind, begin = True, 0
+        behind, padded, begin = True, False, 0
         with subprocess.Popen(["objdump", "-d", "--no-show-raw-insn", str(library)], stdout=subprocess.PIPE, text=True) as dump:
             for line in dump.stdout:
                 if line.endswith(">:\n"):
@@ -44,10 +44,11 @@ class Code:
                 if operation == "int3":  # behind a call that does not return
                     behind = True
                 if operation.startswith(("nop", "data16", "cs", "xchg", "int3")):
+                    padded = behind
                     continue
                 if behind and at % 16 == 0:
-                    breaks.append((at, begin))
-                behind = operation in ENDS
+                    breaks.append((at, begin, padded))
+                behind, padded = operation in ENDS, False
                 target = re.match(r"([0-9a-f]+) <", argument) if operation == "call" or operation[0] == "j" else re.search(r"# ([0-9a-f]+) <", argument) if operation == "lea" else None
                 if target:
                     goal = int(target[1], 16)
@@ -56,7 +57,8 @@ class Code:
                 elif operation == "jmp":
                     indirect.add(begin)  # a switch's table
         jumped = set(jumps)
-        starts |= {at for at, inside in breaks if at not in jumped and inside not in indirect}
+        # the cases of a switch's table may begin behind an end, but nothing is filled in before them
+        starts |= {at for at, inside, padded in breaks if at not in jumped and (padded or inside not in indirect)}
         self._order = sorted(starts)
         self.uses = defaultdict(set)
         for at, operation, goal in edges:

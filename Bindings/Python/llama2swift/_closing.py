@@ -58,6 +58,8 @@ class Handle(Closing, NotCopied):
     def _hold(self, kind: str, handle: int | None) -> None:
         self._handle = handle
         self._finalizer = weakref.finalize(self, lib.free, kind, handle)
+        # at the interpreter's end other threads may still use it, and would raise into nothing; the end of the process frees all
+        self._finalizer.atexit = False
 
     def close(self) -> None:
         """Frees it."""
