@@ -297,6 +297,8 @@ GOOD = evaluation_items.FILES["hellaswag"][0]
         (json.dumps(GOOD | {"gold": 4}), 'line 2: "gold" is 4, expected the index of one of the choices'),
         (json.dumps(GOOD | {"gold": True}), '"gold" is true'),
         (json.dumps(GOOD | {"choices": ["one"]}), '"choices" is .*, expected a list of texts, at least two'),
+        (json.dumps(GOOD | {"choices": ["one", " "]}), '"choices" is .*, expected a list of texts, at least two'),
+        (json.dumps(GOOD)[:-1] + ', "gold": 0}', "line 2 is no JSON: a name stands in it twice"),
         (json.dumps(GOOD | {"question": None}), '"question" is null, expected a text'),
         ("[1, 2]", "line 2 is no JSON object"),
         ("{", "line 2 is no JSON: "),
@@ -392,3 +394,19 @@ def test_ctrl_c_says_where_it_goes_on(stories_path, folder, tmp_path):
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 0 and json.loads((tmp_path / "out.json").read_text())["tasks"]["hellaswag"]["items"] == 10
     assert threading.active_count() < 20 and os.path.exists(tmp_path / "out.json.items")
+
+
+@pytest.mark.parametrize(
+    "task, name, changed, sentence",
+    [
+        ("truthfulqa_mc1", "truthfulqa", {"Best Answer": " "}, "without a right or a wrong answer"),
+        ("gsm8k", "gsm8k_test", {"answer": "It is many."}, 'no number behind "####"'),
+    ],
+)
+def test_what_an_item_is_judged_by_is_looked_at_before_anything_runs(stories_path, tmp_path, monkeypatch, task, name, changed, sentence):
+    evaluation_items.write(tmp_path)
+    item = evaluation_items.FILES[name][0]
+    (tmp_path / f"{name}.jsonl").write_text(json.dumps(item | changed) + "\n")
+    monkeypatch.setattr(llama2swift.Context, "eval_batch", lambda *_, **__: pytest.fail("something ran"))
+    with pytest.raises(data.DataError, match=sentence):
+        llama2swift.evaluate(stories_path, tmp_path, task)

@@ -115,7 +115,7 @@ def _parts(text: str) -> list[str]:
 
 def _truthful(item: Item, right: Sequence[str], mass: bool) -> Choice:
     wrong = [answer for answer in _parts(item["Incorrect Answers"]) if answer not in right]
-    if not right or not wrong:
+    if not all(right) or not right or not wrong:
         raise DataError(f"a question of TruthfulQA without a right or a wrong answer: {item['Question'][:60]!r}")
     context = f"{_PRIMER}Q: {item['Question'].strip()}\nA:"
     pairs = tuple((context, " " + answer) for answer in (*right, *wrong))

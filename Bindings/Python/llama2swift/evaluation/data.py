@@ -16,7 +16,7 @@ Item = dict[str, Any]
 MOST_BYTES = 1 << 30  # of a file, unpacked
 LONGEST_LINE = 1 << 22
 _PIECE = 1 << 18
-_KINDS = {"text": "a text", "texts": "a list of texts, at least one", "choices": "a list of texts, at least two", "index": "the index of one of the choices", "flag": "true or false", "number": "a whole number"}
+_KINDS = {"text": "a text", "texts": "a list of texts, at least one", "choices": "a list of texts, at least two, none of them empty", "index": "the index of one of the choices", "flag": "true or false", "number": "a whole number"}
 
 
 class DataError(ValueError):
@@ -40,7 +40,7 @@ def read(path: Path, fields: dict[str, str]) -> list[Item]:
             continue
         where = f"{path} line {number}"
         try:
-            item = json.loads(line)
+            item = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as problem:
             raise DataError(f"{where} is no JSON: {problem}") from None
         if not isinstance(item, dict):
@@ -53,6 +53,14 @@ def read(path: Path, fields: dict[str, str]) -> list[Item]:
     return items
 
 
+def _once(pairs: list[tuple[str, Any]]) -> Item:
+    """An object, each of whose names stands in it once: which of two is meant nobody can say."""
+    item = dict(pairs)
+    if len(item) < len(pairs):
+        raise ValueError("a name stands in it twice")
+    return item
+
+
 def _check(item: Item, field: str, kind: str, where: str, *, optional: bool) -> None:
     if field not in item:
         if optional:
@@ -63,7 +71,7 @@ def _check(item: Item, field: str, kind: str, where: str, *, optional: bool) -> 
     right = {
         "text": isinstance(value, str),
         "texts": texts and len(value) >= 1,
-        "choices": texts and len(value) >= 2,
+        "choices": texts and len(value) >= 2 and all(v.strip() for v in value),
         "index": type(value) is int and isinstance(item.get("choices"), list) and 0 <= value < len(item["choices"]),
         "flag": isinstance(value, bool),
         "number": type(value) is int,

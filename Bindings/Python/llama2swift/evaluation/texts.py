@@ -73,6 +73,7 @@ def _gsm8k(item: Item, shots: Sequence[Item]) -> Open:
     def solution(shot: Item) -> str:
         return re.sub(r"<<[^>]*>>", "", shot["answer"]).strip()
 
+    _right_number(item)  # before anything is generated
     examples = "".join(f"Question: {s['question'].strip()}\nAnswer: {solution(s)}\n\n" for s in shots)
     return Open(f"{examples}Question: {item['question'].strip()}\nAnswer:", ("\nQuestion:", "\n\n"), 320)
 
@@ -84,11 +85,15 @@ def _number(text: str) -> Fraction | None:
     return Fraction(digits) * (-1 if found and found[1] else 1) if digits else None
 
 
-def _is_number(item: Item, text: str) -> float:
+def _right_number(item: Item) -> Fraction:
     right = _number(item["answer"])
     if right is None:
         raise DataError(f'an answer of GSM8K has no number behind "####": {item["answer"][-40:]!r}')
-    return float(_number(text) == right)
+    return right
+
+
+def _is_number(item: Item, text: str) -> float:
+    return float(_number(text) == _right_number(item))
 
 
 # Four problems of our own: the file has no solutions that could be shown.
