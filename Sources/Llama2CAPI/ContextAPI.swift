@@ -78,7 +78,7 @@ private func configuration(
     c.rope = try ropeOptions(o)
     if o.kernels != 0 {
         guard let isa = KernelISA(rawValue: Int32(bitPattern: o.kernels)) else {
-            throw Llama2Error(.invalidArgument, "llama2_context_options.kernels is \(o.kernels), expected 0 to 3")
+            throw Llama2Error(.invalidArgument, "llama2_context_options.kernels is \(o.kernels), expected 0 to \(KernelISA.allCases.count)")
         }
         c.isa = isa
     }

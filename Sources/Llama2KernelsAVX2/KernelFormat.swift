@@ -88,11 +88,8 @@ extension KernelFormat {
     @inline(__always) static var hasHalves: Bool { form.hasHalves }
 }
 
-/// Scratch of eight rows of formats with tables.
+/// Scratch of eight rows of formats with tables: (8, 32) weights, and behind them (8, 64) numbers of grid entries.
 enum TableScratch {
-    /// (8, 32) weights
-    static var weights: Int { 0 }
-    /// (8, 64) numbers of grid entries
     static var indexes: Int { 8 &* 32 }
     static var indexStride: Int { 2 &* 64 }
     static var end: Int { indexes &+ 8 &* indexStride }

@@ -270,6 +270,13 @@ def test_preflight_of_the_impossible_allocates_nothing(smollm2, smollm2_path):
     assert llama2swift.preflight(smollm2_path, **options).total > 1 << 38
 
 
+def test_the_sentence_about_kernels_tells_all_numbers_there_are(stories, monkeypatch):
+    most = max(llama2swift.options.KERNELS.values())
+    monkeypatch.setitem(llama2swift.options.KERNELS, "others", most + 1)
+    with pytest.raises(InvalidArgumentError, match=f"kernels is {most + 1}, expected 0 to {most}$"):
+        stories.context(kernels="others")
+
+
 def test_wrong_options_are_refused(stories):
     for options in (dict(length=2**31), dict(threads=2000), dict(sequences=2000), dict(batch_size=5000)):
         with pytest.raises(InvalidArgumentError, match="expected"):
