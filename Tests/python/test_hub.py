@@ -93,6 +93,13 @@ def test_a_row_that_is_something_else_is_refused_and_leaves_no_file(sets, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_fetched_is_a_file_as_any_other(sets, tmp_path):
+    put(sets, "winogrande", [ROWS["winogrande"][0]])
+    hub.fetch(tmp_path, ["winogrande"])
+    (tmp_path / "beside").touch()
+    assert (tmp_path / "winogrande.jsonl").stat().st_mode == (tmp_path / "beside").stat().st_mode
+
+
 def test_without_a_network_or_the_package_it_is_a_sentence(sets, tmp_path, stories_path, monkeypatch):
     with pytest.raises(ValueError, match=r"baber/piqa cannot be had from the hub for piqa: Couldn't reach the hub$"):
         llama2swift.evaluate(stories_path, f"hub:{tmp_path}", "piqa")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+
+from .. import _whole
 
 
 class OutputError(ValueError):
@@ -56,21 +56,4 @@ def write_json(path: str, value: object, force: bool) -> None:
 def write_text(path: str, text: str, force: bool) -> None:
     """Writes `text` to `path`, whole or not at all."""
     check(path, (), force)
-    target = os.path.realpath(path)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(target), prefix=".llama2swift-", delete=False) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~_umask()
-            os.chmod(file.name, mode)
-            os.replace(file.name, target)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def _umask() -> int:
-    value = os.umask(0o077)
-    os.umask(value)
-    return value
+    _whole.write_text(path, text)

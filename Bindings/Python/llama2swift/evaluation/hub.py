@@ -7,13 +7,12 @@ fields nothing is guessed: a row that is not as it should be is refused, and a s
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from .._whole import write_text
 from .data import DataError, Item, find
 
 PREFIX = "hub:"
@@ -54,7 +53,10 @@ def _same(*fields: str) -> Callable[[Row], Item]:
     return lambda row: {field: row[field] for field in fields}
 
 
-_ASKED = {"question": "question", "choices": "choices", "answer": "gold"}
+def _mmlu(row: Row) -> Item:
+    return {"subject": row["subject"], "question": row["question"], "choices": row["choices"], "gold": row["answer"]}
+
+
 # file -> (data set, configuration, splits one after the other, item of a row)
 SOURCES: dict[str, tuple[str, str | None, tuple[str, ...], Callable[[Row], Item]]] = {
     "piqa": ("baber/piqa", None, ("validation",), _by_number("goal", ("sol1", "sol2"), "label", 0)),
@@ -66,8 +68,8 @@ SOURCES: dict[str, tuple[str, str | None, tuple[str, ...], Callable[[Row], Item]
     "openbookqa": ("allenai/openbookqa", "main", ("test",), lambda r: _lettered(r, "question_stem")),
     "commonsenseqa": ("tau/commonsense_qa", None, ("validation",), lambda r: _lettered(r, "question")),
     "boolq": ("google/boolq", None, ("validation",), _same("passage", "question", "answer")),
-    "mmlu_test": ("cais/mmlu", "all", ("test",), lambda r: {"subject": r["subject"], **{to: r[of] for of, to in _ASKED.items()}}),
-    "mmlu_dev": ("cais/mmlu", "all", ("dev",), lambda r: {"subject": r["subject"], **{to: r[of] for of, to in _ASKED.items()}}),
+    "mmlu_test": ("cais/mmlu", "all", ("test",), _mmlu),
+    "mmlu_dev": ("cais/mmlu", "all", ("dev",), _mmlu),
     "truthfulqa": ("truthfulqa/truthful_qa", "generation", ("validation",), _truthful),
     "natural_questions": ("google-research-datasets/nq_open", None, ("validation",), _same("question", "answer")),
     "triviaqa": ("mandarjoshi/trivia_qa", "rc.nocontext", ("validation",), lambda r: {"question": r["question"], "golden_answers": [r["answer"]["value"], *r["answer"]["aliases"]]}),
@@ -117,11 +119,4 @@ def _write(path: Path, rows: Sequence[Row], item: Callable[[Row], Item], source:
             lines.append(json.dumps(item(row)) + "\n")
         except (KeyError, ValueError, TypeError, IndexError) as problem:
             raise DataError(f"row {number} of {source} is not as it should be ({type(problem).__name__}: {problem})") from None
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        try:
-            file.writelines(lines)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    write_text(path, "".join(lines))

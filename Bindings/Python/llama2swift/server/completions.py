@@ -101,11 +101,12 @@ class _Run:
         for token in tokens:
             offsets.append(offset)
             offset += len(decoder.append(token.id))
-        best = [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens]
-        return {
+        lists: dict[str, Any] = {
             "tokens": [_named(engine.piece(t.id)) for t in tokens], "token_logprobs": [t.logprob for t in tokens], "text_offset": offsets,
-            **({"top_logprobs": best} if top else {}),
         }  # fmt: skip
+        if top:
+            lists["top_logprobs"] = [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens]
+        return lists
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The same in pieces."""
