@@ -166,11 +166,15 @@ struct HuggingFaceTokenizer {
         try MemoryReserve.cover(vocabulary.count { _ in true } + list.count { _ in true }, each: 512, for: "the vocabulary")
         for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
         for (index, merge) in list.enumerated() {
-            let pair: [UInt8]
+            var pair: [UInt8]
             if let text = merge.bytes {
                 pair = text
-            } else if let both = merge.array, both.count == 2, let left = both[0].bytes, let right = both[1].bytes {
-                pair = left + [0x20] + right
+            } else if var both = merge.elements?.makeIterator(), let left = both.next()?.bytes, let right = both.next()?.bytes, both.next() == nil {
+                pair = []
+                pair.reserveCapacity(left.count + 1 + right.count)
+                pair += left
+                pair.append(0x20)
+                pair += right
             } else {
                 throw failure("merge \(index) is no pair of texts")
             }

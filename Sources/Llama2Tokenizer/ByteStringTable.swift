@@ -54,8 +54,10 @@ struct ByteStringTable: Sendable {
     private func holds(_ entry: Int, _ key: UnsafeBufferPointer<UInt8>) -> Bool {
         let start = offsets[entry]
         guard offsets[entry + 1] - start == key.count else { return false }
-        for i in 0..<key.count where bytes[start + i] != key[i] { return false }
-        return true
+        return bytes.withUnsafeBufferPointer { all in
+            for i in 0..<key.count where all[start &+ i] != key[i] { return false }  // an entry lies within the bytes
+            return true
+        }
     }
 
     private mutating func grow() {

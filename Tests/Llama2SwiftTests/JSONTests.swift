@@ -36,6 +36,25 @@ import Testing
     ])
     func whatIsNoNumberIsRefused(text: String) { #expect(throws: Llama2Error.self) { try parse(text) } }
 
+    /// Every first byte with every second one and what may follow at the edges, beside the standard library's own validation.
+    @Test func stringsAreUTF8AsTheStandardLibraryReadsIt() {
+        for first in UInt8(0x80)...0xff {
+            for second in UInt8(0)...0xff where second >= 0x20 && second != UInt8(ascii: "\"") && second != UInt8(ascii: "\\") {
+                for rest: [UInt8] in [[], [0x80], [0xbf], [0x41], [0xc0], [0x80, 0x80], [0xbf, 0xbf], [0x80, 0x7f], [0xc2, 0x80], [0x80, 0x80, 0x80]] {
+                    let text = [first, second] + rest
+                    let isRead = (try? parse([0x22] + text + [0x22])) != nil
+                    #expect(isRead == (String(validating: text, as: UTF8.self) != nil), "\(text)")
+                }
+            }
+        }
+    }
+
+    @Test func aKeyIsTheSameHoweverItIsWritten() {
+        #expect(throws: Llama2Error.self) { try parse(#"{"a\u00e9b":1,"aéb":2}"#) }
+        #expect(throws: Llama2Error.self) { try parse(#"{"\u0061bc":1,"ab\u0063":2}"#) }
+        #expect(throws: Never.self) { try parse(#"{"abc":1,"ab":2,"c":3}"#) }
+    }
+
     @Test func integersAreThoseThatADoubleHoldsExactly() throws {
         #expect(try parse("9007199254740992").integer == 9_007_199_254_740_992)
         #expect(try parse("-9007199254740992").integer == -9_007_199_254_740_992)
