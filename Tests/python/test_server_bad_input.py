@@ -103,7 +103,7 @@ def test_what_is_refused_by_its_name(http, path, body, param, sentence):
 
 def test_what_clients_always_send_changes_nothing(http):
     plain = http.post("/v1/chat/completions", json={**TALK, "max_tokens": 5}).json()["choices"]
-    more = {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "parallel_tool_calls": True, "modalities": ["text"], "prediction": None, "stream_options": None}
+    more = {"user": "u", "metadata": {}, "store": False, "parallel_tool_calls": True, "modalities": ["text"], "prediction": None, "stream_options": None, "prompt_cache_key": "k", "safety_identifier": "s"}
     assert http.post("/v1/chat/completions", json={**TALK, "max_tokens": 5, **more}).json()["choices"] == plain
 
 

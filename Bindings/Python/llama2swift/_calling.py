@@ -31,13 +31,19 @@ def in_words(talk: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[di
                 out[-1]["content"] += "\n" + one["content"]
                 continue
         out.append(one)
-    if tools:
-        told = _TOLD.format(tools="\n".join(json.dumps(t["function"], ensure_ascii=False) for t in tools))
-        if out and out[0]["role"] == "system":
-            out[0]["content"] = f"{out[0]['content']}\n\n{told}"
-        else:
-            out.insert(0, {"role": "system", "content": told})
-    return out
+    return with_told(out, _TOLD.format(tools="\n".join(json.dumps(t["function"], ensure_ascii=False) for t in tools))) if tools else out
+
+
+def with_told(talk: list[dict[str, Any]], told: str) -> list[dict[str, Any]]:
+    """The same conversation with a text at the end of the system's message, or as one."""
+    if talk and talk[0]["role"] == "system":
+        return [{**talk[0], "content": f"{talk[0]['content']}\n\n{told}"}, *talk[1:]]
+    return [{"role": "system", "content": told}, *talk]
+
+
+def or_called(schema: Any, call: Any) -> Any:
+    """The schema of a text that is of one of both."""
+    return {"anyOf": [_moved(schema, "#/anyOf/0"), _moved(call, "#/anyOf/1")]}
 
 
 def one_of(functions: list[tuple[str, Any]]) -> Any:
@@ -59,7 +65,7 @@ def _moved(schema: Any, place: str) -> Any:
     """A schema that now stands at `place` of a larger one: what it refers to moved along."""
     if isinstance(schema, list):
         return [_moved(one, place) for one in schema]
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or isinstance(schema.get("$id"), str):  # with a name of its own it is a document of its own
         return schema
     out = {k: _moved(v, place) for k, v in schema.items()}
     ref = schema.get("$ref")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.datastructures import Headers
@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.began = int(time.time())
     meters.look = lambda: _gauges(models, gate)
     for router in (completions.router, chat.router, native.router, listing.router):
-        app.include_router(router, responses=described.ERRORS)
+        app.include_router(router, responses=described.ERRORS, dependencies=[Depends(_only_known)])
     described.describe(app, settings)
     open_paths = page.add(app) if settings.page else frozenset()
     _handlers(app)
@@ -61,6 +61,14 @@ def create_app(settings: Settings) -> FastAPI:
         )  # fmt: skip
     app.add_middleware(Guard, settings=settings, meters=meters, open_paths=open_paths)
     return app
+
+
+async def _only_known(http: Request) -> None:
+    """Refuses what is asked for in an address and would be passed over."""
+    known = {one.alias for one in http.scope["route"].dependant.query_params}
+    for name in http.query_params:
+        if name not in known:
+            raise errors.ApiError(400, f"{name[:200]}: this parameter of the address is not known", param=name[:200], code="unknown_parameter")
 
 
 # every port of this machine, by each of its names

@@ -1,4 +1,4 @@
-"""The bodies of requests: every field is here, and followed; or it is known to change no answer; or it is refused by its name."""
+"""The bodies of requests: every field is here, and followed; or it is known to change no answer, and of its type; or it is refused by its name."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
-# What clients send and no answer depends on: a text is the same bits whatever slot or cached prefix it has.
-HARMLESS = frozenset(
-    ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction", "cache_prompt", "id_slot")
-)
 # What changes answers and is not followed: the values that ask for nothing, and why.
 Refused = Mapping[str, "tuple[tuple[Any, ...], str]"]
 _STOPS, _LONGEST_STOP = 64, 4096  # the library's
+
+
+def taken(**more: Any) -> Any:
+    """A field of the right type that no answer depends on: who asks, or where a text is worked on, which is the same bits everywhere."""
+    return Field(None, description="taken, and changes no answer", **more)
 
 
 class Body(BaseModel):
@@ -23,7 +24,6 @@ class Body(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
     refused: ClassVar[Refused] = {}
-    nothing: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -33,14 +33,13 @@ class Body(BaseModel):
         for name, (neutral, why) in cls.refused.items():
             if name in data and data[name] is not None and not any(data[name] is n or (type(data[name]) is type(n) and data[name] == n) for n in neutral):
                 raise PydanticCustomError("not_followed", "{name}: {why}", {"name": name, "why": why})
-        return {k: v for k, v in data.items() if k not in cls.nothing and k not in cls.refused}
+        return {k: v for k, v in data.items() if k not in cls.refused or k in cls.model_fields}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The fields, and what else is taken."""
         made = handler(core_schema)
         properties = handler.resolve_ref_schema(made).setdefault("properties", {})
-        properties.update({name: {"description": "taken, and changes no answer"} for name in sorted(cls.nothing)})
         for name, (neutral, why) in cls.refused.items():
             properties[name] = {"enum": [None, *neutral], "description": f"not supported: {why}"}
         return made
@@ -52,7 +51,6 @@ Stop = Union[str, List[str], None]
 class Sampled(Body):
     """How tokens are chosen: OpenAI's fields and llama-server's beside them. None: as the server was told at its start."""
 
-    nothing: ClassVar[frozenset[str]] = HARMLESS
     refused: ClassVar[Refused] = {
         "adaptive_target": ((-1, -1.0), "this sampler is not supported"),
         "adaptive_decay": ((0.9,), "this sampler is not supported"),
@@ -93,6 +91,9 @@ class Sampled(Body):
     grammar: Optional[str] = Field(None, max_length=1 << 20)
     json_schema: Union[Dict[str, Any], bool, None] = None
     t_max_predict_ms: Optional[int] = Field(None, ge=-1)
+    user: Optional[str] = taken()
+    cache_prompt: Optional[bool] = taken()
+    id_slot: Optional[int] = taken(ge=-1)
 
     @model_validator(mode="after")
     def _stops(self) -> Sampled:
@@ -114,7 +115,7 @@ class Sampled(Body):
 class StreamOptions(Body):
     """How a stream is sent."""
 
-    nothing: ClassVar[frozenset[str]] = frozenset(["include_obfuscation"])
+    refused: ClassVar[Refused] = {"include_obfuscation": ((False,), "events are as long as their text, nothing is added to hide it")}
 
     include_usage: Optional[bool] = None
 
@@ -139,150 +140,12 @@ class Completion(Sampled):
     stream_options: Optional[StreamOptions] = None
 
 
-class Part(Body):
-    """A part of a message."""
-
-    type: str
-    text: Optional[str] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_text(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("type"), str) and data["type"] != "text":
-            raise PydanticCustomError("not_followed", "a part of type {type} is not supported, only text is", {"type": data["type"][:40]})
-        return data
-
-    @model_validator(mode="after")
-    def _has_text(self) -> Part:
-        if self.text is None:
-            raise ValueError("a part of type text has no text")
-        return self
-
-
-class Called(Body):
-    """A function that was called, its arguments as JSON in a text."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(Body):
-    """A call of a tool, in an assistant's message."""
-
-    id: Optional[str] = None
-    index: Optional[int] = None
-    type: Optional[str] = None
-    function: Called
-
-
-class ChatMessage(Body):
-    """One of a conversation."""
-
-    nothing: ClassVar[frozenset[str]] = frozenset(["annotations"])
-    refused: ClassVar[Refused] = {
-        "audio": ((), "sound is not supported"),
-        "function_call": ((), "this was replaced by tool_calls"),
-    }
-
-    role: str
-    content: Union[str, List[Part], None] = None
-    refusal: Optional[str] = None
-    reasoning_content: Optional[str] = None
-    name: Optional[str] = None
-    tool_calls: Optional[List[ToolCall]] = Field(None, max_length=128)
-    tool_call_id: Optional[str] = None
-
-
-class Function(Body):
-    """A function that a model may call. strict: it is always."""
-
-    nothing: ClassVar[frozenset[str]] = frozenset(["strict"])
-
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
-    description: Optional[str] = None
-    parameters: Union[Dict[str, Any], bool, None] = None
-
-
-class Tool(Body):
-    """A tool: a function."""
-
-    type: Literal["function"]
-    function: Function
-
-
-class NamedFunction(Body):
-    """The function to call."""
-
-    name: str
-
-
-class ToolChoice(Body):
-    """The tool to call."""
-
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class Schema(Body):
-    """A schema with its name. strict: it always is."""
-
-    nothing: ClassVar[frozenset[str]] = frozenset(["strict", "name", "description"])
-
-    schema_: Union[Dict[str, Any], bool] = Field(alias="schema")
-
-
-class ResponseFormat(Body):
-    """What an answer is held to."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: Optional[Schema] = None
-    schema_: Union[Dict[str, Any], bool, None] = Field(None, alias="schema")
-
-
-class Chat(Sampled):
-    """/v1/chat/completions."""
-
-    refused: ClassVar[Refused] = {
-        **Sampled.refused,
-        "functions": (([],), "this was replaced by tools"),
-        "function_call": (("none", "auto"), "this was replaced by tool_choice"),
-        "audio": ((), "sound is not supported"),
-        "modalities": ((["text"],), "only text is supported"),
-        "web_search_options": ((), "the server searches nothing"),
-        "reasoning_effort": (("none",), "a model's template may know it: pass it in chat_template_kwargs"),
-        "verbosity": (("medium",), "it is not supported"),
-        "reasoning_format": (("none",), "thoughts are not told apart from the answer"),
-        "moderation": ((), "the server moderates nothing"),
-    }
-
-    model: Optional[str] = None
-    messages: List[ChatMessage] = Field(min_length=1, max_length=4096)
-    max_tokens: Optional[int] = Field(None, ge=-1)
-    max_completion_tokens: Optional[int] = Field(None, ge=-1)
-    n_predict: Optional[int] = Field(None, ge=-1)
-    n: Optional[int] = Field(None, ge=1)
-    logprobs: Optional[bool] = None
-    top_logprobs: Optional[int] = Field(None, ge=0, le=20)
-    stream: Optional[bool] = None
-    stream_options: Optional[StreamOptions] = None
-    response_format: Optional[ResponseFormat] = None
-    tools: Optional[List[Tool]] = Field(None, max_length=128)
-    tool_choice: Union[str, ToolChoice, None] = None
-    parallel_tool_calls: Optional[bool] = None
-    chat_template_kwargs: Optional[Dict[str, Any]] = None
-    add_generation_prompt: Optional[bool] = None
-    continue_final_message: Optional[bool] = None
-    timings_per_token: Optional[bool] = None
-    verbose: Optional[bool] = None
-
-
 class Embeddings(Body):
     """/v1/embeddings."""
 
-    nothing: ClassVar[frozenset[str]] = HARMLESS
-    refused: ClassVar[Refused] = {"dimensions": ((), "vectors cannot be shortened: they have the model's length")}
-
     model: Optional[str] = None
+    user: Optional[str] = taken()
+    dimensions: Optional[int] = Field(None, ge=1)
     input: Union[str, List[str], List[int], List[List[int]]] = Field(max_length=2048)
     encoding_format: Optional[Literal["float", "base64"]] = None
 
@@ -332,14 +195,3 @@ class Detokenize(Body):
 
     model: Optional[str] = None
     tokens: List[int]
-
-
-class ApplyTemplate(Body):
-    """/apply-template."""
-
-    model: Optional[str] = None
-    messages: List[ChatMessage] = Field(min_length=1, max_length=4096)
-    tools: Optional[List[Tool]] = Field(None, max_length=128)
-    chat_template_kwargs: Optional[Dict[str, Any]] = None
-    add_generation_prompt: Optional[bool] = None
-    continue_final_message: Optional[bool] = None

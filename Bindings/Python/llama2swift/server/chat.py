@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from . import described, prompts, sampling, tools
 from .answering import Work, answered, chat_logprobs, reason, side_by_side, timings, unless_kept, usage
-from .bodies import Chat
+from .conversation import Chat
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
 
@@ -29,9 +29,7 @@ class _Run:
     async def begin(self) -> None:
         """Everything that can be refused is refused here."""
         body, engine = self.body, self.engine
-        grammar = await engine.compiled(sampling.grammar, body, body.response_format)
-        if grammar is not None and self.caller.forced:
-            raise ApiError(400, "tool_choice: the answer is held to response_format, json_schema or grammar already", param="tool_choice")
+        grammar = await engine.compiled(sampling.grammar, body, body.response_format, self.caller)
         if self.caller.forced:
             grammar = await engine.compiled(lambda e: e.grammar(json_schema=self.caller.schema(), whitespace="compact"), name="tools")
         self.prompt = await prompts.chat(engine, body, self.caller)
@@ -46,7 +44,7 @@ class _Run:
         """What is around choices."""
         return {
             "id": f"chatcmpl-{self.work.id}", "object": kind, "created": self.work.created, "model": self.engine.name,
-            "system_fingerprint": self.engine.fingerprint, "choices": choices,
+            "system_fingerprint": self.engine.fingerprint, "choices": choices, **({} if self.body.service_tier is None else {"service_tier": "default"}),
         }  # fmt: skip
 
     def logprobs(self, tokens: list[Token]) -> dict[str, Any] | None:

@@ -141,6 +141,7 @@ class ChatAnswer(Answer):
     created: int
     model: str
     system_fingerprint: str
+    service_tier: Literal["default"] = "default"
     choices: List[ChatChoice]
     usage: Usage
     timings: Optional[Timings] = None

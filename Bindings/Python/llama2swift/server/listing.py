@@ -13,7 +13,7 @@ from . import described
 from .answering import Work, attended
 from .bodies import Body, Embeddings
 from .engine import Engine
-from .errors import ApiError, too_long
+from .errors import ApiError, refused, too_long
 
 router = APIRouter()
 
@@ -55,6 +55,9 @@ async def embeddings(http: Request, body: Embeddings) -> Any:
     async def answer() -> Any:
         async with work:
             engine = await work.engine(body.model)
+            length = engine.model.hyperparameters.embedding_length
+            if body.dimensions not in (None, length):
+                raise refused("dimensions", f"vectors have the model's length, which is {length}, and cannot be shortened")
             texts = await asyncio.to_thread(_texts, engine, body.input)
             rows = await engine.beside(engine.embed, texts)
             count = sum(map(len, texts))

@@ -12,7 +12,8 @@ from fastapi.responses import PlainTextResponse
 
 from . import described, prompts, sampling
 from .answering import Work, answered, entry, reason, timings, unless_kept
-from .bodies import ApplyTemplate, Detokenize, Native, Tokenize
+from .bodies import Detokenize, Native, Tokenize
+from .conversation import ApplyTemplate
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
 

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 from . import tools
-from .bodies import ApplyTemplate, Chat, PromptString
+from .bodies import PromptString
+from .conversation import ApplyTemplate, Chat
 from .engine import Engine
 from .errors import ApiError
 
@@ -45,6 +46,9 @@ def talk(engine: Engine, body: Chat | ApplyTemplate, given: list[Any]) -> tuple[
             more["tools"] = tools.plain(given) if given else None
         else:
             messages = tools.in_words(messages, tools.plain(given))
+    wanted = body.response_format.json_schema if isinstance(body, Chat) and body.response_format else None
+    if wanted is not None and wanted.description:
+        messages = tools.with_told(messages, f"The answer is JSON{' called ' + wanted.name if wanted.name else ''}: {wanted.description}")
     return messages, more
 
 

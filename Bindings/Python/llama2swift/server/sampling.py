@@ -7,9 +7,12 @@ import os
 from typing import Any
 
 from .. import Grammar, Sampler
-from .bodies import ResponseFormat, Sampled
+from .._calling import or_called
+from .bodies import Sampled
+from .conversation import ResponseFormat
 from .engine import Engine
 from .errors import ApiError, refused
+from .tools import Caller
 
 _KNOWN = frozenset(inspect.signature(Sampler.__init__).parameters)
 # llama-server's name: ours, and the values that ask for nothing
@@ -104,22 +107,28 @@ def _bias(engine: Engine, given: Any) -> dict[int, float]:
     return out
 
 
-def grammar(engine: Engine, body: Sampled, format_: ResponseFormat | None = None) -> Grammar | None:
-    """What the text is held to, given by one of the ways there are."""
+def grammar(engine: Engine, body: Sampled, format_: ResponseFormat | None = None, caller: Caller | None = None) -> Grammar | None:
+    """What the text is held to, given by one of the ways there are; beside a schema a model may also call the functions it has."""
     ways: dict[str, dict[str, Any]] = {}
     if body.grammar:
         ways["grammar"] = {"gbnf": body.grammar}
     if body.json_schema is not None:
         ways["json_schema"] = {"json_schema": body.json_schema}
-    if format_ is not None and format_.type != "text":
+    if format_ is not None and (format_.type != "text" or _schema(format_) is not None):
         ways["response_format"] = {"json_schema": _schema(format_)}
     if not ways:
         return None
     if len(ways) > 1:
         raise ApiError(400, f"{' and '.join(ways)}: a text can be held to one of them", param=list(ways)[1])
     name, of = next(iter(ways.items()))
+    calls = caller if caller is not None and caller.tools else None
+    if calls is not None and calls.forced:
+        raise ApiError(400, f"tool_choice: the answer is held to {name} already", param="tool_choice")
+    if calls is not None and name == "grammar":
+        raise ApiError(400, "tools: a text that is held to a grammar calls nothing", param="tools")
     try:
-        return engine.grammar(**of)
+        alone = engine.grammar(**of)  # also beside tools, so that what is wrong with it is told without them
+        return alone if calls is None else engine.grammar(json_schema=or_called(of["json_schema"], calls.schema()))
     except (ValueError, RuntimeError) as problem:
         raise ApiError(400, f"{name}: {' '.join(str(problem).split())}", param=name, code="invalid_schema") from None
 
@@ -133,6 +142,10 @@ def _schema(format_: ResponseFormat) -> Any:
         return format_.json_schema.schema_
     if format_.json_schema is not None:
         raise ApiError(400, "response_format: json_schema belongs to the type json_schema", param="response_format.json_schema")
+    if format_.type == "text":
+        if format_.schema_ is not None:
+            raise ApiError(400, "response_format: schema belongs to the type json_object", param="response_format.schema")
+        return None
     return {"type": "object"} if format_.schema_ is None else format_.schema_
 
 

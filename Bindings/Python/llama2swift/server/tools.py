@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .._calling import Splitter, in_words, made, one_of, values
-from .bodies import Chat, ChatMessage, Tool, ToolChoice
+from .._calling import Splitter, in_words, made, one_of, values, with_told
+from .conversation import AllowedChoice, Chat, ChatMessage, Tool, ToolChoice
 from .engine import Engine
 from .errors import ApiError
 
-__all__ = ["Caller", "Splitter", "in_words", "made", "messages", "parameters", "plain"]
+__all__ = ["Caller", "Splitter", "in_words", "made", "messages", "parameters", "plain", "with_told"]
 
 
 def parameters(tool: Tool) -> Any:
@@ -28,11 +28,20 @@ def plain(tools: list[Tool]) -> list[dict[str, Any]]:
     return out
 
 
+# whose field it is: a template would pass over it elsewhere
+_BELONGS = {"tool_calls": "assistant", "refusal": "assistant", "reasoning_content": "assistant", "tool_call_id": "tool"}
+
+
 def messages(given: list[ChatMessage]) -> list[dict[str, Any]]:
     """As templates want them; a developer's message is a system's."""
     out = []
     for index, one in enumerate(given):
         message: dict[str, Any] = {"role": "system" if one.role == "developer" else one.role}
+        for name, role in _BELONGS.items():
+            if getattr(one, name) not in (None, []) and one.role != role:
+                raise ApiError(400, f"messages[{index}].{name} belongs to the role {role}", param=f"messages[{index}].{name}")
+        if one.refusal is not None and (one.content or one.tool_calls):
+            raise ApiError(400, f"messages[{index}] has a refusal and more beside it", param=f"messages[{index}].refusal")
         if isinstance(one.content, list):
             message["content"] = "".join(part.text or "" for part in one.content)
         elif one.content is not None or not one.tool_calls:
@@ -67,16 +76,19 @@ class Caller:
         self.mode = "auto" if self.tools else "none"
         if choice is not None and not self.tools and choice != "none":
             raise ApiError(400, "tool_choice: there are no tools", param="tool_choice")
-        if isinstance(choice, ToolChoice):
-            if choice.function.name not in names:
-                raise ApiError(400, f"tool_choice: there is no function {choice.function.name!r}", param="tool_choice")
-            self.mode, self.tools = "named", [t for t in self.tools if t.function.name == choice.function.name]
+        if isinstance(choice, (ToolChoice, AllowedChoice)):
+            among = {t.function.name for t in ([choice] if isinstance(choice, ToolChoice) else choice.allowed_tools.tools)}
+            for name in sorted(among - set(names)):
+                raise ApiError(400, f"tool_choice: there is no function {name!r}", param="tool_choice")
+            self.tools = [t for t in self.tools if t.function.name in among]
+            self.mode = "named" if isinstance(choice, ToolChoice) else choice.allowed_tools.mode
         elif choice in ("none", "auto", "required"):
             self.mode = choice if self.tools else "none"
         elif choice is not None:
             raise ApiError(400, 'tool_choice: expected "none", "auto", "required" or a function', param="tool_choice")
         if self.mode == "none":
             self.tools = []
+        self.most = 1 if body.parallel_tool_calls is False else None
         # OpenAI: a call that was asked for by its name ends with "stop"
         self.ends = "stop" if self.mode == "named" else "tool_calls"
         if self.mode == "required" and len(self.tools) == 1:
@@ -111,4 +123,4 @@ class Caller:
             if not self.engine.grammar(json_schema=parameters(known[name]), any_order=True).accepts(written):
                 return None
             out.append(made(name, written))
-        return out
+        return out[: self.most]

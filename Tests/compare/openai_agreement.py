@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Requests drawn from OpenAI's own description of its API, and every answer held to it; OPENAI.md is made of what is found.
+
+    openai_agreement.py --openapi openapi.yaml [--requests 10000] [--clients 8] [--output OPENAI.md]
+
+openapi.yaml: of github.com/openai/openai-openapi. Each request is one that does something, and up to four more fields of OpenAI's request schema with
+values that this schema allows. The answer, and each event of a stream, must be as openapi.yaml says and as the models of the `openai` package have it,
+taken strictly; or the request is refused with 400 in OpenAI's shape, and param names a field that was sent. Needs openai, jsonschema, pyyaml, httpx.
+"""
+
+import argparse
+import collections
+import json
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import jsonschema
+import openai
+import yaml
+from openai import types
+from openai.types import chat
+from pydantic import TypeAdapter
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+from served import served  # noqa: E402
+
+PATHS = {
+    "/v1/chat/completions": ("CreateChatCompletionRequest", "CreateChatCompletionResponse", "CreateChatCompletionStreamResponse", chat.ChatCompletion, chat.ChatCompletionChunk),
+    "/v1/completions": ("CreateCompletionRequest", "CreateCompletionResponse", "CreateCompletionResponse", types.Completion, types.Completion),
+    "/v1/embeddings": ("CreateEmbeddingRequest", "CreateEmbeddingResponse", None, types.CreateEmbeddingResponse, None),
+}  # fmt: skip
+WORDS = ["Once upon a time", "Tom", "a", "Lily saw a cat. ", "漢字", "The end.", " ", "{", "🙂"]
+SCHEMA = {"type": "object", "properties": {"name": {"enum": ["Lily", "Tom"]}, "age": {"type": "integer", "minimum": 3, "maximum": 9}}, "required": ["name", "age"], "additionalProperties": False}
+# Where answers are beside the schema as OpenAI's own API is, and openapi.yaml's own example of a stream
+FIRST, GOES_ON = "null as the probability of an echoed prompt's first token", "null as the finish_reason of a text's event that is not its last"
+USAGE, BASE64 = "null as the usage of a text's event that is not the last (as the sentence on stream_options has it)", "vectors as base64"
+BESIDE = (FIRST, GOES_ON, USAGE, BASE64)
+# Given as they are in `base`, so that most requests are for something that runs
+OWN = {"model", "messages", "prompt", "input", "stream", "max_tokens", "max_completion_tokens", "n", "best_of"}
+
+
+class Drawn:
+    """Values that a schema of openapi.yaml allows."""
+
+    def __init__(self, document: dict, dice: random.Random):
+        self.document, self.dice = document, dice
+
+    def properties(self, schema: dict) -> dict:
+        """All fields of an object, those of allOf among them."""
+        schema = self.resolved(schema)
+        out = dict(schema.get("properties", {}))
+        for one in schema.get("allOf", ()):
+            out.update(self.properties(one))
+        return out
+
+    def resolved(self, schema: dict) -> dict:
+        while "$ref" in schema:
+            schema = self.document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        return schema
+
+    def value(self, schema: dict, depth: int = 0):
+        dice, schema = self.dice, self.resolved(schema)
+        for many in ("anyOf", "oneOf"):
+            if many in schema:
+                return self.value(dice.choice(schema[many]), depth + 1)
+        if "allOf" in schema and "properties" not in schema:
+            return self.value(schema["allOf"][-1], depth + 1)
+        if "enum" in schema:
+            return dice.choice(schema["enum"])
+        kind = schema.get("type", "object")
+        kind = dice.choice(kind) if isinstance(kind, list) else kind
+        low, high = schema.get("minimum", -2), schema.get("maximum", 100)
+        if kind == "object":
+            fields = self.properties(schema)
+            required = set(schema.get("required", ()))
+            if not fields:
+                return {str(dice.randrange(400)): dice.randint(-3, 3) for _ in range(dice.randrange(3))} if schema.get("additionalProperties") else {}
+            return {k: self.value(v, depth + 1) for k, v in fields.items() if k in required or (depth < 5 and dice.random() < 0.3)}
+        if kind == "array":
+            return [self.value(schema.get("items", {"type": "string"}), depth + 1) for _ in range(max(schema.get("minItems", 0), dice.randrange(3)))]
+        return {"null": None, "boolean": dice.random() < 0.5, "integer": dice.randint(max(int(low), -5), min(int(high), 40)), "number": round(dice.uniform(low, min(high, 5)), 3), "string": dice.choice(WORDS)}[kind]
+
+
+def base(path: str, dice: random.Random) -> dict:
+    """A request that does something."""
+    text = lambda: " ".join(dice.choice(WORDS) for _ in range(dice.randint(1, 3))).strip() or "a"  # noqa: E731
+    if path == "/v1/embeddings":
+        return {"model": "stories", "input": dice.choice([text(), [text(), text()], [5, 6, 7], [[5, 6], [7]]])}
+    body: dict = {"model": "stories"}
+    if dice.random() < 0.9:
+        body["max_tokens"] = dice.randint(0, 8)
+    if path == "/v1/completions":
+        body |= {"prompt": dice.choice([text(), [text(), text()], [5, 6, 7], [[5, 6], [7, 8]]])}
+        for name, value in (("n", dice.randint(1, 3)), ("best_of", dice.randint(1, 4)), ("echo", True), ("logprobs", dice.randint(0, 5)), ("temperature", dice.choice([0, 1, 2]))):
+            if dice.random() < 0.3:
+                body[name] = value
+    else:
+        body["messages"] = [{"role": dice.choice(["user", "system", "developer", "assistant"]), "content": dice.choice([text(), [{"type": "text", "text": text()}]])} for _ in range(dice.randint(1, 3))]
+        if dice.random() < 0.3:
+            body |= {"logprobs": True, "top_logprobs": dice.randint(0, 20)}
+        if dice.random() < 0.2:
+            body["n"] = dice.randint(1, 3)
+        if dice.random() < 0.2:
+            body["tools"] = [{"type": "function", "function": {"name": name, "parameters": SCHEMA, "strict": True}} for name in ("f", "g")]
+            body["tool_choice"] = dice.choice(
+                ["auto", "required", "none", {"type": "function", "function": {"name": "g"}}, {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}}]
+            )  # fmt: skip
+            body["max_tokens"] = 60
+        elif dice.random() < 0.15:
+            body |= {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}}, "max_tokens": 60}
+    if dice.random() < 0.4:
+        body["stream"] = True
+        if dice.random() < 0.5:
+            body["stream_options"] = {"include_usage": True}
+    return body
+
+
+class Agreement:
+    """The requests, and what was found."""
+
+    def __init__(self, url: str, document: dict, count: int):
+        self.url, self.document, self.left = url, document, count
+        self.lock, self.found = threading.Lock(), collections.Counter()
+        self.refused: collections.Counter = collections.Counter()
+        self.sent: collections.Counter = collections.Counter()
+        self.violations: list[str] = []
+        checker = jsonschema.Draft202012Validator
+        self.checks = {name: checker({"$ref": f"#/components/schemas/{name}", "components": document["components"]}) for one in PATHS.values() for name in one[1:3] if name}
+        self.error = checker({"$ref": "#/components/schemas/ErrorResponse", "components": document["components"]})
+        self.models = {model: TypeAdapter(model) for one in PATHS.values() for model in one[3:] if model}
+
+    def run(self, seed: int) -> None:
+        dice = random.Random(seed)
+        drawn = Drawn(self.document, dice)
+        with httpx.Client(base_url=self.url, timeout=120) as http:
+            while True:
+                with self.lock:
+                    if self.left <= 0:
+                        return
+                    self.left -= 1
+                path = dice.choices(list(PATHS), [6, 3, 1])[0]
+                body = base(path, dice)
+                fields = drawn.properties({"$ref": f"#/components/schemas/{PATHS[path][0]}"})
+                for name in dice.sample(sorted(set(fields) - OWN), min(dice.choice([0, 0, 1, 1, 2, 4]), len(set(fields) - OWN))):
+                    body[name] = drawn.value(fields[name])
+                self.ask(http, path, body)
+
+    def ask(self, http: httpx.Client, path: str, body: dict) -> None:
+        _, whole, event, model, part = PATHS[path]
+        try:
+            answer = http.post(path, json=body)
+            wrong = list(self.answered(answer, body, whole, event, model, part))
+        except Exception as problem:  # noqa: BLE001
+            answer, wrong = None, [f"{type(problem).__name__}: {problem}"]
+        with self.lock:
+            for name in body:
+                self.sent[f"{path} {name}"] += 1
+            self.found["none" if answer is None else answer.status_code] += 1
+            if answer is not None and answer.status_code == 400:
+                self.refused[f"{path} {answer.json()['error']['param']}"] += 1
+            self.violations += [f"{path} {json.dumps(body, ensure_ascii=False)}: {one}" for one in wrong]
+
+    def answered(self, answer: httpx.Response, body: dict, whole: str, event: str, model, part):
+        """What is wrong with an answer."""
+        if answer.status_code != 200:
+            problem = answer.json()
+            yield from (f"error: {e.message[:200]}" for e in self.error.iter_errors(problem))
+            param = problem["error"]["param"]
+            if answer.status_code != 400 or param is None or param.split(".")[0].split("[")[0] not in body:
+                yield f"{answer.status_code}: {problem}"
+        elif body.get("stream"):
+            lines = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")]
+            if lines[-1:] != ["[DONE]"]:
+                yield f"the end of the stream: {lines[-1:]}"
+            for line in lines[:-1]:
+                yield from self.held(line, event, part, body)
+        else:
+            yield from self.held(answer.text, whole, model, body)
+
+    def held(self, text: str, name: str, model, body: dict):
+        value = json.loads(text)
+        value, beside = as_the_schema_has_it(value, body)
+        yield from (f"{name} {list(one.absolute_path)}: {one.message[:300]}" for one in self.checks[name].iter_errors(value))
+        self.models[model].validate_json(json.dumps(value), strict=True)  # raises
+        with self.lock:
+            self.found.update(beside)
+
+
+def nullable(schema):
+    """The same with null allowed where `nullable` says so: openapi.yaml is of a version that knows the word no more, and uses it."""
+    if isinstance(schema, list):
+        return [nullable(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {k: nullable(v) for k, v in schema.items() if k != "nullable"}
+    return {"anyOf": [out, {"type": "null"}]} if schema.get("nullable") is True else out
+
+
+def as_the_schema_has_it(value: dict, body: dict) -> "tuple[dict, list[str]]":
+    """An answer with the places mended that are beside the schema as OpenAI's own API is; and which these were."""
+    beside = []
+    for choice in value.get("choices", ()):
+        logprobs = choice.get("logprobs")
+        if body.get("echo") and logprobs and logprobs["token_logprobs"][:1] == [None]:
+            logprobs["token_logprobs"][0] = 0.0
+            if logprobs.get("top_logprobs"):
+                logprobs["top_logprobs"][0] = {}
+            beside.append(FIRST)
+        if body.get("stream") and value["object"] == "text_completion" and choice["finish_reason"] is None:
+            choice["finish_reason"] = "stop"
+            beside.append(GOES_ON)
+    if value["object"] == "text_completion" and body.get("stream_options") and value.get("usage", 0) is None:
+        del value["usage"]
+        beside.append(USAGE)
+    for row in value.get("data", ()):
+        if body.get("encoding_format") == "base64" and isinstance(row["embedding"], str):
+            row["embedding"] = []
+            beside.append(BASE64)
+    return value, beside
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--openapi", type=Path, required=True)
+    p.add_argument("--requests", type=int, default=10_000)
+    p.add_argument("--clients", type=int, default=8)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--output", type=Path, default=Path(__file__).resolve().parents[2] / "Bindings/Python/benchmarks/results/OPENAI.md")
+    a = p.parse_args()
+    document = yaml.load(a.openapi.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    document["components"] = nullable(document["components"])
+    begun = time.monotonic()
+    with served("--alias", "stories", "--chat-template", "chatml", "--context", 8192, "--request-context", 1024, "--parallel", 8, "--queue", 1000) as server:
+        work = Agreement(server.url, document, a.requests)
+        threads = [threading.Thread(target=work.run, args=(1000 * a.seed + i,)) for i in range(a.clients)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        alive = server.process.poll() is None
+    lines = [
+        "# Answers beside OpenAI's own description", "",
+        f"`openai_agreement.py` made this page: {a.requests} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request schemas of chats, completions and embeddings, "
+        f"with values that these schemas allow), every answer and every event of a stream held to that file and, strictly, to the models of the `openai` package {openai.__version__}; a request that is refused is so with 400 in OpenAI's shape, "
+        "and `param` names a field that was sent.", "",
+        f"**{len(work.violations)} violations.** {work.found[200]} answered, {work.found[400]} refused by name, {sum(n for k, n in work.found.items() if k not in (200, 400, *BESIDE))} else; the server {'lives' if alive else 'IS DEAD'}; {time.monotonic() - begun:.0f} s.", "",
+        "Beside the schema as OpenAI's own API is: " + ", ".join(f"{work.found[what]} times {what}" for what in BESIDE) + ".", "",
+        "| field | sent | refused by its name |", "|---|---|---|",
+    ]  # fmt: skip
+    named = collections.Counter()
+    for name, count in work.refused.items():
+        path, _, param = name.partition(" ")
+        named[f"{path} {param.split('.')[0].split('[')[0]}"] += count
+    lines += [f"| {name} | {count} | {named[name] or ''} |" for name, count in sorted(work.sent.items())]
+    lines += ["", *[f"- {one[:1500]}" for one in work.violations[:40]]]
+    a.output.write_text("\n".join(lines).rstrip() + "\n")
+    print("\n".join([*lines[4:8], *work.violations[:40]]))
+    raise SystemExit(0 if alive and not work.violations else 1)
+
+
+if __name__ == "__main__":
+    main()
