@@ -471,6 +471,9 @@ void llama2_decoder_free(llama2_decoder *decoder);
                                            this version has none */
 #define LLAMA2_CONTEXT_EMBEDDINGS 4u    /* made for llama2_embeddings alone: takes no memory for logits and computes none;
                                            what needs them is UNSUPPORTED. Since 0.3 */
+#define LLAMA2_CONTEXT_PIN_THREADS 8u   /* each thread that the context starts stays on one CPU: the first on the second of those that the
+                                           caller may run on, and so on around; the caller's own is the host's. For machines
+                                           that run nothing else. Since 0.3 */
 
 /* Types of keys and values in the cache. Q8_0 and Q4_0: blocks of 32 components with a scale in F16, 8.5 and 4.5 bits a number (heads of other
    lengths than multiples of 64 are filled up). What is quantized is turned by a Walsh-Hadamard transform first, a head at a time (the largest power of
@@ -494,7 +497,8 @@ typedef struct llama2_context_options {
     uint32_t context_length; /* positions of all sequences together; 0: the model's, at most 4096 */
     uint32_t max_sequences;  /* 0: 1; at most 1024 */
     uint32_t batch_size;     /* tokens of one pass through the weights; 0: 256; at most 4096 */
-    uint32_t threads;        /* 0: the CPUs that this process may run on; at most 1024 */
+    uint32_t threads;        /* 0: the CPUs that this process may run on, no more than those whose time its control groups give it
+                                (cpu.max, cpu.cfs_quota_us, rounded down); at most 1024 */
     uint32_t kernels;        /* LLAMA2_KERNELS_ */
     uint32_t reserved;       /* 0 */
     const char *energy_path; /* folder of the kernel's power capping interface, "/sys/class/powercap" on Linux, for the energy in

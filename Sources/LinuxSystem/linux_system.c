@@ -24,6 +24,19 @@ int l2s_allowed_cpus(void) {
     return cpus_of(&mask);
 }
 
+void l2s_pin_thread(int index) {
+    cpu_mask mine = {{0}}, one = {{0}};
+    int cpu;
+    if (sched_getaffinity(0, sizeof mine, &mine.set) < 0) return;
+    index %= cpus_of(&mine);
+    for (cpu = 0; cpu < 8 * (int)sizeof mine.bytes; cpu++) {
+        if (!(mine.bytes[cpu / 8] >> cpu % 8 & 1) || index-- > 0) continue;
+        one.bytes[cpu / 8] = (unsigned char)(1 << cpu % 8);
+        sched_setaffinity(0, sizeof one, &one.set);
+        return;
+    }
+}
+
 uint32_t l2s_thread_number(void) { return (uint32_t)syscall(SYS_gettid); }
 
 int l2s_cpus_of_threads(uint32_t other) {

@@ -65,7 +65,8 @@ private func configuration(
     let o = try options(given, zero: llama2_context_options(), "llama2_context_options")
     let f32 = UInt32(LLAMA2_CONTEXT_KV_F32)
     let embeddings = UInt32(LLAMA2_CONTEXT_EMBEDDINGS)
-    try checkFlags(o.flags, f32 | embeddings | UInt32(LLAMA2_CONTEXT_DETERMINISTIC), "llama2_context_options")
+    let pinned = UInt32(LLAMA2_CONTEXT_PIN_THREADS)
+    try checkFlags(o.flags, f32 | embeddings | pinned | UInt32(LLAMA2_CONTEXT_DETERMINISTIC), "llama2_context_options")
     guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_context_options.reserved is \(o.reserved), expected 0") }
     var c = ContextConfiguration(contextLength: o.context_length == 0 ? min(h.contextLength, 4096) : Int(o.context_length))
     if o.max_sequences != 0 { c.maxSequences = Int(o.max_sequences) }
@@ -75,6 +76,7 @@ private func configuration(
     c.keyType = try cacheType("type_k", o.type_k, o.flags & f32 == 0 ? .f16 : .f32)
     c.valueType = try cacheType("type_v", o.type_v, o.flags & f32 == 0 ? .f16 : .f32)
     c.embeddingsOnly = o.flags & embeddings != 0
+    c.pinsThreads = o.flags & pinned != 0
     c.rope = try ropeOptions(o)
     if o.kernels != 0 {
         guard let isa = KernelISA(rawValue: Int32(bitPattern: o.kernels)) else {
@@ -132,7 +134,7 @@ public func llama2_context_get_info(_ context: OpaquePointer?, _ info: UnsafeMut
                 struct_size: 0, context_length: UInt32(c.contextLength), max_sequences: UInt32(c.maxSequences),
                 batch_size: UInt32(c.batchSize), threads: UInt32(c.threads), kernels: UInt32(bitPattern: i.isa),
                 flags: (c.keyType == .f32 && c.valueType == .f32 ? UInt32(LLAMA2_CONTEXT_KV_F32) : 0)
-                    | (c.embeddingsOnly ? UInt32(LLAMA2_CONTEXT_EMBEDDINGS) : 0),
+                    | (c.embeddingsOnly ? UInt32(LLAMA2_CONTEXT_EMBEDDINGS) : 0) | (c.pinsThreads ? UInt32(LLAMA2_CONTEXT_PIN_THREADS) : 0),
                 reserved: 0,
                 memory_bytes: UInt64(i.memoryBytes), pages: UInt64(i.pages), pages_used: UInt64(i.pagesUsed),
                 pages_shared: UInt64(i.pagesShared), pages_cached: UInt64(i.pagesCached), positions: UInt64(i.positions), type_k: headerNumber(c.keyType),

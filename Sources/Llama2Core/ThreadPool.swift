@@ -56,11 +56,16 @@ public final class ThreadPool: @unchecked Sendable {
     /// more CPUs; many more would spend their time waking each other up.
     private static let threadsPerCPU = 2
 
-    public init(threads: Int) throws(Llama2Error) {
+    /// CPUs at creation, where every thread but the caller's stays on one of them; else nil.
+    private let pinnedTo: Int?
+
+    /// pinned: each thread that is started stays on one CPU, the first on the second of those that the caller may run on, and so on.
+    public init(threads: Int, pinned: Bool = false) throws(Llama2Error) {
         guard (1...1024).contains(threads) else {
             throw Llama2Error(.invalidArgument, "\(threads) threads; expected 1 to 1024")
         }
         self.threads = threads
+        pinnedTo = pinned ? Int(l2s_allowed_cpus()) : nil
         handles.reserveCapacity(threads)
         // at most 1028 lines
         guard let words = l2s_checked_allocation(ThreadPool.line, (Word.count.rawValue + threads) * ThreadPool.line) else {
@@ -206,6 +211,7 @@ public final class ThreadPool: @unchecked Sendable {
     }
 
     private func work(_ index: Int) {
+        if pinnedTo != nil { l2s_pin_thread(Int32(truncatingIfNeeded: index)) }
         number(index).pointee.store(l2s_thread_number(), ordering: .relaxed)
         var seen: UInt32 = 0
         while true {
@@ -225,11 +231,11 @@ public final class ThreadPool: @unchecked Sendable {
     /// How many threads should take part, by the CPUs that they and the caller may run on now.
     private func share() -> Int {
         guard threads > 1 else { return threads }
-        let cpus = Int(l2s_cpus_of_threads(number(1).pointee.load(ordering: .relaxed)))
+        let cpus = pinnedTo ?? Int(l2s_cpus_of_threads(number(1).pointee.load(ordering: .relaxed)))
         isCrowded.store(threads > cpus, ordering: .relaxed)
         return threads <= ThreadPool.threadsPerCPU * cpus ? threads : cpus
     }
 
-    /// The number of CPUs that this process may run on; at least 1.
-    public static var allowedCPUs: Int { Int(l2s_allowed_cpus()) }
+    /// The number of CPUs that this process may run on, and of those whose time its control groups give it; at least 1.
+    public static var allowedCPUs: Int { Int(min(l2s_allowed_cpus(), l2s_quota_cpus(""))) }
 }

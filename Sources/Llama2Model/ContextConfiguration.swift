@@ -9,6 +9,8 @@ public struct ContextConfiguration: Sendable {
     /// Tokens of one pass through the weights; longer evals take several passes.
     public var batchSize = 256
     public var threads = 1
+    /// Each thread but the caller's stays on one CPU.
+    public var pinsThreads = false
     /// Of the KV cache.
     public var keyType = CacheType.f16, valueType = CacheType.f16
     /// No logits are ever computed, only what they would be computed from.

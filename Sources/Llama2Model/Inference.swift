@@ -76,7 +76,7 @@ public final class Inference {
         for (i, f) in rope.frequencies.enumerated() { frequencies.pointer[i] = f }
         entries = try AlignedBuffer(count: c.contextLength, of: "batch entries")
         ends = try AlignedBuffer(count: c.maxSequences, of: "ends of sequences")
-        pool = try ThreadPool(threads: c.threads)
+        pool = try ThreadPool(threads: c.threads, pinned: c.pinsThreads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
         watched = try AlignedBuffer(count: 1, of: "the watch of a pass")
         beyondHalf = try AlignedBuffer(count: c.threads, of: "flags of the threads")

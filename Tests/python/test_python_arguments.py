@@ -115,7 +115,7 @@ KINDS = {
 GIVEN = dict(gbnf="second", json_schema="second", regex="text", choices="second")
 FILES = dict(adapter="path+None", adapter_scale="real", type="type", threads="count32", progress="callback", keep_wider="flag", context_length="count32")
 OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_size="count32", kv="word", kernels="word", embeddings="flag", rope="rope", kv_values="word or None")
-MORE = {"deterministic": "flag", "energy": "path+None"}
+MORE = {"deterministic": "flag", "energy": "path+None", "pin_threads": "flag"}
 # name -> (how it is called when nothing is wrong, {parameter: kind})
 CALLS = {
     "Model": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32")),

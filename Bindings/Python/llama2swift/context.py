@@ -38,7 +38,7 @@ class Context(Handle):
     """A KV cache, logits and threads on a model. For one thread at a time (BusyError otherwise).
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
-    process may run on. sequences: how many there can be. batch_size: tokens of one pass. kv: "f32", "f16", "q8_0" or "q4_0", for keys
+    process may run on and whose time its control groups give it. pin_threads: each thread but the caller's stays on one CPU. sequences: how many there can be. batch_size: tokens of one pass. kv: "f32", "f16", "q8_0" or "q4_0", for keys
     and values; kv_values: for values, where they have another. kernels: "best", "reference", "avx2", "avx512", "neon", "dotprod"
     or "i8mm". energy: the folder where the kernel counts what processors take (/sys/class/powercap), None: it is not measured.
     embeddings: no logits are ever computed. rope: scaling in place of the file's.
@@ -51,10 +51,10 @@ class Context(Handle):
     def __init__(
         self, model: ModelFile, *, length: int = 0, threads: int = 0, sequences: int = 1, batch_size: int = 0,
         kv: str = "f16", kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
-        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None,
+        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None, pin_threads: bool = False,
     ):  # fmt: skip
         A.instance("model", model, ModelFile)
-        options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic, embeddings, rope, kv_values)
+        options = context_options(length, threads, sequences, batch_size, kv, kernels, deterministic, embeddings, rope, kv_values, pin_threads)
         options.energy_path = None if energy is None else A.path("energy", energy)
         handle = C.c_void_p()
         lib.call("context_create", model._handle, C.byref(options), C.byref(handle), None, 0)

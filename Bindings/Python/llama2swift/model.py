@@ -29,13 +29,13 @@ class Model(ModelFile):
     def context(
         self, length: int = 0, threads: int = 0, *, sequences: int = 1, batch_size: int = 0, kv: str = "f16",
         kernels: str = "best", deterministic: bool = False, energy: A.Path | None = None,
-        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None,
+        embeddings: bool = False, rope: RoPE | None = None, kv_values: str | None = None, pin_threads: bool = False,
     ) -> Context:  # fmt: skip
         """A new Context on this model; see there for the options."""
         return Context(
             self, length=length, threads=threads, sequences=sequences, batch_size=batch_size, kv=kv, kernels=kernels,
             deterministic=deterministic, energy=energy,
-            embeddings=embeddings, rope=rope, kv_values=kv_values,
+            embeddings=embeddings, rope=rope, kv_values=kv_values, pin_threads=pin_threads,
         )  # fmt: skip
 
     def adapter(self, path: A.Path) -> Adapter:

@@ -58,7 +58,7 @@ class RoPE:
 def context_options(
     length: object, threads: object, sequences: object, batch_size: object, kv: object, kernels: object, deterministic: object,
     embeddings: object = False, rope: object = None,
-    kv_values: object = None,
+    kv_values: object = None, pin_threads: object = False,
 ) -> S.ContextOptions:  # fmt: skip
     """The options of a context for the library, checked."""
     o = S.sized(S.ContextOptions)
@@ -66,6 +66,7 @@ def context_options(
     o.type_v = o.type_k if kv_values is None else KV[A.choice("kv_values", kv_values, KV)]
     o.flags = K.CONTEXT_KV_F32 if o.type_k == o.type_v == K.KV_F32 else 0
     o.flags |= (K.CONTEXT_DETERMINISTIC if A.flag("deterministic", deterministic) else 0)
+    o.flags |= K.CONTEXT_PIN_THREADS if A.flag("pin_threads", pin_threads) else 0
     o.flags |= K.CONTEXT_EMBEDDINGS if A.flag("embeddings", embeddings) else 0
     if rope is not None:
         for name, value in A.instance("rope", rope, RoPE)._fields().items():

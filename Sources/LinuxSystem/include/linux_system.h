@@ -8,6 +8,14 @@
 /* CPUs that this process may run on; at least 1. Up to 8192 CPUs. */
 int l2s_allowed_cpus(void);
 
+/* CPUs whose time its control groups allow it, rounded down but at least 1; INT_MAX: no limit, or none that can be read.
+   root: what stands before "/proc" and "/sys", "" but for tests. */
+int l2s_quota_cpus(const char *root);
+
+/* Lets the calling thread run on one CPU alone: the index-th of those that it may run on, counted around. What cannot be done
+   (a CPU that went away) leaves it as it was. */
+void l2s_pin_thread(int index);
+
 /* The kernel's number of the calling thread. */
 uint32_t l2s_thread_number(void);
 
