@@ -114,7 +114,7 @@ struct I32x16 {
     @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
     /// Tokens that `multiplyQuantized` takes at once, 4 or 8.
     /// The reference multiplies every format.
-    @inline(__always) static var multipliesEveryFormat: Bool { true }
+    @inline(__always) static func multipliesEveryFormat(_ tokens: Int) -> Bool { true }
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
 
@@ -139,3 +139,9 @@ struct I32x16 {
 
 /// What is exclusive-ored onto signed weight bytes of lane blocks before `addSignedDot` sees them: nothing here.
 var signedFlip: UInt8 { @inline(__always) get { 0 } }
+
+/// Nothing is unpacked by way of the scratch here.
+var unpackScratchBytes: Int { @inline(__always) get { 0 } }
+
+/// Not used where tiles are of four tokens.
+@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ scratch: UnsafeRawPointer) -> UnsafePointer<Float> { s }

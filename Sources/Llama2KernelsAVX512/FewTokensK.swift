@@ -43,8 +43,8 @@ private struct Two {
     var b = 0
     while b < blocks {
         let p = few.base + (b >> 3) &* size, header = HeaderK(p, stride)
-        let h0 = type == Q5_K.number ? Columns(p + 16, stride) : nil, h1 = type == Q5_K.number ? Columns(p + 32, stride) : nil
-        @inline(__always) func weights(_ c: Columns, _ h: Columns?, _ block: Int) -> Sixteen {
+        let h0 = type == Q5_K.number ? Columns16(p + 16, stride) : nil, h1 = type == Q5_K.number ? Columns16(p + 32, stride) : nil
+        @inline(__always) func weights(_ c: Columns16, _ h: Columns16?, _ block: Int) -> Sixteen {
             @inline(__always) func low(_ c: __m512i, _ h: __m512i?) -> __m512i {
                 let n = block & 1 == 0 ? c : shiftRight(c, 4)
                 return if let h { withFifthBit(n, h, block) } else { mask(n, 15) }
@@ -56,11 +56,11 @@ private struct Two {
             let first = b &+ 2 &* i, q = UnsafeRawPointer(few.q + 32 &* first), next = 32 &* blocks
             var even = Two(a: zero, b: zero), odd = Two(a: zero, b: zero)
             prefetchShare(few.next, first, size >> 3)
-            let x = Columns(p + (nibbles &+ 32 &* i), stride)
+            let x = Columns16(p + (nibbles &+ 32 &* i), stride)
             even.add(weights(x, h0, 2 &* i), q, tokens, next)
             odd.add(weights(x, h0, 2 &* i &+ 1), q + 32, tokens, next)
             prefetchShare(few.next, first &+ 1, size >> 3)
-            let y = Columns(p + (nibbles &+ 32 &* i &+ 16), stride)
+            let y = Columns16(p + (nibbles &+ 32 &* i &+ 16), stride)
             even.add(weights(y, h1, 2 &* i), q + 16, tokens, next)
             odd.add(weights(y, h1, 2 &* i &+ 1), q + 48, tokens, next)
             step(even, 2 &* i, first)
@@ -87,12 +87,12 @@ private struct Two {
 
 /// The sixteen columns of four blocks that one piece of 48 bytes holds.
 private struct SixBits {
-    let first: Columns, second: Columns, high: Columns
+    let first: Columns16, second: Columns16, high: Columns16
 
     @inline(__always) init(_ p: UnsafeRawPointer, _ side: Int, _ part: Int, _ stride: Int) {
-        first = Columns(p + (64 &* side &+ 16 &* part), stride)
-        second = Columns(p + (64 &* side &+ 32 &+ 16 &* part), stride)
-        high = Columns(p + (128 &+ 32 &* side &+ 16 &* part), stride)
+        first = Columns16(p + (64 &* side &+ 16 &* part), stride)
+        second = Columns16(p + (64 &* side &+ 32 &+ 16 &* part), stride)
+        high = Columns16(p + (128 &+ 32 &* side &+ 16 &* part), stride)
     }
 
     /// Weights of block `i` (0...3).
@@ -113,7 +113,7 @@ private struct SixBits {
     var b = 0
     while b < blocks {
         let p = few.base + (b >> 3) &* Q6_K.bytes, next = few.next + (b >> 3) &* (16 &* Q6_K.bytes)
-        let scales = Columns(p + 192, stride), d = halves(p + 208, stride)
+        let scales = Columns16(p + 192, stride), d = halves16(p + 208, stride)
         /// Signed byte i of each lane, times d.
         @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {
             let up = i == 3 ? x : _mm512_sllv_epi32(x, _mm512_set1_epi32(24 &- 8 &* i))

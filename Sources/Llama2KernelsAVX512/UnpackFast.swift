@@ -4,7 +4,7 @@ internal import X86Intrinsics
 /// which puts row r into lane r. Same result as the plain `unpackRow` functions, for a full panel.
 
 /// 16 bytes of each of 16 rows: c[i] holds bytes 4i..<4i+4 of row r in lane r.
-struct Columns {
+struct Columns16 {
     let c0: __m512i, c1: __m512i, c2: __m512i, c3: __m512i
 
     @inline(__always) init(_ p: UnsafeRawPointer, _ stride: Int) {
@@ -39,7 +39,7 @@ struct LaneBlock {
 
     /// A block of Q4_0 (18 bytes) or Q4_1 (20): groups 0..<4 from the low nibbles, 4..<8 from the high ones.
     @inline(__always) init(q4 p: UnsafeRawPointer, _ size: Int, _ stride: Int) {
-        let c = Columns(p + (size &- 16), stride)
+        let c = Columns16(p + (size &- 16), stride)
         w0 = mask(c.c0, 15)
         w1 = mask(c.c1, 15)
         w2 = mask(c.c2, 15)
@@ -48,13 +48,13 @@ struct LaneBlock {
         w5 = mask(shiftRight(c.c1, 4), 15)
         w6 = mask(shiftRight(c.c2, 4), 15)
         w7 = mask(shiftRight(c.c3, 4), 15)
-        d = halves(p, stride)
-        m = size == 20 ? halves(p + 2, stride) : d
+        d = halves16(p, stride)
+        m = size == 20 ? halves16(p + 2, stride) : d
     }
 
     /// A block of Q8_0, the signs flipped for an instruction that takes unsigned weights.
     @inline(__always) init(q8 p: UnsafeRawPointer, _ stride: Int) {
-        let a = Columns(p + 2, stride), b = Columns(p + 18, stride), flip = _mm512_set1_epi8(-128)
+        let a = Columns16(p + 2, stride), b = Columns16(p + 18, stride), flip = _mm512_set1_epi8(-128)
         w0 = _mm512_xor_si512(a.c0, flip)
         w1 = _mm512_xor_si512(a.c1, flip)
         w2 = _mm512_xor_si512(a.c2, flip)
@@ -63,7 +63,7 @@ struct LaneBlock {
         w5 = _mm512_xor_si512(b.c1, flip)
         w6 = _mm512_xor_si512(b.c2, flip)
         w7 = _mm512_xor_si512(b.c3, flip)
-        d = halves(p, stride)
+        d = halves16(p, stride)
         m = d
     }
 
@@ -82,7 +82,7 @@ struct LaneBlock {
 }
 
 /// The half at `p` of 16 rows, as floats; put together in registers, never through memory.
-@inline(__always) func halves(_ p: UnsafeRawPointer, _ stride: Int) -> __m512 {
+@inline(__always) func halves16(_ p: UnsafeRawPointer, _ stride: Int) -> __m512 {
     @inline(__always) func h(_ r: Int) -> Int16 { p.loadUnaligned(fromByteOffset: r &* stride, as: Int16.self) }
     return _mm512_cvtph_ps(
         _mm256_set_epi16(
@@ -102,7 +102,7 @@ struct LaneBlock {
     case Q8_0.number: unpackQ8_0(base, stride, first, count, next, out)
     case Q4_K.number, Q5_K.number: unpackK(type, base, stride, first >> 3, count, next, out)
     case Q6_K.number: unpackQ6_K(base, stride, first >> 3, count, next, out)
-    default: return false
+    default: return unpackByRows(type, base, stride, first, count, next, out)
     }
     return true
 }
@@ -144,17 +144,17 @@ struct LaneBlock {
 }
 
 /// Low 16 bits of each lane, a half, as floats.
-@inline(__always) func lowHalves(_ x: __m512i) -> __m512 { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)) }
+@inline(__always) func lowHalves16(_ x: __m512i) -> __m512 { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)) }
 
 /// The 16-byte header of a Q4_K or Q5_K superblock of each row.
 struct HeaderK {
-    private let words: Columns
+    private let words: Columns16
     private let d: __m512, dmin: __m512
 
     @inline(__always) init(_ p: UnsafeRawPointer, _ stride: Int) {
-        words = Columns(p, stride)
-        d = lowHalves(words.c0)
-        dmin = lowHalves(shiftRight(words.c0, 16))
+        words = Columns16(p, stride)
+        d = lowHalves16(words.c0)
+        dmin = lowHalves16(shiftRight(words.c0, 16))
     }
 
     /// Scale and offset of block b: 6 bits each, split over two bytes for the last four blocks.
@@ -202,11 +202,11 @@ struct HeaderK {
     }
     var side = 0
     while side < 2 {
-        let high = type == Q5_K.number ? Columns(p + (16 &+ 16 &* side), stride) : nil
+        let high = type == Q5_K.number ? Columns16(p + (16 &+ 16 &* side), stride) : nil
         var pair = 0
         while pair &* 2 < count {
             prefetchShare(next, 8 &* superblock &+ 4 &* side &+ pair, size >> 3)
-            let c = Columns(p + (nibbles &+ 32 &* pair &+ 16 &* side), stride)
+            let c = Columns16(p + (nibbles &+ 32 &* pair &+ 16 &* side), stride)
             let low = out + (2 &* pair &* laneBlockBytes &+ 256 &* side), up = low + laneBlockBytes
             @inline(__always) func storeBoth(_ c: __m512i, _ h: __m512i?, _ at: Int) {
                 if let h {
@@ -233,7 +233,7 @@ struct HeaderK {
 ) {
     let p = base + superblock &* Q6_K.bytes
     // 1. sixteen signed 8-bit scales: byte i of a lane, sign-extended
-    let scales = Columns(p + 192, stride), d = halves(p + 208, stride)
+    let scales = Columns16(p + 192, stride), d = halves16(p + 208, stride)
     @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {
         let up = _mm512_sllv_epi32(x, _mm512_set1_epi32(24 &- 8 &* i))
         return _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_srav_epi32(up, _mm512_set1_epi32(24))))
@@ -254,9 +254,9 @@ struct HeaderK {
         var part = 0
         while part < 2 {
             prefetchShare(next, 2 &* (2 &* superblock &+ side) &+ part, 53)  // 52.5, rounded up
-            let first = Columns(p + (64 &* side &+ 16 &* part), stride)
-            let second = Columns(p + (64 &* side &+ 32 &+ 16 &* part), stride)
-            let high = Columns(p + (128 &+ 32 &* side &+ 16 &* part), stride)
+            let first = Columns16(p + (64 &* side &+ 16 &* part), stride)
+            let second = Columns16(p + (64 &* side &+ 32 &+ 16 &* part), stride)
+            let high = Columns16(p + (128 &+ 32 &* side &+ 16 &* part), stride)
             let o = out + (4 &* side &* laneBlockBytes &+ 256 &* part)
             storeSix(first.c0, second.c0, high.c0, o)
             storeSix(first.c1, second.c1, high.c1, o + 64)

@@ -136,10 +136,16 @@ struct I32x16 {
     @inline(__always) mutating func addDot(_ w: UnsafeRawPointer, _ q: UnsafeRawPointer) { addSignedDot(w, q) }
     @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
     @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
-    @inline(__always) static var multipliesEveryFormat: Bool { true }
+    @inline(__always) static func multipliesEveryFormat(_ tokens: Int) -> Bool { true }
     /// Sixteen registers of 32 hold the sums of four tokens.
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
 
 /// What is exclusive-ored onto signed weight bytes of lane blocks: nothing here.
 var signedFlip: UInt8 { @inline(__always) get { 0 } }
+
+/// Nothing is unpacked by way of the scratch here.
+var unpackScratchBytes: Int { @inline(__always) get { 0 } }
+
+/// Not used where tiles are of four tokens.
+@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ scratch: UnsafeRawPointer) -> UnsafePointer<Float> { s }

@@ -1,4 +1,4 @@
-/// Speed of the products of one thread: swift run -c release kernelbench [TYPES [COLUMNS [MEGABYTES]]]
+/// Speed of the products of one thread: swift run -c release kernelbench [TYPES [COLUMNS [MEGABYTES]]]; and `kernelbench compare`
 ///
 /// For each type and instruction set: one token in GB/s of weights beside a bare read of the same bytes in the same loop, and
 /// several tokens in GOP/s (a multiplication and an addition are two). By CPU time of the thread, the best of many short
@@ -9,6 +9,15 @@ import Llama2Core
 import Llama2Kernels
 
 let arguments = CommandLine.arguments
+// kernelbench compare: the bits of every kernel of this machine against the reference, as `swift test` compares them
+if arguments.count > 1 && arguments[1] == "compare" {
+    var comparison = try KernelComparison(Kernels.available)
+    comparison.all()
+    for name in comparison.differing { print("different: \(name)") }
+    let same = comparison.total.value == digestOfAllKernels
+    print("\(comparison.cases) comparisons, \(comparison.differing.count) different; the reference is \(same ? "" : "NOT ")as everywhere")
+    exit(comparison.differing.isEmpty && same ? 0 : 1)
+}
 let columns = arguments.count > 2 ? Int(arguments[2])! : 2048
 let megabytes = arguments.count > 3 ? Int(arguments[3])! : 64
 let types = BlockType.allCases.filter { arguments.count < 2 || arguments[1].split(separator: ",").contains(Substring($0.name)) }

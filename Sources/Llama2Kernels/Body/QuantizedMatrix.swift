@@ -36,8 +36,10 @@ func multiplyQuantized(_ o: ProductOperands) -> Bool {
     return true
 }
 
-/// Bytes of scratch: eight lane blocks, the running sums of `tokensAtOnce` tokens with 16 rows.
-var productScratchBytes: Int { 8 &* laneBlockBytes &+ 4 &* 16 &* tokensAtOnce }
+/// Bytes of scratch: eight lane blocks, the running sums of `tokensAtOnce` tokens with 16 rows, and from `unpackScratch` on what
+/// unpacking itself needs.
+var productScratchBytes: Int { unpackScratch &+ unpackScratchBytes }
+var unpackScratch: Int { @inline(__always) get { 8 &* laneBlockBytes &+ 4 &* 16 &* tokensAtOnce } }
 
 /// The operands of `multiplyQuantized`.
 private struct Job {
@@ -54,7 +56,7 @@ private struct Job {
 @inline(never) private func multiplyQ5_K(_ job: Job) { multiplyPanels(Q5_K.number, Q5_K.form, job) }
 @inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(Q6_K.number, Q6_K.form, job) }
 @inline(never) private func multiplyOther(_ type: UInt32, _ job: Job) -> Bool {
-    guard let form = I32x16.multipliesEveryFormat ? laneForm(type) : nil else { return false }
+    guard let form = I32x16.multipliesEveryFormat(job.tokens) ? laneForm(type) : nil else { return false }
     multiplyPanels(type, form, job)
     return true
 }
@@ -260,6 +262,18 @@ private struct FourAccumulators {
         a2 = accumulate(form, a2, block, i.i2, j.i2, x.s(t &+ 2, b), x.c(t &+ 2, b))
         a3 = accumulate(form, a3, block, i.i3, j.i3, x.s(t &+ 3, b), x.c(t &+ 3, b))
     }
+
+    /// The offsets of the form `affineHalves`; sums: (4, 4), the last two of each token those of its halves, scaled.
+    @inline(__always) mutating func addOffsets(_ block: UnsafeRawPointer, _ sums: UnsafePointer<Float>) {
+        let m = (block + 640).assumingMemoryBound(to: Float.self), m0 = F32x16(load: m), m1 = F32x16(load: m + 16)
+        @inline(__always) func both(_ a: F32x16, _ t: Int) -> F32x16 {
+            F32x16.fma(m1, F32x16(splat: sums[4 &* t &+ 3]), F32x16.fma(m0, F32x16(splat: sums[4 &* t &+ 2]), a))
+        }
+        a0 = both(a0, 0)
+        a1 = both(a1, 1)
+        a2 = both(a2, 2)
+        a3 = both(a3, 3)
+    }
 }
 
 @inline(__always) private func multiplyFourTokens(
@@ -292,8 +306,15 @@ private struct FourAccumulators {
         var j = form.hasHalves ? FourSums(form, x, 0, b, 1) : i, l = form.hasHalves ? FourSums(form, x, 4, b, 1) : k
         j.addGroups(form, block, 4, x, 0, b)
         l.addGroups(form, block, 4, x, 4, b)
-        a.add(form, block, form.hasHalves ? i : j, j, x, 0, b)
-        c.add(form, block, form.hasHalves ? k : l, l, x, 4, b)
+        // offsets by way of memory: a conversion and two multiplications for four tokens instead of one
+        let scaled: LaneForm = form == .affineHalves ? .halves8 : form
+        a.add(scaled, block, form.hasHalves ? i : j, j, x, 0, b)
+        c.add(scaled, block, form.hasHalves ? k : l, l, x, 4, b)
+        if form == .affineHalves {
+            let sums = scaledSums(x.c(0, b), x.s + b &* x.blockStride, lanes)
+            a.addOffsets(block, sums)
+            c.addOffsets(block, sums + 16)
+        }
         b &+= 1
     }
     a.store(acc)

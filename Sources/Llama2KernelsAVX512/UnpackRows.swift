@@ -1,0 +1,143 @@
+internal import X86Intrinsics
+
+/// Formats that are not unpacked by columns (UnpackFast.swift): 16 rows by what the AVX2 kernels know of a format (the links in
+/// Shared), 256 bits a row, transposed in 512. Same result as `unpackRow`, for a full panel. false: no format of blocks.
+@inline(__always) func unpackByRows(
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer
+) -> Bool {
+    @inline(__always) func panel<F: KernelFormat>(_: F.Type) {
+        unpackPanel(F.self, base + F.offset(first), stride, count, next + 16 &* F.offset(first), out)
+    }
+    switch type {
+    case Q5_0.number: panel(Q5_0.self)
+    case Q5_1.number: panel(Q5_1.self)
+    case Q2_K.number: panel(Q2_K.self)
+    case Q3_K.number: panel(Q3_K.self)
+    case IQ2_XXS.number: panel(IQ2_XXS.self)
+    case IQ2_XS.number: panel(IQ2_XS.self)
+    case IQ2_S.number: panel(IQ2_S.self)
+    case IQ3_XXS.number: panel(IQ3_XXS.self)
+    case IQ3_S.number: panel(IQ3_S.self)
+    case IQ1_S.number: panel(IQ1_S.self)
+    case IQ1_M.number: panel(IQ1_M.self)
+    case IQ4_NL.number: panel(IQ4_NL.self)
+    case IQ4_XS.number: panel(IQ4_XS.self)
+    case TQ1_0.number: panel(TQ1_0.self)
+    case TQ2_0.number: panel(TQ2_0.self)
+    default: return false
+    }
+    return true
+}
+
+/// `count` blocks of 16 rows to lane blocks at `out`, the beginning of the scratch. p: the (super)block of row 0; next: what is
+/// fetched ahead, as many blocks of 16 rows.
+@inline(never) private func unpackPanel<F: KernelFormat>(
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
+) {
+    let temporary = out + UnpackScratch.rows
+    var b = 0
+    while b < count {
+        let q = p + F.offset(b), below = q + 8 &* stride, share = F.bytes &* 16 / F.blocks
+        // 1. scales, eight rows at a time
+        let h0 = F.header(q, stride), h1 = F.header(below, stride)
+        @inline(__always) func scales(_ i: Int) {
+            let o = out + (b &+ i) &* laneBlockBytes
+            storeScales(F.self, F.scales(h0, q, stride, i), o)
+            storeScales(F.self, F.scales(h1, below, stride, i), o + 32)
+        }
+        // 2. weights
+        if F.usesIndexes {
+            storeIndexes(F.self, q, stride, temporary)
+            storeIndexes(F.self, below, stride, temporary + TableScratch.end)
+        }
+        @inline(__always) func weights(_ i: Int) {
+            if F.usesTables {
+                storeRows(F.self, q, stride, i, temporary)
+                storeRows(F.self, below, stride, i, temporary + TableScratch.end)
+            }
+            storeWeights(F.self, q, stride, i, out + (b &+ i) &* laneBlockBytes, temporary)
+            prefetch(next + share &* (b &+ i), share)
+        }
+        scales(0)
+        if F.blocks == 8 {
+            scales(1)
+            scales(2)
+            scales(3)
+            scales(4)
+            scales(5)
+            scales(6)
+            scales(7)
+        }
+        if F.usesTables {
+            var i = 0
+            while i < F.blocks {
+                weights(i)
+                i &+= 1
+            }
+        } else {
+            // the number of a block is a constant in each
+            weights(0)
+            if F.blocks == 8 {
+                weights(1)
+                weights(2)
+                weights(3)
+                weights(4)
+                weights(5)
+                weights(6)
+                weights(7)
+            }
+        }
+        b &+= F.blocks
+    }
+}
+
+@inline(__always) private func storeScales<F: KernelFormat>(_: F.Type, _ s: Scales, _ out: UnsafeMutableRawPointer) {
+    @inline(__always) func store(_ x: __m256, _ index: Int) {
+        _mm256_storeu_ps((out + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self), x)
+    }
+    store(s.d0, 0)
+    switch F.form {
+    case .symmetric4, .signed8: break
+    case .affine: store(s.m0, 1)
+    case .halves6, .halves8: store(s.d1, 1)
+    case .affineHalves:
+        store(s.d1, 1)
+        store(s.m0, 2)
+        store(s.m1, 3)
+    }
+}
+
+/// Block i of 16 rows: eight double words of each, transposed.
+@inline(__always) private func storeWeights<F: KernelFormat>(
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ i: Int, _ out: UnsafeMutableRawPointer, _ temporary: UnsafeRawPointer
+) {
+    @inline(__always) func row(_ r: Int) -> __m256i {
+        F.usesTables ? load32(temporary + (32 &* (r & 7) &+ TableScratch.end &* (r >> 3))) : F.weights(p + r &* stride, i, p)
+    }
+    // 1. rows r and r + 4 side by side; what `weights` added to signed ones made the 128 that `addSignedDot` expects
+    @inline(__always) func two(_ r: Int) -> __m512i {
+        let x = l2s_m512i_join(row(r), row(r &+ 4))
+        return F.form.isSigned ? _mm512_add_epi8(x, _mm512_set1_epi8(Int8(truncatingIfNeeded: 128 &- F.bias))) : x
+    }
+    // 2. eight rows: double words k and k + 4 of the first four, then those of the last four
+    @inline(__always) func eight(_ r: Int) -> (__m512i, __m512i, __m512i, __m512i) {
+        let a = two(r), b = two(r &+ 1), c = two(r &+ 2), d = two(r &+ 3)
+        let t0 = _mm512_unpacklo_epi32(a, b), t1 = _mm512_unpackhi_epi32(a, b)
+        let t2 = _mm512_unpacklo_epi32(c, d), t3 = _mm512_unpackhi_epi32(c, d)
+        return (
+            _mm512_unpacklo_epi64(t0, t2), _mm512_unpackhi_epi64(t0, t2), _mm512_unpacklo_epi64(t1, t3),
+            _mm512_unpackhi_epi64(t1, t3)
+        )
+    }
+    // 3. sixteen rows
+    let x = eight(0), y = eight(8)
+    @inline(__always) func both(_ a: __m512i, _ b: __m512i, _ g: Int) {
+        _mm512_storeu_si512(out + 64 &* g, l2s_m512i_even_lanes(a, b))
+        _mm512_storeu_si512(out + 64 &* (g &+ 4), l2s_m512i_odd_lanes(a, b))
+    }
+    both(x.0, y.0, 0)
+    both(x.1, y.1, 1)
+    both(x.2, y.2, 2)
+    both(x.3, y.3, 3)
+}
