@@ -1,5 +1,7 @@
 """What a server must survive: every answer has the right status and a sentence, and others do not notice."""
 
+import asyncio
+import gc
 import json
 import os
 import shutil
@@ -112,11 +114,30 @@ def test_bodies_that_are_no_json(http, raw):
     refused(http.post("/v1/completions", content=raw, headers={"Content-Type": "application/json"}))
 
 
+@pytest.mark.parametrize("raw, sentence", [
+    (b'{"prompt": "a", "max_tokens": 1, "max_tokens": 2}', "max_tokens twice"), (b'{"prompt": "a", "logit_bias": {"5": 1, "5": 2}}', "5 twice"), (b'{"prompt": "a", "json_schema": {"type": "object", "type": "array"}}', "type twice"),
+    (b'{"prompt": "a", "json_schema": {"minimum": NaN}}', "NaN"), (b'{"prompt": "a", "json_schema": {"maximum": -Infinity}}', "-Infinity"), (b'{"prompt": "a", "json_schema": {"maximum": 1e999}}', "1e999"), (b'{"prompt": "a", "logit_bias": {"5": -1e400}}', "-1e400"),
+])  # fmt: skip
+def test_bodies_that_say_two_things_or_no_number(http, raw, sentence):
+    refused(http.post("/v1/completions", content=raw, headers={"Content-Type": "application/json"}), code="invalid_json", message=sentence)
+
+
 def test_halves_of_surrogate_pairs(http):
     raw = b'{"prompt": "a\\ud800", "max_tokens": 2, "stop": "\\udfff"}'
     assert http.post("/v1/completions", content=raw, headers={"Content-Type": "application/json"}).status_code in (200, 400)
     raw = b'{"messages": [{"role": "user", "content": "a\\ud800"}], "max_tokens": 2}'
     assert http.post("/v1/chat/completions", content=raw, headers={"Content-Type": "application/json"}).status_code in (200, 400)
+
+
+def test_very_many_prompts(http):
+    """Refused before they take a place in the queue."""
+    busy = threading.Thread(target=lambda: http.post("/v1/completions", json={"prompt": "Tom", "max_tokens": 300, "ignore_eos": True}))
+    busy.start()
+    for path in ("/v1/completions", "/completion"):
+        for many in (["a"] * 129, [[5]] * 100_000, [""] * 500_000):
+            refused(http.post(path, json={"prompt": many}), message="at most 128")
+    refused(http.post("/v1/completions", json={"prompt": ["a"] * 128, "best_of": 4, "n": 4}), message="too many")
+    busy.join()
 
 
 def test_long_prompts(http):
@@ -288,6 +309,49 @@ def test_many_at_once_do_not_notice_each_other(server, http):
 
 
 # ---- The command line, and files that come and go
+
+
+def test_nothing_stays_of_a_connection_that_is_gone():
+    """What looks after silent connections held each, and its requests, for as long as it is patient."""
+    from llama2swift.server import serving
+
+    loop = asyncio.new_event_loop()
+
+    class Transport:
+        def get_extra_info(self, _):
+            return None
+
+        def is_closing(self):
+            return False
+
+        def close(self):
+            pass
+
+    async def come_and_go():
+        config = serving.uvicorn.Config(lambda *_: None, http=serving.Protocol, ws="none", log_level="critical")
+        config.load()
+        for _ in range(50):
+            one = serving.Protocol(config, serving.uvicorn.server.ServerState(), {})
+            one.connection_made(Transport())
+            one.connection_lost(None)
+
+    loop.run_until_complete(come_and_go())
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is serving.Protocol]
+    loop.close()
+
+
+def test_a_model_file_that_is_shortened_or_gone_under_a_server(tmp_path):
+    """Read into memory it may be shortened; a mapped one may be gone."""
+    shutil.copy(STORIES.parent / "tok512.bin", tmp_path / "tokenizer.bin")
+    for options, harm in ((("--copy",), lambda path: os.truncate(path, 100)), ((), os.unlink)):
+        path = tmp_path / "a.bin"
+        shutil.copy(STORIES, path)
+        with served(*options, "--context", 64, models=[f"a={path}"]) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+            ask = lambda: http.post("/v1/completions", json={"prompt": "Once upon", "max_tokens": 8, "temperature": 0}).json()["choices"][0]["text"]  # noqa: E731
+            before = ask()
+            harm(path)
+            assert ask() == before and http.get("/health").status_code == 200 and server.process.poll() is None
 
 
 def test_what_cannot_be_served(server, tmp_path, capfd):

@@ -59,6 +59,7 @@ class Sampled(Body):
         "n_keep": ((0,), "the context is not shifted by requests"),
         "n_discard": ((0,), "the context is not shifted by requests"),
         "t_max_prompt_ms": ((-1, 0), "only t_max_predict_ms is supported"),
+        "return_progress": ((False,), "nothing is sent before the first token"),
     }  # fmt: skip
 
     temperature: Optional[float] = Field(None, ge=0, le=1000)
@@ -164,7 +165,6 @@ class Native(Sampled):
     refused: ClassVar[Refused] = {
         **Sampled.refused,
         "n_indent": ((0,), "it is not supported"),
-        "return_progress": ((False,), "it is not supported"),
         "image_data": (([],), "images are not supported"),
     }
 

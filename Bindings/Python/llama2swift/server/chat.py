@@ -12,8 +12,9 @@ from .answering import Work, answered, chat_logprobs, reason, side_by_side, timi
 from .conversation import Chat
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
+from .reading import Route
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class _Run:
@@ -89,7 +90,7 @@ class _Run:
             more["timings"] = timings(self.answers[0])
         verbose = self.engine.settings.log in ("debug", "trace") if body.verbose is None else body.verbose
         if verbose and ended:
-            more["__verbose"] = {"prompt": self.engine.model.detokenize(self.prompt, special=True), "content": self.answers[0].text if self.answers else ""}
+            more["__verbose"] = {"prompt": self.engine.shown(self.prompt), "content": self.answers[0].text if self.answers else ""}
         return more
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:

@@ -12,8 +12,9 @@ from .answering import Work, answered, echoed, reason, side_by_side, unless_kept
 from .bodies import Completion
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
+from .reading import Route
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 _DEFAULT_TOKENS = 16  # OpenAI's
 
 
@@ -35,8 +36,6 @@ class _Run:
         """Everything that can be refused is refused here."""
         body, engine = self.body, self.engine
         self.prompts = await prompts.several(engine, body.prompt)
-        if len(self.prompts) * self.best_of > engine.settings.max_choices * 8:
-            raise ApiError(400, f"{len(self.prompts)} prompts with {self.best_of} answers each are too many for one request", param="prompt")
         limits = [engine.limit(tokens, self.asked) for tokens in self.prompts]
         grammar = await engine.compiled(sampling.grammar, body)
         logprobs = body.logprobs if body.logprobs is not None else 1 if self.best_of > self.n else None
@@ -165,8 +164,9 @@ async def completions(http: Request, body: Completion) -> Any:
         raise ApiError(400, "best_of: a stream cannot know which answer is the best", param="best_of")
     if body.stream_options and not body.stream:
         raise ApiError(400, "stream_options: only for stream=true", param="stream_options")
-    several = isinstance(body.prompt, list) and body.prompt and not isinstance(body.prompt[0], int)
-    places = best_of * (len(body.prompt) if several else 1)
+    places = best_of * prompts.count(body.prompt)
+    if places > state.settings.max_choices * 8:
+        raise ApiError(400, f"{prompts.count(body.prompt)} prompts with {best_of} answers each are too many for one request", param="prompt")
     async with unless_kept(work) as kept:
         engine = await work.engine(body.model, places)
         run = _Run(work, engine, body)

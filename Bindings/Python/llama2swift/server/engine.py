@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -130,7 +131,7 @@ class Engine:
     def __init__(self, name: str, path: str, settings: Settings, meters: Any):
         self.name, self.path, self.settings, self.meters = name, path, settings, meters
         self.loaded = self.used = time.time()
-        self.model = Model(path)
+        self.model = Model(path, copy=settings.copy)
         self.context = Context(
             self.model, length=settings.context, threads=settings.threads, sequences=settings.parallel, batch_size=settings.batch, kv=settings.kv,
         )  # fmt: skip
@@ -139,7 +140,7 @@ class Engine:
         self.draft = None
         if settings.draft is not None:
             length = self._info.context_length
-            self.draft = Context(Model(settings.draft), length=length, threads=settings.threads, sequences=settings.parallel, kv=settings.kv)
+            self.draft = Context(Model(settings.draft, copy=settings.copy), length=length, threads=settings.threads, sequences=settings.parallel, kv=settings.kv)
         self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0, draft=self.draft)
         self.special = self.model.special_tokens
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
@@ -147,6 +148,7 @@ class Engine:
         self.knows_tools: bool | None = None  # whether its template does; None: nobody has asked yet
         self._grammars: OrderedDict[str, Grammar] = OrderedDict()
         self._lock = threading.Lock()
+        self._makers = ThreadPoolExecutor(2, "grammars")
         self._ends: list[int] | None = None
         # embeddings, which need a context of their own; one at a time
         self._beside: asyncio.Semaphore | None = None
@@ -184,6 +186,10 @@ class Engine:
         """A token's bytes, a control token's name."""
         return self.model.piece(token, special=True)
 
+    def shown(self, tokens: Sequence[int]) -> str:
+        """What a model was given, as llama-server shows it: each token's text or name, and nothing left out."""
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "replace")
+
     def ends(self) -> list[int]:
         """The tokens that end a text."""
         if self._ends is None:
@@ -205,9 +211,10 @@ class Engine:
         return made
 
     async def compiled(self, make: Callable[..., Result], *arguments: Any, name: str | None = None) -> Result:
-        """A grammar, made in a thread: a large one takes its time. name: of what is refused."""
+        """A grammar, made in a thread, of which there are two: large ones take their time, and keep only each other waiting. name: of what
+        is refused."""
         try:
-            return await asyncio.to_thread(make, self, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._makers, make, self, *arguments)
         except (ValueError, RuntimeError) as problem:
             if name is None:
                 raise
@@ -262,6 +269,7 @@ class Engine:
 
     def close(self) -> None:
         """Ends what runs and frees the model."""
+        self._makers.shutdown(cancel_futures=True)
         self.scheduler.close()
         self.context.close()
         if self.draft is not None:

@@ -14,8 +14,9 @@ from .answering import Work, attended
 from .bodies import Body, Embeddings
 from .engine import Engine
 from .errors import ApiError, refused, too_long
+from .reading import Route
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 def _model(http: Request, name: str) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from .bodies import Detokenize, Native, Tokenize
 from .conversation import ApplyTemplate
 from .engine import Answer, Engine, Job, Token
 from .errors import ApiError
+from .reading import Route
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class _Run:
@@ -53,7 +54,7 @@ class _Run:
         return {
             "index": index, "content": answer.text, "tokens": [t.id for t in answer.tokens] if self.body.return_tokens else [],
             "id_slot": 0, "stop": True, "model": self.engine.name, "tokens_predicted": len(answer.tokens), "tokens_evaluated": len(answer.job.tokens),
-            "generation_settings": self.settings[index], "prompt": self.engine.model.detokenize(self.prompts[index], special=True),
+            "generation_settings": self.settings[index], "prompt": self.engine.shown(self.prompts[index]),
             "has_new_line": "\n" in answer.text, "truncated": answer.full, "tokens_cached": len(answer.job.tokens) + len(answer.tokens),
             "timings": timings(answer), **self._ending(answer), **self._probs(answer.tokens),
         }  # fmt: skip
@@ -138,10 +139,10 @@ async def completion(http: Request, body: Native) -> Any:
     state = http.app.state
     work = Work(state.models, state.gate)
     async with unless_kept(work) as kept:
-        count = len(body.prompt) if isinstance(body.prompt, list) and not any(isinstance(one, int) for one in body.prompt) else 1
+        count = prompts.count(body.prompt)
         if body.stream and count > 1:
             raise ApiError(400, "stream: only for one prompt", param="stream")
-        engine = await work.engine(body.model, max(count, 1))
+        engine = await work.engine(body.model, count)
         run = _Run(work, engine, body)
 
         def whole() -> Any:

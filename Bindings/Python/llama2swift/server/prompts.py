@@ -64,6 +64,17 @@ async def chat(engine: Engine, body: Chat, caller: tools.Caller) -> list[int]:
     return await asyncio.to_thread(lambda: engine.model.chat_tokens(messages, **more))
 
 
+def count(prompt: Any) -> int:
+    """How many prompts there are. Raises ApiError when there are none, or too many."""
+    if not isinstance(prompt, list) or any(isinstance(one, int) for one in prompt):
+        return 1
+    if not prompt:
+        raise ApiError(400, "prompt: the list is empty", param="prompt")
+    if len(prompt) > 128:
+        raise ApiError(400, f"prompt: there are {len(prompt)}, at most 128 are possible", param="prompt")
+    return len(prompt)
+
+
 async def several(engine: Engine, prompt: Any) -> list[list[int]]:
     """The prompts of a completion: a text, texts, tokens, lists of tokens; of llama-server's also texts and tokens mixed."""
     if isinstance(prompt, PromptString):
@@ -72,8 +83,7 @@ async def several(engine: Engine, prompt: Any) -> list[list[int]]:
         prompt = [one.prompt_string if isinstance(one, PromptString) else one for one in prompt]
     if isinstance(prompt, str):
         return [await asyncio.to_thread(engine.prompt_tokens, prompt)]
-    if not prompt:
-        raise ApiError(400, "prompt: the list is empty", param="prompt")
+    count(prompt)
     if all(isinstance(one, int) for one in prompt):
         return [engine.check_tokens(prompt)]
     if any(isinstance(one, int) for one in prompt):  # texts among tokens: one prompt
@@ -81,6 +91,4 @@ async def several(engine: Engine, prompt: Any) -> list[list[int]]:
         for index, one in enumerate(prompt):
             out += engine.check_tokens([one]) if isinstance(one, int) else engine.prompt_tokens(one, bos=engine.special.adds_bos and index == 0)
         return [out]
-    if len(prompt) > 128:
-        raise ApiError(400, f"prompt: there are {len(prompt)}, at most 128 are possible", param="prompt")
     return [engine.check_tokens(one) if isinstance(one, list) else await asyncio.to_thread(engine.prompt_tokens, one) for one in prompt]

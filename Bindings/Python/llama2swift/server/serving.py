@@ -24,7 +24,12 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """A client is there."""
         super().connection_made(transport)
-        asyncio.get_running_loop().call_later(self.patience, self._look, None)
+        self._next = asyncio.get_running_loop().call_later(self.patience, self._look, None)
+
+    def connection_lost(self, exc: Any) -> None:
+        """It is gone; nothing looks after it any more, or all that its requests were made of would stay for the length of the patience."""
+        self._next.cancel()
+        super().connection_lost(exc)
 
     def _look(self, before: Any) -> None:
         """before: the request that was there when it was looked last."""
@@ -33,7 +38,7 @@ class Protocol(H11Protocol):
         if self.cycle is before and (before is None or before.response_complete):
             self.transport.close()
         else:
-            asyncio.get_running_loop().call_later(self.patience, self._look, self.cycle)
+            self._next = asyncio.get_running_loop().call_later(self.patience, self._look, self.cycle)
 
 
 def listen(host: str, port: int) -> socket.socket:

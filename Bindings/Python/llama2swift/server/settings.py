@@ -24,6 +24,7 @@ class Settings:
     threads: int = 0
     batch: int = 0
     kv: str = "f16"
+    copy: bool = False  # the file's bytes are read, not mapped: whoever shortens it then does no harm
     draft: str | None = None  # a smaller model with the same vocabulary, which guesses
     # more than one model
     max_loaded: int = 0  # 0: all
