@@ -114,7 +114,7 @@ struct I32x16 {
     @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
     /// Tokens that `multiplyQuantized` takes at once, 4 or 8.
     /// The reference multiplies every format.
-    @inline(__always) static func multipliesEveryFormat(_ tokens: Int) -> Bool { true }
+    @inline(__always) static func multiplies(_ type: UInt32, _ tokens: Int) -> Bool { true }
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
 
@@ -128,7 +128,7 @@ struct I32x16 {
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int, _ next: UnsafeRawPointer
+    _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
 ) -> Bool { false }
 
 /// Four tokens go the general way here.
@@ -144,4 +144,7 @@ var signedFlip: UInt8 { @inline(__always) get { 0 } }
 var unpackScratchBytes: Int { @inline(__always) get { 0 } }
 
 /// Not used where tiles are of four tokens.
-@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ scratch: UnsafeRawPointer) -> UnsafePointer<Float> { s }
+@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) {}
+@inline(__always) func placeOfSums(_ scratch: UnsafeRawPointer) -> UnsafeMutablePointer<Float> {
+    UnsafeMutableRawPointer(mutating: scratch).assumingMemoryBound(to: Float.self)
+}

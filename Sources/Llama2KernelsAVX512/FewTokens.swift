@@ -2,34 +2,41 @@ internal import X86Intrinsics
 
 /// A panel of 16 rows for 1 to 8 or 16 tokens, each lane block used in the registers where it was unpacked: the
 /// scratch of the general path would cost more stores than there are multiplications. The same operations in the
-/// same order. Q4_0, Q4_1, Q8_0, and the K types (FewTokensK.swift); false for whatever is left to the general path.
+/// same order. false for whatever is left to the general path.
 ///
 /// Measured on Zen 4, 1.1B, Q4_0: a step over eight sequences 1.3 times as fast as by way of the scratch.
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int, _ next: UnsafeRawPointer
+    _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
 ) -> Bool {
     let few = Few(
-        base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next)
-    switch (type, tokens) {
-    case (Q4_0.number, 1): oneQ4_0(few)
-    case (Q4_1.number, 1): oneQ4_1(few)
-    case (Q8_0.number, 1): oneQ8_0(few)
-    case (Q4_K.number, 1): oneQ4_K(few)
-    case (Q5_K.number, 1): oneQ5_K(few)
-    case (Q6_K.number, 1): oneQ6_K(few)
-    case (Q4_0.number, 2...7), (Q4_1.number, 2...7), (Q8_0.number, 2...7), (Q4_K.number, 2...7), (Q5_K.number, 2...7), (Q6_K.number, 2...7):
-        several(type, few, tokens)
-    case (Q4_0.number, 8): eightQ4_0(few)
-    case (Q4_1.number, 8): eightQ4_1(few)
-    case (Q8_0.number, 8): eightQ8_0(few)
-    case (Q4_0.number, 16): sixteenQ4_0(few)
-    case (Q4_1.number, 16): sixteenQ4_1(few)
-    case (Q8_0.number, 16): sixteenQ8_0(few)
-    default: return false
+        base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next,
+        sums: (scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self))
+    return switch type {
+    case Q4_0.number: multiplyFew(Q4_0.self, few, tokens)
+    case Q4_1.number: multiplyFew(Q4_1.self, few, tokens)
+    case Q5_0.number: multiplyFew(Q5_0.self, few, tokens)
+    case Q5_1.number: multiplyFew(Q5_1.self, few, tokens)
+    case Q8_0.number: multiplyFew(Q8_0.self, few, tokens)
+    case Q2_K.number: multiplyFew(Q2_K.self, few, tokens)
+    case Q3_K.number: multiplyFew(Q3_K.self, few, tokens)
+    case Q4_K.number: multiplyFew(Q4_K.self, few, tokens)
+    case Q5_K.number: multiplyFew(Q5_K.self, few, tokens)
+    case Q6_K.number: multiplyFewQ6_K(few, tokens)
+    case IQ4_NL.number: multiplyFew(IQ4_NL.self, few, tokens)
+    case IQ4_XS.number: multiplyFew(IQ4_XS.self, few, tokens)
+    case TQ2_0.number: multiplyFew(TQ2_0.self, few, tokens)
+    default: false
     }
-    return true
+}
+
+/// Whether one token of a format is multiplied here.
+@inline(__always) func multipliesOneToken(_ type: UInt32) -> Bool {
+    switch type {
+    case Q5_0.number, Q5_1.number, Q2_K.number, Q3_K.number, IQ4_NL.number, IQ4_XS.number, TQ2_0.number: true
+    default: false  // nine are not asked for, and formats with tables go by rows
+    }
 }
 
 struct Few {
@@ -37,124 +44,149 @@ struct Few {
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
     let out: UnsafeMutablePointer<Float>, outStride: Int
     let next: UnsafeRawPointer  // the panel after this one
+    let sums: UnsafeMutablePointer<Float>  // (4, 8, 4), of `scaledSums`
 
     /// Token t and those after it, of fewer than eight: their rows of activations follow each other.
     @inline(__always) func from(_ t: Int) -> Few {
         Few(
             base: base, stride: stride, blocks: blocks, q: q + 32 &* blocks &* t, s: s + blocks &* t,
-            c: c + 4 &* blocks &* t, out: out + t &* outStride, outStride: outStride, next: next)
+            c: c + 4 &* blocks &* t, out: out + t &* outStride, outStride: outStride, next: next, sums: sums)
     }
 }
 
+@inline(__always) private func multiplyFew<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) -> Bool {
+    switch tokens {
+    case 1: one(F.self, few)
+    case 2...7: several(F.self, few, tokens)
+    case 8: eight(F.self, few)
+    case 16:
+        // of superblocks there is too much in registers already
+        if F.blocks != 1 { return false }
+        sixteen(F.self, few)
+    default: return false
+    }
+    return true
+}
+
 /// Two to seven tokens as fours, twos and ones; the panel is unpacked once for each of these, from L1.
-private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
+private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
     var t = 0
     while t < tokens {
-        let left = tokens &- t, rest = few.from(t)
-        switch (type, left) {
-        case (Q4_0.number, 4...):
-            fourQ4_0(rest)
+        let left = tokens &- t
+        if left >= 4 {
+            four(F.self, few.from(t))
             t &+= 4
-        case (Q4_1.number, 4...):
-            fourQ4_1(rest)
-            t &+= 4
-        case (Q8_0.number, 4...):
-            fourQ8_0(rest)
-            t &+= 4
-        case (_, 2...):
-            switch type {
-            case Q4_0.number: twoQ4_0(rest)
-            case Q4_1.number: twoQ4_1(rest)
-            case Q8_0.number: twoQ8_0(rest)
-            case Q4_K.number: twoQ4_K(rest)
-            case Q5_K.number: twoQ5_K(rest)
-            default: twoQ6_K(rest)
-            }
+        } else if left >= 2 {
+            two(F.self, few.from(t))
             t &+= 2
-        default:
-            switch type {
-            case Q4_0.number: oneQ4_0(rest)
-            case Q4_1.number: oneQ4_1(rest)
-            case Q8_0.number: oneQ8_0(rest)
-            case Q4_K.number: oneQ4_K(rest)
-            case Q5_K.number: oneQ5_K(rest)
-            default: oneQ6_K(rest)
-            }
+        } else {
+            one(F.self, few.from(t))
             t &+= 1
         }
     }
 }
 
-@inline(never) private func oneQ4_0(_ few: Few) { multiplyOne(Q4_0.number, Q4_0.bytes, few) }
-@inline(never) private func oneQ4_1(_ few: Few) { multiplyOne(Q4_1.number, Q4_1.bytes, few) }
-@inline(never) private func oneQ8_0(_ few: Few) { multiplyOne(Q8_0.number, Q8_0.bytes, few) }
-@inline(never) private func twoQ4_0(_ few: Few) { multiplyFew(Q4_0.number, Q4_0.bytes, 2, few) }
-@inline(never) private func twoQ4_1(_ few: Few) { multiplyFew(Q4_1.number, Q4_1.bytes, 2, few) }
-@inline(never) private func twoQ8_0(_ few: Few) { multiplyFew(Q8_0.number, Q8_0.bytes, 2, few) }
-@inline(never) private func fourQ4_0(_ few: Few) { multiplyFew(Q4_0.number, Q4_0.bytes, 4, few) }
-@inline(never) private func fourQ4_1(_ few: Few) { multiplyFew(Q4_1.number, Q4_1.bytes, 4, few) }
-@inline(never) private func fourQ8_0(_ few: Few) { multiplyFew(Q8_0.number, Q8_0.bytes, 4, few) }
-@inline(never) private func eightQ4_0(_ few: Few) { multiplyTiles(Q4_0.number, Q4_0.bytes, 1, few) }
-@inline(never) private func eightQ4_1(_ few: Few) { multiplyTiles(Q4_1.number, Q4_1.bytes, 1, few) }
-@inline(never) private func eightQ8_0(_ few: Few) { multiplyTiles(Q8_0.number, Q8_0.bytes, 1, few) }
-@inline(never) private func sixteenQ4_0(_ few: Few) { multiplyTiles(Q4_0.number, Q4_0.bytes, 2, few) }
-@inline(never) private func sixteenQ4_1(_ few: Few) { multiplyTiles(Q4_1.number, Q4_1.bytes, 2, few) }
-@inline(never) private func sixteenQ8_0(_ few: Few) { multiplyTiles(Q8_0.number, Q8_0.bytes, 2, few) }
+@inline(never) private func one<F: ColumnFormat>(_: F.Type, _ few: Few) {
+    var sums = One(few: few)
+    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    _mm512_storeu_ps(few.out, sums.acc)
+}
 
-@inline(__always) private func laneBlock(_ type: UInt32, _ p: UnsafeRawPointer, _ size: Int, _ stride: Int) -> LaneBlock {
-    type == Q8_0.number ? LaneBlock(q8: p, stride) : LaneBlock(q4: p, size, stride)
+@inline(never) private func two<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 2) }
+@inline(never) private func four<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 4) }
+
+@inline(__always) private func multiplyUpToFour<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
+    var sums = UpToFour(few: few, tokens: tokens)
+    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    _mm512_storeu_ps(few.out, sums.a0)
+    _mm512_storeu_ps(few.out + few.outStride, sums.a1)
+    if tokens == 4 {
+        _mm512_storeu_ps(few.out + 2 &* few.outStride, sums.a2)
+        _mm512_storeu_ps(few.out + 3 &* few.outStride, sums.a3)
+    }
+}
+
+@inline(never) private func eight<F: ColumnFormat>(_: F.Type, _ few: Few) {
+    var sums = Eight(few: few, tile: 0)
+    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    sums.store(few.out, few.outStride)
+}
+
+/// The sums of two tiles and a block of weights still fit the 32 registers.
+@inline(never) private func sixteen<F: ColumnFormat>(_: F.Type, _ few: Few) {
+    var sums = Sixteen(first: Eight(few: few, tile: 0), second: Eight(few: few, tile: 1))
+    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    sums.first.store(few.out, few.outStride)
+    sums.second.store(few.out + 8 &* few.outStride, few.outStride)
 }
 
 @inline(__always) func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
     _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32((q + 4 &* group).loadUnaligned(as: Int32.self)))
 }
 
-/// One block and token: the steps of `accumulate` in Body/QuantizedMatrix.swift.
-@inline(__always) private func step(
-    _ type: UInt32, _ w: LaneBlock, _ q: UnsafePointer<Int8>, _ s: Float, _ c: UnsafePointer<Int32>, _ acc: __m512
-) -> __m512 {
-    var a: __m512i, b = _mm512_setzero_si512()
-    switch type {
-    case Q4_0.number: a = _mm512_set1_epi32(c[0])
-    case Q8_0.number: a = I32x16(signedStart: c).v
-    default: a = b
-    }
-    let x = UnsafeRawPointer(q)
-    a = dot(a, w.w0, x, 0)
-    b = dot(b, w.w4, x, 4)
-    a = dot(a, w.w1, x, 1)
-    b = dot(b, w.w5, x, 5)
-    a = dot(a, w.w2, x, 2)
-    b = dot(b, w.w6, x, 6)
-    a = dot(a, w.w3, x, 3)
-    b = dot(b, w.w7, x, 7)
-    let sum = _mm512_cvtepi32_ps(_mm512_add_epi32(a, b))
-    let first = _mm512_fmadd_ps(w.d, _mm512_mul_ps(_mm512_set1_ps(s), sum), acc)
-    return type == Q4_1.number ? _mm512_fmadd_ps(w.m, _mm512_set1_ps(Float(bitPattern: UInt32(bitPattern: c[1]))), first) : first
+/// -bias times a sum of activations; c is -2^stored times it.
+@inline(__always) private func start(_ bias: Int, _ c: Int32, _ stored: Int) -> __m512i {
+    if bias == 0 { return _mm512_setzero_si512() }
+    let x = _mm512_set1_epi32(c), by = bias.trailingZeroBitCount &- stored
+    return by < 0 ? _mm512_srav_epi32(x, _mm512_set1_epi32(Int32(truncatingIfNeeded: 0 &- by))) : shiftLeft(x, by)
 }
 
-@inline(__always) private func multiplyOne(_ type: UInt32, _ size: Int, _ few: Few) {
-    var acc = _mm512_setzero_ps()
-    var b = 0
-    while b < few.blocks {
-        let w = laneBlock(type, few.base + b &* size, size, few.stride)
-        acc = step(type, w, few.q + 32 &* b, few.s[b], few.c + 4 &* b, acc)
-        prefetchShare(few.next, b, size)
-        b &+= 1
+/// One block and token: the steps of `accumulate` in Body/QuantizedMatrix.swift. sums: of the form `affineHalves`, (4).
+@inline(__always) private func step<F: ColumnFormat>(
+    _: F.Type, _ block: LaneBlock, _ q: UnsafePointer<Int8>, _ s: Float, _ c: UnsafePointer<Int32>, _ sums: UnsafePointer<Float>,
+    _ acc: __m512
+) -> __m512 {
+    let x = UnsafeRawPointer(q), w = block.w, scale = block.s, bias = F.columnBias
+    var a = F.hasHalves ? start(bias, c[2], 5) : start(bias, c[0], 3)
+    var b = F.hasHalves ? start(bias, c[3], 5) : _mm512_setzero_si512()
+    a = dot(a, w.a.c0, x, 0)
+    b = dot(b, w.b.c0, x, 4)
+    a = dot(a, w.a.c1, x, 1)
+    b = dot(b, w.b.c1, x, 5)
+    a = dot(a, w.a.c2, x, 2)
+    b = dot(b, w.b.c2, x, 6)
+    a = dot(a, w.a.c3, x, 3)
+    b = dot(b, w.b.c3, x, 7)
+    @inline(__always) func add(_ acc: __m512, _ d: __m512, _ sum: __m512i) -> __m512 {
+        _mm512_fmadd_ps(d, _mm512_mul_ps(_mm512_set1_ps(s), floats(sum)), acc)
     }
-    _mm512_storeu_ps(few.out, acc)
+    if !F.hasHalves {
+        let first = add(acc, scale.d0, _mm512_add_epi32(a, b))
+        if F.form != .affine { return first }
+        return _mm512_fmadd_ps(scale.m0, _mm512_set1_ps(Float(bitPattern: UInt32(bitPattern: c[1]))), first)
+    }
+    let both = add(add(acc, scale.d0, a), scale.d1, b)
+    if F.form != .affineHalves { return both }
+    return _mm512_fmadd_ps(scale.m1, _mm512_set1_ps(sums[3]), _mm512_fmadd_ps(scale.m0, _mm512_set1_ps(sums[2]), both))
+}
+
+private struct One: LaneBlockUser {
+    let few: Few
+    var acc = _mm512_setzero_ps()
+
+    @inline(__always) init(few: Few) { self.few = few }
+
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock) {
+        if F.form == .affineHalves && i == 0 { scaledSums(few.c + 4 &* b, few.s + b, few.sums) }
+        acc = step(F.self, block, few.q + 32 &* b, few.s[b], few.c + 4 &* b, few.sums + 4 &* i, acc)
+    }
 }
 
 /// Two or four tokens, their rows of activations one after the other.
-@inline(__always) private func multiplyFew(_ type: UInt32, _ size: Int, _ tokens: Int, _ few: Few) {
-    let n = few.blocks
-    var a0 = _mm512_setzero_ps(), a1 = a0, a2 = a0, a3 = a0
-    var b = 0
-    while b < n {
-        let w = laneBlock(type, few.base + b &* size, size, few.stride)
+private struct UpToFour: LaneBlockUser {
+    let few: Few, tokens: Int
+    var a0 = _mm512_setzero_ps(), a1 = _mm512_setzero_ps(), a2 = _mm512_setzero_ps(), a3 = _mm512_setzero_ps()
+
+    @inline(__always) init(few: Few, tokens: Int) {
+        self.few = few
+        self.tokens = tokens
+    }
+
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock) {
         @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
-            let o = t &* n &+ b
-            return step(type, w, few.q + 32 &* o, few.s[o], few.c + 4 &* o, acc)
+            let o = t &* few.blocks &+ b, sums = few.sums + 32 &* t
+            if F.form == .affineHalves && i == 0 { scaledSums(few.c + 4 &* o, few.s + o, sums) }
+            return step(F.self, block, few.q + 32 &* o, few.s[o], few.c + 4 &* o, sums + 4 &* i, acc)
         }
         a0 = next(0, a0)
         a1 = next(1, a1)
@@ -162,43 +194,34 @@ private func several(_ type: UInt32, _ few: Few, _ tokens: Int) {
             a2 = next(2, a2)
             a3 = next(3, a3)
         }
-        prefetchShare(few.next, b, size)
-        b &+= 1
-    }
-    _mm512_storeu_ps(few.out, a0)
-    _mm512_storeu_ps(few.out + few.outStride, a1)
-    if tokens == 4 {
-        _mm512_storeu_ps(few.out + 2 &* few.outStride, a2)
-        _mm512_storeu_ps(few.out + 3 &* few.outStride, a3)
     }
 }
 
-/// The sums of a tile of eight tokens, which lie side by side.
-private struct Eight {
-    var a0: __m512, a1: __m512, a2: __m512, a3: __m512, a4: __m512, a5: __m512, a6: __m512, a7: __m512
+/// A tile of eight tokens, which lie side by side.
+private struct Eight: LaneBlockUser {
+    let few: Few, tile: Int
+    var a0 = _mm512_setzero_ps(), a1 = _mm512_setzero_ps(), a2 = _mm512_setzero_ps(), a3 = _mm512_setzero_ps()
+    var a4 = _mm512_setzero_ps(), a5 = _mm512_setzero_ps(), a6 = _mm512_setzero_ps(), a7 = _mm512_setzero_ps()
 
-    @inline(__always) init() {
-        a0 = _mm512_setzero_ps()
-        a1 = a0
-        a2 = a0
-        a3 = a0
-        a4 = a0
-        a5 = a0
-        a6 = a0
-        a7 = a0
+    @inline(__always) init(few: Few, tile: Int) {
+        self.few = few
+        self.tile = tile
     }
 
-    /// Block `block` of the tile, counted in tiles of blocks.
-    @inline(__always) mutating func add(_ type: UInt32, _ w: LaneBlock, _ few: Few, _ block: Int) {
-        let q = few.q + 256 &* block, s = few.s + 8 &* block, c = few.c + 32 &* block
-        a0 = step(type, w, q, s[0], c, a0)
-        a1 = step(type, w, q + 32, s[1], c + 4, a1)
-        a2 = step(type, w, q + 64, s[2], c + 8, a2)
-        a3 = step(type, w, q + 96, s[3], c + 12, a3)
-        a4 = step(type, w, q + 128, s[4], c + 16, a4)
-        a5 = step(type, w, q + 160, s[5], c + 20, a5)
-        a6 = step(type, w, q + 192, s[6], c + 24, a6)
-        a7 = step(type, w, q + 224, s[7], c + 28, a7)
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _ block: LaneBlock) {
+        let o = tile &* few.blocks &+ b, q = few.q + 256 &* o, s = few.s + 8 &* o, c = few.c + 32 &* o
+        if F.form == .affineHalves { scaledSums(c, s, few.sums) }
+        @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
+            step(F.self, block, q + 32 &* t, s[t], c + 4 &* t, few.sums + 4 &* t, acc)
+        }
+        a0 = next(0, a0)
+        a1 = next(1, a1)
+        a2 = next(2, a2)
+        a3 = next(3, a3)
+        a4 = next(4, a4)
+        a5 = next(5, a5)
+        a6 = next(6, a6)
+        a7 = next(7, a7)
     }
 
     @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ next: Int) {
@@ -213,17 +236,16 @@ private struct Eight {
     }
 }
 
-/// One or two tiles; the sums of two and a block of weights still fit the 32 registers.
-@inline(__always) private func multiplyTiles(_ type: UInt32, _ size: Int, _ tiles: Int, _ few: Few) {
-    var first = Eight(), second = Eight()
-    var b = 0
-    while b < few.blocks {
-        let w = laneBlock(type, few.base + b &* size, size, few.stride)
-        first.add(type, w, few, b)
-        if tiles == 2 { second.add(type, w, few, few.blocks &+ b) }
-        prefetchShare(few.next, b, size)
-        b &+= 1
+private struct Sixteen: LaneBlockUser {
+    var first: Eight, second: Eight
+
+    @inline(__always) init(first: Eight, second: Eight) {
+        self.first = first
+        self.second = second
     }
-    first.store(few.out, few.outStride)
-    if tiles == 2 { second.store(few.out + 8 &* few.outStride, few.outStride) }
+
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock) {
+        first.use(F.self, b, i, block)
+        second.use(F.self, b, i, block)
+    }
 }

@@ -77,8 +77,8 @@ struct I32x16 {
     }
     /// The same for a sum over 16 columns; c is -32 times their sum.
     @inline(__always) init(signedHalfStart c: Int32) { v = _mm512_set1_epi32(c &* 4) }
-    /// One token of a format without a kernel of its own is left to AVX2, whose bits are the same.
-    @inline(__always) static func multipliesEveryFormat(_ tokens: Int) -> Bool { tokens > 1 }
+    /// One token of a format with tables is left to AVX2, whose bits are the same.
+    @inline(__always) static func multiplies(_ type: UInt32, _ tokens: Int) -> Bool { tokens > 1 || multipliesOneToken(type) }
     /// Tokens whose sums and accumulators the 32 registers hold.
     @inline(__always) static var tokensInRegisters: Int { 8 }
 }
@@ -89,18 +89,23 @@ struct I32x16 {
     _ c: UnsafePointer<Int32>, _ tokenStride: Int, _ blockStride: Int, _ acc: UnsafeMutablePointer<Float>
 ) -> Bool { false }
 
+/// Where `scaledSums` are kept in the scratch.
+@inline(__always) func placeOfSums(_ scratch: UnsafeRawPointer) -> UnsafeMutablePointer<Float> {
+    UnsafeMutableRawPointer(mutating: scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self)
+}
+
 /// Scratch behind lane blocks and running sums, from `unpackScratch` on: what formats with tables need of 16 rows, and
 /// `scaledSums`.
 enum UnpackScratch {
     static var rows: Int { unpackScratch }
     static var sums: Int { unpackScratch &+ 2 &* TableScratch.end }
-    static var bytes: Int { 2 &* TableScratch.end &+ 128 }
+    static var bytes: Int { 2 &* TableScratch.end &+ 512 }
 }
 var unpackScratchBytes: Int { @inline(__always) get { UnpackScratch.bytes } }
 
-/// A tile's sums of 16 activations, scaled; into the scratch, from where a lane block's steps broadcast them.
-@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ scratch: UnsafeRawPointer) -> UnsafePointer<Float> {
-    let out = UnsafeMutableRawPointer(mutating: scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self)
+/// Sums of 16 activations, scaled, of eight tokens or blocks that lie side by side: to memory, from where they are broadcast.
+/// out: (8, 4), of which the last two are used.
+@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) {
     let eight = _mm512_castps256_ps512(_mm256_loadu_ps(s))
     @inline(__always) func four(_ t: Int, _ order: __m512i) {
         let sums = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(c + 4 &* t)), _mm512_set1_ps(-0.031_25))
@@ -108,7 +113,6 @@ var unpackScratchBytes: Int { @inline(__always) get { UnpackScratch.bytes } }
     }
     four(0, _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0))
     four(4, _mm512_set_epi32(7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4, 4, 4))
-    return UnsafePointer(out)
 }
 
 /// What is exclusive-ored onto signed weight bytes of lane blocks before `addSignedDot` sees them, and the bias that this leaves in them.

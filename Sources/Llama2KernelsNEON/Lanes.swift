@@ -136,7 +136,7 @@ struct I32x16 {
     @inline(__always) mutating func addDot(_ w: UnsafeRawPointer, _ q: UnsafeRawPointer) { addSignedDot(w, q) }
     @inline(__always) init(signedStart c: UnsafePointer<Int32>) { self.init(splat: 0) }
     @inline(__always) init(signedHalfStart c: Int32) { self.init(splat: 0) }
-    @inline(__always) static func multipliesEveryFormat(_ tokens: Int) -> Bool { true }
+    @inline(__always) static func multiplies(_ type: UInt32, _ tokens: Int) -> Bool { true }
     /// Sixteen registers of 32 hold the sums of four tokens.
     @inline(__always) static var tokensInRegisters: Int { 4 }
 }
@@ -148,4 +148,7 @@ var signedFlip: UInt8 { @inline(__always) get { 0 } }
 var unpackScratchBytes: Int { @inline(__always) get { 0 } }
 
 /// Not used where tiles are of four tokens.
-@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ scratch: UnsafeRawPointer) -> UnsafePointer<Float> { s }
+@inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) {}
+@inline(__always) func placeOfSums(_ scratch: UnsafeRawPointer) -> UnsafeMutablePointer<Float> {
+    UnsafeMutableRawPointer(mutating: scratch).assumingMemoryBound(to: Float.self)
+}

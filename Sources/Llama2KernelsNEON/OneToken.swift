@@ -7,7 +7,7 @@ internal import ArmIntrinsics
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int, _ next: UnsafeRawPointer
+    _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
 ) -> Bool {
     if tokens != 1 { return false }
     return visitKernelFormat(

@@ -56,7 +56,7 @@ private struct Job {
 @inline(never) private func multiplyQ5_K(_ job: Job) { multiplyPanels(Q5_K.number, Q5_K.form, job) }
 @inline(never) private func multiplyQ6_K(_ job: Job) { multiplyPanels(Q6_K.number, Q6_K.form, job) }
 @inline(never) private func multiplyOther(_ type: UInt32, _ job: Job) -> Bool {
-    guard let form = I32x16.multipliesEveryFormat(job.tokens) ? laneForm(type) : nil else { return false }
+    guard let form = I32x16.multiplies(type, job.tokens) ? laneForm(type) : nil else { return false }
     multiplyPanels(type, form, job)
     return true
 }
@@ -82,7 +82,7 @@ private struct Tile {
     while panel < job.endPanel {
         let base = job.data + panel &* 16 &* rowBytes, valid = job.rows &- panel &* 16
         let few = job.out + panel &* 16, next = panel &+ 1 < job.endPanel ? base + 16 &* rowBytes : job.next
-        if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, q, s, c, tokens, few, job.outStride, next) {
+        if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, q, s, c, tokens, few, job.outStride, next, scratch) {
             panel &+= 1
             continue
         }
@@ -311,7 +311,8 @@ private struct FourAccumulators {
         a.add(scaled, block, form.hasHalves ? i : j, j, x, 0, b)
         c.add(scaled, block, form.hasHalves ? k : l, l, x, 4, b)
         if form == .affineHalves {
-            let sums = scaledSums(x.c(0, b), x.s + b &* x.blockStride, lanes)
+            let sums = placeOfSums(lanes)
+            scaledSums(x.c(0, b), x.s + b &* x.blockStride, sums)
             a.addOffsets(block, sums)
             c.addOffsets(block, sums + 16)
         }
