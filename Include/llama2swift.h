@@ -458,6 +458,16 @@ int32_t llama2_decoder_append(llama2_decoder *decoder, int32_t token, char *text
    Returns OK, BUFFER_TOO_SMALL. Since 0.1. */
 int32_t llama2_decoder_finish(llama2_decoder *decoder, char *text, size_t capacity, size_t *length);
 
+/* What a decoder is in the midst of, to go on in another process: the format is in STATE.md, byte by byte. data (capacity): receives it;
+   *needed: its bytes. Returns OK, BUFFER_TOO_SMALL, NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_decoder_save(const llama2_decoder *decoder, void *data, size_t capacity, size_t *needed);
+
+/* The decoder goes on where llama2_decoder_save was called, with the same characters for the same tokens. It needs the same vocabulary and
+   LLAMA2_DECODER_SPECIAL alike. data (size bytes) is read during the call only.
+   Returns OK, INVALID_ARGUMENT (of another vocabulary or flag), FORMAT (no saved decoder), CORRUPT, UNSUPPORTED (a newer version), NO_MEMORY, BUSY.
+   After a failure nothing has changed. Since 0.3. */
+int32_t llama2_decoder_load(llama2_decoder *decoder, const void *data, size_t size);
+
 /* NULL or a bad handle: does nothing. Since 0.1. */
 void llama2_decoder_free(llama2_decoder *decoder);
 
@@ -996,6 +1006,19 @@ int32_t llama2_sample_logits(llama2_sampler *sampler, const float *logits, size_
    logarithm as `logit`. Nothing is chosen, the sampler is as before. Returns as llama2_sample_logits, and BUFFER_TOO_SMALL. Since 0.3. */
 int32_t llama2_sampler_distribution(llama2_sampler *sampler, const float *logits, size_t count, llama2_candidate *candidates,
                                     size_t capacity, size_t *needed);
+
+/* What a sampler is in the midst of, to go on in another process: the state of its generator and of mirostat, the tokens that it
+   remembers, and where its text stands, in its grammar too. The format is in STATE.md, byte by byte. data (capacity): receives it; *needed:
+   its bytes. Returns OK, BUFFER_TOO_SMALL, NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_sampler_save(const llama2_sampler *sampler, void *data, size_t capacity, size_t *needed);
+
+/* The sampler goes on where llama2_sampler_save was called: the same logits give the same tokens. It needs the same options (compared by a
+   hash over all but the seed, to which llama2_sampler_reset goes back as before; own steps have to be as many, what they do is the
+   host's) and the same grammar, set before. With llama2_state_load and llama2_decoder_load a text goes on as if nothing had been between.
+   data (size bytes) is read during the call only.
+   Returns OK, INVALID_ARGUMENT (of other options, or another grammar, or of one where there is none, or the other way), FORMAT (no saved sampler),
+   CORRUPT, UNSUPPORTED (a newer version), NO_MEMORY, BUSY. After a failure nothing has changed. Since 0.3. */
+int32_t llama2_sampler_load(llama2_sampler *sampler, const void *data, size_t size);
 
 /* ---- Grammars ----------------------------------------------------------------------------- */
 

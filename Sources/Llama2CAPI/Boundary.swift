@@ -133,6 +133,13 @@ func give(
     try result.get()
 }
 
+/// What was saved, as bytes.
+func give(
+    _ saved: consuming GrowingBuffer<UInt8>, to data: UnsafeMutableRawPointer?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) throws(Llama2Error) {
+    try give(saved.elements, to: data?.assumingMemoryBound(to: UInt8.self), capacity, needed)
+}
+
 // MARK: Structs with struct_size
 
 /// A copy of the options at `pointer` on top of zeros, which stand for what an older caller does not have; all zero

@@ -9,6 +9,12 @@ final class Decoder {
 
     init(_ decoder: StreamingDecoder) { self.decoder = decoder }
 
+    func exclusively(_ body: (StreamingDecoder) throws(Llama2Error) -> Void) throws(Llama2Error) {
+        try gate.enter("decoder")
+        defer { gate.leave() }
+        try body(decoder)
+    }
+
     func step(
         _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?,
         _ body: (StreamingDecoder) throws(Llama2Error) -> UnsafeRawBufferPointer
@@ -62,3 +68,21 @@ public func llama2_decoder_finish(
 
 @c @implementation
 public func llama2_decoder_free(_ decoder: OpaquePointer?) { Handles.free(decoder, .decoder) }
+
+@c @implementation
+public func llama2_decoder_save(
+    _ decoder: OpaquePointer?, _ data: UnsafeMutableRawPointer?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        try Handles.decoder(decoder).exclusively { (decoder) throws(Llama2Error) in try give(try decoder.save(), to: data, capacity, needed) }
+    }
+}
+
+@c @implementation
+public func llama2_decoder_load(_ decoder: OpaquePointer?, _ data: UnsafeRawPointer?, _ size: Int) -> Int32 {
+    call { () throws(Llama2Error) in
+        let decoder = try Handles.decoder(decoder)
+        let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
+        try decoder.exclusively { (decoder) throws(Llama2Error) in try decoder.load(UnsafeRawBufferPointer(bytes)) }
+    }
+}

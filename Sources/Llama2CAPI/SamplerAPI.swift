@@ -73,3 +73,21 @@ public func llama2_sampler_distribution(
         }
     }
 }
+
+@c @implementation
+public func llama2_sampler_save(
+    _ sampler: OpaquePointer?, _ data: UnsafeMutableRawPointer?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        try Handles.sampler(sampler).exclusively { (sampler) throws(Llama2Error) in try give(try sampler.save(), to: data, capacity, needed) }
+    }
+}
+
+@c @implementation
+public func llama2_sampler_load(_ sampler: OpaquePointer?, _ data: UnsafeRawPointer?, _ size: Int) -> Int32 {
+    call { () throws(Llama2Error) in
+        let sampler = try Handles.sampler(sampler)
+        let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
+        try sampler.exclusively { (sampler) throws(Llama2Error) in try sampler.load(UnsafeRawBufferPointer(bytes)) }
+    }
+}

@@ -4,7 +4,10 @@ public import Llama2Grammar
 public import Llama2Sampling
 internal import Llama2Tokenizer
 
-extension GrammarMatcher: TokenConstraint {}
+extension GrammarMatcher: TokenConstraint {
+    public var fingerprint: UInt64 { grammar.fingerprint }
+    public func another() throws(Llama2Error) -> any TokenConstraint { try GrammarMatcher(grammar) }
+}
 
 extension Model {
     /// The vocabulary as grammars need it: made when it is first asked for, and kept.

@@ -18,6 +18,8 @@ public final class Grammar: Sendable {
 
     let program: Program
     public let vocabulary: GrammarVocabulary
+    /// A hash over kind, text, options and vocabulary: what makes the language the same.
+    public let fingerprint: UInt64
     /// What was left out of a schema, one line each: path and keyword.
     public let ignored: [[UInt8]]
     /// What matchers found out and left behind for the next ones, as unmanaged references; 0: an unused place.
@@ -37,10 +39,18 @@ public final class Grammar: Sendable {
             program = try Grammar.of(try compiler.anchored(regex))
         case .choices: program = try Grammar.of(try Grammar.choices(text, vocabulary))
         }
-        try self.init(program, ignored, vocabulary)
+        var hash = WordHash()
+        for word in [
+            UInt64(kind.rawValue), options.isCompact ? 1 : 0, options.anyOrder ? 1 : 0, options.ignoresUnsupported ? 1 : 0, UInt64(text.count),
+            UInt64(vocabulary.count), vocabulary.fingerprint,
+        ] { hash.add(word) }
+        for end in vocabulary.ends { hash.add(UInt64(UInt32(bitPattern: end))) }
+        hash.add(text)
+        try self.init(program, ignored, vocabulary, hash.value)
     }
 
-    private init(_ program: Program, _ ignored: [[UInt8]], _ vocabulary: GrammarVocabulary) throws(Llama2Error) {
+    private init(_ program: Program, _ ignored: [[UInt8]], _ vocabulary: GrammarVocabulary, _ fingerprint: UInt64) throws(Llama2Error) {
+        self.fingerprint = fingerprint
         self.program = program
         self.ignored = ignored
         self.vocabulary = vocabulary

@@ -23,6 +23,8 @@ public final class BannedTexts: @unchecked Sendable {
     private var lists: GrowingBuffer<Int32>
     private let vocabularySize: Int
     private let pieces: Pieces
+    /// Which texts they are, in their order: what a state of the automaton means follows from that.
+    let fingerprint: UInt64
 
     /// texts: not empty, at most `mostBytes` together. pieces: what a token writes; lives as long as this. One sampler uses it at a time.
     public init(_ texts: [[UInt8]], vocabularySize: Int, pieces: @escaping Pieces) throws(Llama2Error) {
@@ -81,7 +83,17 @@ public final class BannedTexts: @unchecked Sendable {
         lists = try GrowingBuffer(of: "forbidden tokens")
         self.vocabularySize = vocabularySize
         self.pieces = pieces
+        var hash = WordHash()
+        hash.add(UInt64(vocabularySize))
+        for text in texts {
+            hash.add(UInt64(text.count))
+            for byte in text { hash.add(UInt64(byte)) }
+        }
+        fingerprint = hash.value
     }
+
+    /// States that the automaton has room for.
+    var states: Int { isWhole.count }
 
     /// Where the text stands behind `token`.
     func after(_ state: Int32, _ token: Int32) -> Int32 {

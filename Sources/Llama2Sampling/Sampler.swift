@@ -8,15 +8,15 @@ public import Llama2Core
 /// After the first call for a vocabulary size, or from the start when `init` is told the size,
 /// sampling allocates no memory.
 public final class Sampler {
-    private let options: SamplerOptions
+    let options: SamplerOptions
     private let chain: Chain
     private let chooser: Chooser
-    private let forbidden: Forbidden
+    let forbidden: Forbidden
     private let vocabularySize: Int?
     private var candidates: Candidates
-    private var state: SamplerState
+    var state: SamplerState
     /// Before the last `sample`.
-    private var before: Draws
+    var before: Draws
     /// What every token is held to, before all other steps; nil: nothing.
     public var constraint: (any TokenConstraint)?
     /// Gets to know the probabilities of every token that is chosen; nil: nobody asks.
@@ -24,7 +24,7 @@ public final class Sampler {
     /// The model whose tokens the options name by their texts.
     public var vocabularyOwner: AnyObject?
     /// Whether the constraint has taken the last token, which may still be withdrawn.
-    private var isHeld = false
+    var isHeld = false
 
     /// `vocabularySize`, where known, is checked against the token ids of the logit bias, and
     /// against the number of logits in every call of `sample`.
@@ -172,4 +172,10 @@ public protocol TokenConstraint: AnyObject {
     /// Gives back the last tokens.
     func withdraw(_ count: Int) throws(Llama2Error)
     func reset()
+    /// The same for what is held to the same, in every process.
+    var fingerprint: UInt64 { get }
+    /// What it has been told since the last reset; valid until the next call.
+    var taken: UnsafeBufferPointer<Int32> { get }
+    /// Another one, held to the same, that has been told nothing.
+    func another() throws(Llama2Error) -> any TokenConstraint
 }

@@ -87,6 +87,37 @@ public struct SamplerOptions: Sendable {
 }
 
 extension SamplerOptions {
+    /// For a sampler that is saved: a hash over all options but the seed, texts as the tokens that they became; of own steps it knows how many there are.
+    var fingerprint: UInt64 {
+        var hash = WordHash()
+        for number in [
+            temperature, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, typicalP, topA, topNSigma, epsilonCutoff, etaCutoff, xtcProbability,
+            xtcThreshold, dynamicRange, dynamicExponent, smoothingFactor, smoothingCurve, mirostatTau, mirostatEta, dryMultiplier, dryBase,
+        ] { hash.add(UInt64(number.bitPattern)) }
+        for number in [
+            topK, penaltyLastN, mirostat, dryAllowedLength, dryLastN, noRepeatNgram, minTokens, logitBias.count, ends.count, ownSteps.count, steps?.count ?? -1,
+        ] { hash.add(UInt64(bitPattern: Int64(number))) }
+        for (token, bias) in logitBias {
+            hash.add(UInt64(UInt32(bitPattern: token)))
+            hash.add(UInt64(bias.bitPattern))
+        }
+        for token in ends { hash.add(UInt64(UInt32(bitPattern: token))) }
+        for step in steps ?? [] { hash.add(UInt64(step)) }
+        hash.add(banned?.fingerprint ?? 0)
+        // a dictionary and lists in it whose order says nothing: the sum of all
+        var sum: UInt64 = 0
+        for (token, tails) in dryBreakers {
+            for tail in tails {
+                var own = WordHash()
+                own.add(UInt64(UInt32(bitPattern: token)))
+                for next in tail { own.add(UInt64(UInt32(bitPattern: next))) }
+                sum &+= own.value
+            }
+        }
+        hash.add(sum)
+        return hash.value
+    }
+
     var isPenalizing: Bool { repetitionPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0 }
 
     var isDRY: Bool { dryMultiplier > 0 && dryLastN != 0 }

@@ -33,6 +33,9 @@ package struct Xoshiro256StarStar: Sendable {
         return result
     }
 
+    /// For `init(state:)`.
+    package var state: (UInt64, UInt64, UInt64, UInt64) { (s0, s1, s2, s3) }
+
     /// Uniform in [0, 1): a multiple of 2^-53, so every step of the conversion is exact.
     package mutating func nextUnit() -> Double {
         Double(next() >> 11) * 0x1p-53

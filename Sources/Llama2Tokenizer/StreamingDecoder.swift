@@ -7,15 +7,15 @@ public import Llama2Core
 public final class StreamingDecoder {
     /// All that changes; who refuses a step puts it back.
     public struct State: Sendable {
-        fileprivate var trim: TokenDecoder.Trim
-        fileprivate var hasBegun = false
-        fileprivate var held: (UInt8, UInt8, UInt8) = (0, 0, 0)
-        fileprivate var heldCount = 0
+        var trim: TokenDecoder.Trim
+        var hasBegun = false
+        var held: (UInt8, UInt8, UInt8) = (0, 0, 0)
+        var heldCount = 0
     }
 
     public var state: State
-    private let tokenizer: Tokenizer
-    private let special: Bool
+    let tokenizer: Tokenizer
+    let special: Bool
     private let input: AlignedBuffer<UInt8>  // what was held back, then a token: (3 + longest token)
     private let output: AlignedBuffer<UInt8>  // each byte of it as U+FFFD at most: (3, 3 + longest token)
 

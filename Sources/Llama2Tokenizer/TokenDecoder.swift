@@ -166,10 +166,10 @@ struct TokenDecoder: Sendable {
 
     /// Where a text begins: what of each token goes. A value, so that a step can be taken back.
     struct Trim: Sendable {
-        private var start: Start
-        private var isFirst = true
+        private(set) var start: Start
+        private(set) var isFirst: Bool
 
-        init(_ start: Start) { self.start = start }
+        init(_ start: Start, isFirst: Bool = true) { (self.start, self.isFirst) = (start, isFirst) }
 
         /// isByte: a byte token, whose space is none that was added.
         mutating func trim(

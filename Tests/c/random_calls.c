@@ -338,7 +338,7 @@ static void act(void) {
     for (i = 0; i < TOKENS; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
     me->tokens = tokens;
     me->entries = entries;
-    switch (below(57)) {
+    switch (below(58)) {
     case 0: case 1: {
         llama2_model *made = NULL;
         llama2_model_options o;
@@ -416,6 +416,20 @@ static void act(void) {
     case 28: { llama2_context_info t = {0}; t.struct_size = once_in(9) ? (uint32_t)edge() % sizeof t : (uint32_t)sizeof t; TRY(llama2_context_get_info(context, &t), STRUCT, BUSY); break; }
     case 29: if (strlen(llama2_context_last_error(context)) > 1023) fault("the context's sentence", 0); break;
     case 30: TRY(llama2_sampler_reset(pick(SAMPLER)), BUSY); break;
+    case 56: {
+        static __thread unsigned char saved[1 << 14];
+        size_t given;
+        int is_decoder = once_in(2);
+        needed = 0;
+        if (is_decoder) { TRY(llama2_decoder_save(pick(DECODER), saved, once_in(9) ? (size_t)below(100) : sizeof saved, &needed), SMALL, BUSY, NOMEM); }
+        else { TRY(llama2_sampler_save(pick(SAMPLER), saved, once_in(9) ? (size_t)below(100) : sizeof saved, &needed), SMALL, BUSY, NOMEM); }
+        if (needed == 0 || needed > sizeof saved) break;
+        if (once_in(4)) for (i = 0; i < 3; i++) saved[next() % needed] = (unsigned char)next();
+        given = once_in(9) ? (size_t)below((int)needed) : needed;
+        if (is_decoder) { TRY(llama2_decoder_load(pick(DECODER), saved, given), LLAMA2_E_FORMAT, LLAMA2_E_CORRUPT, UNSUPPORTED, BUSY, NOMEM); }
+        else { TRY(llama2_sampler_load(pick(SAMPLER), saved, given), LLAMA2_E_FORMAT, LLAMA2_E_CORRUPT, UNSUPPORTED, BUSY, NOMEM); }
+        break;
+    }
     case 31: TRY(llama2_sampler_accept(pick(SAMPLER), (int32_t)edge()), TOKEN, BUSY, NOMEM); break;
     case 32: TRY(llama2_decoder_append(pick(DECODER), once_in(9) ? (int32_t)edge() : below(512), text, room, &needed), TOKEN, SMALL, BUSY); break;
     case 33: TRY(llama2_decoder_finish(pick(DECODER), text, room, &needed), SMALL, BUSY); break;

@@ -412,6 +412,18 @@ def state_seeds() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def saved_seeds() -> dict[str, bytes]:
+    def edits(kind, *pairs):
+        return bytes([kind]) + b"".join(struct.pack("<BI", at // 4, value) for at, value in pairs)
+
+    most = 2**32 - 1
+    return {
+        "sampler": edits(0), "decoder": edits(2), "unsigned": edits(16, (40, 1)), "raw": b"\1L2SAMPL\0" + bytes(120), "raw-decoder": b"\3L2DECOD\0" + bytes(56), "empty": b"\1",
+        "cut": edits(12, (64, 0)), "generator": edits(0, (40, 7)), "mu": edits(0, (76, 0x7FF80000)), "chosen": edits(0, (84, most)), "banned": edits(0, (88, 3)), "history": edits(0, (96, 2)),
+        "taken": edits(0, (104, 2)), "token": edits(0, (112, most)), "last": edits(0, (150, 5)), "start": edits(2, (32, 1), (36, 9)), "held": edits(2, (48, 2), (52, 0x97E6)), "begun": edits(2, (44, 1)),
+    }  # fmt: skip
+
+
 def adapter_seeds(tmp: Path) -> dict[str, bytes]:
     shape = SHAPE | dict(vocabulary=8, dim=32, hidden=256)
     weights = L.adapter("w", lambda name: 2 if name.endswith(("attn_q", "ffn_down", "output")) else 0, shape)
@@ -437,7 +449,7 @@ def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
-        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(), "adapter": adapter_seeds(tmp),
+        "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(), "saved": saved_seeds(), "adapter": adapter_seeds(tmp),
     }  # fmt: skip
 
 

@@ -683,6 +683,74 @@ static void run_state(const uint8_t *data, size_t size) {
     }
 }
 
+/* ---- Samplers and decoders that were saved --------------------------------------------------- */
+
+/* As run_state: one as it comes, or changes to words of one that is right, signed anew. Whatever was accepted works, and is given back as it is. */
+static void run_saved(const uint8_t *data, size_t size) {
+    static const char text[] = "root ::= [a-z ]* (\"(\" root \")\" [a-z ]*)*";
+    static llama2_sampler *sampler;
+    static llama2_decoder *decoder;
+    static uint8_t right[2][1 << 12], changed[1 << 12], again[1 << 12];
+    static size_t length[2];
+    static float logits[1 << 16];
+    static size_t vocabulary;
+    input in = {data, size};
+    int32_t token, status;
+    size_t needed = 0;
+    char piece[256];
+    if (!sampler) {
+        llama2_sampler_options options;
+        llama2_grammar *grammar = NULL;
+        llama2_hyperparameters h = {0};
+        llama2_text banned[2] = {{"the", 3}, {"eth", 3}};
+        h.struct_size = sizeof h;
+        MUST(llama2_model_hyperparameters(models[SPM], &h) == LLAMA2_OK);
+        vocabulary = (size_t)h.vocabulary_size;
+        MUST(vocabulary <= COUNT(logits));
+        llama2_sampler_options_init(&options);
+        options.model = models[SPM], options.banned_texts = banned, options.banned_text_count = 2;
+        options.dry_multiplier = 0.5f, options.repetition_penalty = 1.1f, options.mirostat = 2, options.no_repeat_ngram = 3;
+        MUST(llama2_sampler_create(&options, &sampler, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_grammar_create(models[SPM], LLAMA2_GRAMMAR_GBNF, text, sizeof text - 1, NULL, &grammar, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_sampler_set_grammar(sampler, grammar) == LLAMA2_OK);
+        llama2_grammar_free(grammar);
+        for (int i = 0; i < 12; i++) {
+            for (size_t t = 0; t < vocabulary; t++) logits[t] = (float)((t * 7919 + (size_t)i * 104729) % 1000) / 100;
+            if (llama2_sample_logits(sampler, logits, vocabulary, &token) != LLAMA2_OK) break;
+        }
+        MUST(llama2_sampler_save(sampler, right[0], sizeof right[0], &length[0]) == LLAMA2_OK);
+        MUST(llama2_decoder_create(models[SPM], LLAMA2_DECODER_TEXT_START, &decoder, NULL, 0) == LLAMA2_OK);
+        MUST(llama2_decoder_save(decoder, right[1], sizeof right[1], &length[1]) == LLAMA2_OK);
+    }
+    uint8_t kind = take_u8(&in);
+    int is_decoder = kind & 2 ? 1 : 0;
+    const uint8_t *given = in.data;
+    size_t end = in.size;
+    if (!(kind & 1)) {
+        end = length[is_decoder];
+        memcpy(changed, right[is_decoder], end);
+        while (in.size >= 5) {
+            size_t at = (size_t)take_u8(&in) * 4 % end;
+            uint32_t value = take_u32(&in);
+            if (kind & 4 && at % 8 == 0) end = at < 32 ? 32 : at;
+            else memcpy(changed + at, &value, 4);
+        }
+        if (kind & 8) memcpy(changed + 16, &(uint64_t){end}, 8);
+        if (!(kind & 16)) sign(changed, end, 0, end);
+        given = changed;
+    }
+    status = is_decoder ? llama2_decoder_load(decoder, given, end) : llama2_sampler_load(sampler, given, end);
+    check_status(status);
+    MUST((is_decoder ? llama2_decoder_save(decoder, again, sizeof again, &needed) : llama2_sampler_save(sampler, again, sizeof again, &needed)) == LLAMA2_OK);
+    if (status == LLAMA2_OK) MUST(needed == end && memcmp(again, given, end) == 0);
+    else MUST(needed == length[is_decoder] && memcmp(again, right[is_decoder], needed) == 0);
+    for (int i = 0; i < 3; i++) {
+        if (is_decoder) check_status(llama2_decoder_append(decoder, 3 + 0xe6 - i, piece, sizeof piece, &needed));
+        else check_status(llama2_sample_logits(sampler, logits, vocabulary, &token));
+    }
+    MUST((is_decoder ? llama2_decoder_load(decoder, right[1], length[1]) : llama2_sampler_load(sampler, right[0], length[0])) == LLAMA2_OK);
+}
+
 /* ---- All ------------------------------------------------------------------------------------ */
 
 static const target targets[] = {
@@ -701,6 +769,7 @@ static const target targets[] = {
     {"sampler", run_sampler, NULL},
     {"grammar", run_grammar, NULL},
     {"state", run_state, NULL},
+    {"saved", run_saved, NULL},
     {"adapter", run_adapter, mutate_adapter},
 };
 

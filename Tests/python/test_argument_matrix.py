@@ -61,7 +61,7 @@ CELLS = {
     "llama2_sequence_length.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_remove.length": (OK, RANGE, RANGE),
     "llama2_sequence_copy.source": (RANGE, RANGE, RANGE), "llama2_sequence_copy.target": (RANGE, RANGE, RANGE), "llama2_sequence_copy.length": (OK, RANGE, RANGE),
     **{f"llama2_state_{name}.sequence": (RANGE, OK, RANGE) for name in ("size", "save", "save_memory", "save_io", "load", "load_memory", "load_io")},
-    "llama2_state_load_memory.size": (FORMAT, INVALID, INVALID),
+    **{f"llama2_{name}_load{memory}.size": (FORMAT, INVALID, INVALID) for name, memory in [("state", "_memory"), ("sampler", ""), ("decoder", "")]},
     "llama2_sequence_set_adapters.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_set_adapters.count": (OK, INVALID, INVALID),
     "llama2_sequence_shift.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_shift.keep": (OK, RANGE, RANGE), "llama2_sequence_shift.drop": (OK, RANGE, RANGE),
     "llama2_sequence_adopt.sequence": (RANGE, RANGE, RANGE), "llama2_sequence_adopt.count": (INVALID, INVALID, INVALID),

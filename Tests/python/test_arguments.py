@@ -106,11 +106,14 @@ def world(stories_path, tmp_path_factory):
         C.memmove(buffer, state[offset : offset + length], length)
         return 0
 
+    saved = {kind: lib.call_text(f"{kind}_save", handle) for kind, handle in [("sampler", sampler._handle), ("decoder", decoder)]}
     state_io = Options(S.IO, size=len(state), read=C.cast(read_state, C.c_void_p).value)
     step = S.StepCallback(lambda *_: 0)
     keep = [step, adapter, calm, stepped, read_state, state_io, kept, grammar_state, forced, spare, model, context, sampler, decoder, text, raw, file, read, fails, io, failing]
     return dict(
         state=(C.c_uint8 * len(state))(*state), state_size=C.c_uint64(len(state)), state_path=str(text.parent / "state").encode(), state_io=state_io.pointer(), writes=writes,
+        **{f"saved_{kind}": (C.c_uint8 * len(data)).from_buffer_copy(data) for kind, data in saved.items()},
+        **{f"saved_{kind}_size": C.c_uint64(len(data)) for kind, data in saved.items()},
         model_bytes=C.c_char_p(raw), model_size=C.c_uint64(len(raw)), model_fd=file.fileno(), model_io=io.pointer(), failing_io=failing.pointer(),
         read=C.cast(read, C.c_void_p).value, model=model._handle, context=context._handle, sampler=sampler._handle, decoder=decoder.value, freed=gone._handle,
         calm=calm._handle, scheduler=scheduler.value,
@@ -312,6 +315,14 @@ CALLS = {
     ),
     "llama2_decoder_finish": (
         dict(decoder="decoder", text="out", capacity=100, length="out2"), dict(decoder=decoder, text=[(None, NULL)], capacity=[(0, OK)], length=new)),
+    "llama2_decoder_save": (
+        dict(decoder="decoder", data="out", capacity=1000, needed="out2"),
+        dict(decoder=decoder, data=[(None, NULL)], capacity=[(0, SMALL), (63, SMALL), (64, OK)], needed=new),
+    ),
+    "llama2_decoder_load": (
+        dict(decoder="decoder", data="saved_decoder", size="saved_decoder_size"),
+        dict(decoder=decoder, data=[(None, NULL), ("saved_sampler", FORMAT)], size=[(0, FORMAT), (31, CORRUPT), (56, CORRUPT), *counts]),
+    ),
     "llama2_preflight": (
         dict(path="path", model_options=None, context_options=None, memory=Options(S.Memory), error=None, error_capacity=0),
         dict(path=paths, model_options=[(None, OK), *model_options], context_options=[(None, OK), *context_options], memory=[(None, NULL), *sizes(S.Memory)], **error),
@@ -411,6 +422,14 @@ CALLS = {
     "llama2_sampler_create": (dict(options=None, sampler="out", error=None, error_capacity=0), dict(options=[(None, OK), *sampler_options], sampler=new, **error)),
     "llama2_sampler_reset": (dict(sampler="sampler"), dict(sampler=sampler)),
     "llama2_sampler_accept": (dict(sampler="sampler", token=1), dict(sampler=sampler, token=[(-1, TOKEN), (2**31 - 1, OK)])),
+    "llama2_sampler_save": (
+        dict(sampler="sampler", data="out", capacity=1000, needed="out2"),
+        dict(sampler=sampler, data=[(None, NULL)], capacity=[(0, SMALL), (119, SMALL), (120, OK)], needed=new),
+    ),
+    "llama2_sampler_load": (
+        dict(sampler="sampler", data="saved_sampler", size="saved_sampler_size"),
+        dict(sampler=sampler, data=[(None, NULL), ("saved_decoder", FORMAT)], size=[(0, FORMAT), (31, CORRUPT), (112, CORRUPT), *counts]),
+    ),
     "llama2_sample": (dict(context="context", sampler="sampler", token="out"), dict(context=context, sampler=sampler, token=new)),
     "llama2_grammar_create": (
         dict(model="model", kind=3, text=b"a+", text_length=2, options=None, grammar="out", error=None, error_capacity=0),

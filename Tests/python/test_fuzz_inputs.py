@@ -22,7 +22,7 @@ FUZZ = ROOT / "Tests" / "fuzz"
 sys.path.insert(0, str(FUZZ))
 import seeds  # noqa: E402
 
-TARGETS = ["gguf", "split", "safetensors", "meta", "llama2c", "sentencepiece", "importance", "tokenize", "detokenize", "decoder", "chat", "template", "sampler", "grammar", "state", "adapter"]
+TARGETS = ["gguf", "split", "safetensors", "meta", "llama2c", "sentencepiece", "importance", "tokenize", "detokenize", "decoder", "chat", "template", "sampler", "grammar", "state", "saved", "adapter"]
 
 
 @pytest.fixture(scope="module")

@@ -164,6 +164,10 @@ CALLS = {
     "Context.truncate": (dict(length=0), dict(length="cut", sequence="int32")),
     "Decoder": (dict(model="model"), dict(model="model", special="flag", text_start="flag")),
     "Decoder.append": (dict(token=300), dict(token="token")),
+    "Decoder.state": (dict(), dict()),
+    "Sampler.state": (dict(), dict()),
+    "Decoder.set_state": (dict(state="decoder bytes"), dict(state="bytes")),
+    "Sampler.set_state": (dict(state="sampler bytes"), dict(state="bytes")),
     "Sampler": (
         dict(),
         dict(temperature="real", top_k="int32", top_p="real", min_p="real", repetition_penalty="real", frequency_penalty="real", presence_penalty="real",
@@ -248,7 +252,7 @@ def world(stories_path, tmp_path_factory):
         adapter=str(adapter), adapters=[(model.adapter(adapter), 0.5)],
         path=str(gguf), data=str(data), out=str(folder / "out.gguf"), model=model, Context=context, calm=model.context(length=16), Scheduler=llama2swift.Scheduler(model.context(length=16)), Model=model, Decoder=model.decoder(),
         Sampler=llama2swift.Sampler(), sampler=llama2swift.Sampler(), samplers=[llama2swift.Sampler()], Grammar=kept, GrammarState=kept.start(), token_a=next(t for t in range(512) if model.piece(t) == b"a"), bytes=gguf.read_bytes(), file=file, descriptor=file.fileno(), folder=folder,
-        state=str(folder / "state"), **{"state bytes": context.state()},
+        state=str(folder / "state"), **{"state bytes": context.state(), "sampler bytes": llama2swift.Sampler().state(), "decoder bytes": model.decoder().state()},
     )  # fmt: skip
 
 

@@ -143,6 +143,13 @@ def path(name: str, value: object) -> bytes:
     return raw
 
 
+def saved(name: str, value: object) -> bytes:
+    """What was saved."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise refuse(name, value, "bytes")
+    return bytes(value)
+
+
 def function(name: str, value: object) -> Callable[..., Any] | None:
     """Something to call, or None."""
     if value is not None and not callable(value):

@@ -427,9 +427,7 @@ class Context(Handle):
 
     def set_state(self, state: bytes, sequence: int | None = None) -> None:
         """`load_state` from what `state` gave."""
-        if not isinstance(state, (bytes, bytearray, memoryview)):
-            raise A.refuse("state", state, "bytes")
-        data, number = bytes(state), _which(sequence)
+        data, number = A.saved("state", state), _which(sequence)
         self._run(lambda: lib.call("state_load_memory", self._handle, number, data, len(data)))
 
     def reset(self) -> None:

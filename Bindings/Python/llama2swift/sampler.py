@@ -179,6 +179,16 @@ class Sampler(Handle):
         """Counts `token` for the penalties, as if it had been sampled. Raises InvalidTokenError for a negative one."""
         lib.call("sampler_accept", self._handle, A.token("token", token))
 
+    def state(self) -> bytes:
+        """All that the next token depends on beside options, grammar and logits, for `set_state`. Format: STATE.md."""
+        return lib.call_text("sampler_save", self._handle)
+
+    def set_state(self, state: bytes) -> None:
+        """Goes on where `state` was called, in another process too: on a sampler of the same options (its own steps are the host's) and grammar. The seed
+        may be another, `reset` goes back to it. All or nothing. Raises InvalidArgumentError, FormatError, CorruptFileError, UnsupportedError."""
+        data = A.saved("state", state)
+        lib.call("sampler_load", self._handle, data, len(data))
+
 
 # Stands for zero where zero would be the default.
 _LEAST = 1e-30

@@ -172,3 +172,13 @@ class Decoder(Handle):
     def finish(self) -> str:
         """What is held back: U+FFFD if a character was left unfinished. The decoder is then at a beginning."""
         return lib.call_text("decoder_finish", self._handle).decode()
+
+    def state(self) -> bytes:
+        """What it is in the midst of, for `set_state`. Format: STATE.md."""
+        return lib.call_text("decoder_save", self._handle)
+
+    def set_state(self, state: bytes) -> None:
+        """Goes on where `state` was called, in another process too: with the same vocabulary, and `special` alike. All or nothing. Raises
+        InvalidArgumentError, FormatError, CorruptFileError, UnsupportedError."""
+        data = A.saved("state", state)
+        lib.call("decoder_load", self._handle, data, len(data))

@@ -1,26 +1,6 @@
 internal import Llama2Core
 internal import Llama2Formats
 
-/// FNV-1a over 64-bit words (Fowler, Noll, Vo), the last one padded with zeros. Every step is a bijection of the hash, so
-/// that a change in one word always changes it.
-struct WordHash: BitwiseCopyable {
-    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
-
-    mutating func add(_ word: UInt64) { value = (value ^ word) &* 0x100_0000_01b3 }
-
-    mutating func add(_ bytes: UnsafeRawBufferPointer) {
-        var i = 0
-        while i + 8 <= bytes.count {
-            add(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self)))
-            i += 8
-        }
-        guard i < bytes.count else { return }
-        var last: UInt64 = 0
-        for j in i..<bytes.count { last |= UInt64(bytes[j]) << UInt64(8 * (j - i)) }
-        add(last)
-    }
-}
-
 extension Weights {
     /// What makes keys and values the same: hyperparameters, RoPE's frequencies and magnitude in the context, and of every tensor name, type, shape and up
     /// to 16 words of its weights. The same file always has the same; another model has another, but for the odds of 2^-64.
