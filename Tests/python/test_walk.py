@@ -12,7 +12,7 @@ import walk as walks
 def loaded(tmp_path_factory):
     models = walks.models(["stories", "mixed", "odd"], tmp_path_factory.mktemp("walk"))
     yield models
-    for model in models.values():
+    for model, _ in models.values():
         model.close()
 
 

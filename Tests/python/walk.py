@@ -9,6 +9,7 @@ dozens of steps. It depends on its own number and the seed alone: a failure prin
 from __future__ import annotations
 
 import argparse
+import ctypes as C
 import os
 import random
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from block_types import typed_model
+from pasts import Past, make_adapters, steer
 
 import llama2swift
 from llama2swift import _library as lib
@@ -27,10 +29,12 @@ from llama2swift import errors as E
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 STEPS_OF_EPISODE = 40
+MOST_THREADS = int(os.environ.get("WALK_THREADS", 4))  # fewer where others work on the machine, which then waits for each of them
 POISON = 70  # a token of the odd model that turns all it meets into NaN: neighbours and successors must not notice
 
 
-def models(names, folder) -> dict[str, llama2swift.Model]:
+def models(names, folder) -> dict[str, tuple[llama2swift.Model, dict]]:
+    """Each with its adapters."""
     mixed = ["Q4_K", "F16", "Q8_0", "Q6_K", "Q4_0", "BF16", "Q5_K", "F32", "Q4_1", "Q2_K", "Q5_1", "Q3_K", "Q5_0", "IQ4_XS"]
     made = {
         "stories": lambda: FIXTURES / "stories260K.bin",
@@ -42,7 +46,8 @@ def models(names, folder) -> dict[str, llama2swift.Model]:
         ),
         "smollm2": lambda: os.environ["LLAMA2SWIFT_MODEL"],
     }  # fmt: skip
-    return {name: llama2swift.Model(made[name]()) for name in names}
+    loaded = {name: llama2swift.Model(made[name]()) for name in names}
+    return {name: (model, make_adapters(name, model, folder)) for name, model in loaded.items()}
 
 
 class Mismatch(AssertionError):
@@ -55,16 +60,20 @@ class Walker:
     def __init__(self, walk: Episode):
         self.walk, self.dice, self.model = walk, walk.dice, walk.model
         dice, large = self.dice, walk.large
-        self.kv = dice.choice(["f16", "f32"])
+        kinds = ["f16", "f16", "f32", "q8_0", "q4_0"]
+        self.kv = dict(kv=dice.choice(kinds), kv_values=dice.choice(kinds))
+        if dice.random() < 0.3:
+            self.kv = dict(kv=dice.choice(["f16", "f32"]))
         self.options = dict(
-            kv=self.kv, sequences=dice.randint(1, 4), length=dice.choice([80, 128] if large else [70, 130, 200]),
-            batch_size=dice.choice([1, 5, 16, 64, 0]), threads=dice.choice([1, 1, 2, 2, 3, 4]), kernels=dice.choice(walk.kernels),
+            **self.kv, sequences=dice.randint(1, 4), length=dice.choice([80, 128] if large else [70, 130, 200]),
+            batch_size=dice.choice([1, 5, 16, 64, 0]), threads=min(dice.choice([1, 1, 2, 2, 3, 4]), MOST_THREADS), kernels=dice.choice(walk.kernels),
         )  # fmt: skip
         self.context = self.model.context(**self.options)
         self.batch_size = self.context.info.batch_size
-        self.tokens: list[list[int]] = [[] for _ in range(self.options["sequences"])]
+        self.tokens = [Past() for _ in range(self.options["sequences"])]
+        self.adapters: list[list] = [[] for _ in self.tokens]  # (adapter, scale) of each sequence
         self.rows: list[tuple[int, int]] = []
-        self.past: list[list[int]] = []  # what was removed: some of it is still known
+        self.past: list[Past] = []  # what was removed: some of it is still known
 
     # What is there
 
@@ -93,26 +102,30 @@ class Walker:
         logits = self.logits()
         if (0 if logits is None else len(logits)) != len(self.rows):
             raise Mismatch(f"{0 if logits is None else len(logits)} rows of logits, expected {len(self.rows)}")
-        healthy = [i for i, (s, n) in enumerate(self.rows) if not self.walk.poisoned or POISON not in self.tokens[s][:n]]
+        healthy = [i for i, (s, n) in enumerate(self.rows) if not self.walk.poisoned or not self.tokens[s].cut(n).has(POISON)]
         chosen = self.dice.sample(healthy, min(most, len(healthy)))
         for row in chosen:
             sequence, length = self.rows[row]
-            fresh = self.fresh(self.tokens[sequence][:length])
+            fresh = self.fresh(self.tokens[sequence].cut(length), self.adapters[sequence])
             if not np.array_equal(fresh.view(np.uint32), logits[row].view(np.uint32)):
                 where = np.flatnonzero(fresh.view(np.uint32) != logits[row].view(np.uint32))
                 raise Mismatch(f"row {row} (sequence {sequence}, {length} tokens): {len(where)} logits differ, the first at {where[0]}")
         return len(chosen)
 
-    def fresh(self, tokens: list[int]) -> np.ndarray:
+    def fresh(self, tokens: Past, adapters: list) -> np.ndarray:
         """The logits after `tokens` in a context of its own, made in another way."""
         dice = self.dice
         with self.model.context(
-            length=len(tokens), kv=self.kv, threads=dice.choice([1, 2]), kernels=dice.choice(self.walk.kernels), batch_size=dice.choice([0, 0, 9])
+            length=tokens.longest(), **self.kv, threads=min(dice.choice([1, 2]), MOST_THREADS), kernels=dice.choice(self.walk.kernels), batch_size=dice.choice([0, 0, 9])
         ) as context:
-            cut = dice.choice([0, 0, dice.randrange(len(tokens))])
-            if cut:
-                context.eval(tokens[:cut])
-            context.eval(tokens[cut:])
+
+            def pieces(wanted):
+                cut = dice.choice([0, 0, dice.randrange(len(wanted))])
+                for piece in filter(None, (wanted[:cut], wanted[cut:])):
+                    context.eval(piece)
+
+            context.set_adapters(0, adapters)
+            tokens.replay(context, pieces)
             return context.logits().copy()
 
     # Steps: each returns a name for the count
@@ -139,7 +152,7 @@ class Walker:
     def added(self, entries) -> None:
         self.rows = []
         for token, sequence, wanted in entries:
-            self.tokens[sequence].append(token)
+            self.tokens[sequence] = self.tokens[sequence].plus([token])
             if wanted:
                 self.rows.append((sequence, len(self.tokens[sequence])))
 
@@ -175,7 +188,7 @@ class Walker:
     def reset(self) -> str:
         self.past += self.tokens
         self.context.reset()
-        self.tokens, self.rows = [[] for _ in self.tokens], []
+        self.tokens, self.rows = [Past() for _ in self.tokens], []
         return "reset"
 
     def remove(self) -> str:
@@ -183,7 +196,7 @@ class Walker:
         length = self.dice.randint(0, len(self.tokens[sequence]))
         self.context.truncate(length, sequence)
         self.past.append(self.tokens[sequence])
-        self.tokens[sequence], self.rows = self.tokens[sequence][:length], []
+        self.tokens[sequence], self.rows = self.tokens[sequence].cut(length), []
         return "remove"
 
     def copy(self) -> str:
@@ -196,7 +209,7 @@ class Walker:
         if self.tokens[target]:
             self.rows = []
         self.past.append(self.tokens[target])
-        self.tokens[target] = self.tokens[source][:length]
+        self.tokens[target], self.adapters[target] = self.tokens[source].cut(length), self.adapters[source]
         return "copy"
 
     def adopt(self) -> str:
@@ -204,14 +217,14 @@ class Walker:
         empty = [s for s, tokens in enumerate(self.tokens) if not tokens]
         if not empty:
             return self.remove()
-        stem = self.dice.choice([*self.tokens, *self.past[-6:]])
+        stem, sequence = self.dice.choice([*self.tokens, *self.past[-6:]]), self.dice.choice(empty)
         wanted = stem[: self.dice.randint(0, len(stem))] + self.random_tokens(self.dice.randint(1, 9))
-        known = max((common(tokens, wanted[:-1]) for tokens in self.tokens), default=0)
-        sequence = self.dice.choice(empty)
+        here = [tokens for tokens, adapters in zip(self.tokens, self.adapters) if adapters == self.adapters[sequence]]
+        known = max((common(tokens[: tokens.pure()], wanted[:-1]) for tokens in here), default=0)
         found = self.context.adopt(wanted, sequence)
         if not known // 64 * 64 <= found < len(wanted):
             raise Mismatch(f"{found} of {len(wanted)} tokens found, {known} are there")
-        self.tokens[sequence] = wanted[:found]
+        self.tokens[sequence] = Past(wanted[:found])
         return "adopt"
 
     def save_and_load(self) -> str:
@@ -220,17 +233,30 @@ class Walker:
         if empty and self.dice.random() < 0.5:
             source, target = self.dice.randrange(len(self.tokens)), self.dice.choice(empty)
             state, before = self.context.state(source), self.state()
+            same = self.adapters[source] == self.adapters[target] or not self.tokens[source]
             try:
                 self.context.set_state(state, target)
-                self.tokens[target] = list(self.tokens[source])
+                self.tokens[target] = self.tokens[source]
             except E.ContextFullError:
                 self.unchanged(before)
+            except E.InvalidArgumentError:
+                self.unchanged(before)
+                if same:
+                    raise
+                return "load with other adapters"
+            if not same:
+                raise Mismatch("a state of other adapters was loaded")
             return "load a sequence"
         state, before = self.context.state(), self.state()
         if self.dice.random() < 0.7:
             self.context.reset()
             if self.dice.random() < 0.5:
                 self.context.eval(self.random_tokens(self.dice.randint(1, self.options["length"])))
+            if self.dice.random() < 0.3:  # in a context of its own
+                self.context.close()
+                self.context = self.model.context(**self.options)
+                for sequence, adapters in enumerate(self.adapters):
+                    self.context.set_adapters(sequence, adapters)
         self.context.set_state(state)
         if self.state()[:2] != before[:2]:
             raise Mismatch("a state that was saved and loaded is another")
@@ -316,7 +342,7 @@ class Walker:
         except E.NoLogitsError:
             token = 0
         except E.InvalidArgumentError:  # not numbers
-            token = 0 if self.walk.poisoned and POISON in self.tokens[self.rows[-1][0]] else -1
+            token = 0 if self.walk.poisoned and self.tokens[self.rows[-1][0]].has(POISON) else -1
         if not 0 <= token < self.walk.vocabulary:
             raise Mismatch(f"sampled {token}")
         self.unchanged(before)
@@ -326,11 +352,12 @@ class Walker:
         """Empties the context; a fresh one says the same."""
         tokens = self.random_tokens(self.dice.randint(2, 30))
         cut = self.dice.randint(1, len(tokens) - 1)
-        with self.model.context(length=len(tokens), kv=self.kv) as fresh:
+        with self.model.context(length=len(tokens), **self.kv) as fresh:
+            fresh.set_adapters(0, self.adapters[0])
             expected = fresh.score(tokens[:cut], tokens[cut:]).log_probabilities
         if self.context.score(tokens[:cut], tokens[cut:]).log_probabilities.tobytes() != expected.tobytes():
             raise Mismatch("another score")
-        self.tokens, self.rows = [[] for _ in self.tokens], []
+        self.tokens, self.rows = [Past() for _ in self.tokens], []
         return "score"
 
     def generate(self) -> str:
@@ -340,8 +367,10 @@ class Walker:
         prompt, most = self.random_tokens(self.dice.choice([1, 3, 8])), self.dice.randint(1, 6)
         prompt = prompt[: self.free() - 1]
         start, chosen, end, room = len(self.tokens[0]), [], False, self.free()
-        with self.model.context(length=start + len(prompt) + most, kv=self.kv) as fresh:
-            fresh.eval(self.tokens[0] + prompt)
+        whole = self.tokens[0].plus(prompt)
+        with self.model.context(length=whole.longest() + most, **self.kv) as fresh:
+            fresh.set_adapters(0, self.adapters[0])
+            whole.replay(fresh, fresh.eval)
             while len(chosen) < most and not end:
                 token = int(fresh.logits().argmax())
                 end = self.model.is_end(token)
@@ -371,11 +400,183 @@ class Walker:
         if kept:
             if len(kept) < len(prompt):
                 raise Mismatch("part of a prompt was kept")
-            self.tokens[0] += kept
+            self.tokens[0] = self.tokens[0].plus(kept)
             self.rows = [(0, len(self.tokens[0]))]
         return "generate" if left > 0 else "generate, cancelled"
 
-    STEPS = {eval: 8, batch: 8, remove: 3, reset: 1, cancelled: 6, error: 6, sample: 1, score: 1, generate: 2, copy: 4, adopt: 4, save_and_load: 2}
+    # Shifts, adapters, layers
+
+    def shift(self) -> str:
+        sequence = self.dice.randrange(len(self.tokens))
+        length, before = len(self.tokens[sequence]), self.state()
+        keep = self.dice.choice([0, 4, self.dice.randint(0, length)])
+        if self.dice.random() < 0.1:
+            keep, drop = self.dice.choice([(length, 1), (0, length + 1), (2**63, 2**63), (2**64 - 1, 1), (1, 2**64 - 1)])
+            try:
+                self.context.shift(drop, sequence, keep=keep)
+            except (E.OutOfRangeError, IndexError, OverflowError):
+                self.unchanged(before)
+                return "shift beyond the end"
+            raise Mismatch(f"a shift of {drop} behind {keep} of {length}")
+        keep = min(keep, length)
+        drop = self.dice.randint(0, length - keep)
+        if self.refused_for_a_copy(lambda: self.context.shift(drop, sequence, keep=keep), before):
+            return "no room for a shift"
+        if drop:
+            self.past.append(self.tokens[sequence])
+            self.tokens[sequence], self.rows = self.tokens[sequence].shifted(keep, drop), []
+        else:
+            self.unchanged(before)
+        return "shift"
+
+    def set_adapters(self) -> str:
+        sequence, before = self.dice.randrange(len(self.tokens)), self.state()
+        names = self.dice.sample(list(self.walk.adapters), self.dice.choice([0, 1, 1, 2]))
+        wanted = [(self.walk.adapters[n], self.dice.choice([0.5, 1.0, -2.0])) for n in names]
+        try:
+            self.context.set_adapters(sequence, wanted)
+        except E.InvalidArgumentError:
+            self.unchanged(before)
+            if not self.tokens[sequence]:
+                raise
+            return "adapters refused"
+        if self.tokens[sequence] and wanted != self.adapters[sequence]:
+            raise Mismatch("other adapters in the midst of a sequence")
+        self.adapters[sequence] = wanted
+        return "adapters"
+
+    def overflow(self) -> str:
+        """Keys and values that no type but F32 holds: all is as before, the neighbours too."""
+        empty = [s for s, tokens in enumerate(self.tokens) if not tokens]
+        if not empty or self.free() < 3 or self.context.info.pages_shared:
+            return self.batch()
+        sequence, dice = self.dice.choice(empty), self.dice
+        kept, huge = self.adapters[sequence], [(self.walk.adapters[dice.choice(["keys", "one"])], dice.choice([1e12, -1e15]))]
+        self.context.set_adapters(sequence, huge)
+        self.adapters[sequence] = huge
+        entries = [(t, sequence if i else dice.randrange(len(self.tokens)), dice.random() < 0.5) for i, t in enumerate(self.random_tokens(min(self.free(), dice.randint(2, 20))))]
+        before, name = self.state(), "overflow"
+        try:
+            self.context.eval_batch(entries)
+            self.added(entries)
+            name = "overflow in F32"
+        except E.UnsupportedError:
+            self.unchanged(before)
+        if not self.tokens[sequence]:
+            self.context.set_adapters(sequence, kept)
+            self.adapters[sequence] = kept
+        return name
+
+    def watched(self) -> str:
+        """Who looks at layers changes nothing; calls from inside are refused."""
+        if not self.free():
+            return self.remove()
+        entries, seen, before = self.entries(self.piece()), 0, self.state()
+
+        def look(view):
+            nonlocal seen
+            seen += len(view.hidden)
+            try:
+                self.context.eval([1])
+            except E.BusyError:
+                return
+            raise Mismatch("an eval in the midst of an eval")
+
+        self.context.set_layer_callback(look)
+        try:
+            if self.refused_for_a_copy(lambda: self.context.eval_batch(entries), before):
+                return "no room for a copy"
+        finally:
+            self.context.set_layer_callback(None)
+        if seen != len(entries) * self.model.hyperparameters.block_count:
+            raise Mismatch(f"{seen} rows were shown of {len(entries)} entries")
+        self.added(entries)
+        return "watched"
+
+    def steered(self) -> str:
+        """A sequence's stream is changed behind a layer, its neighbours' is not."""
+        if not self.free():
+            return self.remove()
+        entries, before = self.entries(self.piece()), self.state()
+        sequence, layer = self.dice.randrange(len(self.tokens)), self.dice.randrange(self.model.hyperparameters.block_count)
+        self.context.set_layer_callback(steer, change=True, layer=layer, sequence=sequence)
+        try:
+            if self.refused_for_a_copy(lambda: self.context.eval_batch(entries), before):
+                return "no room for a copy"
+        except E.UnsupportedError:
+            self.unchanged(before)
+            return "steered beyond the cache's numbers"
+        finally:
+            self.context.set_layer_callback(None)
+        old, own = self.tokens[sequence], [t for t, s, _ in entries if s == sequence]
+        self.added(entries)
+        if own:
+            self.tokens[sequence] = old.steered(own, layer)
+        return "steered"
+
+    def embed(self) -> str:
+        """Empties the context; a fresh one says the same."""
+        if any(a != self.adapters[0] for a in self.adapters):
+            return self.copy()
+        texts = [self.random_tokens(self.dice.randint(1, 20)) for _ in range(self.dice.randint(1, 4))]
+        how = dict(pooling=self.dice.choice(["mean", "last", "first"]), normalize=self.dice.random() < 0.5)
+        found = self.context.embed(texts, **how)
+        with self.model.context(length=20, **self.kv) as fresh:
+            fresh.set_adapters(0, self.adapters[0])
+            expected = np.concatenate([fresh.embed([text], **how) for text in texts])
+        if found.tobytes() != expected.tobytes():
+            raise Mismatch(f"other embeddings ({how})")
+        self.tokens, self.rows = [Past() for _ in self.tokens], []
+        return "embed"
+
+    def starved(self) -> str:
+        """The system refuses memory in the midst of a call: nothing has changed, or all has been done. Under Tests/c/inject.c only."""
+        inject = getattr(C.CDLL(None), "inject_arm", None)
+        if inject is None:
+            return self.error()
+        dice, c, empty = self.dice, self.context, [s for s, tokens in enumerate(self.tokens) if not tokens]
+        done = lambda *_: None  # noqa: E731
+        calls = {"state": (c.state, done), "one state": (lambda: c.state(0), done)}
+        if self.free():
+            entries = [(t, s, True) for t, s, _ in self.entries(self.piece())]
+            calls["batch"] = (lambda: self.refused_for_a_copy(lambda: c.eval_batch(entries), before), lambda refused: None if refused else self.added(entries))
+        state, source = c.state(), dice.randrange(len(self.tokens))
+        calls["load all"] = (lambda: c.set_state(state), done)
+        if empty and self.adapters[source] == self.adapters[empty[0]]:
+            one = c.state(source)
+
+            def loaded(full):
+                if not full:
+                    self.tokens[empty[0]] = self.tokens[source]
+
+            calls["load a sequence"] = (lambda: self.refused_for_room(lambda: c.set_state(one, empty[0]), before), loaded)
+        if empty:
+            wanted = [(dice.choice(list(self.walk.adapters.values())), 0.75)]
+            calls["adapters"] = (lambda: c.set_adapters(empty[-1], wanted), lambda _: self.adapters.__setitem__(empty[-1], wanted))
+        name, before = dice.choice(list(calls)), self.state()
+        call, apply = calls[name]
+        # aligned memory only: that is the library's checked allocations, Python asks for none
+        C.CDLL(None).inject_arm(C.c_uint(1024), C.c_int(dice.choice([0, 1])), C.c_long(dice.randint(1, 4)), C.c_int(12), C.c_size_t(0))
+        try:
+            result = call()
+        except E.OutOfMemoryError:
+            C.CDLL(None).inject_disarm()
+            self.unchanged(before)
+            return f"no memory: {name}"
+        finally:
+            C.CDLL(None).inject_disarm()
+        apply(result)
+        return f"memory enough: {name}"
+
+    def refused_for_room(self, call, before) -> bool:
+        try:
+            call()
+            return False
+        except E.ContextFullError:
+            self.unchanged(before)
+            return True
+
+    STEPS = {eval: 8, batch: 8, remove: 3, reset: 1, cancelled: 6, error: 6, sample: 1, score: 1, generate: 2, copy: 4, adopt: 4, save_and_load: 2, shift: 3, set_adapters: 3, overflow: 1, watched: 1, steered: 2, embed: 0.5, starved: 1}
 
 
 def common(a: list[int], b: list[int]) -> int:
@@ -384,8 +585,8 @@ def common(a: list[int], b: list[int]) -> int:
 
 
 class Episode:
-    def __init__(self, name: str, model, seed: int, number: int):
-        self.name, self.model, self.number = name, model, number
+    def __init__(self, name: str, model, adapters: dict, seed: int, number: int):
+        self.name, self.model, self.adapters, self.number = name, model, adapters, number
         self.dice = random.Random(f"{seed} {number}")
         self.vocabulary = model.hyperparameters.vocabulary_size
         self.large = model.hyperparameters.parameter_count > 10**7
@@ -425,7 +626,7 @@ def walk(steps: int, seed: int, loaded: dict, only: int | None = None) -> tuple[
     while counts.total() < steps:
         name = names[number % len(names)]
         if only is None or only == number:
-            episode = Episode(name, loaded[name], seed, number)
+            episode = Episode(name, *loaded[name], seed, number)
             try:
                 episode.run(STEPS_OF_EPISODE if only is not None else min(STEPS_OF_EPISODE, steps - counts.total()))
             except Mismatch as problem:
