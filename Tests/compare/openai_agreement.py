@@ -136,7 +136,7 @@ class Agreement:
     def run(self, seed: int) -> None:
         dice = random.Random(seed)
         drawn = Drawn(self.document, dice)
-        with httpx.Client(base_url=self.url, timeout=120) as http:
+        with httpx.Client(base_url=self.url, timeout=900) as http:
             while True:
                 with self.lock:
                     if self.left <= 0:

@@ -68,6 +68,10 @@ void loaded(int32_t status, llama2_model *model, const char *error);
    removed. `fixed` adds one more file that is no part of the input. */
 const char *unpack_folder(const uint8_t *data, size_t size, const char *const *names, unsigned count);
 
+/* ---- A target with a file of its own ------------------------------------------------------- */
+
+void run_scheduler(const uint8_t *data, size_t size); /* scheduling.c */
+
 /* ---- Mutators (mutate.c) -------------------------------------------------------------------- */
 
 /* libFuzzer's; the test gives a stub that is never called. */

@@ -10,7 +10,7 @@ targets=${1:-$(sed -n 's/^    {"\([a-z0-9]*\)", .*/\1/p' Tests/fuzz/targets.c)}
 for target in $targets; do
   # short inputs where the length says nothing new: more of them in the same time
   case $target in
-    detokenize|decoder) longest=64 ;; tokenize) longest=128 ;; chat|sampler|state|saved) longest=256 ;; sentencepiece) longest=1024 ;;
+    detokenize|decoder) longest=64 ;; tokenize) longest=128 ;; chat|sampler|state|saved|scheduler) longest=256 ;; sentencepiece) longest=1024 ;;
     importance) longest=4096 ;; gguf|split|llama2c) longest=8192 ;; *) longest=16384 ;;
   esac
   mkdir -p $out/corpus/$target $out/found/$target

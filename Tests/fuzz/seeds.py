@@ -445,11 +445,25 @@ def adapter_seeds(tmp: Path) -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def scheduler_seeds() -> dict[str, bytes]:
+    def asked(kind=1, tokens=9, seed=0, first=32, longest=8, priority=0, stop=0, does=0):
+        return bytes([0, kind, tokens, seed, first, 0, longest, priority, stop, 101, 32, does])
+
+    head = bytes([0, 0])
+    return {
+        "one": head + asked(), "nothing": head, "many": head + asked() * 9 + b"\1" * 20, "between": head + (asked() + b"\1\2") * 6, "warm": head + b"".join(asked(0, 12, seed) for seed in range(6)),
+        "full": head + asked(1, 40, longest=0) * 5, "before": head + asked(longest=32) * 3 + b"\1\1" + asked(priority=5) * 3 + b"\1", "cancelled": head + asked() * 3 + b"\1\7\17" + b"\3\1\0\0\0",
+        "grammar": head + asked(64, longest=30) * 2 + asked(65, longest=0), "probabilities": head + asked(1 + 4 * 12, stop=32) * 2, "stops": head + asked(1, stop=1) + asked(0, stop=3), "limited": bytes([3, 5]) + asked() * 5,
+        "from inside": head + asked(does=1) + asked(does=2 + 16) + asked(does=4) + asked(does=8) + asked()[1:], "nobody": head + asked(129, stop=8) + asked(), "deadline": head + asked(stop=252, longest=32) * 3,
+    }  # fmt: skip
+
+
 def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
         "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(), "saved": saved_seeds(), "adapter": adapter_seeds(tmp),
+        "scheduler": scheduler_seeds(),
     }  # fmt: skip
 
 

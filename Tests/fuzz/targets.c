@@ -771,6 +771,7 @@ static const target targets[] = {
     {"state", run_state, NULL},
     {"saved", run_saved, NULL},
     {"adapter", run_adapter, mutate_adapter},
+    {"scheduler", run_scheduler, NULL},
 };
 
 const target *find_target(const char *name) {
