@@ -3,7 +3,7 @@
 
     server_suite.py --tests vendor/llama.cpp/tools/server/tests     runs them all
 
-Its model is stories260K, which the project has: whatever model is asked for, this one is served. Table of what passes: SERVER.md.
+Its model is stories260K, which the project has: whatever model is asked for, this one is served. Table of what passes: Bindings/Python/benchmarks/results/SERVER.md.
 """
 
 import argparse

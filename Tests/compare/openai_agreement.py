@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Requests drawn from OpenAI's own description of its API, and every answer held to it; OPENAI.md is made of what is found.
 
-    openai_agreement.py --openapi openapi.yaml [--requests 10000] [--clients 8] [--output OPENAI.md]
+    openai_agreement.py --openapi openapi.yaml [--requests 10000] [--seconds N] [--clients 8] [--output OPENAI.md]
 
 openapi.yaml: of github.com/openai/openai-openapi. Each request is one that does something, and up to four more fields of OpenAI's request schema with
 values that this schema allows. The answer, and each event of a stream, must be as openapi.yaml says and as the models of the `openai` package have it,
@@ -122,8 +122,8 @@ def base(path: str, dice: random.Random) -> dict:
 class Agreement:
     """The requests, and what was found."""
 
-    def __init__(self, url: str, document: dict, count: int):
-        self.url, self.document, self.left = url, document, count
+    def __init__(self, url: str, document: dict, count: int, seconds: float):
+        self.url, self.document, self.left, self.until = url, document, count, time.monotonic() + seconds
         self.lock, self.found = threading.Lock(), collections.Counter()
         self.refused: collections.Counter = collections.Counter()
         self.sent: collections.Counter = collections.Counter()
@@ -139,7 +139,7 @@ class Agreement:
         with httpx.Client(base_url=self.url, timeout=900) as http:
             while True:
                 with self.lock:
-                    if self.left <= 0:
+                    if self.left <= 0 or time.monotonic() > self.until:
                         return
                     self.left -= 1
                 path = dice.choices(list(PATHS), [6, 3, 1])[0]
@@ -229,22 +229,23 @@ def main() -> None:
     p.add_argument("--requests", type=int, default=10_000)
     p.add_argument("--clients", type=int, default=8)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seconds", type=float, default=1e9, help="no further requests after so long")
     p.add_argument("--output", type=Path, default=Path(__file__).resolve().parents[2] / "Bindings/Python/benchmarks/results/OPENAI.md")
     a = p.parse_args()
     document = yaml.load(a.openapi.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     document["components"] = nullable(document["components"])
     begun = time.monotonic()
     with served("--alias", "stories", "--chat-template", "chatml", "--context", 8192, "--request-context", 1024, "--parallel", 8, "--queue", 1000) as server:
-        work = Agreement(server.url, document, a.requests)
+        work = Agreement(server.url, document, a.requests, a.seconds)
         threads = [threading.Thread(target=work.run, args=(1000 * a.seed + i,)) for i in range(a.clients)]
         for one in threads:
             one.start()
         for one in threads:
             one.join()
-        alive = server.process.poll() is None
+        alive, count = server.process.poll() is None, a.requests - work.left
     lines = [
         "# Answers beside OpenAI's own description", "",
-        f"`openai_agreement.py` made this page: {a.requests} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request schemas of chats, completions and embeddings, "
+        f"`openai_agreement.py` made this page: {count} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request schemas of chats, completions and embeddings, "
         f"with values that these schemas allow), every answer and every event of a stream held to that file and, strictly, to the models of the `openai` package {openai.__version__}; a request that is refused is so with 400 in OpenAI's shape, "
         "and `param` names a field that was sent.", "",
         f"**{len(work.violations)} violations.** {work.found[200]} answered, {work.found[400]} refused by name, {sum(n for k, n in work.found.items() if k not in (200, 400, *BESIDE))} else; the server {'lives' if alive else 'IS DEAD'}; {time.monotonic() - begun:.0f} s.", "",

@@ -39,6 +39,7 @@ TESTS = [
     (r"test_chat_completion.py::test_chat_completion\[codellama", DRAWN),
     (r"test_chat_completion.py::test_chat_completion\[.*user_prompt\d", DRAWN + "; and parts of a message joined by line breaks, here by nothing, as OpenAI and transformers do"),
     (r"stops$|test_load_split_model", "a model from a network"),
+    (r"test_completion_unified", "a text drawn at temperature 0.8 that must not end by itself before 90 tokens, as llama.cpp's does; and a pool of positions that is aborted as a whole, where requests wait here"),
     (r"test_chat_template_assistant_prefill", "an assistant's message at the end is gone on with unasked; here with `continue_final_message`"),
     (r"test_apply_chat_template", "the name of a template of llama.cpp's list; here a file is taken, or a name of the library's list"),
     (r"test_invalid_chat_completion_req\[messages7\]", "two answers in a row are refused; here the model's template decides, and ChatML takes them"),
@@ -133,7 +134,7 @@ def main():
     p.add_argument("-n", type=int, default=2, help="tests at the same time")
     p.add_argument("--timeout", type=int, default=300)
     p.add_argument("--page", action="store_true")
-    p.add_argument("--output", type=Path, default=HERE / "SERVER.md")
+    p.add_argument("--output", type=Path, default=HERE.parents[1] / "Bindings/Python/benchmarks/results/SERVER.md")
     a = p.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
     folder = prepare(a.tests, a.work)

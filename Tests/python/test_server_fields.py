@@ -107,6 +107,14 @@ def test_a_vector_has_the_length_that_it_has(http):
     assert answer.status_code == 400 and str(length) in answer.json()["error"]["message"]
 
 
+def test_texts_and_tokens_stand_side_by_side(http, stories):
+    mixed = ["Once upon", stories.tokenize_prompt("Once upon")]
+    a, b = (one["text"] for one in http.post("/v1/completions", json={"prompt": mixed, "max_tokens": 4}).json()["choices"])
+    assert a == b
+    rows = [one["embedding"] for one in http.post("/v1/embeddings", json={"input": mixed}).json()["data"]]
+    assert rows[0] == rows[1] == http.post("/v1/embeddings", json={"input": "Once upon"}).json()["data"][0]["embedding"]
+
+
 def test_allowed_tools_are_those_that_may_be_called(http):
     for mode, names in (("required", ["h"]), ("required", ["g", "h"])):
         choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [{"type": "function", "function": {"name": name}} for name in names]}}

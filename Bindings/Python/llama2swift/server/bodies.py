@@ -130,7 +130,7 @@ class Completion(Sampled):
     }
 
     model: Optional[str] = None
-    prompt: Union[str, List[str], List[int], List[List[int]]]
+    prompt: Union[str, List[str], List[int], List[List[int]], List[Union[str, List[int]]]]
     max_tokens: Optional[int] = Field(None, ge=-1)
     n_predict: Optional[int] = Field(None, ge=-1)
     n: Optional[int] = Field(None, ge=1)
@@ -147,7 +147,7 @@ class Embeddings(Body):
     model: Optional[str] = None
     user: Optional[str] = taken()
     dimensions: Optional[int] = Field(None, ge=1)
-    input: Union[str, List[str], List[int], List[List[int]]] = Field(max_length=2048)
+    input: Union[str, List[str], List[int], List[List[int]], List[Union[str, List[int]]]] = Field(max_length=2048)
     encoding_format: Optional[Literal["float", "base64"]] = None
 
 
