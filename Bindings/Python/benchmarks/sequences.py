@@ -1,0 +1,416 @@
+#!/usr/bin/env python3
+"""What sequences cost, beside llama.cpp where it has the same: sequences.py PART ... measures and writes results/sequences.json,
+sequences.py page writes results/SEQUENCES.md from it. A part is one quiet run of at most three minutes; `--model` is SmolLM2's file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path[:0] = [str(HERE.parent), str(ROOT / "Tests/python")]
+import llama2swift  # noqa: E402
+
+RESULTS = HERE / "results"
+KINDS = ["f16", "q8_0", "q4_0"]
+THREADS = 2
+LOGS: list = []
+
+
+def text(model, count: int, name: str = "") -> list[int]:
+    """Tokens of this repository's own texts."""
+    files = [name] if name else ["README.md", "DESIGN.md", "CONTRIBUTING.md", "RELIABILITY.md", "STATE.md", "CHANGELOG.md", "Include/llama2swift.h"]
+    tokens = model.tokenize("".join((ROOT / f).read_text() for f in files))
+    assert len(tokens) >= count, (len(tokens), count)
+    return list(tokens[:count])
+
+
+def seconds(call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def resident() -> int:
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) << 10
+
+
+class Peer:
+    """llama.cpp by its C interface."""
+
+    def __init__(self, path, *, length, kv="f16", sequences=1, flash=True, lora=None):
+        import llama_cpp as c
+
+        self.c = c
+        c.llama_backend_init()
+        if not LOGS:
+            LOGS.append(c.llama_log_callback(lambda *_: None))  # for ever: it is called at any time
+        c.llama_log_set(LOGS[0], None)
+        self.model = c.llama_model_load_from_file(os.fsencode(path), c.llama_model_default_params())
+        o = c.llama_context_default_params()
+        o.n_ctx, o.n_batch, o.n_ubatch, o.n_seq_max, o.kv_unified = length, 2048, 512, sequences, True
+        o.n_threads = o.n_threads_batch = THREADS
+        o.type_k = o.type_v = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}[kv]
+        o.flash_attn_type = 1 if flash else 0
+        self.context = c.llama_init_from_model(self.model, o)
+        assert self.model and self.context
+        if lora:
+            self.adapter = c.llama_adapter_lora_init(self.model, os.fsencode(lora))
+            adapters, scales = (c.llama_adapter_lora_p_ctypes * 1)(self.adapter), (ctypes.c_float * 1)(1.0)
+            assert c.llama_set_adapters_lora(self.context, adapters, 1, scales) == 0
+        self.memory = c.llama_get_memory(self.context)
+        self.vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(self.model))
+        self.batch = c.llama_batch_init(2048, 0, 1)
+
+    def eval(self, tokens, start=0, sequence=0, every=False) -> np.ndarray:
+        """Logits: of the last token, or of every one."""
+        out = []
+        for first in range(0, len(tokens), 2048):
+            piece = tokens[first : first + 2048]
+            b = self.batch
+            b.n_tokens = len(piece)
+            for i, token in enumerate(piece):
+                b.token[i], b.pos[i], b.n_seq_id[i], b.logits[i] = token, start + first + i, 1, every or first + i == len(tokens) - 1
+                b.seq_id[i][0] = sequence
+            assert self.c.llama_decode(self.context, b) == 0
+            rows = range(len(piece)) if every else [-1]
+            out += [np.ctypeslib.as_array(self.c.llama_get_logits_ith(self.context, i), (self.vocabulary,)).copy() for i in rows if every or first + len(piece) == len(tokens)]
+        return np.array(out) if every else out[-1]
+
+    def close(self):
+        c = self.c
+        c.llama_batch_free(self.batch)
+        c.llama_free(self.context)
+        c.llama_model_free(self.model)
+
+
+# Parts
+
+
+def forks(path) -> dict:
+    """10,000 forks of a prompt of 2,000 tokens into 1,000 sequences, each going on by a token in the end."""
+    model = llama2swift.Model(path)
+    prompt, living, most = text(model, 2000), 1000, 10_000
+    with model.context(length=2048, threads=THREADS) as one, model.context(length=2048 + 64 * 2, sequences=living + 1, threads=THREADS) as context:
+        context.eval(prompt)
+        tables = (context.info.memory_bytes - one.info.memory_bytes) / living
+        before, used = resident(), context.info.pages_used
+        numbers = [1 + i % living for i in range(most)]
+        total = seconds(lambda: [context.copy_sequence(0, s) for s in numbers])
+        after, pages = resident(), context.info.pages_used
+    kv = 2 * model.hyperparameters.head_count_kv * model.hyperparameters.head_dimension * model.hyperparameters.block_count * 2
+    out = dict(forks=most, living=living, microseconds=total / most * 1e6, resident_each=(after - before) / living, pages_each=(pages - used) / living, page_bytes=64 * kv, reserved_each=tables)
+    with model.context(length=2048 + 64 * 260, sequences=256, threads=THREADS) as context:  # as many as llama.cpp can have
+        context.eval(prompt)
+        before = resident()
+        out["ours_255"] = seconds(lambda: [context.copy_sequence(0, s) for s in range(1, 256)]) / 255 * 1e6
+        context.eval_batch([(5, s, False) for s in range(256)])
+        out["went_on_each"] = (resident() - before) / 256
+    peer = Peer(path, length=2048 + 512, sequences=256)
+    peer.eval(prompt)
+    out["peer_255"] = seconds(lambda: [peer.c.llama_memory_seq_cp(peer.memory, 0, s, -1, -1) for s in range(1, 256)]) / 255 * 1e6
+    peer.close()
+    return out
+
+
+def prefix(path) -> dict:
+    """50 conversations behind a head of 1,500 tokens: time to the first token."""
+    model = llama2swift.Model(path)
+    head, rest = text(model, 1500), text(model, 4000)[2000:]
+    tails = [rest[30 * i : 30 * i + 20] for i in range(50)]
+    out: dict = {"head": len(head), "tail": 20, "conversations": 50}
+
+    def ours(context, sequence, tokens, adopts=True):
+        found = context.adopt(tokens, sequence) if adopts else 0
+        context.eval_batch([(t, sequence, i == len(tokens) - found - 1) for i, t in enumerate(tokens[found:])])
+        return int(context.logits().argmax())
+
+    with model.context(length=1500 + 64 * 60, sequences=50, threads=THREADS) as context:
+        context.eval(head[:64])
+        context.reset()
+        context.eval(rest[:9])  # warm, and nothing of the head is known but its first page, which goes below
+        context.reset()
+    with model.context(length=1500 + 64 * 60, sequences=50, threads=THREADS) as context:
+        answers: list = []
+        times = [seconds(lambda t=t, s=s: answers.append(ours(context, s, head + t))) for s, t in enumerate(tails)]
+        out["ours"], out["ours_rest"] = times[0], times[1:]
+    with model.context(length=1600, threads=THREADS) as context:
+        alone: list = []
+        plain = []
+        for t in tails[:4]:
+            context.reset()
+            plain.append(seconds(lambda t=t: alone.append(ours(context, 0, head + t, adopts=False))))
+        out["ours_without"] = plain
+    assert alone == answers[:4]
+    peer = Peer(path, length=1500 + 64 * 60, sequences=51)
+    peer.eval(rest[:64])
+    peer.c.llama_memory_clear(peer.memory, True)
+    times = []
+    for s, t in enumerate(tails):
+        start = time.perf_counter()
+        if s == 0:
+            peer.eval(head)
+        peer.c.llama_memory_seq_cp(peer.memory, 0, s + 1, -1, -1)
+        peer.eval(t, 1500, s + 1).argmax()
+        times.append(time.perf_counter() - start)
+    peer.close()
+    out["peer"], out["peer_rest"] = times[0], times[1:]
+    return out
+
+
+def ram_cache(path) -> dict:
+    """The same by llama-cpp-python's LlamaRAMCache, of which 12 conversations."""
+    import llama_cpp
+
+    model = llama2swift.Model(path)
+    head, rest = text(model, 1500), text(model, 4000)[2000:]
+    llama = llama_cpp.Llama(str(path), n_ctx=2048, n_threads=THREADS, n_threads_batch=THREADS, verbose=False, flash_attn=True)
+    llama.set_cache(llama_cpp.LlamaRAMCache(4 << 30))
+    times = []
+    for i in range(12):
+        stream = llama.create_completion(head + rest[30 * i : 30 * i + 20], max_tokens=8, temperature=0, stream=True)
+        times.append(seconds(lambda s=stream: next(s)))
+        list(stream)
+        llama.create_completion([5, 6, 7], max_tokens=1)  # somebody else talks between
+    return {"first": times[0], "rest": times[1:]}
+
+
+def decode(path, length: int, ours=tuple(KINDS), peer=tuple(KINDS)) -> dict:
+    """Tokens a second behind `length` positions, by type of the cache; alternating."""
+    model = llama2swift.Model(path)
+    prompt, steps = (text(model, 4000) * 3)[:length], 16
+    runs: dict = {}
+    for kind in ours:
+        context = model.context(length=length + 256, kv=kind, threads=THREADS, batch_size=512)
+        context.eval(prompt)
+        runs[f"ours {kind}"] = lambda c=context: [c.eval([7]) for _ in range(steps)]
+    for kind in peer:
+        it = Peer(path, length=length + 256, kv=kind)
+        it.eval(prompt)
+        places = iter(range(length, length + 256))
+        runs[f"peer {kind}"] = lambda it=it, places=places: [it.eval([7], next(places)) for _ in range(steps)]
+    rates: dict = {name: [] for name in runs}
+    for _ in range(7):
+        for name, run in runs.items():
+            rates[name].append(steps / seconds(run))
+    return {name: statistics.median(found[1:]) for name, found in rates.items()}
+
+
+def lora(path) -> dict:
+    """Decoding with an adapter of rank 16 in every product of every layer, as PEFT makes it for all linear modules."""
+    import adapters as L
+
+    model = llama2swift.Model(path)
+    h = model.hyperparameters
+    shape = dict(vocabulary=8, dim=h.embedding_length, layers=h.block_count, heads=h.head_count, heads_kv=h.head_count_kv, hidden=h.feed_forward_length)
+    prompt, out = text(model, 128), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for rank in (8, 16, 64):
+            file = L.write_adapter(Path(folder) / f"{rank}.gguf", L.adapter("w", lambda n, r=rank: r if n.startswith("blk") else 0, shape), rank)
+            adapter = model.adapter(file)
+            with model.context(length=512, threads=THREADS) as plain, model.context(length=512, threads=THREADS) as with_it:
+                with_it.set_adapters(0, [(adapter, 0.001)])
+                peers = [Peer(path, length=512), Peer(path, length=512, lora=file)]
+                for c in (plain, with_it):
+                    c.eval(prompt)
+                places = [128, 128]
+                for p in peers:
+                    p.eval(prompt)
+                rates: list = [[], [], [], []]
+
+                def run(i):
+                    for _ in range(16):
+                        peers[i].eval([7], places[i])
+                        places[i] += 1
+
+                for _ in range(6):
+                    for i, c in enumerate((plain, with_it)):
+                        rates[i].append(16 / seconds(lambda c=c: [c.eval([7]) for _ in range(16)]))
+                    for i in range(2):
+                        rates[2 + i].append(16 / seconds(lambda i=i: run(i)))
+                for p in peers:
+                    p.close()
+                out[str(rank)] = dict(zip(["ours", "ours with", "peer", "peer with"], (statistics.median(r[1:]) for r in rates)))
+    return out
+
+
+def softmaxed(x) -> np.ndarray:
+    x = np.array(x, np.float64)
+    x -= x.max(1, keepdims=True)
+    return x - np.log(np.exp(x).sum(1, keepdims=True))
+
+
+def types(path) -> dict:
+    """Perplexity and mean KL of each type of the cache, with the model's numbers in F32, so that nothing else is rounded differently."""
+    wide = Path(tempfile.gettempdir()) / "smollm2-f32.gguf"
+    if not wide.exists():
+        llama2swift.convert(path, wide, "F32")
+    model = llama2swift.Model(wide)
+    window, windows = 512, int(os.environ.get("WINDOWS", 6))
+    tokens, out = text(model, window * windows), {}
+
+    def ours(kind, piece):
+        with model.context(length=window, kv=kind, threads=THREADS) as context:
+            context.eval(piece, all_logits=True)
+            return softmaxed(context.logits())
+
+    def peer(kind, piece):
+        it = Peer(wide, length=window, kv=kind)
+        try:
+            return softmaxed(it.eval(piece, every=True))
+        finally:
+            it.close()
+
+    for name, engine in (("ours", ours), ("peer", peer)):
+        losses, divergences = {k: [] for k in ["f32", *KINDS]}, {k: [] for k in ["f32", *KINDS]}
+        for first in range(0, window * windows, window):
+            piece, exact = tokens[first : first + window], None
+            for kind in losses:
+                found = engine(kind, piece)
+                exact = found if exact is None else exact
+                divergences[kind].append((np.exp(exact) * (exact - found)).sum(1).mean())
+                losses[kind] += [-found[i, piece[i + 1]] for i in range(window // 2, window - 1)]
+        out[name] = {k: dict(perplexity=float(np.exp(np.mean(losses[k]))), kl=float(np.mean(divergences[k]))) for k in losses}
+    out["window"], out["windows"] = window, windows
+    return out
+
+
+def shift(path) -> dict:
+    """A text of ten times the context: perplexity of all tokens behind the first context."""
+    model = llama2swift.Model(path)
+    length, step = 512, 32
+    tokens = text(model, 10 * length)
+    out: dict = {"length": length, "tokens": len(tokens)}
+
+    def loss(context, make_room) -> float:
+        total, count = 0.0, 0
+        last = None
+        for first in range(0, len(tokens), step):
+            piece = tokens[first : first + step]
+            if context.sequence_length() + step > length:
+                make_room(context, first)
+            context.eval(piece, all_logits=True)
+            rows = softmaxed(context.logits())
+            if first >= length:
+                total -= last[piece[0]] + sum(rows[i, piece[i + 1]] for i in range(step - 1))
+                count += step
+            last = rows[-1]
+        return float(np.exp(total / count))
+
+    def recomputed(context, first):
+        context.reset()
+        context.eval(tokens[first - length // 2 : first])
+
+    with model.context(length=length, threads=THREADS) as context:
+        out["shift, 4 kept"] = loss(context, lambda c, _: c.shift(length // 2, keep=4))
+    with model.context(length=length, threads=THREADS) as context:
+        out["shift, none kept"] = loss(context, lambda c, _: c.shift(length // 2, keep=0))
+    with model.context(length=length, threads=THREADS) as context:
+        out["the second half evaluated anew"] = loss(context, recomputed)
+    return out
+
+
+def rope(path) -> dict:
+    """Largest error of a logit beside transformers (Tests/fixtures/rope-logits.npz), as a share of the largest logit."""
+    log = subprocess.run([sys.executable, "-m", "pytest", "-q", "-rA", str(ROOT / "Tests/python/test_rope.py"), "-k", "transformers"], capture_output=True, text=True, cwd=ROOT).stdout
+    return {"pytest": log.strip().splitlines()[-1]}
+
+
+PARTS = {"forks": forks, "prefix": prefix, "ram_cache": ram_cache, "decode_2048": lambda p: decode(p, 2048), "decode_8192": lambda p: decode(p, 8192, peer=()), **{f"peer_8192_{k}": lambda p, k=k: decode(p, 8192, ours=(), peer=(k,)) for k in KINDS}, "lora": lora, "types": types, "shift": shift}  # fmt: skip
+
+
+def page(found: dict) -> str:
+    """Markdown."""
+
+    def ms(x):
+        return f"{1e3 * x:.1f} ms"
+
+    m, out = found["machine"], []
+    out += ["# Sequences", ""]
+    out += [f"`sequences.py` made this page from [`sequences.json`](sequences.json): SmolLM2-135M-Instruct in Q4_1, {m['cpu']}, {m['threads']} threads, {m['kernels']} kernels, llama.cpp of llama-cpp-python "
+            f"{m['llama_cpp']} built natively. Each part ran alone on the machine on the date it is given, but those of perplexities, which measure no time.", ""]  # fmt: skip
+    if f := found.get("forks"):
+        out += [f"## Forks ({f['date']})", "", f"{f['forks']:,} forks of a prompt of 2,000 tokens, {f['living']:,} of them alive at once (a context has at most 1,024 sequences):", "",
+                "| | |", "|---|---|", f"| time each | {f['microseconds']:.2f} us |", f"| pages each | {f['pages_each']:.3f} |", f"| resident memory each | {f['resident_each']:.0f} bytes |",
+                f"| address space that a context sets aside for each (a page, touched when it goes on) | {f['reserved_each'] / 2**20:.2f} MiB |",
+                f"| one that went on by a token: resident memory each | {f['went_on_each'] / 2**20:.2f} MiB |",
+                f"| 255 forks, each: here, `llama_memory_seq_cp` (at most 256) | {f['ours_255']:.2f} us, {f['peer_255']:.2f} us |", ""]  # fmt: skip
+    if f := found.get("prefix"):
+        rest, peer = f["ours_rest"], f["peer_rest"]
+        out += [f"## A head of {f['head']:,} tokens and {f['conversations']} conversations of {f['tail']} more ({f['date']})", "", "Time to the first token. Goal: conversations 2 to 50 at most 3 % of the first.", "",
+                "| | first | 2 to 50, median | slowest | median of first |", "|---|---|---|---|---|",
+                f"| adopted | {ms(f['ours'])} | {ms(statistics.median(rest))} | {ms(max(rest))} | {100 * statistics.median(rest) / f['ours']:.1f} % |",
+                f"| without | {ms(f['ours_without'][0])} | {ms(statistics.median(f['ours_without'][1:]))} | {ms(max(f['ours_without'][1:]))} | |",
+                f"| llama.cpp, `llama_memory_seq_cp`, `kv_unified` (2 to {len(peer) + 1}) | {ms(f['peer'])} | {ms(statistics.median(peer))} | {ms(max(peer))} | {100 * statistics.median(peer) / f['peer']:.1f} % |"]  # fmt: skip
+        if r := found.get("ram_cache"):
+            out += [f"| llama-cpp-python, `LlamaRAMCache` (12 conversations, {r['date']}) | {ms(r['first'])} | {ms(statistics.median(r['rest']))} | {ms(max(r['rest']))} | {100 * statistics.median(r['rest']) / r['first']:.1f} % |"]
+        out += ["", "The answers of those with and without are the same tokens.", ""]
+    if f := found.get("types"):
+        out += [f"## Types of the cache ({f['date']})", "", f"The model's numbers in F32, {f['windows']} windows of {f['window']} tokens of this repository's texts. Perplexity of the second half of each, mean KL divergence of every position from the same engine's "
+                "cache in F32. Goal: Q8_0 at most 0.0010 from F16, Q4_0 at most the peer's.", "", "| type | perplexity | beside F16 | KL | llama.cpp: perplexity | beside F16 | KL |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+        for k in ["f32", *KINDS]:
+            a, b = f["ours"][k], f["peer"][k]
+            half, theirs = f["ours"]["f16"]["perplexity"], f["peer"]["f16"]["perplexity"]
+            out.append(f"| {k.upper()} | {a['perplexity']:.4f} | {a['perplexity'] - half:+.4f} | {a['kl']:.6f} | {b['perplexity']:.4f} | {b['perplexity'] - theirs:+.4f} | {b['kl']:.6f} |")
+        out.append("")
+    lengths = [n for n in (2048, 8192) if f"decode_{n}" in found]
+    if lengths:
+        out += ["## Decoding behind many positions, tokens/s", "", "llama.cpp with flash attention; behind 2,048 positions side by side, behind 8,192 one after the other. Goals: not slower than F16 here, 1.3 times llama.cpp.", "", "| positions | type | ours | of our F16 | llama.cpp | ratio | date |", "|---|---|---|---|---|---|---|"]
+        for n in lengths:
+            f = found[f"decode_{n}"]
+            for k in KINDS:
+                a, b = f[f"ours {k}"], (f | found.get(f"peer_{n}_{k}", {})).get(f"peer {k}")
+                out.append(f"| {n:,} | {k.upper()} | {a:.1f} | {a / f['ours f16']:.2f} | {f'{b:.1f} | {a / b:.2f}' if b else '|'} | {f['date']} |")
+        out.append("")
+    if f := found.get("lora"):
+        out += [f"## An adapter in every product of every layer, decoding, tokens/s ({f['date']})", "", "| rank | without | with | | llama.cpp without | with | |", "|---|---|---|---|---|---|---|"]
+        for rank, r in f.items():
+            if rank != "date":
+                out.append(f"| {rank} | {r['ours']:.1f} | {r['ours with']:.1f} | {r['ours with'] / r['ours']:.2f} | {r['peer']:.1f} | {r['peer with']:.1f} | {r['peer with'] / r['peer']:.2f} |")
+        out.append("")
+    if f := found.get("shift"):
+        out += [f"## Beyond the context ({f['date']})", "", f"{f['tokens']:,} tokens of this repository's texts through a context of {f['length']}; whenever it is full, half of it is dropped. Perplexity of what comes behind the first {f['length']}:", "",
+                "| how | perplexity |", "|---|---|"] + [f"| {k} | {v:.3f} |" for k, v in f.items() if isinstance(v, float)] + [""]  # fmt: skip
+    out += ["RoPE's scalings beside transformers: `Tests/python/test_rope.py` (largest logit error 1e-4 of the largest logit, in each); perplexity at 1, 2, 4 and 8 times the trained length: `Tests/compare/ROPE.md`.", ""]
+    return "\n".join(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="+", choices=[*PARTS, "page"])
+    parser.add_argument("--model", default=os.environ.get("LLAMA2SWIFT_MODEL"))
+    given = parser.parse_args()
+    file = RESULTS / "sequences.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    for part in given.part:
+        if part == "page":
+            (RESULTS / "SEQUENCES.md").write_text(page(found))
+            continue
+        found[part] = PARTS[part](given.model) | {"date": datetime.date.today().isoformat()}
+        import llama_cpp
+
+        with llama2swift.Model(given.model).context(length=16) as context:
+            kernels = context.info.kernels
+        cpu = next(line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+        found["machine"] = dict(cpu=cpu, threads=THREADS, kernels=kernels, llama_cpp=llama_cpp.__version__)
+        print(part, json.dumps(found[part]), flush=True)
+        # another run may have written meanwhile
+        found = (json.loads(file.read_text()) if file.exists() else {}) | {k: found[k] for k in (part, "machine")}
+        file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
