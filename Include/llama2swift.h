@@ -11,6 +11,7 @@
  *     llama2_eval              tokens go in, logits of the last one come out
  *     llama2_sample            a token is chosen from the logits
  *     llama2_generate          the loop of the two above, with text given to a callback
+ *     llama2_beam_search       the most probable texts;  llama2_best_of the best of several samplers'
  *     llama2_scheduler_submit  many texts at once on one context, a step at a time
  *     llama2_quantize          any of those files becomes a GGUF file with smaller weights
  *     llama2_perplexity        how well the model predicts a text;  llama2_score does so for an answer
@@ -173,6 +174,8 @@ int32_t llama2_last_system_error(void);
 #define LLAMA2_STRUCT_CANDIDATE 31
 #define LLAMA2_STRUCT_OWN_STEP 32
 #define LLAMA2_STRUCT_TOKEN_REPORT 33
+#define LLAMA2_STRUCT_SEARCH_OPTIONS 34
+#define LLAMA2_STRUCT_FOUND 35
 
 /* sizeof of a LLAMA2_STRUCT_ as the library was compiled.
    Returns OK, INVALID_ARGUMENT (no such number). Threads: any. Since 0.1. */
@@ -1214,6 +1217,66 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    LLAMA2_GENERATE_SHIFT. Since 0.1. */
 int32_t llama2_generate(llama2_context *context, llama2_sampler *sampler, const llama2_generate_options *options,
                         llama2_piece_callback callback, void *user_data);
+
+/* ---- Search ------------------------------------------------------------------------------- */
+
+/* Ends as soon as `width` texts have ended (early_stopping=True of transformers). Without this and the next, when none that goes on is
+   better now by its score so far. Since 0.3 */
+#define LLAMA2_SEARCH_STOP_FULL 1u
+/* Ends only when no text that goes on can become better (early_stopping="never"); not with the other. Since 0.3 */
+#define LLAMA2_SEARCH_STOP_EXACT 2u
+
+typedef struct llama2_search_options {
+    uint32_t struct_size;
+    uint32_t flags;        /* LLAMA2_SEARCH_ */
+    const int32_t *prompt; /* (prompt_count) at least 1 */
+    size_t prompt_count;
+    uint64_t max_tokens;   /* of each text, 1 to context_length */
+    uint32_t width;        /* beams, at most 256; 0: 4 */
+    uint32_t reserved;     /* 0 */
+    double length_penalty; /* a sum of logarithms is divided by length^length_penalty (transformers: 1); 0: it is not divided */
+} llama2_search_options;
+
+/* Sets struct_size and zeroes the rest. NULL: does nothing. */
+#define llama2_search_options_init(options) LLAMA2_INIT_(llama2_search_options, options)
+
+/* A text that was found. */
+typedef struct llama2_found {
+    uint64_t first; /* of the array of tokens: where it begins */
+    uint64_t count; /* its tokens, the end token among them */
+    double score;
+    int32_t reason; /* LLAMA2_END_TOKEN or LLAMA2_END_MAX_TOKENS */
+    uint32_t index; /* llama2_best_of: of its sampler; else 0 */
+} llama2_found;
+
+/* The most probable texts behind a prompt that a search with `width` beams finds, the best first: beam search without sampling, the
+   algorithm of Hugging Face's transformers (num_beams, length_penalty, early_stopping). A score is the sum of the natural logarithms of the tokens'
+   probabilities, divided as the options say. Beams are sequences that share their pages: `width` sequences without positions are used, the
+   first ones, and are empty again when the call returns; they have the adapters of the first of them then. The prompt's beginning is
+   adopted as by llama2_sequence_adopt. There are no logits afterwards.
+   found: (found_count) texts at most, 1 to width. tokens: (token_capacity) at least found_count * max_tokens. *needed: how many were found.
+   Returns OK, INVALID_ARGUMENT (no prompt, unknown flag, width, found_count, length_penalty that is not finite; not enough empty sequences;
+   logits that are NaN or +infinity), OUT_OF_RANGE (max_tokens), BUFFER_TOO_SMALL, INVALID_TOKEN, CONTEXT_FULL (at most prompt_count +
+   width * max_tokens positions are needed, fewer where texts begin alike), CANCELLED, UNSUPPORTED (no vocabulary; as llama2_eval), NO_MEMORY,
+   STRUCT_SIZE, BUSY. After CONTEXT_FULL and what an eval says there are no logits, and `tokens` may be partly written. Since 0.3. */
+int32_t llama2_beam_search(llama2_context *context, const llama2_search_options *options, llama2_found *found, size_t found_count,
+                           int32_t *tokens, size_t token_capacity, size_t *needed);
+
+/* A text of each sampler (sampler_count, 1 to 256, all different), side by side behind one prompt that is evaluated once; the most probable
+   first, by the mean of the logarithms of its tokens' probabilities (those of the model, before the samplers' steps). Each text is what
+   llama2_generate would write with that sampler. Of the options flags, width and length_penalty are 0. Sequences, `found` (sampler_count) and
+   `tokens` as above; found.index says whose text it is.
+   Returns as llama2_beam_search, and as llama2_sample: after a failure of that kind the samplers have chosen what they had chosen. Since 0.3. */
+int32_t llama2_best_of(llama2_context *context, const llama2_search_options *options, llama2_sampler *const *samplers,
+                       size_t sampler_count, llama2_found *found, int32_t *tokens, size_t token_capacity);
+
+/* Classifier-free guidance (Sanchez et al., Stay on Topic with Classifier-Free Guidance, 2023) with a negative prompt: of two rows of logits
+   (count) behind a prompt that is wanted and one that is not becomes a row to sample from,
+       mixed = scale * log p(wanted) - (scale - 1) * log p(unwanted)
+   A scale of 1 is the wanted row, larger ones lead away from the other. Evaluate both prompts on sequences of one context, mix their
+   rows, llama2_sample_logits, evaluate the token on both, and so on. mixed: (count), may be one of the other rows.
+   Returns OK, INVALID_ARGUMENT (count 0; a scale that is not finite; NaN, +infinity, or a row of nothing but -infinity). Threads: any. Since 0.3. */
+int32_t llama2_guide_logits(const float *wanted, const float *unwanted, size_t count, float scale, float *mixed);
 
 /* ---- Scheduler ---------------------------------------------------------------------------- */
 

@@ -40,6 +40,8 @@ public func llama2_struct_size(_ structure: UInt32, _ size: UnsafeMutablePointer
         case LLAMA2_STRUCT_CANDIDATE: size.pointee = MemoryLayout<llama2_candidate>.stride
         case LLAMA2_STRUCT_OWN_STEP: size.pointee = MemoryLayout<llama2_own_step>.stride
         case LLAMA2_STRUCT_TOKEN_REPORT: size.pointee = MemoryLayout<llama2_token_report>.stride
+        case LLAMA2_STRUCT_SEARCH_OPTIONS: size.pointee = MemoryLayout<llama2_search_options>.stride
+        case LLAMA2_STRUCT_FOUND: size.pointee = MemoryLayout<llama2_found>.stride
         default: throw Llama2Error(.invalidArgument, "there is no structure \(structure)")
         }
     }
@@ -88,4 +90,5 @@ extension llama2_scheduler_options: SizedCStruct { static var firstSize: Int { 2
 extension llama2_request_options: SizedCStruct { static var firstSize: Int { 128 } }
 extension llama2_scheduler_stats: SizedCStruct { static var firstSize: Int { 128 } }
 extension llama2_layer_options: SizedCStruct { static var firstSize: Int { 40 } }
+extension llama2_search_options: SizedCStruct { static var firstSize: Int { 48 } }
 extension llama2_layer_view: SizedCStruct { static var firstSize: Int { 40 } }

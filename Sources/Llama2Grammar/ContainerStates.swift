@@ -70,10 +70,11 @@ struct ObjectState {
     /// What may come behind a key: forms of its value, each with the object's state when it is complete.
     func choices(_ tag: Int32) -> [(value: Int32, next: [Int32])] {
         guard let watch = form.watch else { return [after(tag)] }
-        let next = after(tag).next
-        return watch.options[Int(tag)].compactMap { option in
-            // to serve again is to serve nothing
-            guard option.demands & served == 0 else { return nil }
+        let next = after(tag).next, options = watch.options[Int(tag)]
+        let always = options.reduce(UInt8.max) { $0 & $1.demands }
+        return options.compactMap { option in
+            // to serve again is to serve nothing, which is an option, too, unless the name alone serves
+            guard option.demands & served & ~always == 0 else { return nil }
             var next = next
             next[2] |= Int32(option.demands)
             if Int(tag) >= form.members.count { next[4] = 1 }

@@ -42,6 +42,17 @@ final class DFA: Sendable {
         return DFA.dead
     }
 
+    /// All bytes around `byte` that lead where it leads from `state`.
+    func alike(_ state: Int32, _ byte: UInt8) -> ClosedRange<UInt8> {
+        var low: UInt8 = 0
+        for edge in edges(of: state) {
+            if byte < edge.low { return low...(edge.low - 1) }
+            if byte <= edge.high { return edge.low...edge.high }
+            low = edge.high &+ 1  // not beyond 255: `byte` is larger
+        }
+        return low...255
+    }
+
     func edges(of state: Int32) -> ArraySlice<Edge> { edges[Int(offsets[Int(state)])..<Int(offsets[Int(state) + 1])] }
 
     /// Whether from `state` on it is as `other` is from its beginning, which all of its ways come back to: every text of

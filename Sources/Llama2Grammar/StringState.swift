@@ -182,6 +182,9 @@ struct StringStepper {
         return .inside(t)
     }
 
+    /// Whether a byte stands for itself between quotes.
+    static func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x22 && byte != 0x5C }
+
     static let escapes: [(UInt8, UInt32)] = [
         (0x22, 0x22), (0x5C, 0x5C), (0x2F, 0x2F), (0x62, 0x08), (0x66, 0x0C), (0x6E, 0x0A), (0x72, 0x0D), (0x74, 0x09),
     ]

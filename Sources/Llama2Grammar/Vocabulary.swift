@@ -55,6 +55,7 @@ public final class GrammarVocabulary: Sendable {
     /// A hash over all tokens: what a grammar was made for is known by it.
     public let fingerprint: UInt64
     let deepest: Int
+    let formats = FormatCache()
     private let bytes: [UInt8], offsets: [Int32]
     /// Bytes that some token of one byte has: only these can always be written.
     let singleBytes: [Bool]

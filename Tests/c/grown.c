@@ -134,6 +134,15 @@ static int32_t hold(llama2_model *model, llama2_grammar_options *options) {
     return status;
 }
 
+/* A search needs a prompt, and a sequence that is empty: the default width is of four. */
+static int32_t seek(llama2_context *context, const int32_t *tokens, llama2_search_options *options) {
+    llama2_found found;
+    int32_t text[2];
+    size_t count;
+    options->prompt = tokens, options->prompt_count = 3, options->max_tokens = 2, options->width = 1;
+    return llama2_beam_search(context, options, &found, 1, text, 2, &count);
+}
+
 static int32_t schedule(llama2_context *context, const llama2_scheduler_options *options) {
     llama2_scheduler *scheduler = NULL;
     int32_t status = llama2_scheduler_create(context, options, &scheduler, NULL, 0);
@@ -221,6 +230,7 @@ int main(int argc, char **argv) {
     ROOM(llama2_grammar_options) grammar_options;
     ROOM(llama2_chat_options) chat_options;
     ROOM(llama2_layer_options) layer_options;
+    ROOM(llama2_search_options) search_options;
     ROOM(llama2_adapter_info) adapter_info;
     llama2_adapter *adapter = NULL;
     ROOM(llama2_io) io;
@@ -265,6 +275,9 @@ int main(int argc, char **argv) {
 
     OPTIONS(llama2_chat_options, LLAMA2_STRUCT_CHAT_OPTIONS, chat_options, llama2_chat_options_init(&chat_options.value),
             render(model, &chat_options.value));
+
+    OPTIONS(llama2_search_options, LLAMA2_STRUCT_SEARCH_OPTIONS, search_options, llama2_search_options_init(&search_options.value),
+            seek(context, tokens, &search_options.value));
 
     OPTIONS(llama2_layer_options, LLAMA2_STRUCT_LAYER_OPTIONS, layer_options, llama2_layer_options_init(&layer_options.value),
             llama2_context_set_layer_callback(context, NULL, NULL, &layer_options.value));

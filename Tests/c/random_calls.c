@@ -329,6 +329,31 @@ static void schedule(void *context) {
     if (once_in(4)) discard(SCHEDULER, pick(SCHEDULER));
 }
 
+/* Beams, and texts of several samplers; rows that are mixed. */
+static void search(void *context, const int32_t *tokens, size_t count) {
+    static __thread int32_t texts[4 * 8];
+    static __thread float rows[2][512];
+    llama2_found found[4];
+    llama2_sampler *samplers[3];
+    llama2_search_options o;
+    size_t needed = 0, i;
+    llama2_search_options_init(&o);
+    o.prompt = tokens, o.prompt_count = count;
+    o.max_tokens = once_in(9) ? edge() : 1 + (uint64_t)below(8);
+    for (i = 0; i < 3; i++) samplers[i] = pick(SAMPLER);
+    if (once_in(2)) {
+        TRY(llama2_best_of(context, &o, samplers, once_in(9) ? (size_t)below(4) : 1 + (size_t)below(2), found, texts, 4 * 8), EVALUATING, RANGE, SMALL, STRUCT, LLAMA2_E_FORBIDDEN);
+    } else {
+        o.flags = once_in(9) ? (uint32_t)edge() : (uint32_t)below(3);
+        o.width = once_in(9) ? (uint32_t)edge() : 1 + (uint32_t)below(3);
+        o.length_penalty = once_in(9) ? (double)NAN : below(5) - 2;
+        TRY(llama2_beam_search(context, &o, found, 1 + (size_t)below(4), texts, once_in(9) ? (size_t)below(9) : 4 * 8, &needed), EVALUATING, RANGE, SMALL, STRUCT);
+        if (needed > 4) fault("texts that were found", (int)needed);
+    }
+    for (i = 0; i < 512; i++) rows[0][i] = once_in(3) ? -INFINITY : (float)below(100) - 50, rows[1][i] = once_in(2000) ? (float)NAN : (float)below(9);
+    TRY(llama2_guide_logits(rows[0], rows[below(2)], once_in(9) ? 0 : 512, once_in(9) ? INFINITY : (float)below(9), rows[1]), NOMEM);
+}
+
 static void act(void) {
     int32_t tokens[TOKENS], token = 0, *outer_tokens = me->tokens;
     llama2_batch_entry entries[40], *outer_entries = me->entries;
@@ -592,6 +617,7 @@ static void act(void) {
         break;
     }
     case 54: case 55: schedule(context); break;
+    case 56: search(context, tokens, count); break;
     default: known_answer(); break;
     }
     me->tokens = outer_tokens;

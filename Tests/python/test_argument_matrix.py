@@ -38,7 +38,7 @@ RULES = {
     **{kind: {"NULL": NULL, "larger, not zero": OK} | SIZED for kind in STRUCTS if not kind.endswith("_options*")},
     "llama2_io*": {"NULL": NULL, "larger, not zero": STRUCT} | SIZED,
     "llama2_batch_entry*": {"NULL": NULL, "misaligned": OK}, "llama2_message*": {"NULL": NULL, "misaligned": OK}, "llama2_scaled_adapter*": {"NULL": NULL, "misaligned": OK},
-    "llama2_candidate*": {"NULL": NULL, "misaligned": OK},
+    "llama2_candidate*": {"NULL": NULL, "misaligned": OK}, "llama2_found*": {"NULL": NULL, "misaligned": OK}, "float": {"not a number": INVALID},
     **{kind: {"NULL": NULL, "misaligned": OK} for kind in ("int32_t*", "uint32_t*", "uint8_t*", "size_t*", "float*", "float**", "void*")},
     "char*": {"NULL": NULL}, "path": {"NULL": NULL, "empty": IO, "of 5000 bytes": IO, "not UTF-8": IO, "with a control character": IO},
     "size_t": ["zero", "2^63", "largest"], "int32_t": ["lowest", "-1", "largest"], "uint32_t": ["2^31", "largest"], "flags": {"an unknown flag": INVALID},
@@ -71,6 +71,8 @@ CELLS = {
     "llama2_grammar_accepts.text_length": (OK, INVALID, INVALID), "llama2_grammar_accepts.text": {"not UTF-8": OK}, "llama2_grammar_ignored.capacity": (OK, OK, OK),
     "llama2_grammar_state_accept.token": (TOKEN, TOKEN, TOKEN), "llama2_grammar_state_withdraw.count": (OK, RANGE, RANGE), "llama2_sampler_set_grammar.grammar": {"NULL": OK},
     "llama2_scheduler_submit.options": {"NULL": NULL}, "llama2_scheduler_cancel.request": (MISSING, MISSING, MISSING),
+    **{f"llama2_{name}.options": {"NULL": INVALID} for name in ("beam_search", "best_of")}, "llama2_beam_search.found_count": (INVALID, INVALID, INVALID), "token_capacity": (SMALL, OK, OK),
+    "llama2_best_of.sampler_count": (INVALID, INVALID, INVALID), "llama2_guide_logits.count": (INVALID, INVALID, INVALID),
     "llama2_score.prompt_count": (INVALID, INVALID, INVALID), "llama2_score.continuation_count": (OK, INVALID, INVALID),
 }  # fmt: skip
 
@@ -144,12 +146,12 @@ def wrong_value(world, function, parameter, wrong):
         return (address(right) if right is not None else address(world["out"]) + 60000) | 1
     return {
         "zero": 0, "2^63": HALF, "largest": LARGEST if kind in ("size_t", "uint64_t") else 2**32 - 1 if kind == "uint32_t" else LARGEST32, "lowest": LOWEST32, "-1": -1, "2^31": 2**31,
-        "empty": b"", "of 5000 bytes": b"/" + b"x" * 5000, "with a control character": b"/nowhere/\x1b[2J\n", "an unknown flag": 0,
+        "empty": b"", "of 5000 bytes": b"/" + b"x" * 5000, "with a control character": b"/nowhere/\x1b[2J\n", "an unknown flag": 0, "not a number": math.nan,
         "not UTF-8": b"/nowhere/\xff\xfe" if kind == "path" else b"\xff\xfe\x80" + b"x" * 200,
     }[wrong]  # fmt: skip
 
 
-C_TYPES = {"size_t": C.c_size_t, "uint64_t": C.c_uint64, "int32_t": C.c_int32, "uint32_t": C.c_uint32}
+C_TYPES = {"float": C.c_float, "size_t": C.c_size_t, "uint64_t": C.c_uint64, "int32_t": C.c_int32, "uint32_t": C.c_uint32}
 
 
 def call(world, function, **changed):
@@ -159,11 +161,11 @@ def call(world, function, **changed):
         value = changed[parameter] if parameter in changed else resolve(world, right)
         if isinstance(value, C._SimpleCData) and not isinstance(value, (C.c_void_p, C.c_char_p)):
             value = value.value
-        if isinstance(value, int) or value is None:
+        if isinstance(value, (int, float)) or value is None:
             value = C_TYPES.get(DECLARED[function][parameter], C.c_void_p)(value)
         raw.append(C.c_char_p(value) if isinstance(value, bytes) else value)
     status = C.CFUNCTYPE(C.c_int32, *(type(v) for v in raw))(C.cast(getattr(lib._cdll, function), C.c_void_p).value)(*raw)
-    made = next((p for p, kind in DECLARED[function].items() if kind[:-1] in HANDLES and kind.endswith("**")), None)
+    made = next((p for p, kind in DECLARED[function].items() if kind[:-1] in HANDLES and kind.endswith("**") and p != "samplers"), None)
     if made and status == OK:
         where = changed.get(made) or address(world["out"])
         lib.free(HANDLES[DECLARED[function][made][:-1]], int.from_bytes(C.string_at(where, 8), "little"))
@@ -214,14 +216,14 @@ WHERE = {
     "llama2_batch_entry": ("llama2_eval_batch", "entries"), "llama2_message": ("llama2_chat_encode", "messages"), "llama2_text": ("llama2_generate", "stops"),
     "llama2_logit_bias": ("llama2_sampler_create", "logit_bias"), "llama2_type_override": ("llama2_quantize", "overrides"),
     "llama2_grammar_options": ("llama2_grammar_create", "options"), "llama2_scaled_adapter": ("llama2_sequence_set_adapters", "adapters"), "llama2_layer_options": ("llama2_context_set_layer_callback", "options"), "llama2_scheduler_options": ("llama2_scheduler_create", "options"),
-    "llama2_request_options": ("llama2_scheduler_submit", "options"),
+    "llama2_request_options": ("llama2_scheduler_submit", "options"), "llama2_search_options": ("llama2_beam_search", "options"),
     "llama2_text_bias": ("llama2_sampler_create", "text_bias"), "llama2_own_step": ("llama2_sampler_create", "own_steps"),
 }  # fmt: skip
-RESULTS = {"llama2_candidate", "llama2_token_report", "llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info", "llama2_layer_view"}
+RESULTS = {"llama2_candidate", "llama2_found", "llama2_token_report", "llama2_event", "llama2_scheduler_stats", "llama2_hyperparameters", "llama2_special_tokens", "llama2_memory", "llama2_context_info", "llama2_timings", "llama2_generate_result", "llama2_tensor_info", "llama2_perplexity_result", "llama2_adapter_info", "llama2_layer_view"}
 
 FIELD_RULES = {
     "uint32_t": {2**31: INVALID, 2**32 - 1: INVALID}, "size_t": {HALF: INVALID, LARGEST: INVALID}, "uint64_t": [0, HALF, LARGEST], "int32_t": [LOWEST32, -1, LARGEST32], "int64_t": [-(2**63), -1, 2**63 - 1],
-    "float": [math.nan, math.inf, -math.inf, -1.0, 3.4e38], "char*": [None, b"\xff\xfe"], "void*": {LARGEST: OK}, "pointer": ["misaligned"], "callback": [None],
+    "float": [math.nan, math.inf, -math.inf, -1.0, 3.4e38], "double": [math.nan, math.inf, -math.inf, -1.0, 1e308], "char*": [None, b"\xff\xfe"], "void*": {LARGEST: OK}, "pointer": ["misaligned"], "callback": [None],
 }  # fmt: skip
 FIELDS = {
     "llama2_sampler_options.seed": (OK, OK, OK), "llama2_generate_options.max_tokens": (OK, OK, OK), "llama2_generate_options.shift_keep": (OK, OK, OK), "llama2_io.size": (FORMAT, INVALID, INVALID),
@@ -247,6 +249,7 @@ FIELDS = {
     "llama2_request_options.tokens": (OK,), "llama2_request_options.sampler": (BAD,), "llama2_request_options.sampler_options": (OK,), "llama2_request_options.grammar": (BAD,), "llama2_request_options.adapters": (OK,),
     "llama2_request_options.stops": (OK,), "llama2_request_options.max_tokens": (OK, OK, OK), "llama2_request_options.deadline_milliseconds": (OK, OK, OK),
     "llama2_request_options.priority": (OK, OK, OK), "llama2_request_options.callback": (OK,),
+    "llama2_search_options.prompt": (OK,), "llama2_search_options.max_tokens": (RANGE, RANGE, RANGE), "llama2_search_options.length_penalty": (INVALID, INVALID, INVALID, OK, OK),
     "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
 }  # fmt: skip
 # numbers of layers
@@ -255,6 +258,7 @@ GOOD = {
     "llama2_io": lambda world: dict(size=resolve(world, "model_size").value, read=world["read"]), "llama2_batch_entry": lambda _: dict(token=1, sequence=0, flags=1),
     "llama2_message": lambda _: dict(role=b"user", role_length=4, content=b"hi", content_length=2), "llama2_text": lambda _: dict(data=b"zz", length=2),
     "llama2_logit_bias": lambda _: dict(token=1, bias=1.0), "llama2_type_override": lambda _: dict(pattern=b"attn_q", type=b"Q8_0"),
+    "llama2_search_options": lambda world: dict(prompt=address(world["tokens"]), prompt_count=4, max_tokens=2, width=1),
     "llama2_scaled_adapter": lambda world: dict(adapter=world["adapter"], scale=1.0), "llama2_generate_options": lambda _: dict(max_tokens=2), "llama2_request_options": lambda world: dict(tokens=address(world["tokens"]), token_count=4, max_tokens=2), "llama2_chat_options": lambda _: dict(messages=TALK, messages_length=len(TALK)),
     "llama2_text_bias": lambda _: dict(text=b"a", length=1, bias=1.0), "llama2_own_step": lambda world: dict(callback=world["step"]), "llama2_sampler_options": lambda world: dict(model=world["model"]),
 }  # fmt: skip

@@ -120,6 +120,7 @@ def world(stories_path, tmp_path_factory):
         grammar=kept._handle, grammar_state=grammar_state._handle, forced_state=forced._handle, spare=spare._handle, token_a=token_a,
         adapter=adapter._handle, adapter_path=str(adapter_path).encode(), scaled=scaled(adapter._handle, 1.0),
         path=stories_path.encode(), text=str(text).encode(), output=str(text.parent / "out.gguf").encode(), out=C.cast(out, C.c_void_p), keep=keep + [out],
+        samplers=(C.c_void_p * 1)(sampler._handle), freed_handles=(C.c_void_p * 1)(gone._handle), no_row=(C.c_float * 512)(*[-math.inf] * 512),
         row=(C.c_float * 512)(*range(512)), own_list=(C.c_uint32 * 1)(65536), step=C.cast(step, C.c_void_p).value,
         tokens=(C.c_int32 * 4)(1, 2, 3, 4), wrong_tokens=(C.c_int32 * 2)(1, 512), negative=(C.c_int32 * 1)(-1),
     )  # fmt: skip
@@ -215,6 +216,10 @@ def ask(*, ids=(1, 2), **more):
     return Options(S.RequestOptions, **dict(tokens=(C.c_int32 * max(len(ids), 1))(*ids), token_count=len(ids), max_tokens=2) | more)
 
 
+def seek(*, ids=(1, 2), **more):
+    return Options(S.SearchOptions, **dict(prompt=(C.c_int32 * max(len(ids), 1))(*ids), prompt_count=len(ids), max_tokens=2, width=1) | more)
+
+
 def greedy(**more):
     raw = S.sized(S.SamplerOptions)
     for name, value in more.items():
@@ -234,6 +239,13 @@ request_options = [
     (ask(adapter_count=1), NULL), (ask(adapter_count=65, adapters=scaled(0x1234, 1.0)), INVALID), (ask(adapter_count=1, adapters=scaled(0x1234, 1.0)), BAD), (ask(adapter_count=HUGE), INVALID),
     (ask(max_tokens=HUGE), OK), (ask(deadline_milliseconds=HUGE), OK), (ask(deadline_milliseconds=2**63), OK), (ask(priority=-(2**31)), OK), (ask(priority=2**31 - 1), OK),
 ]  # fmt: skip
+search_options = [
+    (None, INVALID), (seek(struct_size=0), STRUCT), (seek(struct_size=47), STRUCT), (seek(struct_size=2**32 - 1), STRUCT), (seek(tail=bytes(64)), OK), (seek(tail=b"\0\1"), STRUCT),
+    (seek(reserved=1), INVALID), (seek(flags=4), INVALID), (seek(ids=()), INVALID), (seek(ids=(1, 512)), TOKEN), (seek(ids=(-1,)), TOKEN), (seek(ids=[1] * 61), FULL),
+    (seek(ids=[1] * 65), FULL), (seek(prompt=None), NULL), (seek(prompt_count=HUGE), INVALID), (seek(max_tokens=0), RANGE), (seek(max_tokens=65), RANGE), (seek(max_tokens=HUGE), RANGE),
+]  # fmt: skip
+beam_options = [*search_options, (seek(flags=1), OK), (seek(flags=2), OK), (seek(flags=3), INVALID), (seek(width=2), INVALID), (seek(width=0), INVALID), (seek(width=257), INVALID),
+                (seek(width=2**32 - 1), INVALID), (seek(length_penalty=math.nan), INVALID), (seek(length_penalty=math.inf), INVALID), (seek(length_penalty=-2.5), OK)]  # fmt: skip
 outputs = [(None, NULL), (b"/nowhere/model.gguf", IO), (b"", IO), (b"/", IO)]
 paths = [(None, NULL), (b"/nowhere/model.gguf", IO), (b"", IO), (b"/", FORMAT), ("text", FORMAT), (b"\xff\xfe", IO)]
 out_text = dict(text=[(None, NULL)], capacity=[(0, SMALL), (1, SMALL)], needed=[(None, NULL)])
@@ -489,6 +501,23 @@ CALLS = {
         dict(context="context", sampler="sampler", options=Options(S.GenerateOptions, max_tokens=2), callback=lib.PieceCallback(0), user_data=None),
         dict(context=context, sampler=sampler, options=[(None, OK), *generate_options], callback=[(lib.PieceCallback(0), OK)], user_data=[(1, OK)]),
     ),
+    "llama2_beam_search": (
+        dict(context="context", options=seek(), found="out", found_count=1, tokens="out2", token_capacity=2, needed="out3"),
+        dict(context=context, options=beam_options, found=[(None, NULL)], found_count=[(0, INVALID), (2, INVALID), (257, INVALID), (2**40, INVALID), (HUGE, INVALID)], tokens=[(None, NULL)],
+             token_capacity=[(0, SMALL), (1, SMALL), (2**40, OK), (HUGE, OK)], needed=[(None, NULL)]),
+    ),
+    "llama2_best_of": (
+        dict(context="context", options=seek(width=0), samplers="samplers", sampler_count=1, found="out", tokens="out2", token_capacity=2),
+        dict(context=context, options=[(None, INVALID), (seek(width=0, struct_size=3), STRUCT), (seek(width=0, tail=b"\0\1"), STRUCT), (seek(width=0, reserved=1), INVALID), (seek(width=0, flags=1), INVALID),
+                                      (seek(), INVALID), (seek(width=0, length_penalty=1), INVALID), (seek(width=0, ids=()), INVALID), (seek(width=0, ids=(512,)), TOKEN), (seek(width=0, ids=[1] * 61), FULL),
+                                      (seek(width=0, prompt=None), NULL), (seek(width=0, prompt_count=HUGE), INVALID), (seek(width=0, max_tokens=0), RANGE), (seek(width=0, max_tokens=65), RANGE)],
+             samplers=[(None, NULL), ("freed_handles", BAD)], sampler_count=[(0, INVALID), (257, INVALID), (2**40, INVALID), (HUGE, INVALID)], found=[(None, NULL)], tokens=[(None, NULL)],
+             token_capacity=[(0, SMALL), (1, SMALL), (2**40, OK), (HUGE, OK)]),
+    ),
+    "llama2_guide_logits": (
+        dict(wanted="row", unwanted="row", count=512, scale=C.c_float(2), mixed="out"),
+        dict(wanted=[(None, NULL)], unwanted=[(None, NULL), ("no_row", INVALID)], count=[(0, INVALID), (HUGE, INVALID)], scale=[(C.c_float(math.nan), INVALID), (C.c_float(math.inf), INVALID)], mixed=[(None, NULL)]),
+    ),
     "llama2_scheduler_create": (
         dict(context="calm", options=None, scheduler="out", error=None, error_capacity=0),
         dict(context=context, options=[(None, OK), *scheduler_options], scheduler=new, **error),
@@ -524,6 +553,8 @@ def resolve(world, value):
         return value.pointer()
     if value == "out2":
         return C.c_void_p(world["out"].value + 32768)
+    if value == "out3":
+        return C.c_void_p(world["out"].value + 49152)
     if value in ("wrong_tokens4", "negative4"):
         return (C.c_int32 * 4)(1, 2, 3, 512 if value == "wrong_tokens4" else -1)
     return world[value] if isinstance(value, str) else value
@@ -545,7 +576,7 @@ def call(world, name, arguments):
         for key, value in arguments.items():
             value = resolve(world, value)
             if isinstance(value, int):
-                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length", "window", "prompt_count", "continuation_count", "size", "keep", "drop", "request") or value > 2**32 or key in world["handles"]
+                wide = key in ("capacity", "error_capacity", "count", "row", "index", "length", "text_length", "key_length", "window", "prompt_count", "continuation_count", "size", "keep", "drop", "request", "found_count", "token_capacity", "sampler_count") or value > 2**32 or key in world["handles"]
                 value = C.c_uint64(value) if wide else C.c_uint32(value & 0xFFFFFFFF)
             raw.append(value)
         return function(*raw)

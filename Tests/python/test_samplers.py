@@ -29,6 +29,7 @@ VECTORS = [
     (["temperature"], dict(temperature=1), FOUR, FOUR),
     (["temperature"], dict(temperature=0), FOUR, [1]),
     (["temperature"], dict(temperature=1, dynamic_range=0, dynamic_exponent=1), FOUR, FOUR),
+    (["temperature"], dict(temperature=0, dynamic_range=0, dynamic_exponent=1), FOUR, [1]),
     (["top_k"], dict(top_k=1), FOUR, [1]),
     (["top_k"], dict(top_k=3), FOUR, [0.44444, 0.33333, 0.22222]),
     (["top_k"], dict(top_k=4), FOUR, FOUR),
@@ -100,7 +101,7 @@ def queue(text, size, k, p, m):
     return kept, least
 
 
-QUEUES = [("k", 10000, 1.0, 1.0), ("k", 1, 1.0, 1.0), ("p", 10000, 0.0, 1.0), ("m", 10000, 1.0, 1.0), ("k", 100, 1.0, 1.0),
+QUEUES = [("k", 10000, 1.0, 1.0), ("k", 1, 1.0, 1.0), ("p", 10000, 1.0, 1.0), ("p", 10000, 0.0, 1.0), ("m", 10000, 1.0, 1.0), ("m", 10000, 1.0, 1e-12), ("k", 100, 1.0, 1.0),
           ("p", 10000, 0.0003, 1.0), ("p", 10000, 0.8, 1.0), ("m", 10000, 1.0, 9997.9 / 9999.0), ("m", 10000, 1.0, 0.1)] + [
     (text, 100, 0.8, 9997.9 / 9999.0 if text == "mp" else 0.1) for text in ("kp", "km", "pk", "pm", "mk", "mp", "kpm", "kmp", "pkm", "pmk", "mkp", "mpk")
 ] + [("mp", 100, 0.8, 0.1)]  # fmt: skip
@@ -115,8 +116,8 @@ def test_llama_cpp_queues(case):
     options = {n: v for n, v in dict(top_k=k, top_p=p, min_p=m).items() if n in steps}
     found = left(Sampler(steps=steps, **options), logits(np.arange(size)))
     kept, least = queue(text, size, k, p, m)
-    if text == "k" and k == size:  # id 0 has a probability of nothing and is no candidate here
-        kept, least = kept - 1, 1
+    if text == "k" and k == size or text == "p" and p == 1:  # id 0 has a probability of nothing and is no candidate here
+        kept, least = size - 1, 1
     assert len(found) == kept and max(found) == size - 1 and min(found) == least
 
 

@@ -658,6 +658,48 @@ class GenerateOptions(C.Structure):
     ]
 
 
+class SearchOptions(C.Structure):
+    """llama2_search_options"""
+
+    struct_size: int
+    flags: int
+    prompt: Any
+    prompt_count: int
+    max_tokens: int
+    width: int
+    reserved: int
+    length_penalty: float
+
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("flags", C.c_uint32),
+        ("prompt", C.POINTER(C.c_int32)),
+        ("prompt_count", C.c_size_t),
+        ("max_tokens", C.c_uint64),
+        ("width", C.c_uint32),
+        ("reserved", C.c_uint32),
+        ("length_penalty", C.c_double),
+    ]
+
+
+class Found(C.Structure):
+    """llama2_found"""
+
+    first: int
+    count: int
+    score: float
+    reason: int
+    index: int
+
+    _fields_ = [
+        ("first", C.c_uint64),
+        ("count", C.c_uint64),
+        ("score", C.c_double),
+        ("reason", C.c_int32),
+        ("index", C.c_uint32),
+    ]
+
+
 class SchedulerOptions(C.Structure):
     """llama2_scheduler_options"""
 
@@ -926,6 +968,8 @@ NUMBERS: dict[int, type[C.Structure]] = {
     K.STRUCT_GENERATE_RESULT: GenerateResult,
     K.STRUCT_TOKEN_REPORT: TokenReport,
     K.STRUCT_GENERATE_OPTIONS: GenerateOptions,
+    K.STRUCT_SEARCH_OPTIONS: SearchOptions,
+    K.STRUCT_FOUND: Found,
     K.STRUCT_SCHEDULER_OPTIONS: SchedulerOptions,
     K.STRUCT_EVENT: Event,
     K.STRUCT_REQUEST_OPTIONS: RequestOptions,

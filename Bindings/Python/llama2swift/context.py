@@ -276,7 +276,7 @@ class Context(Handle):
     ) -> list[Found]:  # fmt: skip
         """The `count` most probable texts that a search with `width` beams finds, the best first: transformers' algorithm.
         length_penalty: the sum of log-probabilities is divided by length^this. early_stopping: True stops at the first `width` texts that
-        ended, False when no better one is likely, "never" when none is possible. 2 * width empty sequences are needed, and empty
+        ended, False when no better one is likely, "never" when none is possible. `width` empty sequences are needed, and empty
         afterwards; beams share their pages. Raises as `eval`, InvalidArgumentError."""
         return search.beam_search(self, prompt, width, max_tokens, length_penalty, early_stopping, count)
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Sequence
+import ctypes as C
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from . import _arguments as A
-from .errors import InvalidArgumentError
+from . import _constants as K
+from . import _library as lib
+from . import _structs as S
+from .errors import CancelledError, InvalidArgumentError
 from .modelfile import ModelFile
 from .sampler import Sampler
 
-Row = np.ndarray[Any, np.dtype[np.float64]]
-# What stands for a score that nothing has: transformers'.
-_NONE = -1.0e9
+Row = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Sequences(Protocol):
     """What is needed of a Context."""
 
     model: ModelFile
+    _handle: Any
 
     @property
     def info(self) -> Any:
@@ -34,18 +37,13 @@ class Sequences(Protocol):
     def logits(self) -> Any:
         """See Context.logits."""
         ...
-    def copy_sequence(self, source: int, target: int, length: int | None = None) -> None:
-        """See Context.copy_sequence."""
-        ...
     def truncate(self, length: int, sequence: int = 0) -> None:
         """See Context.truncate."""
         ...
     def sequence_length(self, sequence: int = 0) -> int:
         """See Context.sequence_length."""
         ...
-    def adopt(self, tokens: Any, sequence: int = 0) -> int:
-        """See Context.adopt."""
-        ...
+    def _run(self, call: Callable[[], None]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -59,20 +57,13 @@ class Found:
     ended: bool
 
 
-def log_softmax(row: Any) -> Row:
-    """Of one row of logits, in float64."""
-    x = row.astype(np.float64)
-    x -= x.max()
-    result: Row = x - np.log(np.exp(x).sum())
-    return result
-
-
-def _found(model: ModelFile, prompt: list[int], tokens: list[int], score: float) -> Found:
-    ended = bool(tokens) and model.is_end(tokens[-1])
-    plain = tokens[:-1] if ended else tokens
+def _found(model: ModelFile, prompt: list[int], raw: S.Found, ids: Any) -> Found:
+    tokens = ids[raw.first : raw.first + raw.count]
+    plain = tokens[:-1] if tokens and model.is_end(tokens[-1]) else tokens
     # behind the prompt, so that the first space stays
     whole, head = model.detokenize(prompt + plain), model.detokenize(prompt)
-    return Found(tokens, whole[len(head) :] if whole.startswith(head) else model.detokenize(plain), score, ended)
+    text = whole[len(head) :] if whole.startswith(head) else model.detokenize(plain)
+    return Found(tokens, text, raw.score, raw.reason == K.END_TOKEN)
 
 
 def _tokens(context: Sequences, name: str, prompt: Any) -> list[int]:
@@ -87,91 +78,36 @@ def _tokens(context: Sequences, name: str, prompt: Any) -> list[int]:
 
 def _finite(name: str, value: Any) -> float:
     number = A.real(name, value)
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise ValueError(f"{name} is {number}, expected a finite number")
     return number
 
 
-def _free(context: Sequences, needed: int) -> list[int]:
-    """So many sequences that are empty."""
-    have = context.info.max_sequences
-    free = [i for i in range(have) if not context.sequence_length(i)]
-    if len(free) < needed:
-        raise InvalidArgumentError(f"{needed} empty sequences are needed, and {len(free)} of the context's {have} are: Context(sequences=...)")
-    return free[:needed]
-
-
-def _begin(context: Sequences, prompt: list[int], sequence: int) -> None:
-    found = context.adopt(prompt, sequence)
-    rest = prompt[found:]
-    context.eval_batch([(t, sequence, i == len(rest) - 1) for i, t in enumerate(rest)])
-
-
-def _rows(context: Sequences) -> Any:
-    return np.atleast_2d(np.array(context.logits()))
-
-
-def _empty(context: Sequences, sequences: list[int]) -> None:
-    for sequence in sequences:
-        context.truncate(0, sequence)
+def _options(context: Sequences, prompt: list[int], limit: int) -> S.SearchOptions:
+    o = S.sized(S.SearchOptions)
+    ids = A.tokens("prompt", prompt)
+    o.prompt, o.prompt_count = ids.pointer, ids.count
+    o.max_tokens = min(limit, context.info.context_length)  # no text is longer
+    return o
 
 
 def beam_search(
     context: Sequences, prompt: Any, width: int, max_tokens: int, length_penalty: A.Number, early_stopping: bool | str, count: int
 ) -> list[Found]:
-    """transformers' beam search without sampling. Uses 2 * width empty sequences."""
+    """transformers' beam search without sampling. Uses `width` empty sequences."""
     n = A.unsigned("width", width, 16)
     limit, wanted, penalty = A.unsigned("max_tokens", max_tokens), A.unsigned("count", count, 16), _finite("length_penalty", length_penalty)
     if n < 1 or limit < 1 or not 1 <= wanted <= n:
         raise ValueError(f"width is {n}, max_tokens {limit} and count {wanted}, expected at least 1, and count at most width")
     if not (early_stopping is True or early_stopping is False or early_stopping == "never"):
         raise A.refuse("early_stopping", early_stopping, "True, False or 'never'")
-    model, start = context.model, _tokens(context, "prompt", prompt)
-    sequences = _free(context, 2 * n)
-    ends = [t for t in range(model.hyperparameters.vocabulary_size) if model.is_end(t)]
-    kept = max(2, 1 + len(ends)) * n
-    try:
-        _begin(context, start, sequences[0])
-        # live: (score, tokens), on the sequences `home`; done: (score, tokens), the best first
-        home, other = sequences[:n], sequences[n:]
-        live: list[tuple[float, list[int]]] = [(0.0, [])]
-        done: list[tuple[float, list[int]]] = []
-        improvable = True
-        while True:
-            rows = _rows(context)
-            size = rows.shape[1]
-            total = np.concatenate([log_softmax(row) + score for row, (score, _) in zip(rows, live)])
-            order = np.argsort(-total, kind="stable")[:kept]
-            best = [(float(total[i]), int(i) // size, int(i) % size) for i in order]
-            # 1. What ends is done, if it is among the best `width`; the best others go on.
-            length = len(live[0][1]) + 1
-            is_last = length >= limit
-            finished = [is_last or t in ends for _, _, t in best]
-            full = len(done) == n and early_stopping is True
-            for (score, beam, token), ends_here in list(zip(best, finished))[:n]:
-                if ends_here and improvable and not full:
-                    done.append((score / length**penalty, [*live[beam][1], token]))
-            done = heapq.nlargest(n, done, key=lambda pair: pair[0])
-            going = [(score, beam, token) for (score, beam, token), ends_here in zip(best, finished) if not ends_here][:n]
-            # 2. Is there anything to be gained?
-            if is_last or not going:
-                break
-            longest = limit if early_stopping == "never" and penalty > 0 else length
-            worst = done[-1][0] if len(done) == n else _NONE
-            improvable = improvable and going[0][0] / longest**penalty > worst
-            if not improvable or (len(done) == n and early_stopping is True):
-                break
-            # 3. Forks: each beam goes on where its parent stands.
-            for place, (_, beam, _) in enumerate(going):
-                context.copy_sequence(home[beam], other[place])
-            for beam in range(len(live)):
-                context.truncate(0, home[beam])
-            live = [(score, [*live[beam][1], token]) for score, beam, token in going]
-            home, other = other, home
-            context.eval_batch([(tokens[-1], home[place], True) for place, (_, tokens) in enumerate(live)])
-    finally:
-        _empty(context, sequences)
-    return [_found(model, start, tokens, score) for score, tokens in done[:wanted]]
+    start = _tokens(context, "prompt", prompt)
+    o = _options(context, start, limit)
+    o.width, o.length_penalty = n, penalty
+    o.flags = K.SEARCH_STOP_FULL if early_stopping is True else K.SEARCH_STOP_EXACT if early_stopping == "never" else 0
+    found, ids, needed = (S.Found * wanted)(), (C.c_int32 * (wanted * o.max_tokens))(), C.c_size_t()
+    context._run(lambda: lib.call("beam_search", context._handle, C.byref(o), found, wanted, ids, len(ids), C.byref(needed)))
+    return [_found(context.model, start, raw, ids) for raw in found[: needed.value]]
 
 
 def best_of(context: Sequences, prompt: Any, samplers: Sequence[Sampler], max_tokens: int) -> list[Found]:
@@ -184,32 +120,29 @@ def best_of(context: Sequences, prompt: Any, samplers: Sequence[Sampler], max_to
         raise ValueError(f"{len(samplers)} samplers and max_tokens {limit}, expected at least 1 of each")
     for i, sampler in enumerate(samplers):
         A.instance(f"samplers[{i}]", sampler, Sampler)
-    n, model, start = len(samplers), context.model, _tokens(context, "prompt", prompt)
-    sequences = _free(context, n)
-    texts: list[list[int]] = [[] for _ in range(n)]
-    sums = [0.0] * n
+        sampler._own.check()
+    n, start = len(samplers), _tokens(context, "prompt", prompt)
+    o = _options(context, start, limit)
+    handles, found, ids = (C.c_void_p * n)(*(s._handle for s in samplers)), (S.Found * n)(), (C.c_int32 * (n * o.max_tokens))()
+    problem = None
     try:
-        _begin(context, start, sequences[0])
-        for sequence in sequences[1:]:
-            context.copy_sequence(sequences[0], sequence)
-        first = _rows(context)[0]
-        rows, living = [first] * n, list(range(n))
-        while living:
-            going = []
-            for row, i in zip(rows, living):
-                token = samplers[i].sample(row)
-                sums[i] += float(log_softmax(row)[token])
-                texts[i].append(token)
-                if not model.is_end(token) and len(texts[i]) < limit:
-                    going.append(i)
-            living = going
-            if living:
-                context.eval_batch([(texts[i][-1], sequences[i], True) for i in living])
-                rows = list(_rows(context))
-    finally:
-        _empty(context, sequences)
-    found = [_found(model, start, tokens, total / len(tokens)) for tokens, total in zip(texts, sums)]
-    return sorted(found, key=lambda f: -f.score)
+        context._run(lambda: lib.call("best_of", context._handle, C.byref(o), handles, n, found, ids, len(ids)))
+    except CancelledError:
+        problem = next((p for s in samplers if (p := s._own.take_problem()) is not None), None)
+        if problem is None:
+            raise
+    if problem is not None:
+        raise problem
+    return [_found(context.model, start, raw, ids) for raw in found]
+
+
+def _free(context: Sequences, needed: int) -> list[int]:
+    """So many sequences that are empty."""
+    have = context.info.max_sequences
+    free = [i for i in range(have) if not context.sequence_length(i)]
+    if len(free) < needed:
+        raise InvalidArgumentError(f"{needed} empty sequences are needed, and {len(free)} of the context's {have} are: Context(sequences=...)")
+    return free[:needed]
 
 
 def guided(
@@ -229,21 +162,23 @@ def _guided(
     context: Sequences, model: ModelFile, start: list[int], against: list[int], strength: float, sampler: Sampler, limit: int
 ) -> Iterator[int]:
     first, second = _free(context, 2)
+    size = model.hyperparameters.vocabulary_size
+    mixed: Row = np.empty(size, np.float32)
     try:
         entries = [(t, first, i == len(start) - 1) for i, t in enumerate(start)]
         context.eval_batch(entries + [(t, second, i == len(against) - 1) for i, t in enumerate(against)])
         for made in range(limit):
-            wanted, unwanted = (log_softmax(row) for row in _rows(context))
-            with np.errstate(invalid="ignore"):
-                mixed = unwanted + strength * (wanted - unwanted)
-            mixed[~np.isfinite(wanted)] = -np.inf  # what cannot come stays so
-            token = sampler.sample(np.maximum(mixed, -3e38, where=np.isfinite(mixed), out=mixed).astype(np.float32))
+            rows = np.array(context.logits())
+            of, against = (rows[i].ctypes.data_as(C.POINTER(C.c_float)) for i in range(2))
+            lib.call("guide_logits", of, against, size, strength, mixed.ctypes.data_as(C.POINTER(C.c_float)))
+            token = sampler.sample(mixed)
             yield token
             if model.is_end(token) or made == limit - 1:
                 return
             context.eval_batch([(token, first, True), (token, second, True)])
     finally:
-        _empty(context, [first, second])
+        for sequence in (first, second):
+            context.truncate(0, sequence)
 
 
 def pieces(model: ModelFile, tokens: Iterator[int]) -> Iterator[str]:

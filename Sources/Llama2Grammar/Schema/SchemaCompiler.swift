@@ -17,6 +17,7 @@ final class SchemaCompiler {
 
     var automata: [DFA] { program.automata }
     private let writable: CodePointSet
+    private let made: FormatCache
     private var isCompact: Bool
     private var forms: [[Literal]: Int32] = [:]
     private var waiting: [([Literal], Int32)] = []
@@ -40,6 +41,7 @@ final class SchemaCompiler {
         source = try SchemaSource(json, ignoresUnsupported: options.ignoresUnsupported)
         always = source.add(SchemaNode(bool: true))
         writable = vocabulary.writable
+        made = vocabulary.formats
         isCompact = options.isCompact
         program.anyOrder = options.anyOrder
         let any = try writable == .all ? DFA.anyText : RegexCompiler(budget).anchored(.loop(.set(writable), least: 0, most: nil))
@@ -150,12 +152,18 @@ final class SchemaCompiler {
     /// nil for a format that is an annotation.
     func automaton(format: [UInt8]) throws(Llama2Error) -> Int32? {
         if let known = formats[format] { return known >= 0 ? known : nil }
-        guard let regex = StringFormat.expression(format) else {
+        guard let (place, regex) = StringFormat.named(format) else {
             formats[format] = -1
             return nil
         }
-        let dfa = try RegexCompiler(budget, allowed: writable).anchored(try RegexParser.parse(regex, .re2))
-        let number = add(dfa)
+        var dfa = made[place]
+        if dfa == nil {
+            // of a budget of its own: what a schema may still take does not depend on what others made
+            let compiler = RegexCompiler(GrammarBudget("a format"), allowed: writable)
+            dfa = try compiler.anchored(try RegexParser.parse(regex, .re2))
+            if let dfa { made.keep(dfa, place) }
+        }
+        let number = add(dfa ?? .none)
         formats[format] = number
         return number
     }

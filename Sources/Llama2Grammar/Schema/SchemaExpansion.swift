@@ -6,7 +6,7 @@ extension SchemaCompiler {
     typealias List = [Conjunction]
     /// Conjunctions side by side at one place.
     static let mostBranches = 1500
-    private static let mostCombined = 6
+    private static let mostCombined = 6, fewBranches = 16
 
     func expand(_ literals: [Literal]) throws(Llama2Error) -> List {
         var list: List = [Conjunction()]
@@ -93,11 +93,12 @@ extension SchemaCompiler {
         // 2. choices
         if let values = node.values { list = try each(list) { c throws(Llama2Error) in try self.hold(c, to: values, node.path) } }
         if let reference = node.reference { list = try apply(Literal(schema: reference), to: list) }
-        for part in node.allOf { list = try apply(Literal(schema: part), to: list) }
+        for part in node.allOf { list = try thinned(try apply(Literal(schema: part), to: list)) }
         if let not = node.not { list = try apply(Literal(schema: not, isNegated: true), to: list) }
         if let condition = node.condition, node.then != nil || node.otherwise != nil || closing > 0 {
             list = try each(list) { c throws(Llama2Error) in
-                var yes = try self.apply(Literal(schema: condition), to: [c])
+                // what does not hold anyway needs no `then`: of many conditions on one member that are one behind the other most do not
+                var yes = try self.possible(try self.apply(Literal(schema: condition), to: [c]))
                 if let then = node.then { yes = try self.apply(Literal(schema: then), to: yes) }
                 var no = try self.apply(Literal(schema: condition, isNegated: true), to: [c])
                 if let otherwise = node.otherwise { no = try self.apply(Literal(schema: otherwise), to: no) }
@@ -135,6 +136,17 @@ extension SchemaCompiler {
             list = try each(list) { c throws(Llama2Error) in try self.closeItems(c, start, id, rest) }
         }
         return list
+    }
+
+    /// Without what surely nothing satisfies, where combinations grow: of many conditions on one member few hold together.
+    private func thinned(_ list: List) throws(Llama2Error) -> List {
+        list.count > SchemaCompiler.fewBranches ? try possible(list) : list
+    }
+
+    private func possible(_ list: List) throws(Llama2Error) -> List {
+        var out: List = []
+        for c in list where try !isEmpty([c]) { out.append(c) }
+        return out
     }
 
     private func others(_ c: Conjunction) -> List {
@@ -443,13 +455,15 @@ extension SchemaCompiler {
             out += kept(other)
         }
         let never = source.never
+        // a member that is required fails when it is not there or has another value: when it has no value but another
+        let required = Set(node.required), named = Set(node.properties.filter { source.node($0.1).bool != true }.map { $0.0 })
         for (name, schema) in node.properties where source.node(schema).bool != true {
             with {
-                $0.require(name)
+                if !required.contains(name) { $0.require(name) }
                 $0.maps.append(.init(properties: [(name, Literal(schema: schema, isNegated: true))], patterns: [], additional: nil))
             }
         }
-        for name in node.required { with { $0.forbid(name, never) } }
+        for name in node.required where !named.contains(name) { with { $0.forbid(name, never) } }
         if node.minProperties > 0 { with { $0.atMost(node.minProperties - 1) } }
         if let most = node.maxProperties { with { $0.least = max($0.least, most + 1) } }
         for (name, others) in node.dependentRequired {

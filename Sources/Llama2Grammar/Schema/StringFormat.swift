@@ -1,8 +1,11 @@
 /// The formats of JSON Schema (2020-12, section 7.3) that are asserted, as expressions; all others are annotations.
 enum StringFormat {
-    static func expression(_ name: [UInt8]) -> [UInt8]? { table[name] }
+    /// Its number, below `count`, and its expression.
+    static func named(_ name: [UInt8]) -> (number: Int, expression: [UInt8])? { table[name] }
 
-    private static let table: [[UInt8]: [UInt8]] = {
+    static var count: Int { table.count }
+
+    private static let table: [[UInt8]: (number: Int, expression: [UInt8])] = {
         // RFC 3339
         let leap = "(?:(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
         let date = "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|\(leap))"
@@ -50,8 +53,8 @@ enum StringFormat {
             ("idn-email", "\(mailbox)@\(hostname)"), ("idn-hostname", host), ("json-pointer", pointer),
             ("relative-json-pointer", "(?:0|[1-9][0-9]*)(?:#|\(pointer))"),
         ]
-        var out: [[UInt8]: [UInt8]] = [:]
-        for (name, text) in list { out[Array(name.utf8)] = Array(text.utf8) }
+        var out: [[UInt8]: (number: Int, expression: [UInt8])] = [:]
+        for (number, (name, text)) in list.enumerated() { out[Array(name.utf8)] = (number, Array(text.utf8)) }
         return out
     }()
     /// ucschar of RFC 3987.
