@@ -363,7 +363,7 @@ static void act(void) {
     for (i = 0; i < TOKENS; i++) tokens[i] = once_in(64) ? (int32_t)edge() : below(512);
     me->tokens = tokens;
     me->entries = entries;
-    switch (below(58)) {
+    switch (below(59)) {
     case 0: case 1: {
         llama2_model *made = NULL;
         llama2_model_options o;
@@ -617,7 +617,7 @@ static void act(void) {
         break;
     }
     case 54: case 55: schedule(context); break;
-    case 56: search(context, tokens, count); break;
+    case 57: search(context, tokens, count); break;
     default: known_answer(); break;
     }
     me->tokens = outer_tokens;
