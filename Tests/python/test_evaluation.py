@@ -14,7 +14,7 @@ import pytest
 from terminals import command
 
 import llama2swift
-from llama2swift.evaluation import TASKS, card, code, data, journal, report, run, texts
+from llama2swift.evaluation import TASKS, card, code, data, journal, report, run, sandbox, texts
 from llama2swift.evaluation.engine import Engine, Prompt, Scored
 from llama2swift.evaluation.question import Choice
 
@@ -128,19 +128,38 @@ def test_ways_to_choose():
     assert share == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize("text, right", [(" The cow.\nQ: next", 1), (" cow, which moos", 1), ("the  COW", 1), (" a cow. It moos.", 1), (" cows", 0), ("", 0), (" U.S. cow", 0)])
+@pytest.mark.parametrize("text, right", [(" The cow.\nQ: next", 1), (" cow, which moos", 1), ("the  COW", 1), (" a cow. It moos.", 1), (" cows", 0), ("", 0), (" U.S. cow", 0), (" It is a cow.", 0)])
 def test_short_answers(text, right):
     assert texts.TASKS[0].grade({"answer": ["the cow"]}, text) == right
 
 
-@pytest.mark.parametrize("text, right", [("so #### 1,234", 1), ("#### $1234.0", 1), ("#### 1235\n#### 1234", 0), ("1234", 0), ("#### ", 0), ("#### -1234", 0)])
+@pytest.mark.parametrize("text, right", [(" Samuel L. Clemens", 1), (" samuel l clemens. He wrote.", 1), (" Samuel L", 0), (" Samuel L. Clemens wrote it", 0), (" Samuel L. Clemens, of course.", 1)])
+def test_a_dot_in_a_name_ends_no_answer(text, right):
+    assert TASKS["triviaqa"].grade({"golden_answers": ["Samuel L. Clemens"]}, text) == right  # was 0, whatever was written
+
+
+@pytest.mark.parametrize("text, right", [("so #### 1,234", 1), ("#### $1234.0", 1), ("#### 1235\n#### 1234", 0), ("1234", 0), ("#### ", 0), ("#### -1234", 0), ("#### ,", 0), ("#### -", 0)])
 def test_numbers(text, right):
     assert TASKS["gsm8k"].grade({"answer": "#### 1234"}, text) == right
 
 
+@pytest.mark.parametrize("text, right", [("#### .5", 1), ("#### 0.50", 1), ("#### $.50.", 1), ("#### 5", 0), ("#### -.5", 0)])
+def test_numbers_that_begin_with_a_dot(text, right):
+    assert TASKS["gsm8k"].grade({"answer": "#### 0.5"}, text) == right
+
+
+def test_a_solution_with_blank_lines_is_read_to_its_end():
+    asked = TASKS["gsm8k"].ask(evaluation_items._SUMS[0], evaluation_items._SUMS[:8])
+    assert not any(stop in "First, 1 + 2.\n\nThat is 3.\n#### 3" for stop in asked.stops) and any(stop in "#### 3\n\nQuestion: and then" for stop in asked.stops)
+
+
 @pytest.mark.parametrize(
     "given, right, same",
-    [("$\\frac12$", r"\frac{1}{2}", 1), ("1/2", r"\dfrac{1}{2}", 1), ("x = 5", "5", 1), (r"\boxed{7}", "7", 1), ("1,000", "1000", 1), (r"50\%", "50", 1), (r"\text{even}", "even", 1), ("(3, 4]", "(3,4]", 1), ("2", "3", 0), (r"90^\circ", "90", 1)],
+    [("$\\frac12$", r"\frac{1}{2}", 1), ("1/2", r"\dfrac{1}{2}", 1), ("x = 5", "5", 1), (r"\boxed{7}", "7", 1), ("1,000", "1000", 1), (r"50\%", "50", 1), (r"\text{even}", "even", 1), ("(3, 4]", "(3,4]", 1), ("2", "3", 0), (r"90^\circ", "90", 1),
+     ("0.5", r"\frac{1}{2}", 1), (r"\frac{2}{4}", "1/2", 1), ("3.0", "3", 1), (".25", r"\frac14", 1), (r"-\frac{1}{2}", r"\frac{-1}{2}", 1), (r"\frac{1}{0}", r"\frac{2}{0}", 0), ("0.3", r"\frac{1}{3}", 0),
+     ("17 meters", r"17\text{ meters}", 1), ("17", r"17\text{ meters}", 1), ("864 square inches", r"864 \mbox{ inches}^2", 1), (r"17\text{ meters}", "18", 0), ("even", r"\text{odd}", 0), (r"2 \pi", "2", 0),
+     (r"\frac{\sqrt{6}}{3}", r"\frac{\sqrt6}3", 1), (r"\frac{9}{20}", r"\frac 9{20}", 1), (r"11\sqrt{2}", r"11\sqrt2", 1), ("42_{7}", "42_7", 1), ("42_7", "42", 0), ("x^{2}", "x^2", 1),
+     ("(1,234)", "(1234)", 0), ("0,4", "04", 0), (r"12,\!000,\!085", "12000085", 1), ("12{,}000", "12,000", 1), (r"\frac{12}{5525}", r"\frac{12}{5,\!525}", 1), ("f(x) = 3", "3", 1), ("x - 3z = 0", "0", 0)],
 )  # fmt: skip
 def test_values_in_tex(given, right, same):
     assert TASKS["math"].grade({"answer": right}, f"We see that. Final Answer: The final answer is {given}. ") == same
@@ -151,10 +170,33 @@ def test_conclusions_and_overlap():
     assert texts.overlap({"answers": ["red ball", "x"]}, "a red toy") == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("text, right, share", [(" unanswerable\n", 1, 1), ("", 1, 1), (" No answer.", 1, 1), (" the ball", 0, 0)])
+def test_a_question_that_the_passage_does_not_answer(text, right, share):
+    for answers in ([], ["CANNOTANSWER"]):
+        item = {"passage": "Lily has a ball.", "question": "Who made it?", "answers": answers}
+        assert TASKS["squad"].grade(item, text) == right and texts.overlap(item, text) == share
+        assert TASKS["squad"].grade(item | {"answers": ["the ball"]}, text) == 1 - right
+
+
+def test_an_answer_in_a_chat_is_not_ended_by_what_ends_a_function():
+    item = evaluation_items.FILES["humaneval"][0]
+    asked = code.TASKS[0].ask(item, [])
+    text = "Sure:\n```python\ndef double(x):\n    return 2 * x\n```\nDone."
+    assert any(stop in text for stop in asked.stops) and asked.chat_stops == ()
+    assert sandbox.run(code.TASKS[0].program(item, text)).passed
+
+
+def test_a_whole_function_keeps_what_the_prompt_defines_beside_it():
+    head = 'import math\n\ndef half(x):\n    return x // 2\n\n\ndef quarter(x: int):\n    """A quarter."""\n'
+    item = {"prompt": head, "entry_point": "quarter", "test": "def check(f):\n    assert f(math.floor(8.5)) == half(4) == 2\n"}
+    for text in ("    return half(half(x))\n", "```python\ndef quarter(x):\n    return half(half(x))\n```", "    def quarter_of(y):\n        return half(half(y))\n    return quarter_of(x)\n"):
+        assert sandbox.run(code.TASKS[0].program(item, text)) == sandbox.Outcome(True, "")
+
+
 def test_programs_are_put_together_from_any_answer():
     item = evaluation_items.FILES["humaneval"][0]
     for text in ("    return 2 * x\n", "Here:\n```python\ndef double(x):\n    return 2 * x\n```\nDone."):
-        compile(code.TASKS[0].program(item, text), "p", "exec")
+        assert sandbox.run(code.TASKS[0].program(item, text)).passed
     assert code.TASKS[0].program(item, "    return 2 * x\n").count("def double") == 1
 
 
@@ -252,6 +294,11 @@ def test_a_chat_is_asked_in_its_template(smollm2, tmp_path):
     run._tokenize(plan, smollm2, True, 0)
     text = smollm2.detokenize(plan.scored[0][0].tokens, special=True)
     assert text.startswith("<|im_start|>") and text.endswith("<|im_start|>assistant\na shady tree to lie under.")
+    evaluation_items.write(tmp_path, {"hellaswag": [], "gsm8k_test": [], "humaneval": evaluation_items.FILES["humaneval"]})
+    for chat, stops in ((True, ()), (False, code.TASKS[0].ask(evaluation_items.FILES["humaneval"][0], []).stops)):
+        written = run._plan(TASKS["humaneval"], tmp_path, None, 0)
+        run._tokenize(written, smollm2, chat, 0)
+        assert {p.stops for p in written.prompts} == {stops}
     assert smollm2.detokenize(plan.scored[0][0].tokens[plan.scored[0][0].start :]) == "a shady tree to lie under."
 
 

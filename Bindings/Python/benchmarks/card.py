@@ -4,8 +4,8 @@
     card.py --work FOLDER [--model FILE] [--types F16,Q8_0,Q4_K_M,Q2_K] [--limits 100,500] [--written 100] [--tasks card] [--page] [--output CARD.md]
 
 The types are made from the file that is given (a quantized file cannot become better than it is, which the page says). Every answer is kept in --work, so that the
-script goes on where it ended. It asks the first limit of every task of every file, then the next one: the page takes of each task the largest limit that all files have
-reached, and --page writes it from what is there without asking anything. Several processes with the same --work share what is to be asked (the
+script goes on where it ended. It asks the first limit of every task of the file that is given, then of the others, then the next limit: the page takes of each task and
+file the largest limit that the file has reached, and --page writes it from what is there without asking anything. Several processes with the same --work share what is to be asked (the
 answers do not depend on who asks). All figures of the page are from the files in --work.
 """
 
@@ -65,12 +65,11 @@ def ask(a, name: str, path: Path, task: str, limit: int) -> Evaluation:
 
 
 def ask_all(a, files: dict[str, Path], tasks: list[str]) -> None:
-    """Stage by stage; what is written is a stage behind what is chosen. A file is asked by one process at a time."""
-    stages = [(stage + (1.5 if task not in _CHOICES else 0), cost(task), limit, task) for stage, limit in enumerate(a.limits) for task in tasks]
-    left = [(limit, task, name) for _, _, limit, task in sorted(stages) for name in files]
+    """Stage by stage; of each the first file's tasks first, so that the page has every row. A file is asked by one process at a time."""
+    left = sorted((stage, name != next(iter(files)), cost(task), task, number, limit, name) for stage, limit in enumerate(a.limits) for task in tasks for number, name in enumerate(files))
     while left:
         for one in left:
-            limit, task, name = one
+            *_, task, _, limit, name = one
             with open(journal(a, files[name]).with_suffix(".lock"), "w") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,26 +97,24 @@ def answered(path: Path) -> dict[str, set[int]]:
     return out
 
 
-def reached(a, files: dict[str, Path], task: str) -> int | None:
-    """The largest limit of which every file has all items; None: not even the first."""
-    if why(a, task) != _NO_TIME:
-        return None
-    kept = [answered(journal(a, path)).get(task, set()) for path in files.values()]
-    for limit in sorted(a.limits, reverse=True):
-        if all(asked(a.data, task, limit_of(a, task, limit)) <= items for items in kept):
+def reached(a, path: Path, task: str) -> int | None:
+    """The largest limit of which a file has all items; None: not even the first."""
+    kept = answered(journal(a, path)).get(task, set())
+    for limit in sorted(a.limits, reverse=True) if why(a, task) == _NO_TIME else ():
+        if asked(a.data, task, limit_of(a, task, limit)) <= kept:
             return limit_of(a, task, limit)
     return None
 
 
 def collected(a, files: dict[str, Path], tasks: list[str]) -> dict[str, Evaluation]:
-    """One evaluation of each file, from what all have."""
-    limits = {task: reached(a, files, task) for task in tasks}
+    """One evaluation of each file that has something, from what it has."""
     found: dict[str, Evaluation] = {}
     for name, path in files.items():
+        limits = {task: reached(a, path, task) for task in tasks}
         # all of it is in the journal
         parts = [ask(a, name, path, ",".join(t for t in tasks if limits[t] == limit), limit) for limit in sorted({n for n in limits.values() if n})]
         if not parts:
-            raise SystemExit(f"no task has {a.limits[0]} items of every file yet")
+            continue
         whole = dict(parts[-1].data)  # the journal's footprint is of all that was run
         results = {task: result for part in parts for task, result in part.data["tasks"].items()}
         whole["tasks"] = {task: results[task] for task in tasks if task in results}
@@ -125,7 +122,22 @@ def collected(a, files: dict[str, Path], tasks: list[str]) -> dict[str, Evaluati
         whole["left_out"] = {task: why(a, task) for task in tasks if not limits[task]}
         found[name] = Evaluation(whole)
         (a.work / f"{path.name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    if next(iter(files)) not in found:
+        raise SystemExit(f"no task has {a.limits[0]} items of {next(iter(files))} yet")
     return found
+
+
+def cell(e: Evaluation, first: Evaluation, task: str) -> str:
+    """A figure, and of how many items where the first file has another number."""
+    if task not in e.tasks:
+        return ""
+    items = e.data["tasks"][task]["items"]
+    return f"{e.tasks[task]}{f' ({items})' if items != first.data['tasks'][task]['items'] else ''}"
+
+
+def group_cell(e: Evaluation, first: Evaluation, group: str) -> str:
+    """Of a group only where the file has all tasks of it that the first has: else it would be an average of others."""
+    return str(e.groups[group][0]) if group in e.groups and e.groups[group][1] == first.groups[group][1] else ""
 
 
 _NO_TIME = "it was not reached in the time that there was"
@@ -153,18 +165,18 @@ def page(found: dict[str, Evaluation], remark: str) -> str:
         lines += [remark, ""]
     lines += [f"| | MB | {' | '.join(groups)} |", "|---" * (len(groups) + 2) + "|"]
     for name, e in found.items():
-        lines.append(f"| **{name}** | {e.data['model']['bytes'] / 1e6:.0f} | {' | '.join(str(e.groups[g][0]) if g in e.groups else '' for g in groups)} |")
+        lines.append(f"| **{name}** | {e.data['model']['bytes'] / 1e6:.0f} | {' | '.join(group_cell(e, first, g) for g in groups)} |")
     for model in [*card.PUBLISHED, *(m for m in card.PUBLISHED_SAFETY if m not in card.PUBLISHED)]:
         cells = [card.published(g).get(model) for g in groups]
         if any(c is not None for c in cells):
             lines.append(f"| {model} | | {' | '.join('' if c is None else f'{c:g}' for c in cells)} |")
     lines += ["", "## By task, and what quantizing costs", "", f"| task | items | shots | {' | '.join(found)} | how |", "|---" * (len(found) + 4) + "|"]
     for task, t in first.data["tasks"].items():
-        cells = [str(e.tasks[task]) for e in found.values()]
+        cells = [cell(e, first, task) for e in found.values()]
         lines.append(f"| {task} | {t['items']} | {t['shots']} | {' | '.join(cells)} | {t['metric']}; {t['note']} |")
     base, others = next(iter(found.items()))[0], list(found)[1:]
     if others:
-        lines += ["", f"Points beside {base}, over the tasks with given answers, and how many of the answers are others:", "", "| | points | other answers |", "|---|---|---|"]
+        lines += ["", f"Points beside {base}, over the tasks with given answers of which both have the same items, and how many of the answers are others:", "", "| | points | other answers |", "|---|---|---|"]
         lines += [f"| {name} | {points:+.1f} | {share:.1f} % |" for name in others for points, share in [compare(found[base], found[name])]]
     lines += ["", "## What stands beside nothing, and what was not run", "", *[f"- {line}" for line in first.remarks()], "", "## Footprint and provenance", ""]
     for name, e in found.items():
@@ -178,7 +190,7 @@ def page(found: dict[str, Evaluation], remark: str) -> str:
 
 def compare(one: Evaluation, other: Evaluation) -> tuple[float, float]:
     """(points, percent of answers that differ) over tasks with given answers, of which the runs keep what was chosen."""
-    tasks = [t for t, d in one.data["tasks"].items() if t in other.data["tasks"] and "chosen" in d]
+    tasks = [t for t, d in one.data["tasks"].items() if "chosen" in d and d["items"] == other.data["tasks"].get(t, {}).get("items")]
     points = [100 * (other.tasks[t].value - one.tasks[t].value) for t in tasks]
     differ = [c != d for t in tasks for c, d in zip(one.data["tasks"][t]["chosen"], other.data["tasks"][t]["chosen"])]
     return (report.average(points).value if points else 0.0), (100 * sum(differ) / len(differ) if differ else 0.0)

@@ -21,16 +21,17 @@ def fenced(text: str) -> str:
 
 def _humaneval(item: Item, _: Sequence[Item]) -> Open:
     """Chen et al., Evaluating Large Language Models Trained on Code (2021)."""
-    return Open(item["prompt"], _AFTER_A_FUNCTION, 512, _TEMPERATURE, _TOP_P)
+    # an answer in a chat tells of the function before and behind it, and its fence begins with what else would end it
+    return Open(item["prompt"], _AFTER_A_FUNCTION, 512, _TEMPERATURE, _TOP_P, ())
 
 
 def _humaneval_program(item: Item, text: str) -> str:
     body = fenced(text)
-    # an answer in a chat tells the whole function, one that goes on with the prompt its body
-    head = "" if f"def {item['entry_point']}" in body else item["prompt"]
-    before = item["prompt"] if head == "" else ""
-    imports = "\n".join(line for line in before.splitlines() if re.match(r"(import|from) ", line))
-    return f"{imports}\n{head}{body}\n\n{item['test']}\n\ncheck({item['entry_point']})\n"
+    # an answer in a chat tells the whole function, one that goes on with the prompt its body; the whole one takes the place of the
+    # prompt's, which its docstring completes, and whatever else the prompt defines stays
+    whole = re.search(rf"^(?:async )?def {re.escape(item['entry_point'])}\s*\(", body, re.MULTILINE)
+    seam = "\n\n" if whole else ""
+    return f"{item['prompt']}{seam}{body}\n\n{item['test']}\n\ncheck({item['entry_point']})\n"
 
 
 def _mbpp_task(item: Item) -> str:

@@ -16,7 +16,7 @@ Item = dict[str, Any]
 MOST_BYTES = 1 << 30  # of a file, unpacked
 LONGEST_LINE = 1 << 22
 _PIECE = 1 << 18
-_KINDS = {"text": "a text", "texts": "a list of texts, at least one", "choices": "a list of texts, at least two, none of them empty", "index": "the index of one of the choices", "flag": "true or false", "number": "a whole number"}
+_KINDS = {"text": "a text", "texts": "a list of texts, at least one", "any texts": "a list of texts", "choices": "a list of texts, at least two, none of them empty", "index": "the index of one of the choices", "flag": "true or false", "number": "a whole number"}
 
 
 class DataError(ValueError):
@@ -71,6 +71,7 @@ def _check(item: Item, field: str, kind: str, where: str, *, optional: bool) -> 
     right = {
         "text": isinstance(value, str),
         "texts": texts and len(value) >= 1,
+        "any texts": texts,
         "choices": texts and len(value) >= 2 and all(v.strip() for v in value),
         "index": type(value) is int and isinstance(item.get("choices"), list) and 0 <= value < len(item["choices"]),
         "flag": isinstance(value, bool),

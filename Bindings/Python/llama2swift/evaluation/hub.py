@@ -73,7 +73,7 @@ SOURCES: dict[str, tuple[str, str | None, tuple[str, ...], Callable[[Row], Item]
     "truthfulqa": ("truthfulqa/truthful_qa", "generation", ("validation",), _truthful),
     "natural_questions": ("google-research-datasets/nq_open", None, ("validation",), _same("question", "answer")),
     "triviaqa": ("mandarjoshi/trivia_qa", "rc.nocontext", ("validation",), lambda r: {"question": r["question"], "golden_answers": [r["answer"]["value"], *r["answer"]["aliases"]]}),
-    "squad": ("rajpurkar/squad", None, ("validation",), lambda r: {"passage": r["context"], "question": r["question"], "answers": list(r["answers"]["text"])}),
+    "squad": ("rajpurkar/squad_v2", None, ("validation",), lambda r: {"passage": r["context"], "question": r["question"], "answers": list(r["answers"]["text"])}),
     "gsm8k_test": ("openai/gsm8k", "main", ("test",), _same("question", "answer")),
     "gsm8k_train": ("openai/gsm8k", "main", ("train",), _same("question", "answer")),
     "math": ("HuggingFaceH4/MATH-500", None, ("test",), lambda r: {"question": r["problem"], "answer": r["answer"]}),

@@ -44,13 +44,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Open:
-    """A text to go on with, until one of `stops`, an end token, or max_tokens. temperature 0: the most probable token each time."""
+    """A text to go on with, until one of `stops`, an end token, or max_tokens. temperature 0: the most probable token each time.
+    chat_stops: those of an answer in a chat, where they are others."""
 
     prompt: str
     stops: tuple[str, ...]
     max_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
+    chat_stops: tuple[str, ...] | None = None
 
 
 Question = Union[Choice, Open]

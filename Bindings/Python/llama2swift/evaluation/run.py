@@ -253,7 +253,8 @@ def _tokenize(plan: _Plan, model: Model, chat: bool, seed: int) -> None:
     for index, question in zip(plan.asked, plan.questions):
         if isinstance(question, Open):
             tokens = before(question.prompt)
-            plan.prompts.append(Prompt(tuple(tokens), question.stops, question.max_tokens, question.temperature, question.top_p, f"{seed}/{name}/{index}"))
+            stops = question.stops if not chat or question.chat_stops is None else question.chat_stops
+            plan.prompts.append(Prompt(tuple(tokens), stops, question.max_tokens, question.temperature, question.top_p, f"{seed}/{name}/{index}"))
             plan.longest = max(plan.longest, len(tokens) + question.max_tokens)
             continue
         texts_ = [*question.pairs, *((question.baseline, text) for _, text in question.pairs if question.by == "answer")]

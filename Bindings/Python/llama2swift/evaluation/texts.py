@@ -20,10 +20,11 @@ def _normal(text: str) -> str:
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
-def short_answer(text: str) -> str:
-    """Up to the first line break, comma or dot that ends a sentence (Touvron et al., LLaMA, 2023, appendix A)."""
-    line = text.strip().split("\n", 1)[0]
-    return re.split(r",|\.(?=\s|$)", line, maxsplit=1)[0].strip()
+def short_answers(text: str) -> list[str]:
+    """Up to the first line break or comma, and there up to each dot that may end the sentence (Touvron et al., LLaMA, 2023, appendix A:
+    "the first line break, final dot or comma"): whether the dot of "Samuel L. Clemens" does, only the name tells."""
+    line = text.strip().split("\n", 1)[0].split(",", 1)[0]
+    return [line[: dot.start()].strip() for dot in re.finditer(r"\.(?=\s|$)|$", line)]
 
 
 def _names(item: Item) -> list[str]:
@@ -37,7 +38,8 @@ def _knowledge(item: Item, shots: Sequence[Item]) -> Open:
 
 
 def _is_name(item: Item, text: str) -> float:
-    return float(_normal(short_answer(text)) in {_normal(name) for name in _names(item)} - {""})
+    names = {_normal(name) for name in _names(item)} - {""}
+    return float(any(_normal(answer) in names for answer in short_answers(text)))
 
 
 # Reading comprehension
@@ -48,22 +50,37 @@ def _reading(item: Item, _: Sequence[Item]) -> Open:
     return Open(f"{item['passage'].strip()}\n{history}Question: {item['question'].strip()}\nAnswer:", ("\n",), 48)
 
 
+# What says that the passage does not tell; the last is QuAC's own.
+_NOTHING = {"", "unanswerable", "no answer", "cannotanswer"}
+
+
+def _span(text: str) -> str:
+    """An answer as it is compared; "" says that there is none in the passage."""
+    normal = _normal(text)
+    return "" if normal in _NOTHING else normal
+
+
+def _spans(item: Item) -> list[str]:
+    """What is right: without answers (SQuAD 2.0) that there is none (Rajpurkar et al., Know What You Don't Know, 2018)."""
+    return [_span(answer) for answer in item["answers"]] or [""]
+
+
 def _is_span(item: Item, text: str) -> float:
-    return float(_normal(text.strip()) in {_normal(answer) for answer in item["answers"]})
+    return float(_span(text) in _spans(item))
 
 
 def overlap(item: Item, text: str) -> float:
     """F1 over words with the answer that it is nearest to."""
-    given = _normal(text).split()
+    given = _span(text).split()
 
     def f1(answer: str) -> float:
-        right = _normal(answer).split()
+        right = answer.split()
         common = sum((Counter(given) & Counter(right)).values())
         if not given or not right:
             return float(given == right)
         return 2 * common / (len(given) + len(right))
 
-    return max(f1(answer) for answer in item["answers"])
+    return max(f1(answer) for answer in _spans(item))
 
 
 # Math
@@ -75,13 +92,13 @@ def _gsm8k(item: Item, shots: Sequence[Item]) -> Open:
 
     _right_number(item)  # before anything is generated
     examples = "".join(f"Question: {s['question'].strip()}\nAnswer: {solution(s)}\n\n" for s in shots)
-    return Open(f"{examples}Question: {item['question'].strip()}\nAnswer:", ("\nQuestion:", "\n\n"), 320)
+    return Open(f"{examples}Question: {item['question'].strip()}\nAnswer:", ("\nQuestion:",), 320)
 
 
 def _number(text: str) -> Fraction | None:
     """The number behind the first "####"."""
-    found = re.search(r"####\s*(-?)\$?\s*([\d,]{1,40}(?:\.\d{1,40})?)", text)
-    digits = found[2].replace(",", "").strip(".") if found else ""
+    found = re.search(r"####\s*(-?)\s*\$?\s*([0-9,]{0,40}(?:\.[0-9]{1,40})?)", text)
+    digits = found[2].replace(",", "") if found else ""
     return Fraction(digits) * (-1 if found and found[1] else 1) if digits else None
 
 
@@ -115,25 +132,60 @@ def _math(item: Item, shots: Sequence[Item]) -> Open:
     return Open(f"{worked}Problem:\n{item['question'].strip()}\n\nSolution:\n", ("I hope it is correct", "\nProblem:"), 384)
 
 
+# One argument of a command: a group, in which groups may be, or what a single sign stands for.
+_GROUP, _SIGN = r"\{(?:[^{}]|\{[^{}]*\})*\}", r"[0-9a-zA-Z]"
+# Words behind a number that say what it counts.
+_UNITS = (
+    "square|cubic|inch|inches|foot|feet|ft|yards|miles|mph|mm|cm|km|meters?|centimeters?|kilometers?|grams?|gm|kg|pounds?|ounces?|gallons?|liters?|seconds?|minutes?|hours?|days?"
+    "|weeks?|years?|degrees?|dollars?|cents?|percent|units?|points?|ways|digits?|integers?|multiples|edges|sides|students|people|meals|times"
+)
+
+
 def plain_math(text: str) -> str:
     """An answer in TeX without what does not change its value."""
     text = text.strip().rstrip(".").strip("$").strip()
     if text.startswith(r"\boxed{") and text.endswith("}"):
         text = text[7:-1]
-    text = re.sub(r"\\(?:left|right|!|,|;|:| |quad|displaystyle)", "", text)
+    text = re.sub(r"\\(?:left|right|!|,|;|:| |quad|displaystyle)", "", text).replace("{,}", ",")
+    # units: "17\text{ meters}", "12 square inches"
+    text = re.sub(r"(?<=[0-9}])\s*\\(?:text|mbox|mathrm)\s*\{\s*[a-z. ]+\}(?:\^\{?[23]\}?)?$", "", text)
+    text = re.sub(rf"(?<=[0-9}}])(?:\s+(?:{_UNITS}))+(?:\^\{{?[23]\}}?)?$", "", text)
     text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
+    # arguments without braces: \frac12, \frac1{10}, \frac{\sqrt6}3, \sqrt 2; braces around a single sign: x^{2}, 42_{7}
     text = re.sub(r"\\[dt]frac", r"\\frac", text)
-    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
+    text = re.sub(rf"\\sqrt(\[[^\]]*\])?\s*({_SIGN})", r"\\sqrt\1{\2}", text)
+    text = re.sub(rf"\\frac\s*({_SIGN})", r"\\frac{\1}", text)
+    text = re.sub(rf"\\frac\s*({_GROUP})\s*({_SIGN})", r"\\frac\1{\2}", text)
+    text = re.sub(rf"([_^])\{{({_SIGN})\}}", r"\1\2", text)
     text = re.sub(r"\^\s*\{?\\circ\}?|\\(?:%|\$)|%|\$", "", text)
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    text = re.sub(r"^[a-zA-Z]\s*=\s*", "", text)
+    text = re.sub(r"^[a-zA-Z](?:\([a-z]\))?\s*=([^=]*)$", r"\1", text)
     text = "".join(text.split())
-    return re.sub(r"^(-?)(\d{1,18})/(\d{1,18})$", r"\1\\frac{\2}{\3}", text)
+    # thousands, where a comma cannot be between two numbers
+    text = re.sub(r"(?:^-?|(?<=\{))[0-9]{1,3}(?:,[0-9]{3})+(?=$|\}|\.[0-9])", lambda m: m[0].replace(",", ""), text)
+    return re.sub(r"^(-?)([0-9]{1,40})/([0-9]{1,40})$", r"\1\\frac{\2}{\3}", text)
+
+
+def _same_value(one: str, other: str) -> bool:
+    """Whether two answers are the same text or the same number: 0.5, 1/2 and \\frac{2}{4} are."""
+    one, other = plain_math(one), plain_math(other)
+    number = _rational(one)
+    return one == other or number is not None and number == _rational(other)
+
+
+def _rational(text: str) -> Fraction | None:
+    """The number that a plain answer is; None: something else."""
+    if re.fullmatch(r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})", text):
+        return Fraction(text)
+    parts = re.fullmatch(r"(-?)\\frac\{(-?)([0-9]{1,40})\}\{(-?)([0-9]{1,40})\}", text)
+    if parts is None or not int(parts[5]):
+        return None
+    value = Fraction(int(parts[3]), int(parts[5]))
+    return -value if sum(map(bool, (parts[1], parts[2], parts[4]))) % 2 else value
 
 
 def _is_value(item: Item, text: str) -> float:
     found = re.search(r"[Tt]he final answer is:?\s*(.*)", text)
-    return float(found is not None and plain_math(found[1]) == plain_math(item["answer"]))
+    return float(found is not None and _same_value(found[1], item["answer"]))
 
 
 # BIG-Bench Hard
@@ -158,7 +210,7 @@ def _toxigen(item: Item, _: Sequence[Item]) -> Open:
     return Open(item["prompt"].replace("\\n", "\n"), ("\n",), 64, 0.1, 0.9)
 
 
-_SPAN = {"passage": "text", "question": "text", "answers": "texts"}
+_SPAN = {"passage": "text", "question": "text", "answers": "any texts"}
 _BEFORE = {"questions_before?": "texts", "answers_before?": "texts"}
 TASKS = [
     Task("natural_questions", "natural_questions", {"question": "text", "answer": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
