@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Our model type of lm-evaluation-harness beside its own `hf` (transformers, F32 on the CPU) on the same weights: the same choices, log-probabilities within 1e-3.
 
-    harness_agreement.py --work FOLDER [--model FILE] [--items 10,50,200] [--tasks a,b] [--data FOLDER] [--write HARNESS.md]
+    harness_agreement.py --work FOLDER [--model FILE] [--items 10,50,200] [--tasks a,b] [--softmax float64] [--data FOLDER] [--write HARNESS.md]
 
 The model is widened to F32 by `llama2swift.convert` and read by both. Both are asked through the harness: its Instances go into `loglikelihood` of its HFLM and of
-ours, so that each side tokenizes for itself. Needs lm_eval, torch, transformers and gguf. The items grow in stages, the larger ones keep those of the
+ours, so that each side tokenizes for itself. Most of what is left between them is torch's log_softmax in F32 (--softmax float64 takes it away). Needs lm_eval, torch, transformers and gguf. The items grow in stages, the larger ones keep those of the
 smaller ones; every answer is kept in --work, and the page is written after each task.
 """
 
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--model", default=os.environ.get("LLAMA2SWIFT_MODEL"))
     parser.add_argument("--items", default="10,50,200")
     parser.add_argument("--tasks", default=NAMES)
+    parser.add_argument("--softmax", choices=("float32", "float64"), default="float32", help="in which the harness's hf takes its log_softmax of the F32 logits")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--work", type=Path, required=True)
@@ -107,14 +108,14 @@ def main() -> None:
     def hf():
         from lm_eval.models.huggingface import HFLM
 
-        return HFLM(pretrained=str(a.work), gguf_file=wide.name, tokenizer=None, dtype="float32", device="cpu", batch_size=4)
+        return HFLM(pretrained=str(a.work), gguf_file=wide.name, tokenizer=None, dtype="float32", device="cpu", batch_size=4, softmax_dtype=a.softmax)
 
     def ours():
         from llama2swift.lm_eval import LM
 
         return LM(path=str(wide), kv="f32", threads=a.threads)
 
-    sides = Kept(a.work / "ours.json", ours), Kept(a.work / "hf.json", hf)
+    sides = Kept(a.work / "ours.json", ours), Kept(a.work / ("hf.json" if a.softmax == "float32" else "hf64.json"), hf)
     rows = {}
     versions = f"lm_eval {lm_eval.__version__}, transformers {transformers.__version__}, torch {torch.__version__}, llama2swift {llama2swift.__version__}"
     for items in map(int, a.items.split(",")):

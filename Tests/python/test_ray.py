@@ -1,13 +1,18 @@
 """Many prompts in many processes: the texts are those of one process. What needs Ray itself is skipped without it."""
 
+import asyncio
+import json
 import os
+import re
 import signal
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
 
 import llama2swift.ray
-from llama2swift.ray import Generate
+from llama2swift.ray import Completion, Generate
 
 NAMES = ("Lily", "Tom", "Ben", "Mia", "Sam", "Anna", "Tim", "Sue", "Max", "Amy")
 PROMPTS = [f"Once upon a time {name} had {count} {thing}" for name in NAMES for count in ("one", "two") for thing in ("dogs", "red balls", "cups")]
@@ -49,6 +54,41 @@ def test_what_is_refused(stories_path):
         Generate("no file", max_tokens="x")
 
 
+class Request:
+    """As much of a request of HTTP as a replica reads."""
+
+    def __init__(self, text):
+        self.text = text
+
+    async def json(self):
+        return json.loads(self.text)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("{", "no JSON object"), ("[" * 100000, "no JSON object"), ("[1]", "no JSON object"), ('{"prompt": 5}', "no JSON object"), ("{}", "no JSON object"),
+        ('{"prompt": "Once", "max_tokens": 3}', "the request has 'max_tokens', which nothing would follow"),
+        (json.dumps({"prompt": "a b " * 400}), r"positions, the context has 512"), ('{"prompt": "\\ud800"}', "."),
+    ],
+)  # fmt: skip
+def test_a_request_that_is_not_followed_is_400(stories_path, text, sentence):
+    pytest.importorskip("starlette")
+    answer = asyncio.run(Completion({"path": stories_path, "max_tokens": 8})(Request(text)))
+    assert answer.status_code == 400 and re.search(sentence, json.loads(answer.body)["error"])  # was 200
+
+
+def test_requests_of_a_replica_come_one_at_a_time_and_are_the_texts_of_one_process(stories_path):
+    pytest.importorskip("starlette")
+
+    async def ask():
+        replica = Completion({"path": stories_path, "max_tokens": 12})
+        return await asyncio.gather(*(replica(Request(json.dumps({"prompt": p}))) for p in PROMPTS[:8]))
+
+    answers = asyncio.run(ask())
+    assert {a.status_code for a in answers} == {200} and [json.loads(a.body)["text"] for a in answers] == texts(path=stories_path)[:8]
+
+
 @pytest.fixture(scope="module")
 def ray():
     ray = pytest.importorskip("ray")
@@ -79,3 +119,29 @@ def test_an_actor_that_is_killed_loses_nothing(ray, stories_path, tmp_path):
     data = ray.data.from_items([{"prompt": p} for p in PROMPTS], override_num_blocks=4).map_batches(Dies, fn_constructor_kwargs=dict(path=stories_path, max_tokens=12), batch_size=8, concurrency=2)
     found = {row["prompt"]: row["text"] for row in data.take_all()}
     assert (tmp_path / "died").exists() and [found[p] for p in PROMPTS] == texts(path=stories_path)
+
+
+# ---- Ray Serve
+
+
+@pytest.fixture
+def serve(ray):
+    serve = pytest.importorskip("ray.serve")
+    yield serve
+    serve.shutdown()
+
+
+def ask(path, told):
+    request = urllib.request.Request(f"http://127.0.0.1:8000{path}", json.dumps(told).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.loads(refused.read())
+
+
+def test_a_deployment_gives_what_one_process_gives(serve, stories_path):
+    serve.run(llama2swift.ray.deployment(stories_path, max_tokens=12), route_prefix="/write")
+    assert [ask("/write", {"prompt": p})[1]["text"] for p in PROMPTS[:4]] == texts(path=stories_path)[:4]
+    status, told = ask("/write", {"prompt": "Once", "temperature": 1})
+    assert status == 400 and "'temperature'" in told["error"]

@@ -10,6 +10,7 @@ again somewhere else and is the same.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -81,21 +82,33 @@ class Completion:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._generate = Generate(**options)
+        self._one_at_a_time = asyncio.Lock()
 
-    async def __call__(self, request: Any) -> dict[str, str]:
-        """A request of HTTP."""
-        told = await request.json()
-        if not isinstance(told, dict) or not isinstance(told.get("prompt"), str):
-            return {"error": 'the request is no JSON object with a "prompt"'}
-        return self.complete(told["prompt"])
-
-    def complete(self, prompt: str) -> dict[str, str]:
-        """The same for a handle of another actor's."""
+    async def __call__(self, request: Any) -> Any:
+        """A request of HTTP: 200, or 400 and {"error": sentence} for one that is not followed."""
         try:
-            done = self._generate({self._generate.column: [prompt]})
-        except ValueError as problem:
-            return {"error": str(problem)}
+            told = await request.json()
+        except (ValueError, RecursionError):
+            told = None
+        answer = {"error": wrong} if (wrong := _wrong(told)) else await self.complete(told["prompt"])
+        return import_module("starlette.responses").JSONResponse(answer, status_code=400 if "error" in answer else 200)
+
+    async def complete(self, prompt: str) -> dict[str, str]:
+        """The same for a handle of another actor's. Meanwhile the replica goes on answering whether it lives."""
+        async with self._one_at_a_time:
+            try:
+                done = await asyncio.to_thread(self._generate, {self._generate.column: [prompt]})
+            except (ValueError, TypeError) as problem:
+                return {"error": str(problem)}
         return {"text": str(done[self._generate.output][0]), "reason": str(done[f"{self._generate.output}_reason"][0])}
+
+
+def _wrong(told: Any) -> str:
+    """Why a request is none; "" for one."""
+    if not isinstance(told, dict) or not isinstance(told.get("prompt"), str):
+        return 'the request is no JSON object with a "prompt"'
+    more = [name for name in told if name != "prompt"]
+    return f"the request has {A.shown(more[0])}, which nothing would follow: it says a prompt, and the deployment's options the rest" if more else ""
 
 
 def deployment(path: str, *, replicas: int = 1, cpus: float = 1, **options: Any) -> Any:
