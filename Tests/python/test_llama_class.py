@@ -33,6 +33,28 @@ def alone(model, tokens, count, **options):
         return "".join(context.generate(tokens, llama2swift.Sampler(**{"temperature": 0, **options}), max_tokens=count))
 
 
+def test_tools_beside_a_schema_and_in_streams(stories_path):
+    """Neither is passed over: of the schema or a call; and a stream says what the whole answer says."""
+    other = {"type": "function", "function": {"name": "Other", "parameters": {"type": "object", "properties": {"city": {"enum": ["Oslo", "Lima"]}}, "required": ["city"], "additionalProperties": False}}}
+    talk = [{"role": "user", "content": "Who?"}]
+    with llama2swift.Llama(stories_path, chat_format="chatml", n_ctx=1024) as llm:
+        for seed in range(3):
+            options = dict(messages=talk, tools=[USER, other], tool_choice="required", seed=seed, temperature=1.0)
+            whole = llm.create_chat_completion(**options)["choices"][0]
+            chunks = [c["choices"][0] for c in llm.create_chat_completion(stream=True, **options)]
+            calls = [t for c in chunks for t in c["delta"].get("tool_calls", [])]
+            assert [c["function"] for c in calls] == [c["function"] for c in whole["message"]["tool_calls"]] and chunks[-1]["finish_reason"] == whole["finish_reason"] == "tool_calls"
+            assert not any(c["delta"].get("content") for c in chunks)
+        banned = {t: -1000.0 for t in range(llm.n_vocab()) if llm.detokenize([t])[:1] in (b" ", b"\t", b"\n", b"\r") or llm.detokenize([t]).startswith(b"c")}
+        form = {"type": "json_object", "schema": other["function"]["parameters"]}
+        got = llm.create_chat_completion(talk, tools=[other], response_format=form, logit_bias=banned, max_tokens=200)["choices"][0]
+        assert got["finish_reason"] == "tool_calls" and got["message"]["tool_calls"][0]["function"]["name"] == "Other"
+        with pytest.raises(ValueError, match="calls no tools"):
+            llm.create_chat_completion(talk, tools=[other], grammar=llm.model.grammar(gbnf='root ::= "a"'))
+        with pytest.raises(ValueError, match="custom"):
+            llm.create_chat_completion(talk, tools=[{**other, "type": "custom"}])
+
+
 def test_the_first_example(llm, stories):
     prompt = "Q: Name the planets in the solar system? A: "
     output = llm(prompt, max_tokens=32, stop=["Q:", "\n"], echo=True, temperature=0)

@@ -335,12 +335,16 @@ class Llama(Closing):
         for number, tool in enumerate(_dicts("tools", tools or [])):
             if not isinstance(tool.get("function"), Mapping) or not isinstance(tool["function"].get("name"), str):
                 raise A.refuse(f"tools[{number}]", tool, 'a dict with a "function" that has a "name"')
+            if tool.get("type", "function") != "function":
+                raise ValueError(f"tools[{number}]: a tool of type {tool['type']!r} is not supported by llama2swift")
         if response_format is not None and not isinstance(response_format, Mapping):
             raise A.refuse("response_format", response_format, "a dict or None")
         top_logprobs = None if top_logprobs is None else A.unsigned("top_logprobs", top_logprobs, 31)
         name, held = self._held(tools, tool_choice, response_format)
         if held is not None and grammar is not None:
             raise ValueError("grammar: the answer is held to response_format or tool_choice already")
+        if grammar is not None and tools and tool_choice != "none":
+            raise ValueError("grammar: a text that is held to one calls no tools; tool_choice='none' takes them away")
         talk = [dict(m) for m in _dicts("messages", messages)]
         if tools or any(m.get("tool_calls") or m.get("role") == "tool" for m in talk):
             shown = [{"type": "function", "function": {"description": "", "parameters": {}, **t["function"]}} for t in tools or [] if tool_choice != "none"]
@@ -351,7 +355,7 @@ class Llama(Closing):
         best = (top_logprobs or 0) if logprobs else None
         events = self._events(tokens, max_tokens, sampler, held if held is not None else grammar, stop, best)
         if stream:
-            return self._chat_chunks(frame, events, name, best)
+            return self._chat_chunks(frame, events, name, best, tools, tool_choice)
         text, reason = "", None
         ids: list[Any] = []
         for event in events:
@@ -359,9 +363,14 @@ class Llama(Closing):
             ids += [event] if event.token is not None else []
             reason = event.reason or reason
         message: Chunk = {"role": "assistant", "content": text}
+        split = _calling.Splitter()
+        said: str | None = None
         calls = [_calling.made(name, text)] if name else self._calls(text, tools, tool_choice)
+        if not calls:  # words, then a call
+            said = split.add(text).rstrip() or None
+            calls = self._calls(split.rest(), tools, tool_choice)
         if calls:
-            message, reason = {"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls" if reason == "stop" else reason
+            message, reason = {"role": "assistant", "content": said, "tool_calls": calls}, "tool_calls" if reason == "stop" else reason
         choice = {"index": 0, "message": message, "logprobs": self._chat_logprobs(ids, best), "finish_reason": reason}
         usage = {"prompt_tokens": len(tokens), "completion_tokens": len(ids), "total_tokens": len(tokens) + len(ids)}
         return {**frame, "choices": [choice], "usage": usage}
@@ -383,6 +392,8 @@ class Llama(Closing):
             schema = form.get("schema") or {"type": "object"}
         functions = [(t["function"]["name"], t["function"].get("parameters") or {"type": "object", "properties": {}}) for t in tools or []]
         if choice in (None, "none", "auto"):
+            if schema is not None and functions and choice != "none":  # of the schema, or a call
+                schema = _calling.or_called(schema, _calling.one_of(functions))
             return None, None if schema is None else self.model.grammar(json_schema=schema)
         if schema is not None:
             raise ValueError("tool_choice: the answer is held to response_format already")
@@ -403,15 +414,25 @@ class Llama(Closing):
             return None
         return [_calling.made(v["name"], json.dumps(v["arguments"], ensure_ascii=False)) for v in found]
 
-    def _chat_chunks(self, frame: Chunk, events: Iterator[Any], name: str | None, best: int | None) -> Iterator[Chunk]:
+    def _chat_chunks(self, frame: Chunk, events: Iterator[Any], name: str | None, best: int | None, tools: Any, choice: Any) -> Iterator[Chunk]:
         yield {**frame, "choices": [{"index": 0, "delta": {"role": "assistant"}, "logprobs": None, "finish_reason": None}]}
         call = _calling.made(name, "") if name else None
+        # what may be a call is held back until it is known to be one
+        split = _calling.Splitter() if tools and choice != "none" and not name else None
         for event in events:
-            delta: Chunk = {"content": event.text} if event.text else {}
+            text = event.text if split is None else split.add(event.text)
+            calls: list[Chunk] | None = None
+            if split is not None and event.reason:
+                rest = split.rest()
+                calls = self._calls(rest, tools, choice)
+                text += "" if calls else rest
+            delta: Chunk = {"content": text} if text else {}
+            if calls:
+                delta["tool_calls"] = [{"index": index, **one} for index, one in enumerate(calls)]
             if call and event.text:
                 delta = {"tool_calls": [{"index": 0, **call, "function": {**call["function"], "arguments": event.text}}]}
             shown = self._chat_logprobs([event], best) if event.token is not None else None
-            reason = "tool_calls" if call and event.reason == "stop" else event.reason
+            reason = "tool_calls" if (call or calls) and event.reason == "stop" else event.reason
             if delta or shown:
                 yield {**frame, "choices": [{"index": 0, "delta": delta, "logprobs": shown, "finish_reason": None}]}
             if reason:
