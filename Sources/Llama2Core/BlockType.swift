@@ -43,7 +43,14 @@ public enum BlockType: Sendable, CaseIterable, BitwiseCopyable {
     public var bytes: Int { format.bytes }
 
     /// Floating-point storage, multiplied as such; all others are multiplied as integers.
-    public var isFloat: Bool { elements == 1 }
+    public var isFloat: Bool {
+        // asked in every product of a pass, which the other facts of a type are not built for
+        switch self {
+        case .f32, .f16, .bf16: true
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: false
+        case .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0: false
+        }
+    }
 
     /// Bytes of a row of `count` weights; nil when it is not a whole number of blocks or overflows.
     public func rowBytes(_ count: Int) -> Int? {

@@ -26,7 +26,7 @@ public final class Model: Sendable {
         self.file = file
         if file.isVocabularyOnly {
             weights_ = nil
-            let count = try file.metadata.byteStrings("tokenizer.ggml.tokens")?.count ?? 0
+            let count = try file.metadata.byteStrings(.tokens)?.count ?? 0
             guard count <= 1 << 26 else { throw Llama2Error(.unsupported, "a vocabulary of \(count); the limit is \(1 << 26)") }
             guard let tokenizer = try Model.tokenizer(file.metadata, count: count) else {
                 throw Llama2Error(.unsupported, "this file holds neither weights nor a vocabulary that says how it is used")

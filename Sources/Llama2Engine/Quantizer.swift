@@ -49,13 +49,13 @@ public struct Quantizer {
         }
         var metadata = file.metadata
         // what is written is one file, with the tensors where the writer's own alignment puts them
-        for key in ["split.no", "split.count", "split.tensors.count", "general.alignment"] as [ByteText] { metadata.remove(key) }
+        for key in [.splitIndex, .splitCount, .splitTensors, .alignment] as [MetadataKey] { metadata.remove(key) }
         // GGUF has no such kind; within the trained length it is no scaling
         if weights.hyperparameters.ropeScaling.endsAtTrainedLength {
-            ["llama.rope.scaling.type", "llama.rope.scaling.original_context_length"].forEach { metadata.remove($0) }
+            for key in [.ropeScalingType, .ropeOriginalContextLength] as [MetadataKey] { metadata.remove(key) }
         }
-        metadata.set("general.file_type", fileType.rawValue)
-        metadata.set("general.quantization_version", 2)
+        metadata.set(.fileType, fileType.rawValue)
+        metadata.set(.quantizationVersion, 2)
         let pool = try ThreadPool(threads: threads)
         defer { pool.shutdown() }
         if keepsWider { try widen(&jobs, merge, pool) }

@@ -1,5 +1,4 @@
 public import Llama2Core
-internal import Llama2Formats
 internal import Llama2Model
 
 // States of sequences and of whole contexts (nil), to files, memory and callbacks: STATE.md.
@@ -15,7 +14,7 @@ extension Context {
     public func save(_ sequence: Int?, path: FilePath) throws(Llama2Error) {
         // what can be refused is refused before a file is made
         _ = try inference.stateSize(sequence)
-        let writer = try GGUFWriter(raw: path)
+        let writer = try AtomicFile(path)
         try inference.save(sequence) { (bytes) throws(Llama2Error) in try writer.write(bytes) }
         try writer.finish()
     }

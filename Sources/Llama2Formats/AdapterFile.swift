@@ -34,7 +34,7 @@ public final class AdapterFile {
 
     /// Keys that change nothing: notes, and what llama.cpp's converter writes of the file itself.
     private static func isHarmless(_ key: ByteText) -> Bool {
-        key.hasPrefix("general.") || key == "adapter.lora.task_name" || key == "adapter.lora.prompt_prefix"
+        key.hasPrefix(MetadataKey.generalPrefix) || key == MetadataKey.adapterTask.name || key == MetadataKey.adapterPrompt.name
     }
 
     private init(gguf file: MappedFile) throws(Llama2Error) {
@@ -42,27 +42,27 @@ public final class AdapterFile {
         let gguf: GGUFFile
         do throws(Llama2Error) { gguf = try GGUFFile(file.bytes) } catch { throw Llama2Error(error.kind, "\(path): \(error.message)") }
         let metadata = gguf.metadata
-        if try metadata.byteText("general.architecture") == "controlvector" {
+        if try metadata.byteText(.architecture) == "controlvector" {
             pairs = []
             directions = try AdapterFile.directions(gguf, path)
             rotatesHalves = false
             owners = [file]
             return
         }
-        func text(_ key: String) throws(Llama2Error) -> ByteText { try metadata.byteText(key) ?? "absent" }
-        for (key, expected) in [("general.type", "adapter"), ("adapter.type", "lora"), ("general.architecture", "llama")] as [(String, ByteText)] {
+        func text(_ key: MetadataKey) throws(Llama2Error) -> ByteText { try metadata.byteText(key) ?? "absent" }
+        for (key, expected) in [(.generalType, "adapter"), (.adapterType, "lora"), (.architecture, "llama")] as [(MetadataKey, ByteText)] {
             let found = try text(key)
             guard found == expected else {
                 throw Llama2Error(
                     .unsupported, "\(path): metadata \(key) is \"\(ByteText(found.bytes.prefix(100)))\", an adapter for a Llama says \"\(expected)\"")
             }
         }
-        for key in metadata.keys where !AdapterFile.isHarmless(key) && key != "adapter.type" && key != "adapter.lora.alpha" {
+        for key in metadata.keys where !AdapterFile.isHarmless(key) && key != MetadataKey.adapterType.name && key != MetadataKey.adapterAlpha.name {
             throw Llama2Error(.unsupported, "\(path): metadata \(key) is none that this version knows in an adapter; it could change what it computes")
         }
         // as llama.cpp reads it: without alpha the product counts as it is; zero stands for the same there, and for nothing in PEFT
-        let alpha = try metadata.float("adapter.lora.alpha")
-        guard alpha != 0 else { throw Llama2Error(.unsupported, "\(path): metadata adapter.lora.alpha is 0, which readers take for different things") }
+        let alpha = try metadata.float(.adapterAlpha)
+        guard alpha != 0 else { throw Llama2Error(.unsupported, "\(path): metadata \(MetadataKey.adapterAlpha) is 0, which readers take for different things") }
         var parts = Parts(path)
         for tensor in gguf.tensors {
             let isA = tensor.name.hasSuffix(".lora_a")
@@ -80,12 +80,13 @@ public final class AdapterFile {
     /// direction.N: behind layer N, counted from 0; there is none behind the first (llama.cpp's common_control_vector_load).
     private static func directions(_ gguf: GGUFFile, _ path: FilePath) throws(Llama2Error) -> [(layer: Int, tensor: TensorInfo)] {
         let metadata = gguf.metadata
-        for key in metadata.keys where !isHarmless(key) && key != "controlvector.model_hint" && key != "controlvector.layer_count" {
+        let model = MetadataKey.controlVectorModel
+        for key in metadata.keys where !isHarmless(key) && key != model.name && key != MetadataKey.controlVectorLayers.name {
             throw Llama2Error(.unsupported, "\(path): metadata \(key) is none that this version knows in a control vector")
         }
-        if let hint = try metadata.byteText("controlvector.model_hint"), hint != "llama" {
+        if let hint = try metadata.byteText(model), hint != "llama" {
             throw Llama2Error(
-                .unsupported, "\(path): metadata controlvector.model_hint is \"\(ByteText(hint.bytes.prefix(100)))\": a control vector for another model")
+                .unsupported, "\(path): metadata \(model) is \"\(ByteText(hint.bytes.prefix(100)))\": a control vector for another model")
         }
         let prefix: ByteText = "direction."
         var found: [(layer: Int, tensor: TensorInfo)] = [], layers: Set<Int> = []

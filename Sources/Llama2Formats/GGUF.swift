@@ -53,9 +53,9 @@ struct GGUFFile {
                 throw Llama2Error(.corrupt, "metadata \(key) appears twice, again before offset \(reader.offset)")
             }
         }
-        let alignment = try metadata.integer("general.alignment", in: 1...GGUFFile.maximumAlignment) ?? 32
+        let alignment = try metadata.integer(.alignment, in: 1...GGUFFile.maximumAlignment) ?? 32
         guard alignment & (alignment - 1) == 0 else {
-            throw Llama2Error(.corrupt, "metadata general.alignment is \(alignment), expected a power of two")
+            throw Llama2Error(.corrupt, "metadata \(MetadataKey.alignment) is \(alignment), expected a power of two")
         }
 
         // 3. tensor descriptions; the data starts at the next aligned offset

@@ -158,22 +158,22 @@ struct HuggingFaceConfig {
 
     func add(to metadata: inout Metadata, _ owned: OwnedBytes) throws(Llama2Error) {
         let values = Values(object: json, path: path)
-        func set(_ key: String, _ value: Int) { _ = metadata.insert("llama." + key, .unsigned(UInt64(value))) }
-        func set(_ key: String, _ value: Double) { _ = metadata.insert("llama." + key, .float(value)) }
-        func set(_ key: String, _ value: String) { _ = metadata.insert(key, .string(owned.keep(Array(value.utf8)))) }
+        func set(_ key: MetadataKey, _ value: Int) { _ = metadata.insert(key, .unsigned(UInt64(value))) }
+        func set(_ key: MetadataKey, _ value: Double) { _ = metadata.insert(key, .float(value)) }
+        func set(_ key: MetadataKey, _ value: String) { _ = metadata.insert(key, .string(owned.keep(Array(value.utf8)))) }
         let length = try values.integer("max_position_embeddings") ?? 2048
-        set("general.architecture", "llama")
-        set("embedding_length", try values.needed("hidden_size"))
-        set("block_count", layers)
-        set("feed_forward_length", try values.needed("intermediate_size"))
-        set("context_length", length)
-        set("attention.head_count", heads)
-        set("attention.head_count_kv", try values.integer("num_key_value_heads") ?? heads)
-        set("attention.key_length", dimension)
-        set("attention.value_length", dimension)
-        set("rope.dimension_count", dimension)
-        if let size = try values.integer("vocab_size") { set("vocab_size", size) }
-        set("attention.layer_norm_rms_epsilon", try values.number("rms_norm_eps") ?? 1e-6)
+        set(.architecture, "llama")
+        set(.embeddingLength, try values.needed("hidden_size"))
+        set(.blockCount, layers)
+        set(.feedForwardLength, try values.needed("intermediate_size"))
+        set(.contextLength, length)
+        set(.headCount, heads)
+        set(.headCountKV, try values.integer("num_key_value_heads") ?? heads)
+        set(.keyLength, dimension)
+        set(.valueLength, dimension)
+        set(.ropeDimensionCount, dimension)
+        if let size = try values.integer("vocab_size") { set(.vocabularySize, size) }
+        set(.rmsEpsilon, try values.number("rms_norm_eps") ?? 1e-6)
         rope.add(to: &metadata, contextLength: length, owned)
     }
 }

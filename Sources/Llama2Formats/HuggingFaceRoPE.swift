@@ -163,30 +163,30 @@ struct HuggingFaceRoPE {
 
     func add(to metadata: inout Metadata, contextLength: Int, _ owned: OwnedBytes) {
         // GGUF keeps floats of 32 bits: a model has the same numbers from its folder and from a file
-        func set(_ key: String, _ value: Double) { _ = metadata.insert("llama.rope." + key, .float(Double(Float(value)))) }
-        func set(_ key: String, _ value: Int) { _ = metadata.insert("llama.rope." + key, .unsigned(UInt64(value))) }
-        func set(type: String) { _ = metadata.insert("llama.rope.scaling.type", .string(owned.keep(Array(type.utf8)))) }
-        set("freq_base", base)
+        func set(_ key: MetadataKey, _ value: Double) { _ = metadata.insert(key, .float(Double(Float(value)))) }
+        func set(_ key: MetadataKey, _ value: Int) { _ = metadata.insert(key, .unsigned(UInt64(value))) }
+        func set(type: String) { _ = metadata.insert(.ropeScalingType, .string(owned.keep(Array(type.utf8)))) }
+        set(.ropeBase, base)
         switch scaling {
         case .none, .llama3: break
         case .linear(let factor):
             set(type: "linear")
-            set("scaling.factor", factor)
+            set(.ropeScalingFactor, factor)
         case .dynamic:
             set(type: "dynamic")
-            set("scaling.original_context_length", contextLength)
+            set(.ropeOriginalContextLength, contextLength)
         case .yarn(let y):
             let keys = HuggingFaceRoPE.hasKeys(y, range(y)), usual = keys ? YaRN.stretch(y.factor) : 1
             if keys {
                 set(type: "yarn")
-                set("scaling.factor", y.factor)
-                set("scaling.original_context_length", Int(y.trained))
+                set(.ropeScalingFactor, y.factor)
+                set(.ropeOriginalContextLength, Int(y.trained))
             }
-            if y.attention != usual { set("scaling.attn_factor", y.attention / usual) }
+            if y.attention != usual { set(.ropeAttentionFactor, y.attention / usual) }
         case .longrope(_, _, let trained, let attention):
             set(type: "longrope")
-            set("scaling.original_context_length", trained)
-            set("scaling.attn_factor", attention)
+            set(.ropeOriginalContextLength, trained)
+            set(.ropeAttentionFactor, attention)
         }
     }
 }

@@ -27,7 +27,6 @@ struct HuggingFaceTokenizer {
     }
 
     private static let hole: Int32 = 5  // unused
-    private static let prefix = "tokenizer.ggml."
 
     mutating func read(_ config: JSON, into metadata: inout Metadata) throws(Llama2Error) {
         let whole = try HuggingFaceFolder.json(folder, "tokenizer.json")
@@ -89,17 +88,17 @@ struct HuggingFaceTokenizer {
         let eos = named("eos_token") ?? ends.first ?? pieces?.eos
         let unknownName = pieces == nil ? whole.map { $0["model"]?["unk_token"]?.bytes } ?? nil : nil
         let unknown = unknownName.flatMap { tokens.firstIndex(of: $0) } ?? pieces?.unknown ?? named("unk_token")
-        put("bos_token_id", bos, &metadata)
-        put("eos_token_id", eos, &metadata)
-        put("unknown_token_id", unknown, &metadata)
+        put(.bos, bos, &metadata)
+        put(.eos, eos, &metadata)
+        put(.unknown, unknown, &metadata)
         // a second and a third end token, as chat models have, under GGUF's names; then all of them
         var others: [Int] = []
         for other in ends where other != eos && !others.contains(other) { others.append(other) }
-        if let first = others.first { put("eot_token_id", first, &metadata) }
-        if others.count > 1 { put("eom_token_id", others[1], &metadata) }
+        if let first = others.first { put(.eot, first, &metadata) }
+        if others.count > 1 { put(.eom, others[1], &metadata) }
         if others.count > 2 {
             let list = others.map { Int32($0) }
-            _ = metadata.insert("tokenizer.llama2swift.end_token_ids", .array(.int32, count: list.count, owned.keep(list)))
+            _ = metadata.insert(.endTokens, .array(.int32, count: list.count, owned.keep(list)))
         }
         // 4. what is put around a text
         let around = try template(whole?["post_processor"])
@@ -111,37 +110,37 @@ struct HuggingFaceTokenizer {
         }
         let saysBOS = try Self.bool(settings, "add_bos_token"), saysEOS = try Self.bool(settings, "add_eos_token")
         let addsBOS = saysBOS ?? (pieces != nil || whole == nil ? nil : around.first != nil), addsEOS = saysEOS ?? (around.last != nil)
-        if let addsBOS { _ = metadata.insert(Self.prefix + "add_bos_token", .bool(addsBOS)) }
-        if addsEOS { _ = metadata.insert(Self.prefix + "add_eos_token", .bool(true)) }
+        if let addsBOS { _ = metadata.insert(.addsBOS, .bool(addsBOS)) }
+        if addsEOS { _ = metadata.insert(.addsEOS, .bool(true)) }
         if let template = try chatTemplate(settings) {
-            _ = metadata.insert("tokenizer.chat_template", .string(owned.keep(template)))
+            _ = metadata.insert(.chatTemplate, .string(owned.keep(template)))
         }
         // 5. the vocabulary and its rules
         if let whole, pieces == nil {
             try putRules(whole, unknownName, &metadata)
         } else if let pieces {
-            put("model", "llama", &metadata)
+            put(.tokenizerModel, "llama", &metadata)
             pieces.putSettings(&metadata, owned)
-            _ = metadata.insert(Self.prefix + "scores", .array(.float32, count: scores.count, owned.keep(scores)))
+            _ = metadata.insert(.scores, .array(.float32, count: scores.count, owned.keep(scores)))
             // transformers' older way, which files mean that say nothing: a space after every added token
             let isNew = try Self.bool(settings, "legacy") == false
             if try Self.bool(settings, "add_prefix_space") == false { pieces.putPrefix(false, &metadata) }
             if !added.isEmpty || isNew { putSettings("\"sentencepiece\":{\"first\":\(isNew)}", &metadata) }
         }
-        _ = metadata.insert(Self.prefix + "tokens", .strings(try owned.keep(texts: tokens)))
-        _ = metadata.insert(Self.prefix + "token_type", .array(.int32, count: types.count, owned.keep(types)))
+        _ = metadata.insert(.tokens, .strings(try owned.keep(texts: tokens)))
+        _ = metadata.insert(.tokenTypes, .array(.int32, count: types.count, owned.keep(types)))
     }
 
-    private func put(_ key: String, _ value: String, _ metadata: inout Metadata) {
-        _ = metadata.insert(Self.prefix + key, .string(owned.keep(Array(value.utf8))))
+    private func put(_ key: MetadataKey, _ value: String, _ metadata: inout Metadata) {
+        _ = metadata.insert(key, .string(owned.keep(Array(value.utf8))))
     }
 
     /// -1 when there is none, so that nobody takes the usual id for it.
-    private func put(_ key: String, _ value: Int?, _ metadata: inout Metadata) {
+    private func put(_ key: MetadataKey, _ value: Int?, _ metadata: inout Metadata) {
         if let value, value >= 0, value < count {
-            _ = metadata.insert(Self.prefix + key, .unsigned(UInt64(value)))
+            _ = metadata.insert(key, .unsigned(UInt64(value)))
         } else {
-            _ = metadata.insert(Self.prefix + key, .signed(-1))
+            _ = metadata.insert(key, .signed(-1))
         }
     }
 
@@ -290,10 +289,10 @@ struct HuggingFaceTokenizer {
         }
         text += Array("}".utf8)
         putSettings(String(decoding: text, as: UTF8.self), &metadata)
-        _ = metadata.insert(Self.prefix + "merges", .strings(try owned.keep(texts: merges)))
+        _ = metadata.insert(.merges, .strings(try owned.keep(texts: merges)))
         let names = GGUFNames(whole)
-        put("model", names.model, &metadata)
-        if let pre = names.pre { put("pre", pre, &metadata) }
+        put(.tokenizerModel, names.model, &metadata)
+        if let pre = names.pre { put(.preTokenizer, pre, &metadata) }
         if names.model == "llama" {
             // SentencePiece's scores, as far as the order of merges tells them
             var rank: [[UInt8]: Int] = [:]
@@ -304,8 +303,8 @@ struct HuggingFaceTokenizer {
             for (index, token) in tokens.enumerated() where types[index] != Self.hole {
                 scores[index] = rank[token].map { -Float($0 + 1) } ?? (types[index] == 1 ? -1e5 : 0)
             }
-            if !names.addsSpacePrefix { _ = metadata.insert(Self.prefix + "add_space_prefix", .bool(false)) }
-            _ = metadata.insert(Self.prefix + "scores", .array(.float32, count: scores.count, owned.keep(scores)))
+            if !names.addsSpacePrefix { _ = metadata.insert(.addsSpacePrefix, .bool(false)) }
+            _ = metadata.insert(.scores, .array(.float32, count: scores.count, owned.keep(scores)))
         }
     }
 
@@ -318,7 +317,7 @@ struct HuggingFaceTokenizer {
         text += Array("],\"only_added\":[\(onlyAdded.map { String($0) }.joined(separator: ","))],".utf8)
         text += Array(rules.utf8)
         text.append(UInt8(ascii: "}"))
-        _ = metadata.insert("tokenizer.llama2swift.settings", .string(owned.keep(text)))
+        _ = metadata.insert(.tokenizerSettings, .string(owned.keep(text)))
     }
 
     /// The special token before a text and the one behind it, by TemplateProcessing's `single`.

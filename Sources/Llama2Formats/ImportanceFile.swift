@@ -8,10 +8,10 @@ public enum ImportanceFile {
     ) throws(Llama2Error) {
         var metadata = Metadata()
         let texts = OwnedBytes()
-        _ = metadata.insert("general.type", .string(texts.keep(Array("imatrix".utf8))))
-        _ = metadata.insert("imatrix.datasets", .strings(try texts.keep(texts: [Array("tokens".utf8)])))
-        _ = metadata.insert("imatrix.chunk_count", .unsigned(UInt64(windows)))
-        _ = metadata.insert("imatrix.chunk_size", .unsigned(UInt64(window)))
+        _ = metadata.insert(.generalType, .string(texts.keep(Array("imatrix".utf8))))
+        _ = metadata.insert(.importanceDatasets, .strings(try texts.keep(texts: [Array("tokens".utf8)])))
+        _ = metadata.insert(.importanceChunks, .unsigned(UInt64(windows)))
+        _ = metadata.insert(.importanceChunkSize, .unsigned(UInt64(window)))
         var tensors: [GGUFWriter.Tensor] = []
         for (name, values) in sums {
             if let column = values.firstIndex(where: { !$0.isFinite }) {
@@ -24,7 +24,7 @@ public enum ImportanceFile {
         for (_, values) in sums {
             try writer.write(UnsafeRawBufferPointer(values))
             try writer.pad()
-            try [Float(tokens)].withBytes { (bytes) throws(Llama2Error) in try writer.write(bytes) }
+            try writer.write([Float(tokens)])
             try writer.pad()
         }
         try writer.finish()
@@ -36,8 +36,8 @@ public enum ImportanceFile {
         guard GGUFFile.isGGUF(bytes.bytes) else { return try OlderImportanceFile.read(bytes) }
         let file = try ModelFile.open(bytes, LoadOptions())
         defer { withExtendedLifetime(file) {} }
-        guard try file.metadata.byteText("general.type") == "imatrix" else {
-            throw Llama2Error(.format, "\(path) is no importance matrix: its general.type is not imatrix")
+        guard try file.metadata.byteText(.generalType) == "imatrix" else {
+            throw Llama2Error(.format, "\(path) is no importance matrix: its \(MetadataKey.generalType) is not imatrix")
         }
         try MemoryReserve.cover(file.byteCount, each: 4, for: "importance")
         let sums: ByteText = ".in_sum2", counters: ByteText = ".counts"

@@ -134,19 +134,19 @@ struct Llama2CFile {
         }
         // 2. the keys
         var metadata = Metadata()
-        func integer(_ key: String, _ value: Int) { _ = metadata.insert("llama." + key, .unsigned(UInt64(value))) }
-        _ = metadata.insert("general.architecture", .string(texts.keep(Array("llama".utf8))))
-        integer("embedding_length", header.dim)
-        integer("block_count", header.layers)
-        integer("feed_forward_length", header.hidden)
-        integer("context_length", header.length)
-        integer("attention.head_count", header.heads)
-        integer("attention.head_count_kv", header.headsKV)
-        _ = metadata.insert("llama.attention.layer_norm_rms_epsilon", .float(1e-5))
+        func integer(_ key: MetadataKey, _ value: Int) { _ = metadata.insert(key, .unsigned(UInt64(value))) }
+        _ = metadata.insert(.architecture, .string(texts.keep(Array("llama".utf8))))
+        integer(.embeddingLength, header.dim)
+        integer(.blockCount, header.layers)
+        integer(.feedForwardLength, header.hidden)
+        integer(.contextLength, header.length)
+        integer(.headCount, header.heads)
+        integer(.headCountKV, header.headsKV)
+        _ = metadata.insert(.rmsEpsilon, .float(1e-5))
         if let path { try Llama2CFile.addVocabulary(beside: path, count: header.vocabulary, to: &metadata, texts) }
         // These models put BOS between two texts, and llama2.c's `run` ends at one: it ends a text as well as EOS.
-        if try metadata.string("tokenizer.ggml.model") != nil, header.vocabulary > 1 {
-            _ = metadata.insert("tokenizer.ggml.eot_token_id", .unsigned(1))
+        if try metadata.string(.tokenizerModel) != nil, header.vocabulary > 1 {
+            _ = metadata.insert(.eot, .unsigned(1))
         }
         version = header.version
         self.tensors = tensors
@@ -194,10 +194,10 @@ struct Llama2CFile {
         guard reader.remaining == 0 else {
             throw Llama2Error(.corrupt, "\(file.path) has \(reader.remaining) bytes after its \(count) tokens")
         }
-        _ = metadata.insert("tokenizer.ggml.model", .string(texts.keep(Array("llama".utf8))))
-        _ = metadata.insert("tokenizer.ggml.tokens", .strings(try texts.keep(texts: tokens)))
-        _ = metadata.insert("tokenizer.ggml.scores", .array(.float32, count: count, texts.keep(scores)))
-        _ = metadata.insert("tokenizer.ggml.token_type", .array(.int32, count: count, texts.keep(types)))
+        _ = metadata.insert(.tokenizerModel, .string(texts.keep(Array("llama".utf8))))
+        _ = metadata.insert(.tokens, .strings(try texts.keep(texts: tokens)))
+        _ = metadata.insert(.scores, .array(.float32, count: count, texts.keep(scores)))
+        _ = metadata.insert(.tokenTypes, .array(.int32, count: count, texts.keep(types)))
     }
 }
 

@@ -130,7 +130,7 @@ struct MetaFolder {
             guard let x = value.double else { throw Llama2Error(.corrupt, "\(path): \(key) is not a number") }
             return x
         }
-        func set(_ key: String, _ value: Int) { _ = metadata.insert("llama." + key, .unsigned(UInt64(value))) }
+        func set(_ key: MetadataKey, _ value: Int) { _ = metadata.insert(key, .unsigned(UInt64(value))) }
         let heads = try needed("n_heads"), dim = try needed("dim"), layers = try needed("n_layers"), headsKV = try integer("n_kv_heads")
         // 1e-5 is the default of Meta's own ModelArgs
         let epsilon = try number("norm_eps") ?? 1e-5, base = try number("rope_theta")
@@ -144,18 +144,18 @@ struct MetaFolder {
         }
         if let scaled = given("use_scaled_rope"), scaled.bool == nil { throw Llama2Error(.corrupt, "\(path): use_scaled_rope is not true or false") }
         let scaled = given("use_scaled_rope")?.bool == true
-        _ = metadata.insert("general.architecture", .string(owned.keep(Array("llama".utf8))))
-        set("embedding_length", dim)
-        set("block_count", layers)
-        set("feed_forward_length", gate.rows)
-        set("attention.head_count", heads)
-        set("attention.head_count_kv", headsKV ?? heads)
+        _ = metadata.insert(.architecture, .string(owned.keep(Array("llama".utf8))))
+        set(.embeddingLength, dim)
+        set(.blockCount, layers)
+        set(.feedForwardLength, gate.rows)
+        set(.headCount, heads)
+        set(.headCountKV, headsKV ?? heads)
         let told = TrainedLength(
             stated: try integer("max_seq_len"), dim: dim, layers: layers, statesHeadsKV: headsKV != nil, epsilon: epsilon, base: base, scaled: scaled)
-        set("context_length", told.positions)
+        set(.contextLength, told.positions)
         if !told.isCertain, options.contextLength == nil { note = ", trained on \(told.positions) positions or more: its params.json does not say" }
-        _ = metadata.insert("llama.attention.layer_norm_rms_epsilon", .float(epsilon))
-        _ = metadata.insert("llama.rope.freq_base", .float(base ?? 10_000))
+        _ = metadata.insert(.rmsEpsilon, .float(epsilon))
+        _ = metadata.insert(.ropeBase, .float(base ?? 10_000))
         if scaled {
             // 8, and 32 for the two small models of Llama 3.2, whose params.json say no more than those of 3.1
             let isSmall = (dim == 2048 && layers == 16) || (dim == 3072 && layers == 28)

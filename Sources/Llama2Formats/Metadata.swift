@@ -59,17 +59,17 @@ public struct Metadata: Sendable {
         return true
     }
 
-    mutating func insert(_ key: String, _ value: Value) -> Bool { insert(ByteText(key), value) }
+    mutating func insert(_ key: MetadataKey, _ value: Value) -> Bool { insert(key.name, value) }
 
     /// Replaces the value of `key`, or adds it.
-    public mutating func set(_ key: ByteText, _ value: UInt32) { put(key, .unsigned(UInt64(value))) }
+    public mutating func set(_ key: MetadataKey, _ value: UInt32) { put(key.name, .unsigned(UInt64(value))) }
 
     private mutating func put(_ key: ByteText, _ value: Value) {
         if values.updateValue(value, forKey: key) == nil { keys.append(key) }
     }
 
-    public mutating func remove(_ key: ByteText) {
-        if values.removeValue(forKey: key) != nil { keys.removeAll { $0 == key } }
+    public mutating func remove(_ key: MetadataKey) {
+        if values.removeValue(forKey: key.name) != nil { keys.removeAll { $0 == key.name } }
     }
 
     /// Key and value as GGUF has them; integers and floats as 32 bits where they fit, which is what readers expect.
@@ -141,14 +141,14 @@ public struct Metadata: Sendable {
         }
     }
 
-    private subscript(_ key: String) -> Value? { values[ByteText(key)] }
+    private subscript(_ key: MetadataKey) -> Value? { values[key.name] }
 
-    private func mismatch(_ key: String, _ expected: String) -> Llama2Error {
-        Llama2Error(.corrupt, "metadata \(key) is \(text(ByteText(key)) ?? "absent"), expected \(expected)")
+    private func mismatch(_ key: MetadataKey, _ expected: String) -> Llama2Error {
+        Llama2Error(.corrupt, "metadata \(key) is \(text(key.name) ?? "absent"), expected \(expected)")
     }
 
     /// nil when absent. Bytes that are not UTF-8 are repaired.
-    public func string(_ key: String) throws(Llama2Error) -> String? {
+    public func string(_ key: MetadataKey) throws(Llama2Error) -> String? {
         guard let value = self[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
         try MemoryReserve.cover(bytes.count, each: 6, for: "metadata \(key)")
@@ -156,7 +156,7 @@ public struct Metadata: Sendable {
     }
 
     /// The same as it is, for comparing.
-    public func byteText(_ key: String) throws(Llama2Error) -> ByteText? {
+    public func byteText(_ key: MetadataKey) throws(Llama2Error) -> ByteText? {
         guard let value = self[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
         try MemoryReserve.cover(bytes.count, each: 2, for: "metadata \(key)")
@@ -164,7 +164,7 @@ public struct Metadata: Sendable {
     }
 
     /// The number, or each of an array; not a number is NaN.
-    public func everyNumber(_ key: String) throws(Llama2Error) -> [Double] {
+    public func everyNumber(_ key: MetadataKey) throws(Llama2Error) -> [Double] {
         try everyValue(key) { (value) throws(Llama2Error) in
             switch value {
             case .unsigned(let n): Double(n)
@@ -175,28 +175,28 @@ public struct Metadata: Sendable {
         }
     }
 
-    public func everyBool(_ key: String) throws(Llama2Error) -> [Bool] {
+    public func everyBool(_ key: MetadataKey) throws(Llama2Error) -> [Bool] {
         try everyValue(key) { (value) throws(Llama2Error) in
             guard case .bool(let flag) = value else { throw mismatch(key, "true or false") }
             return flag
         }
     }
 
-    private func everyValue<T>(_ key: String, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T] {
+    private func everyValue<T>(_ key: MetadataKey, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T] {
         guard let value = self[key] else { return [] }
         guard case .array = value else { return [try convert(value)] }
         return try numbers(key, convert) ?? []
     }
 
     /// The bytes of a string as they are in the file, which keeps them; nil when absent.
-    public func bytes(_ key: String) throws(Llama2Error) -> UnsafeRawBufferPointer? {
+    public func bytes(_ key: MetadataKey) throws(Llama2Error) -> UnsafeRawBufferPointer? {
         guard let value = self[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
         return bytes
     }
 
     /// An integer of any width inside `range`.
-    public func integer(_ key: String, in range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
+    public func integer(_ key: MetadataKey, in range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
         let number: Int?
         switch self[key] {
         case nil: return nil
@@ -207,20 +207,20 @@ public struct Metadata: Sendable {
         guard let number, range.contains(number) else {
             throw Llama2Error(
                 .corrupt,
-                "metadata \(key) is \(text(ByteText(key)) ?? ""), expected \(range.lowerBound) to \(range.upperBound)")
+                "metadata \(key) is \(text(key.name) ?? ""), expected \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }
 
     /// The same where a file may say it for each of `count` layers: an array of so many, all equal.
-    public func integer(_ key: String, in range: ClosedRange<Int>, layers count: Int) throws(Llama2Error) -> Int? {
+    public func integer(_ key: MetadataKey, in range: ClosedRange<Int>, layers count: Int) throws(Llama2Error) -> Int? {
         guard case .array = self[key] else { return try integer(key, in: range) }
         let list = try integers(key) ?? []
         guard list.count == count, let first = list.first else {
             throw Llama2Error(.corrupt, "metadata \(key) has \(list.count) values, expected one for each of \(count) layers")
         }
         guard list.allSatisfy({ $0 == first }) else {
-            throw Llama2Error(.unsupported, "metadata \(key) differs from layer to layer: \(text(ByteText(key)) ?? ""); one for all is supported")
+            throw Llama2Error(.unsupported, "metadata \(key) differs from layer to layer: \(text(key.name) ?? ""); one for all is supported")
         }
         guard range.contains(first) else {
             throw Llama2Error(.corrupt, "metadata \(key) is \(first), expected \(range.lowerBound) to \(range.upperBound)")
@@ -229,7 +229,7 @@ public struct Metadata: Sendable {
     }
 
     /// A finite number.
-    public func float(_ key: String) throws(Llama2Error) -> Double? {
+    public func float(_ key: MetadataKey) throws(Llama2Error) -> Double? {
         switch self[key] {
         case nil: return nil
         case .float(let x) where x.isFinite: return x
@@ -239,19 +239,19 @@ public struct Metadata: Sendable {
         }
     }
 
-    public func bool(_ key: String) throws(Llama2Error) -> Bool? {
+    public func bool(_ key: MetadataKey) throws(Llama2Error) -> Bool? {
         guard let value = self[key] else { return nil }
         guard case .bool(let b) = value else { throw mismatch(key, "true or false") }
         return b
     }
 
-    public func byteStrings(_ key: String) throws(Llama2Error) -> ByteStrings? {
+    public func byteStrings(_ key: MetadataKey) throws(Llama2Error) -> ByteStrings? {
         guard let value = self[key] else { return nil }
         guard case .strings(let list) = value else { throw mismatch(key, "an array of strings") }
         return list
     }
 
-    public func integers(_ key: String) throws(Llama2Error) -> [Int]? {
+    public func integers(_ key: MetadataKey) throws(Llama2Error) -> [Int]? {
         try numbers(key) { (value) throws(Llama2Error) in
             switch value {
             case .unsigned(let n):
@@ -263,7 +263,7 @@ public struct Metadata: Sendable {
         }
     }
 
-    public func floats(_ key: String) throws(Llama2Error) -> [Float]? {
+    public func floats(_ key: MetadataKey) throws(Llama2Error) -> [Float]? {
         try numbers(key) { (value) throws(Llama2Error) in
             switch value {
             case .float(let x): return Float(x)
@@ -274,7 +274,7 @@ public struct Metadata: Sendable {
         }
     }
 
-    private func numbers<T>(_ key: String, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T]? {
+    private func numbers<T>(_ key: MetadataKey, _ convert: (Value) throws(Llama2Error) -> T) throws(Llama2Error) -> [T]? {
         guard let value = self[key] else { return nil }
         guard case .array(let type, let count, let bytes) = value, let size = type.size, let base = bytes.baseAddress
         else {

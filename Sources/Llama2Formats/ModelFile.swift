@@ -20,7 +20,7 @@ public final class ModelFile: @unchecked Sendable {
     public func tensor(_ name: String) -> TensorInfo? { tensor(ByteText(name)) }
 
     /// A file with a vocabulary and no weights, which serves to tokenize.
-    public var isVocabularyOnly: Bool { tensors.isEmpty && metadata.byteCount("tokenizer.ggml.tokens") > 0 }
+    public var isVocabularyOnly: Bool { tensors.isEmpty && metadata.byteCount(MetadataKey.tokens.name) > 0 }
 
     /// Opens a model, its format told by the content: a GGUF file (the first of several, `-00001-of-00003.gguf`, finds
     /// the others beside it), a checkpoint of llama2.c, a Hugging Face folder (or a file in it), Meta's folder.
@@ -67,17 +67,17 @@ public final class ModelFile: @unchecked Sendable {
     private convenience init(gguf opened: MappedFile, _ options: LoadOptions) throws(Llama2Error) {
         let (file, first) = try ModelFile.read(opened)
         var files = [file], tensors = first.tensors, announced = first.announcedTensors
-        let shards = try first.metadata.integer("split.count", in: 1...100_000) ?? 1
+        let shards = try first.metadata.integer(.splitCount, in: 1...100_000) ?? 1
         if shards > 1 {
             guard file.isNamed else { throw Llama2Error(.unsupported, "a split model can only be opened by its path") }
-            guard try first.metadata.integer("split.no", in: 0...100_000) == 0 else {
+            guard try first.metadata.integer(.splitIndex, in: 0...100_000) == 0 else {
                 throw Llama2Error(.invalidArgument, "\(opened.path) is not the first file of a split model; open the one that ends in -00001-of-")
             }
             for index in 1..<shards {
                 let (file, shard) = try ModelFile.read(
                     try MappedFile(path: try ModelFile.shardPath(opened.path, index, of: shards), copy: options.copy))
-                guard try shard.metadata.integer("split.no", in: 0...100_000) == index,
-                    try shard.metadata.integer("split.count", in: 1...100_000) == shards
+                guard try shard.metadata.integer(.splitIndex, in: 0...100_000) == index,
+                    try shard.metadata.integer(.splitCount, in: 1...100_000) == shards
                 else {
                     throw Llama2Error(.corrupt, "\(file.path) does not say that it is file \(index + 1) of \(shards)")
                 }
@@ -85,8 +85,8 @@ public final class ModelFile: @unchecked Sendable {
                 tensors += shard.tensors
                 announced += shard.announcedTensors
             }
-            if let expected = try first.metadata.integer("split.tensors.count", in: 0...Int(Int32.max)), expected != announced {
-                throw Llama2Error(.corrupt, "metadata split.tensors.count is \(expected), but the files hold \(announced) tensors")
+            if let expected = try first.metadata.integer(.splitTensors, in: 0...Int(Int32.max)), expected != announced {
+                throw Llama2Error(.corrupt, "metadata \(MetadataKey.splitTensors) is \(expected), but the files hold \(announced) tensors")
             }
         }
         let owned = OwnedBytes()
@@ -112,7 +112,7 @@ public final class ModelFile: @unchecked Sendable {
         rotatesHalves: Bool = false, _ options: LoadOptions
     ) throws(Llama2Error) {
         var metadata = metadata
-        if let length = options.contextLength { metadata.set("llama.context_length", UInt32(clamping: length)) }
+        if let length = options.contextLength { metadata.set(.contextLength, UInt32(clamping: length)) }
         var byName: [ByteText: Int] = [:]
         for (index, tensor) in tensors.enumerated() {
             guard byName.updateValue(index, forKey: tensor.name) == nil else {

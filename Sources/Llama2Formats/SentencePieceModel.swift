@@ -48,30 +48,29 @@ struct SentencePieceModel {
             scores.append(-1e6)
             types.append(5)
         }
-        let prefix = "tokenizer.ggml."
-        _ = metadata.insert(prefix + "model", .string(owned.keep(Array("llama".utf8))))
+        _ = metadata.insert(.tokenizerModel, .string(owned.keep(Array("llama".utf8))))
         putSettings(&metadata, owned)
-        _ = metadata.insert(prefix + "tokens", .strings(texts))
-        _ = metadata.insert(prefix + "scores", .array(.float32, count: count, owned.keep(scores)))
-        _ = metadata.insert(prefix + "token_type", .array(.int32, count: count, owned.keep(types)))
-        for (key, id) in [("bos", bos), ("eos", eos), ("unknown", unknown)] {
-            _ = metadata.insert(prefix + key + "_token_id", id >= 0 ? .unsigned(UInt64(id)) : .signed(-1))
+        _ = metadata.insert(.tokens, .strings(texts))
+        _ = metadata.insert(.scores, .array(.float32, count: count, owned.keep(scores)))
+        _ = metadata.insert(.tokenTypes, .array(.int32, count: count, owned.keep(types)))
+        for (key, id) in [(MetadataKey.bos, bos), (.eos, eos), (.unknown, unknown)] {
+            _ = metadata.insert(key, id >= 0 ? .unsigned(UInt64(id)) : .signed(-1))
         }
     }
 
     /// What is not as in Llama's own file: GGUF's keys, and ours for what GGUF has none.
     func putSettings(_ metadata: inout Metadata, _ owned: OwnedBytes) {
         if !addsDummyPrefix { putPrefix(false, &metadata) }
-        if removesExtraWhitespaces { _ = metadata.insert("tokenizer.ggml.remove_extra_whitespaces", .bool(true)) }
+        if removesExtraWhitespaces { _ = metadata.insert(.removesExtraWhitespaces, .bool(true)) }
         if !characterMap.isEmpty {
-            _ = metadata.insert("tokenizer.ggml.precompiled_charsmap", .array(.uint8, count: characterMap.count, owned.keep(Array(characterMap))))
+            _ = metadata.insert(.characterMap, .array(.uint8, count: characterMap.count, owned.keep(Array(characterMap))))
         }
-        if whitespaceIsSuffix { _ = metadata.insert("tokenizer.llama2swift.treat_whitespace_as_suffix", .bool(true)) }
-        if !escapesWhitespaces { _ = metadata.insert("tokenizer.llama2swift.escape_whitespaces", .bool(false)) }
-        if types.contains(4) { _ = metadata.insert("tokenizer.llama2swift.user_defined_in_text", .bool(true)) }
+        if whitespaceIsSuffix { _ = metadata.insert(.whitespaceIsSuffix, .bool(true)) }
+        if !escapesWhitespaces { _ = metadata.insert(.escapesWhitespaces, .bool(false)) }
+        if types.contains(4) { _ = metadata.insert(.keepsUserDefined, .bool(true)) }
     }
 
-    func putPrefix(_ adds: Bool, _ metadata: inout Metadata) { _ = metadata.insert("tokenizer.ggml.add_space_prefix", .bool(adds)) }
+    func putPrefix(_ adds: Bool, _ metadata: inout Metadata) { _ = metadata.insert(.addsSpacePrefix, .bool(adds)) }
 
     /// What sentencepiece refuses when it opens a file.
     private mutating func check() throws(Llama2Error) {

@@ -59,70 +59,70 @@ public struct Hyperparameters: Sendable, Equatable {
 
     /// Reads and checks the `llama.*` keys. Every limit keeps later products far inside 63 bits.
     public init(metadata: Metadata, embedding: TensorInfo) throws(Llama2Error) {
-        guard let architecture = try metadata.byteText("general.architecture") else {
-            throw Llama2Error(.corrupt, "metadata general.architecture is missing")
+        guard let architecture = try metadata.byteText(.architecture) else {
+            throw Llama2Error(.corrupt, "metadata \(MetadataKey.architecture) is missing")
         }
         guard architecture == "llama" else {
             throw Llama2Error(
-                .unsupported, "metadata general.architecture is \"\(ByteText(architecture.bytes.prefix(100)))\"; this version runs \"llama\"")
+                .unsupported, "metadata \(MetadataKey.architecture) is \"\(ByteText(architecture.bytes.prefix(100)))\"; this version runs \"llama\"")
         }
-        if let type = try metadata.byteText("general.type"), type != "model" {
-            throw Llama2Error(.unsupported, "metadata general.type is \"\(ByteText(type.bytes.prefix(100)))\": this file is no model")
+        if let type = try metadata.byteText(.generalType), type != "model" {
+            throw Llama2Error(.unsupported, "metadata \(MetadataKey.generalType) is \"\(ByteText(type.bytes.prefix(100)))\": this file is no model")
         }
-        func required(_ key: String, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int {
+        func required(_ key: MetadataKey, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int {
             guard let value = try optional(key, range) else {
-                throw Llama2Error(.corrupt, "metadata llama.\(key) is missing")
+                throw Llama2Error(.corrupt, "metadata \(key) is missing")
             }
             return value
         }
         var layers = 1
-        func optional(_ key: String, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
-            try metadata.integer("llama." + key, in: range, layers: layers)
+        func optional(_ key: MetadataKey, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int? {
+            try metadata.integer(key, in: range, layers: layers)
         }
-        embeddingLength = try required("embedding_length", 1...1 << 20)
-        layerCount = try required("block_count", 1...4096)
+        embeddingLength = try required(.embeddingLength, 1...1 << 20)
+        layerCount = try required(.blockCount, 1...4096)
         allLayers = layerCount
         layers = layerCount  // what follows may be said of each
-        feedForwardLength = try required("feed_forward_length", 1...1 << 22)
-        contextLength = try required("context_length", 1...1 << 30)
-        headCount = try required("attention.head_count", 1...65_536)
-        headCountKV = try optional("attention.head_count_kv", 1...65_536) ?? headCount
+        feedForwardLength = try required(.feedForwardLength, 1...1 << 22)
+        contextLength = try required(.contextLength, 1...1 << 30)
+        headCount = try required(.headCount, 1...65_536)
+        headCountKV = try optional(.headCountKV, 1...65_536) ?? headCount
         guard headCount % headCountKV == 0 else {
-            throw Llama2Error(.corrupt, "llama.attention.head_count is \(headCount), not a multiple of head_count_kv, \(headCountKV)")
+            throw Llama2Error(.corrupt, "\(MetadataKey.headCount) is \(headCount), not a multiple of head_count_kv, \(headCountKV)")
         }
-        if let given = try metadata.integer("llama.attention.key_length", in: 1...65_536) {
+        if let given = try metadata.integer(.keyLength, in: 1...65_536) {
             headDimension = given
         } else {
             guard embeddingLength % headCount == 0 else {
-                throw Llama2Error(.corrupt, "llama.embedding_length is \(embeddingLength), not a multiple of attention.head_count, \(headCount)")
+                throw Llama2Error(.corrupt, "\(MetadataKey.embeddingLength) is \(embeddingLength), not a multiple of attention.head_count, \(headCount)")
             }
             headDimension = embeddingLength / headCount
         }
-        guard try metadata.integer("llama.attention.value_length", in: 1...65_536) ?? headDimension == headDimension else {
-            throw Llama2Error(.unsupported, "llama.attention.value_length differs from the key length \(headDimension)")
+        guard try metadata.integer(.valueLength, in: 1...65_536) ?? headDimension == headDimension else {
+            throw Llama2Error(.unsupported, "\(MetadataKey.valueLength) differs from the key length \(headDimension)")
         }
-        ropeDimension = try metadata.integer("llama.rope.dimension_count", in: 0...headDimension) ?? headDimension
+        ropeDimension = try metadata.integer(.ropeDimensionCount, in: 0...headDimension) ?? headDimension
         guard ropeDimension % 2 == 0 else {
-            throw Llama2Error(.corrupt, "llama.rope.dimension_count is \(ropeDimension), expected an even number")
+            throw Llama2Error(.corrupt, "\(MetadataKey.ropeDimensionCount) is \(ropeDimension), expected an even number")
         }
-        guard let epsilon = try metadata.float("llama.attention.layer_norm_rms_epsilon") else {
-            throw Llama2Error(.corrupt, "metadata llama.attention.layer_norm_rms_epsilon is missing")
+        guard let epsilon = try metadata.float(.rmsEpsilon) else {
+            throw Llama2Error(.corrupt, "metadata \(MetadataKey.rmsEpsilon) is missing")
         }
         guard epsilon >= 0, epsilon <= 1 else {
-            throw Llama2Error(.corrupt, "llama.attention.layer_norm_rms_epsilon is \(epsilon), expected 0 to 1")
+            throw Llama2Error(.corrupt, "\(MetadataKey.rmsEpsilon) is \(epsilon), expected 0 to 1")
         }
         rmsEpsilon = Float(epsilon)
-        ropeBase = try metadata.float("llama.rope.freq_base") ?? 10_000
+        ropeBase = try metadata.float(.ropeBase) ?? 10_000
         guard ropeBase >= 1, ropeBase <= 1e12 else {
-            throw Llama2Error(.corrupt, "llama.rope.freq_base is \(ropeBase), expected 1 to 1e12")
+            throw Llama2Error(.corrupt, "\(MetadataKey.ropeBase) is \(ropeBase), expected 1 to 1e12")
         }
         ropeScaling = try RoPEScaling(metadata: metadata, contextLength: contextLength, layers: layerCount)
         vocabularySize = embedding.rows
         guard vocabularySize <= 1 << 26 else {
             throw Llama2Error(.unsupported, "a vocabulary of \(vocabularySize); the limit is \(1 << 26)")
         }
-        if let stated = try metadata.integer("llama.vocab_size", in: 1...1 << 26), stated != vocabularySize {
-            throw Llama2Error(.corrupt, "llama.vocab_size is \(stated), but token_embd.weight has \(vocabularySize) rows")
+        if let stated = try metadata.integer(.vocabularySize, in: 1...1 << 26), stated != vocabularySize {
+            throw Llama2Error(.corrupt, "\(MetadataKey.vocabularySize) is \(stated), but token_embd.weight has \(vocabularySize) rows")
         }
         try MetadataKeys.check(metadata, self)
     }

@@ -65,15 +65,15 @@ public struct RoPEScaling: Sendable, Equatable {
 
     /// Reads `llama.rope.*`; contextLength: the model's.
     init(metadata: Metadata, contextLength: Int, layers: Int) throws(Llama2Error) {
-        func number(_ key: String, _ range: ClosedRange<Double>) throws(Llama2Error) -> Double? {
-            guard let value = try metadata.float("llama.rope.scaling." + key) else { return nil }
+        func number(_ key: MetadataKey, _ range: ClosedRange<Double>) throws(Llama2Error) -> Double? {
+            guard let value = try metadata.float(key) else { return nil }
             guard range.contains(value) else {
-                throw Llama2Error(.corrupt, "llama.rope.scaling.\(key) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+                throw Llama2Error(.corrupt, "\(key) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
             }
             return value
         }
         // as llama.cpp reads it: a factor without a type is linear, and the older key counts when the newer is absent
-        let type = try metadata.byteText("llama.rope.scaling.type") ?? "linear"
+        let type = try metadata.byteText(.ropeScalingType) ?? "linear"
         switch type {
         case "none": kind = .none
         case "linear": kind = .linear
@@ -82,29 +82,31 @@ public struct RoPEScaling: Sendable, Equatable {
         case "dynamic": kind = .dynamic
         default:
             throw Llama2Error(
-                .unsupported, "llama.rope.scaling.type is \"\(ByteText(type.bytes.prefix(100)))\"; none, linear, yarn, longrope and dynamic are supported")
+                .unsupported,
+                "\(MetadataKey.ropeScalingType) is \"\(ByteText(type.bytes.prefix(100)))\"; none, linear, yarn, longrope and dynamic are supported")
         }
         if kind != .none && kind != .dynamic {
-            let newer = try metadata.float("llama.rope.scaling.factor"), older = try metadata.float("llama.rope.scale_linear")
+            let newer = try metadata.float(.ropeScalingFactor), older = try metadata.float(.ropeScaleLinear)
             factor = newer ?? older ?? 1
             if factor == 0 { factor = 1 }
             guard factor >= 1e-3, factor <= 1e6 else {
                 throw Llama2Error(.corrupt, "the RoPE scaling factor is \(factor), expected 0.001 to 1000000")
             }
         }
-        trainedLength = try metadata.integer("llama.rope.scaling.original_context_length", in: 1...1 << 30, layers: layers) ?? contextLength
+        trainedLength = try metadata.integer(.ropeOriginalContextLength, in: 1...1 << 30, layers: layers) ?? contextLength
         if kind == .dynamic, trainedLength < contextLength {
             throw Llama2Error(
                 .unsupported,
-                "llama.context_length is \(contextLength), but beyond \(trainedLength) positions RoPE's frequencies depend on the length (dynamic scaling)")
+                "\(MetadataKey.contextLength) is \(contextLength), but beyond \(trainedLength) positions RoPE's frequencies depend on the length (dynamic scaling)"
+            )
         }
-        alpha = try number("alpha", 0...1e6) ?? 0
-        guard alpha == 0 || alpha >= 1e-3 else { throw Llama2Error(.corrupt, "llama.rope.scaling.alpha is \(alpha), expected 0 or 0.001 to 1000000") }
-        attention = try number("attn_factor", 1e-3...1e3) ?? 1
+        alpha = try number(.ropeAlpha, 0...1e6) ?? 0
+        guard alpha == 0 || alpha >= 1e-3 else { throw Llama2Error(.corrupt, "\(MetadataKey.ropeAlpha) is \(alpha), expected 0 or 0.001 to 1000000") }
+        attention = try number(.ropeAttentionFactor, 1e-3...1e3) ?? 1
         guard kind == .yarn else { return }
-        betaFast = try number("yarn_beta_fast", 1e-3...1e6) ?? 32
-        betaSlow = try number("yarn_beta_slow", 1e-3...1e6) ?? 1
-        logMultiplier = try number("yarn_log_multiplier", 0...1e3) ?? 0
+        betaFast = try number(.ropeYarnBetaFast, 1e-3...1e6) ?? 32
+        betaSlow = try number(.ropeYarnBetaSlow, 1e-3...1e6) ?? 1
+        logMultiplier = try number(.ropeYarnLogMultiplier, 0...1e3) ?? 0
     }
 }
 

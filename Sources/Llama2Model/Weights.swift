@@ -103,7 +103,8 @@ public final class Weights: @unchecked Sendable {
         ropeFactorsShort = isLong ? try Self.factors(file, "rope_factors_short.weight", h) : nil
         for (name, isUsed) in [("rope_freqs.weight", !isLong), ("rope_factors_long.weight", isLong), ("rope_factors_short.weight", isLong)] {
             guard file.tensor(name) == nil || isUsed else {
-                throw Llama2Error(.unsupported, "tensor \(name) is not one of a model whose llama.rope.scaling.type is \(isLong ? "longrope" : "not longrope")")
+                throw Llama2Error(
+                    .unsupported, "tensor \(name) is not one of a model whose \(MetadataKey.ropeScalingType) is \(isLong ? "longrope" : "not longrope")")
             }
             guard !isLong || !isUsed || file.tensor(name) != nil else { throw Llama2Error(.corrupt, "tensor \(name) is missing") }
         }

@@ -54,6 +54,22 @@ def test_the_boundary_reaches_for_nothing_behind_engine():
         assert not re.search(r"\.(inference|weights|file)\b", path.read_text()), path
 
 
+NOT_KEYS = {"rope.freqs", "llama.cpp"}  # a tensor of Meta's, and whose pre-tokenizers they are
+
+
+def test_the_names_of_metadata_stand_in_one_file():
+    """What turns another format into GGUF's keys and what reads them cannot mean different ones. Comments may say them."""
+    family = r"(?:llama|general|rope|split|imatrix|controlvector|adapter\.(?:type|lora)|tokenizer\.(?:ggml|llama2swift|chat_template))\b\.?"
+    named = {}
+    for path in SOURCES.rglob("*.swift"):
+        texts = re.findall(r'"(?:\\.|[^"\\\n])*"', re.sub(r"^\s*//.*", "", path.read_text(), flags=re.MULTILINE))
+        found = {key for text in texts for key in re.findall(rf"(?<![\w.\\(])(?:{family})(?:(?<=\.)[a-z_][\w.]*|(?<=\.)(?=\")|(?<=template))", text)} - NOT_KEYS
+        if found:
+            named[path.relative_to(SOURCES).as_posix()] = found
+    assert set(named) == {"Llama2Formats/MetadataKey.swift"}, named
+    assert {"llama.", "general.", "split.count", "tokenizer.ggml.", "tokenizer.chat_template"} <= named["Llama2Formats/MetadataKey.swift"]
+
+
 # The recipes: files that name a thing, beside its tests. That of a block format is in test_kernel_modules.py.
 
 

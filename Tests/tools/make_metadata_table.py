@@ -1,4 +1,4 @@
-"""Writes Tests/METADATA.md from the list in Sources/Llama2Model/MetadataKeys.swift, which is what the library goes by.
+"""Writes Tests/METADATA.md from the list in Sources/Llama2Formats/MetadataKey.swift, which is what the library goes by.
 
     python3 Tests/tools/make_metadata_table.py
 
@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "Sources" / "Llama2Model" / "MetadataKeys.swift"
+SOURCE = ROOT / "Sources" / "Llama2Formats" / "MetadataKey.swift"
 TABLE = ROOT / "Tests" / "METADATA.md"
-LINE = re.compile(r'^\s+Entry\(\s*"([^"]+)", \.(\w+)(?:\((.*)\))?,\s+"([^"]+)"\),$', re.MULTILINE)
+LINE = re.compile(r'^\s+Entry\(\s*(?:named: "([^"]+)"|\.(\w+)), \.(\w+)(?:\((.*)\))?,\s+"([^"]+)"\),$', re.MULTILINE)
+CONSTANT = re.compile(r'static var (\w+): MetadataKey \{ llama\("([^"]+)"\) \}')
 
 WORDS = {
     "read": lambda a: "read",
@@ -22,19 +23,21 @@ WORDS = {
     "attentionScale": lambda a: "refused unless 0 or 1 / sqrt(head length)",
     "window": lambda a: "refused unless 0 or no fewer than the context",
     "mixing": lambda a: "refused unless -1, 1 with YaRN or 0 without",
-    "sameAs": lambda a: f"refused unless that of llama.{a.strip(chr(34))}",
+    "sameAs": lambda a: f"refused unless that of llama.{a}",
 }
 
 
 def entries() -> list[tuple[str, str, str, str]]:
     """(key, rule, its argument or "", why)"""
-    return LINE.findall(SOURCE.read_text())
+    text = SOURCE.read_text()
+    names = dict(CONSTANT.findall(text))
+    return [(name or names[constant], rule, names.get(argument.lstrip("."), argument), why) for name, constant, rule, argument, why in LINE.findall(text)]
 
 
 def table() -> str:
     lines = [
         "# Metadata under `llama.`", "",
-        "What a GGUF file says is followed or refused by name. Made from `MetadataKeys.swift` by `Tests/tools/make_metadata_table.py`.",
+        "What a GGUF file says is followed or refused by name. Made from `MetadataKey.swift` by `Tests/tools/make_metadata_table.py`.",
         "An array is judged by each of its elements. Every key under `llama.` that is not here is refused.", "",
         "| key | what is done | about |", "|---|---|---|",
     ]  # fmt: skip

@@ -1,5 +1,4 @@
 internal import Glibc
-internal import Llama2Core
 
 /// Where a file is to be written: what the caller's path leads to is looked at first. A regular file is replaced and keeps its mode,
 /// a link stays and what it leads to is replaced; a device, FIFO, socket or folder is never put out of the way.
