@@ -8,7 +8,7 @@ internal import Llama2Core
 ///     rows        (states, 257): the state behind a byte, `dead`, or `unknown`; behind them whether any text may come
 final class Automaton {
     static let dead: Int32 = -1
-    private static let unknown: Int32 = -2
+    static let unknown: Int32 = -2
     /// Beyond it everything is forgotten but the state that is in use: some 40 MiB of rows.
     private static let mostStates = 40_000
     /// Stacks side by side.
@@ -18,24 +18,24 @@ final class Automaton {
     /// Frames that one step may go through: a loop whose body may be nothing goes round without a byte.
     private static let mostVisits = 200_000
 
-    private let program: Program
-    private var frames: TupleTable
-    private var states: TupleTable
-    private var strings: TupleTable
-    private var tuples: TupleTable  // states of objects and arrays, sets of tags
-    private let seen: SeenValues
-    private var rows: RowTable<Int32>
+    let program: Program
+    var frames: TupleTable
+    var states: TupleTable
+    var strings: TupleTable
+    var tuples: TupleTable  // states of objects and arrays, sets of tags
+    let seen: SeenValues
+    var rows: RowTable<Int32>
     /// Numbers of a row.
     static let width = 257
-    private static let anyText = 256
+    static let anyText = 256
 
     // work of one step
     private struct Pending: BitwiseCopyable { var frame, tag: Int32 }
     private var pending: GrowingBuffer<Pending>
-    private var leaves: GrowingBuffer<Int32>
+    var leaves: GrowingBuffer<Int32>
     private var visited: GrowingBuffer<Int32>  // (frames) the step in which each was last met
     private var step: Int32 = 0
-    private var mayEnd = false, isPending = false
+    var mayEnd = false, isPending = false
 
     /// Below every frame's number, so that they come first in a sorted list.
     private static let endsFirst: Int32 = -2, goesOnFirst: Int32 = -1
@@ -160,117 +160,27 @@ final class Automaton {
         return try settle()
     }
 
-    /// Whether any characters of a JSON string may come next, and any number of them.
-    @inline(__always)
-    func takesAnyText(_ state: Int32) -> Bool {
-        let known = rows[Int(state)][Automaton.anyText]
-        return known == Automaton.unknown ? findAnyText(state) : known == 1
-    }
-
-    @inline(never)
-    private func findAnyText(_ state: Int32) -> Bool {
-        var takes = false
-        for leaf in states[state].dropFirst() where program.anyText >= 0 {
-            let (kind, a, b, _) = frame(leaf)
-            guard kind == Program.Frame.string else { continue }
-            let form = program.strings[Int(a)], s = string(b), dfa = program.automata[Int(form.dfa)]
-            guard s.phase == StringState.Phase.body, s.alike.isNone else { continue }
-            if form.isAny ? s.dfa == dfa.start && form.most < 0 : stepper(a, b).mayEnd(s) && dfa.holds(program.automata[Int(program.anyText)], at: s.dfa) {
-                takes = true
-            }
-        }
-        rows[Int(state)][Automaton.anyText] = takes ? 1 : 0
-        return takes
-    }
-
-    /// Inside a JSON string where any characters may come: how many, Int.max for no limit; 0 elsewhere, and where something
-    /// else could take more of them.
-    func plainRoom(_ state: Int32) -> Int {
-        var room = 0
-        for leaf in states[state].dropFirst() {
-            let (kind, a, b, _) = frame(leaf)
-            guard kind == Program.Frame.string else { continue }
-            let form = program.strings[Int(a)], s = string(b)
-            guard form.isAny, s.phase == StringState.Phase.body, s.alike.isNone, s.dfa == program.automata[Int(form.dfa)].start else { continue }
-            room = max(room, form.most < 0 ? Int.max : Int(form.most - s.count))
-        }
-        return room == Int.max || states[state].count == 2 ? room : 0
-    }
-
-    /// The stacks of a state, for another automaton of the same program.
-    func copy(_ state: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
-        var known: [Int32: Int32] = [-1: -1]
-        func moved(_ frame: Int32) throws(Llama2Error) -> Int32 {
-            var path: [Int32] = [], at = frame
-            while known[at] == nil {
-                path.append(at)
-                at = self.frame(at).3
-            }
-            for frame in path.reversed() {
-                let (kind, a, b, below) = self.frame(frame)
-                known[frame] = try other.frames.number(kind, a, try payload(kind, a, b, to: other), known[below] ?? -1)
-            }
-            return known[frame] ?? -1
-        }
-        other.begin()
-        other.mayEnd = canEnd(state)
-        other.isPending = isPending(state)
-        for leaf in states[state].dropFirst() { try other.leaves.append(try moved(leaf)) }
-        return try other.settle()
-    }
-
-    /// Operand b as the other automaton numbers it.
-    private func payload(_ kind: Int32, _ a: Int32, _ b: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
-        switch kind {
-        case Program.Frame.string:
-            var s = string(b)
-            if s.allowed >= 0 { s.allowed = try copyTuple(s.allowed, to: other) }
-            if s.alike.set >= 0 { s.alike.set = try seen.copy(s.alike.set, to: other.seen) }
-            return try other.number(s)
-        case Program.Frame.objectKey, Program.Frame.objectKeyed, Program.Frame.objectNext:
-            guard program.objects[Int(a)].watch != nil else { return try copyTuple(b, to: other) }
-            var list = Array(tuples[b])
-            list[3] = try seen.copy(list[3], to: other.seen)
-            return try other.numbered(list)
-        case Program.Frame.arrayItem, Program.Frame.arrayNext:
-            guard program.arrays[Int(a)].differing != nil else { return try copyTuple(b, to: other) }
-            var list = Array(tuples[b])
-            list[1] = try seen.copy(list[1], to: other.seen)
-            return try other.numbered(list)
-        case Program.Frame.differing:
-            var s = DifferingState(tuples[b])
-            if s.alike.set >= 0 { s.alike.set = try seen.copy(s.alike.set, to: other.seen) }
-            return try other.numbered(s.numbers)
-        default: return b
-        }
-    }
-
-    private func copyTuple(_ tuple: Int32, to other: Automaton) throws(Llama2Error) -> Int32 {
-        let list = Array(tuples[tuple])
-        return try other.numbered(list)
-    }
-
     // MARK: Frames
 
-    private func frame(_ index: Int32) -> (Int32, Int32, Int32, Int32) {
+    func frame(_ index: Int32) -> (Int32, Int32, Int32, Int32) {
         let list = frames[index]
         return (list[0], list[1], list[2], list[3])
     }
 
-    private func string(_ index: Int32) -> StringState {
+    func string(_ index: Int32) -> StringState {
         StringState(strings[index])
     }
 
-    private func number(_ s: StringState) throws(Llama2Error) -> Int32 { try strings.number(s) }
+    func number(_ s: StringState) throws(Llama2Error) -> Int32 { try strings.number(s) }
 
-    private func stepper(_ form: Int32, _ state: Int32) -> StringStepper {
+    func stepper(_ form: Int32, _ state: Int32) -> StringStepper {
         let f = program.strings[Int(form)], allowed = strings[state][4]
         return StringStepper(
             form: f, dfa: program.automata[Int(f.dfa)], tagSets: program.tagSets,
             allowed: allowed >= 0 ? tuples[allowed] : UnsafeBufferPointer(start: nil, count: 0), seen: seen)
     }
 
-    private func numbered(_ list: [Int32]) throws(Llama2Error) -> Int32 {
+    func numbered(_ list: [Int32]) throws(Llama2Error) -> Int32 {
         var result: Result<Int32, Llama2Error> = .success(0)
         list.withUnsafeBufferPointer { buffer in
             do throws(Llama2Error) { result = .success(try tuples.number(buffer)) } catch { result = .failure(error) }
@@ -278,11 +188,11 @@ final class Automaton {
         return try result.get()
     }
 
-    private func push(_ kind: Int32, _ a: Int32, _ b: Int32, _ below: Int32, tag: Int32 = 0) throws(Llama2Error) {
+    func push(_ kind: Int32, _ a: Int32, _ b: Int32, _ below: Int32, tag: Int32 = 0) throws(Llama2Error) {
         try pending.append(Pending(frame: try frames.number(kind, a, b, below), tag: tag))
     }
 
-    private func begin() {
+    func begin() {
         if step == .max {  // after years of tokens: numbers begin anew
             for i in 0..<visited.count { visited[i] = 0 }
             step = 0
@@ -295,7 +205,7 @@ final class Automaton {
     }
 
     /// Follows what takes no byte until leaves are on top of every stack; the state that they are.
-    private func settle() throws(Llama2Error) -> Int32 {
+    func settle() throws(Llama2Error) -> Int32 {
         var visits = 0
         while let top = pending.popLast() {
             visits += 1
@@ -370,126 +280,5 @@ final class Automaton {
             }
         case .finish: try pending.append(Pending(frame: below, tag: 0))
         }
-    }
-
-    // MARK: JSON
-
-    private func enter(_ value: Int32, _ below: Int32) throws(Llama2Error) {
-        for leaf in program.values[Int(value)].leaves {
-            switch leaf {
-            case .automaton(let a): try push(Program.Frame.automaton, a, program.automata[Int(a)].start, below)
-            case .string(let a): try push(Program.Frame.string, a, try openString(a, allowed: -1), below)
-            case .object(let a):
-                let state = try numbered(ObjectState.first(program.objects[Int(a)], program.anyOrder))
-                try push(Program.Frame.automaton, program.punctuation.openObject, 0, try frames.number(Program.Frame.objectKey, a, state, below))
-            case .array(let a):
-                let state = try numbered(ArrayState.first(program.arrays[Int(a)]))
-                try push(Program.Frame.automaton, program.punctuation.openArray, 0, try frames.number(Program.Frame.arrayItem, a, state, below))
-            }
-        }
-    }
-
-    private func openString(_ form: Int32, allowed: Int32, alike: Alike = .none) throws(Llama2Error) -> Int32 {
-        let dfa = program.automata[Int(program.strings[Int(form)].dfa)]
-        return try number(StringState(dfa: dfa.start, count: 0, phase: StringState.Phase.quote, partial: 0, allowed: allowed, alike: alike))
-    }
-
-    /// Objects: state is (members so far, first member of the schema that may still come, which have come (any order)).
-    private func enterKey(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
-        let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
-        if state.count == 0, state.mayClose {
-            try push(Program.Frame.automaton, program.punctuation.closeEmptyObject, 0, below)
-        }
-        guard let allowed = state.allowedKeys else { return }
-        let alike = state.isPending ? Alike.unknown : state.form.watch != nil ? seen.all(SeenValues.string, of: state.seen) : .none
-        let key = try openString(state.form.keys, allowed: try numbered(allowed), alike: alike)
-        try push(Program.Frame.string, state.form.keys, key, try frames.number(Program.Frame.objectKeyed, a, b, below))
-    }
-
-    private func keyed(_ a: Int32, _ b: Int32, _ tag: Int32, _ below: Int32) throws(Llama2Error) {
-        let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
-        for (value, next) in state.choices(tag) {
-            let rest = try frames.number(Program.Frame.objectNext, a, try numbered(next), below)
-            try push(Program.Frame.automaton, program.punctuation.colon, 0, try frames.number(Program.Frame.value, value, 0, rest))
-            if ObjectState(state.form, next, program.anyOrder).isPending { isPending = true }
-        }
-    }
-
-    private func member(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
-        let state = ObjectState(program.objects[Int(a)], Array(tuples[b]), program.anyOrder)
-        if state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeObject, 0, below) }
-        if state.allowedKeys != nil {
-            try push(Program.Frame.automaton, program.punctuation.comma, 0, try frames.number(Program.Frame.objectKey, a, b, below))
-        }
-    }
-
-    private func enterItem(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
-        let state = ArrayState(program.arrays[Int(a)], Array(tuples[b]))
-        if state.index == 0, state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeEmptyArray, 0, below) }
-        if let differing = program.arrays[Int(a)].differing {
-            if state.mayGoOn { try enterDiffering(differing, a, state, below) }
-            return
-        }
-        for (choice, next) in state.choices {
-            let rest = try frames.number(Program.Frame.arrayNext, a, try numbered(next), below)
-            try push(Program.Frame.value, choice.value, 0, rest)
-        }
-    }
-
-    private func item(_ a: Int32, _ b: Int32, _ below: Int32) throws(Llama2Error) {
-        let state = ArrayState(program.arrays[Int(a)], Array(tuples[b]))
-        if state.mayClose { try push(Program.Frame.automaton, program.punctuation.closeArray, 0, below) }
-        if state.mayGoOn {
-            if state.isPending { isPending = true }
-            try push(Program.Frame.automaton, program.punctuation.comma, 0, try frames.number(Program.Frame.arrayItem, a, b, below))
-        }
-    }
-
-    // MARK: Items that must differ
-
-    private func enterDiffering(_ form: Program.Differing, _ a: Int32, _ state: ArrayState, _ below: Int32) throws(Llama2Error) {
-        let rest = try frames.number(Program.Frame.arrayNext, a, try numbered(state.pending), below)
-        if let string = form.string {
-            if state.isPending {
-                if form.hasEndlessStrings { try push(Program.Frame.string, string, try openString(string, allowed: -1, alike: .unknown), rest) }
-            } else {
-                let open = try openString(string, allowed: -1, alike: seen.all(SeenValues.string, of: state.seen))
-                if stepper(string, open).isLive(self.string(open)) { try push(Program.Frame.string, string, open, rest) }
-            }
-        }
-        if let plain = form.plain, !state.isPending {
-            let dfa = program.automata[Int(plain)], first = DifferingState(state: dfa.start, alike: seen.all(SeenValues.plain, of: state.seen))
-            if first.isLive(dfa, seen) { try push(Program.Frame.differing, plain, try numbered(first.numbers), rest) }
-        }
-    }
-
-    /// The state when the item, or the key, that is complete at the end of `text` is among those that later ones must differ from.
-    func resolved(_ state: Int32, _ text: UnsafeBufferPointer<UInt8>) throws(Llama2Error) -> Int32 {
-        guard isPending(state) else { return state }
-        let (value, isString) = LastScalar.read(text), letter = isString ? SeenValues.string : SeenValues.plain
-        begin()
-        mayEnd = canEnd(state)
-        for leaf in states[state].dropFirst() {
-            let (kind, a, b, below) = frame(leaf)
-            var target = leaf
-            if below >= 0, frame(below).0 == Program.Frame.arrayItem {
-                let (_, array, tuple, outside) = frame(below), items = ArrayState(program.arrays[Int(array)], Array(tuples[tuple]))
-                if items.isPending {
-                    let set = try seen.adding(value, letter, to: items.seen)
-                    let item = try frames.number(Program.Frame.arrayItem, array, try numbered(items.resolved(set)), outside)
-                    target = try frames.number(kind, a, b, item)
-                }
-            } else if below >= 0, frame(below).0 == Program.Frame.value, frame(below).3 >= 0, frame(frame(below).3).0 == Program.Frame.objectNext {
-                let (_, form, _, member) = frame(below), (_, object, tuple, outside) = frame(member)
-                let state = ObjectState(program.objects[Int(object)], Array(tuples[tuple]), program.anyOrder)
-                if state.isPending {
-                    let set = try seen.adding(value, letter, to: state.seen)
-                    let next = try frames.number(Program.Frame.objectNext, object, try numbered(state.resolved(set)), outside)
-                    target = try frames.number(kind, a, b, try frames.number(Program.Frame.value, form, 0, next))
-                }
-            }
-            try leaves.append(target)
-        }
-        return try settle()
     }
 }

@@ -100,7 +100,7 @@ extension Machine {
         }
     }
 
-    private func count(_ units: [Unit], _ at: inout Int, _ next: () throws(Llama2Error) -> Value) throws(Llama2Error) -> Int {
+    func count(_ units: [Unit], _ at: inout Int, _ next: () throws(Llama2Error) -> Value) throws(Llama2Error) -> Int {
         if at < units.count, units[at].byte == 0x2a {
             at += 1
             guard let value = try next().integer, value >= 0 else { throw Failure.because("* wants int") }
@@ -146,7 +146,7 @@ extension Machine {
         }
     }
 
-    private func padText(_ units: [Unit], _ spec: Specification, _ usual: Side) throws(Llama2Error) -> [Unit] {
+    func padText(_ units: [Unit], _ spec: Specification, _ usual: Side) throws(Llama2Error) -> [Unit] {
         var units = units
         if let precision = spec.precision { units = Array(units[..<Text(units).offset(precision)]) }
         let side = spec.side ?? usual
@@ -162,7 +162,7 @@ extension Machine {
         return out
     }
 
-    private func finished(_ sign: String, _ digits: [UInt8], _ spec: Specification) throws(Llama2Error) -> [Unit] {
+    func finished(_ sign: String, _ digits: [UInt8], _ spec: Specification) throws(Llama2Error) -> [Unit] {
         var body = digits
         // zeros before the number are grouped too
         if spec.side == .afterSign, spec.fill == [0x30], spec.grouping != 0 {
@@ -187,7 +187,7 @@ extension Machine {
         return try pad(units, spec.width, spec.fill, spec.side ?? .right)
     }
 
-    private func formattedInteger(_ value: Int, _ spec: Specification) throws(Llama2Error) -> [Unit] {
+    func formattedInteger(_ value: Int, _ spec: Specification) throws(Llama2Error) -> [Unit] {
         var digits: [UInt8], prefix = ""
         switch spec.type {
         case UInt8(ascii: "x"): (digits, prefix) = (Array(String(value.magnitude, radix: 16).utf8), "0x")
@@ -205,7 +205,7 @@ extension Machine {
         return try finished(sign + (spec.isAlternate ? prefix : ""), digits, spec)
     }
 
-    private func formattedFloat(_ value: Double, _ spec: Specification) throws(Llama2Error) -> [Unit] {
+    func formattedFloat(_ value: Double, _ spec: Specification) throws(Llama2Error) -> [Unit] {
         let sign = value.sign == .minus && !value.isNaN ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : ""
         let isUpper = spec.type == UInt8(ascii: "E") || spec.type == UInt8(ascii: "F") || spec.type == UInt8(ascii: "G")
         guard value.isFinite else {
@@ -243,199 +243,5 @@ extension Machine {
             digits = grouped(Array(whole), spec.grouping, 3) + digits[whole.count...]
         }
         return try finished(sign, digits, spec)
-    }
-
-    // MARK: {}
-
-    func braces(_ text: Text, _ arguments: Arguments) throws(Llama2Error) -> [Unit] {
-        let units = text.units
-        var out: [Unit] = [], at = 0, automatic = 0, isManual = false
-        while at < units.count {
-            let byte = units[at].byte
-            if byte == 0x7b || byte == 0x7d, at + 1 < units.count, units[at + 1].byte == byte {
-                out.append(units[at])
-                at += 2
-                continue
-            }
-            guard byte == 0x7b || byte == 0x7d else {
-                out.append(units[at])
-                at += 1
-                continue
-            }
-            guard byte == 0x7b else { throw Failure.because("Single '}' encountered in format string") }
-            // 1. name!conversion:specification
-            var end = at + 1, open = 1
-            while end < units.count {
-                if units[end].byte == 0x7b { open += 1 } else if units[end].byte == 0x7d { open -= 1 }
-                if open == 0 { break }
-                end += 1
-            }
-            guard open == 0 else { throw Failure.because("expected '}' before end of string") }
-            let field = units[at + 1..<end]
-            at = end + 1
-            let nameEnd = field.firstIndex { $0.byte == 0x21 || $0.byte == 0x3a } ?? field.endIndex
-            var conversion: UInt8 = 0, specStart = nameEnd
-            if nameEnd < field.endIndex, field[nameEnd].byte == 0x21 {
-                guard nameEnd + 1 < field.endIndex else { throw Failure.because("unmatched '{' in format spec") }
-                conversion = field[nameEnd + 1].byte
-                specStart = nameEnd + 2
-            }
-            guard specStart >= field.endIndex || field[specStart].byte == 0x3a else { throw Failure.because("expected ':' after conversion specifier") }
-            let specText = specStart < field.endIndex ? Array(field[(specStart + 1)...]) : []
-            guard !specText.contains(where: { $0.byte == 0x7b }) else { throw Failure.unsupported("a field in a field of a format") }
-            // 2. the value
-            var value = try fieldValue(Array(field[..<nameEnd]), arguments, &automatic, &isManual)
-            switch conversion {
-            case 0: break
-            case UInt8(ascii: "s"): value = try heap.value(try string(value))
-            case UInt8(ascii: "r"):
-                var made: [Unit] = []
-                try represent(value, &made)
-                value = try heap.value(made)
-            default: throw Failure.because("Unknown conversion specifier \(Failure.shown([conversion]))")
-            }
-            let made = try formatted(value, specText)
-            let isMarkup: Bool = if case .text(let part) = value { part.isMarkup } else { false }
-            out += text.isMarkup && !isMarkup ? escaped(made) : made
-            try heap.work(made.count + 64)
-            try heap.checkRoom(out.count)
-        }
-        return out
-    }
-
-    private func fieldValue(_ name: [Unit], _ arguments: Arguments, _ automatic: inout Int, _ isManual: inout Bool) throws(Llama2Error) -> Value {
-        let firstEnd = name.firstIndex { $0.byte == 0x2e || $0.byte == 0x5b } ?? name.count
-        let first = Array(name[..<firstEnd])
-        var value: Value
-        if first.isEmpty || first.allSatisfy({ (0x30...0x39).contains($0.byte) }) {
-            guard first.isEmpty ? !isManual : automatic == 0 else {
-                throw Failure.because("cannot switch between automatic field numbering and manual field specification")
-            }
-            let index = first.isEmpty ? automatic : Numbers.integer(first, base: 10) ?? Int.max
-            if first.isEmpty { automatic += 1 } else { isManual = true }
-            guard index < arguments.positional.count else { throw Failure.because("Replacement index out of range for positional args tuple") }
-            value = arguments.positional[index]
-        } else {
-            let key = Text(first)
-            guard let found = arguments.named.first(where: { $0.name.equals(key) }) else { throw Failure.because("no argument '\(key.shown)' for the format") }
-            value = found.value
-        }
-        var at = firstEnd
-        while at < name.count {
-            if name[at].byte == 0x2e {
-                let end = name[(at + 1)...].firstIndex { $0.byte == 0x2e || $0.byte == 0x5b } ?? name.count
-                guard end > at + 1 else { throw Failure.because("Empty attribute in format string") }
-                value = try attribute(value, try heap.text(Array(name[at + 1..<end])))
-                at = end
-            } else {
-                guard name[at].byte == 0x5b, let end = name[at...].firstIndex(where: { $0.byte == 0x5d }) else {
-                    throw Failure.because("Missing ']' in format string")
-                }
-                let key = Array(name[at + 1..<end])
-                let number = key.allSatisfy { (0x30...0x39).contains($0.byte) } ? Numbers.integer(key, base: 10) : nil
-                let subscripted: Value
-                if let number { subscripted = .int(number) } else { subscripted = try heap.value(key) }
-                value = try item(value, subscripted)
-                at = end + 1
-            }
-        }
-        return value
-    }
-
-    private func formatted(_ value: Value, _ text: [Unit]) throws(Llama2Error) -> [Unit] {
-        guard !text.isEmpty else { return try string(value) }
-        let spec = try specification(text)
-        if case .bool(let bool) = value, spec.type == 0 { return try padText(units(bool ? "True" : "False"), spec, .left) }
-        switch value {
-        case .text(let string):
-            guard spec.type == 0 || spec.type == UInt8(ascii: "s"), spec.sign == 0x2d, !spec.isAlternate, spec.grouping == 0 else {
-                throw Failure.because("a format that a text does not have")
-            }
-            guard spec.side != .afterSign || spec.fill == [0x30] else { throw Failure.because("'=' alignment not allowed in string format specifier") }
-            return try padText(string.units, spec, .left)
-        case .int, .bool:
-            switch spec.type {
-            case 0, UInt8(ascii: "d"), UInt8(ascii: "n"), UInt8(ascii: "x"), UInt8(ascii: "X"), UInt8(ascii: "o"), UInt8(ascii: "b"):
-                guard spec.precision == nil else { throw Failure.because("Precision not allowed in integer format specifier") }
-                return try formattedInteger(value.integer ?? 0, spec)
-            case UInt8(ascii: "c"):
-                guard let scalar = value.integer.flatMap({ UInt32(exactly: $0) }).flatMap({ Unicode.Scalar($0) }) else {
-                    throw Failure.because("%c arg not in range(0x110000)")
-                }
-                return try padText(scalar.utf8Units, spec, .left)
-            case UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "f"), UInt8(ascii: "F"), UInt8(ascii: "g"), UInt8(ascii: "G"), UInt8(ascii: "%"):
-                return try formattedFloat(Double(value.integer ?? 0), spec)
-            default: throw Failure.because("Unknown format code '\(Failure.shown([spec.type]))'")
-            }
-        case .float(let float):
-            switch spec.type {
-            case 0:
-                guard spec.precision == nil else { throw Failure.unsupported("a precision without a type in a format") }
-                let made = Numbers.text(float), isNegative = made.first == 0x2d
-                return try finished(
-                    isNegative ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : "", made.dropFirst(isNegative ? 1 : 0).map(\.byte), spec)
-            case UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "f"), UInt8(ascii: "F"), UInt8(ascii: "g"), UInt8(ascii: "G"), UInt8(ascii: "%"):
-                return try formattedFloat(float, spec)
-            default: throw Failure.because("Unknown format code '\(Failure.shown([spec.type]))'")
-            }
-        case .undefined(let missing): throw missing.failure
-        default: throw Failure.because("unsupported format string passed to \(value.typeName).__format__")
-        }
-    }
-
-    /// [[fill]align][sign][#][0][width][,_][.precision][type]
-    private func specification(_ text: [Unit]) throws(Llama2Error) -> Specification {
-        var spec = Specification(), at = 0
-        func side(_ byte: UInt8) -> Side? {
-            switch byte {
-            case UInt8(ascii: "<"): .left
-            case UInt8(ascii: ">"): .right
-            case UInt8(ascii: "^"): .center
-            case UInt8(ascii: "="): .afterSign
-            default: nil
-            }
-        }
-        let length = Characters.scalar(text, 0).1
-        if length < text.count, let found = side(text[length].byte) {
-            spec.fill = Array(text[..<length])
-            spec.side = found
-            at = length + 1
-        } else if let found = side(text[0].byte) {
-            spec.side = found
-            at = 1
-        }
-        func has(_ byte: UInt8) -> Bool { at < text.count && text[at].byte == byte }
-        if has(0x2b) || has(0x2d) || has(0x20) {
-            spec.sign = text[at].byte
-            at += 1
-        }
-        if has(0x23) {
-            spec.isAlternate = true
-            at += 1
-        }
-        if has(0x30) {
-            if spec.side == nil {
-                spec.fill = [0x30]
-                spec.side = .afterSign
-            }
-            at += 1
-        }
-        func none() throws(Llama2Error) -> Value { .none }
-        spec.width = try count(text, &at, none)
-        if has(0x2c) || has(0x5f) {
-            spec.grouping = text[at].byte
-            at += 1
-        }
-        if has(0x2e) {
-            at += 1
-            guard at < text.count, (0x30...0x39).contains(text[at].byte) else { throw Failure.because("Format specifier missing precision") }
-            spec.precision = try count(text, &at, none)
-        }
-        if at < text.count {
-            spec.type = text[at].byte
-            at += 1
-        }
-        guard at == text.count else { throw Failure.because("Invalid format specifier") }
-        return spec
     }
 }

@@ -1,16 +1,5 @@
 import Llama2Core
 
-/// A token that may come, as the host's steps see it too: `llama2_candidate`.
-public struct Candidate: BitwiseCopyable, Sendable {
-    public var token: Int32
-    public var logit: Float
-
-    public init(token: Int32, logit: Float) {
-        self.token = token
-        self.logit = logit
-    }
-}
-
 /// The logits of one step and what the steps of a sampler have left of them.
 ///
 /// Whatever changes logits does so by id, and what must not come is -infinity: that is all there is while nothing is ranked.

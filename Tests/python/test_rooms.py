@@ -70,6 +70,21 @@ def test_the_names_of_metadata_stand_in_one_file():
     assert {"llama.", "general.", "split.count", "tokenizer.ggml.", "tokenizer.chat_template"} <= named["Llama2Formats/MetadataKey.swift"]
 
 
+LONG = {
+    "Llama2Grammar/UnicodeCategories.swift",  # a table
+    # several concepts each, still in one file
+    "Llama2Formats/HuggingFaceTokenizer.swift", "Llama2Grammar/Schema/SchemaExpansion.swift",
+    # bodies of kernels whose parts are private so that each module inlines its own
+    "Llama2Kernels/Body/Attention.swift", "Llama2Kernels/Body/QuantizeK.swift", "Llama2Kernels/Body/QuantizedMatrix.swift",
+}  # fmt: skip
+
+
+def test_no_source_is_longer_than_300_lines():
+    """One that is has two concepts. Tables are as long as they are."""
+    lengths = {p.relative_to(SOURCES).as_posix(): len(p.read_text().splitlines()) for p in SOURCES.rglob("*.swift") if not p.is_symlink()}
+    assert {name for name, lines in lengths.items() if lines > 300} <= LONG
+
+
 # The recipes: files that name a thing, beside its tests. That of a block format is in test_kernel_modules.py.
 
 

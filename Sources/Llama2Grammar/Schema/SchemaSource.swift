@@ -3,22 +3,22 @@ internal import Llama2Core
 /// The schemas of a document: read when they are first asked for, each once, and found by reference.
 final class SchemaSource {
     private(set) var nodes: [SchemaNode] = []
-    private let root: JSON
+    let root: JSON
     private let ignoresUnsupported: Bool
     private(set) var ignored: [[UInt8]] = []
     private var isIgnored: Set<[UInt8]> = []
     /// Members and elements of what references went through, by its position in the text.
-    private var members: [Int: [[UInt8]: JSON]] = [:], elements: [Int: [JSON]] = [:]
+    var members: [Int: [[UInt8]: JSON]] = [:], elements: [Int: [JSON]] = [:]
     private var numbers: [Int: SchemaID] = [:]  // by position in the text
     private var pending: [(JSON, SchemaID, base: [UInt8])] = []
     /// Before 2019, what stands beside $ref is not looked at.
-    private let referenceStandsAlone: Bool
+    let referenceStandsAlone: Bool
     /// Schemas by the address that $id, $anchor and $dynamicAnchor give them.
-    private var addresses: [[UInt8]: (JSON, base: [UInt8])] = [:]
+    var addresses: [[UInt8]: (JSON, base: [UInt8])] = [:]
     /// Whether `contains` evaluates the items that it counts: since 2020.
     private(set) var containsEvaluates = true
-    private var dynamicAnchors: [[UInt8]: Int] = [:]
-    private var basePositions: [Int: [UInt8]] = [:]
+    var dynamicAnchors: [[UInt8]: Int] = [:]
+    var basePositions: [Int: [UInt8]] = [:]
 
     static let mostNodes = 200_000
     /// As an upper limit so many are none, as a lower one they are refused.
@@ -73,7 +73,7 @@ final class SchemaSource {
         }
     }
 
-    private func number(of json: JSON, path: [UInt8], base: [UInt8]) throws(Llama2Error) -> SchemaID {
+    func number(of json: JSON, path: [UInt8], base: [UInt8]) throws(Llama2Error) -> SchemaID {
         if let known = numbers[json.position] { return known }
         guard nodes.count < SchemaSource.mostNodes else { throw Llama2Error(.unsupported, "the schema has more than \(SchemaSource.mostNodes) subschemas") }
         let id = add(SchemaNode(path: path))
@@ -268,91 +268,6 @@ final class SchemaSource {
             node.allOf.append(add(SchemaNode(path: node.path, values: values)))
         } else {
             node.values = values
-        }
-    }
-
-    // MARK: References
-
-    private func resolve(_ value: JSON, _ path: [UInt8], _ base: [UInt8]) throws(Llama2Error) -> SchemaID {
-        guard let text = value.bytes else { throw failure(path, "$ref is no string") }
-        let (target, fragment) = SchemaAddress.split(SchemaAddress.join(base, text))
-        var found: (JSON, base: [UInt8])?
-        if target == base || target.isEmpty || text.first == UInt8(ascii: "#") {
-            found = base.isEmpty ? (root, []) : addresses[base] ?? (root, [])
-        } else {
-            found = addresses[target]
-        }
-        if fragment.isEmpty {
-        } else if fragment.first == UInt8(ascii: "/") {
-            found = found.flatMap { SchemaAddress.follow(fragment, from: $0.0, step).map { json in (json, basePositions[json.position] ?? base) } }
-        } else {
-            found = addresses[target + [UInt8(ascii: "#")] + fragment] ?? addresses[base + [UInt8(ascii: "#")] + fragment]
-        }
-        guard let (json, inBase) = found else {
-            throw Llama2Error(
-                .unsupported,
-                "schema, \(String(decoding: path.prefix(300), as: UTF8.self)): $ref \"\(String(decoding: text.prefix(200), as: UTF8.self))\" leads nowhere in this document; others are not fetched"
-            )
-        }
-        return try number(of: json, path: Array("#".utf8) + (fragment.isEmpty ? [] : fragment), base: inBase)
-    }
-
-    /// The member of that name, or the element of that number; what was gone through once is known.
-    private func step(_ json: JSON, _ name: [UInt8]) -> JSON? {
-        if let list = json.members {
-            if members[json.position] == nil {
-                var table: [[UInt8]: JSON] = [:]
-                for (key, value) in list { table[key.bytes ?? []] = value }
-                members[json.position] = table
-            }
-            return members[json.position]?[name]
-        }
-        guard json.elements != nil, name.allSatisfy({ (0x30...0x39).contains($0) }), let index = Decimal(name)?.int else { return nil }
-        if elements[json.position] == nil { elements[json.position] = json.array }
-        return elements[json.position].flatMap { index < $0.count ? $0[index] : nil }
-    }
-
-    private func resolveDynamic(_ value: JSON, _ path: [UInt8], _ base: [UInt8]) throws(Llama2Error) -> SchemaID {
-        guard let text = value.bytes else { throw failure(path, "$dynamicRef is no string") }
-        let (_, fragment) = SchemaAddress.split(text)
-        // one schema of that name: there is nothing dynamic about it
-        if dynamicAnchors[fragment, default: 0] > 1 {
-            try unsupported(path, "$dynamicRef", "to a name that stands at several places is not followed")
-            return add(SchemaNode(path: path))
-        }
-        return try resolve(value, path, base)
-    }
-
-    /// Notes $id, $anchor and $dynamicAnchor of all that may be a schema.
-    private func findAddresses(_ root: JSON, base: [UInt8]) throws(Llama2Error) {
-        var pending: [(JSON, [UInt8], Bool)] = [(root, base, true)]
-        while let (json, outer, isSchema) = pending.popLast() {
-            var base = outer
-            if isSchema, json.isObject {
-                if let id = (json["$id"] ?? json["id"])?.bytes, !(referenceStandsAlone && json["$ref"] != nil) {
-                    if id.first == UInt8(ascii: "#") {
-                        addresses[base + id] = (json, base)  // draft 7's way to name a place
-                    } else {
-                        base = SchemaAddress.split(SchemaAddress.join(base, id)).0
-                        addresses[base] = (json, base)
-                    }
-                }
-                basePositions[json.position] = base
-                if json.position == root.position, addresses[[]] == nil { addresses[[]] = (json, base) }
-                let dynamic = json["$dynamicAnchor"]?.bytes
-                for name in [json["$anchor"]?.bytes, dynamic].compactMap({ $0 }) { addresses[base + [UInt8(ascii: "#")] + name] = (json, base) }
-                if let dynamic { dynamicAnchors[dynamic, default: 0] += 1 }
-            }
-            if let members = json.members {
-                for (key, value) in members {
-                    let keyword = key.bytes.flatMap { SchemaKeyword.named($0) }
-                    if isSchema, keyword == .enumeration || keyword == .const { continue }
-                    // values of maps are schemas; a map itself is none
-                    let isMap = isSchema && (keyword?.isMap == true || SchemaKeyword.isDefinitions(key.bytes ?? []))
-                    if value.isObject { pending.append((value, base, !isMap)) }
-                    if let elements = value.array { for element in elements where element.isObject { pending.append((element, base, true)) } }
-                }
-            }
         }
     }
 }
