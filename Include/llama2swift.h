@@ -717,7 +717,7 @@ int32_t llama2_sequence_shift(llama2_context *context, int32_t sequence, size_t 
    Representation Engineering, 2023) in llama.cpp's GGUF form (general.architecture "controlvector", direction.N) is an adapter, too: it adds
    s direction.N to the residual stream behind layer N, counted from 0.
    path: terminated. *adapter: receives a handle, to be freed by the caller; NULL on failure. It keeps the model, never changes, and serves
-   any number of contexts and threads. Memory: 4 bytes for each of its weights.
+   any number of contexts and threads. Memory: 4 bytes for each of its weights, of the second matrices with the rank rounded up to 16.
    Returns OK, IO, NO_MEMORY, FORMAT (no adapter), CORRUPT (a shape or rank that is not the model's, NaN or infinity: with the tensor's
    name), UNSUPPORTED (a name that the model does not have; what cannot be followed; the model has no weights). Threads: any. Since 0.3. */
 int32_t llama2_adapter_load(const llama2_model *model, const char *path, llama2_adapter **adapter, char *error,

@@ -16,9 +16,10 @@ public final class Adapter: @unchecked Sendable {
 
     struct Pair: BitwiseCopyable {
         let a: Matrix  // (rank, columns)
-        let b: Matrix  // (rows, rank)
+        let b: Matrix  // (rows, width): the rank, and zeros up to whole vectors, so that no row ends within one
         let factor: Float
         var rank: Int { a.rows }
+        var width: Int { b.columns }
     }
 
     public let weights: Weights
@@ -60,7 +61,8 @@ public final class Adapter: @unchecked Sendable {
                     .corrupt,
                     "\(path): tensor \(pair.namesInFile.b) has shape \(pair.b.shape), expected [\(pair.b.columns), \(rows)]: an adapter of another model")
             }
-            for count in [try checkedMultiply(columns, pair.a.rows, "an adapter"), try checkedMultiply(rows, pair.a.rows, "an adapter")] {
+            let width = try alignUp(pair.a.rows, 16, "an adapter")
+            for count in [try checkedMultiply(columns, pair.a.rows, "an adapter"), try checkedMultiply(rows, width, "an adapter")] {
                 floats = try checkedAdd(floats, try alignUp(count, 16, "an adapter"), "an adapter")
             }
             chosen.append((place, pair))
@@ -81,20 +83,20 @@ public final class Adapter: @unchecked Sendable {
         defer { withExtendedLifetime(scratch) {} }
         let kernels = try Kernels.table(.reference)
         var pairs = [Pair?](repeating: nil, count: places), used = 0, hash = WordHash(), largest = 0
-        func matrix(_ tensor: TensorInfo, half: Int, _ name: ByteText, _ start: UnsafeMutablePointer<Float>) throws(Llama2Error) -> Matrix {
-            let columns = tensor.columns, rows = tensor.rows
+        func matrix(_ tensor: TensorInfo, width: Int? = nil, half: Int, _ name: ByteText, _ start: UnsafeMutablePointer<Float>) throws(Llama2Error) -> Matrix {
+            let columns = tensor.columns, rows = tensor.rows, width = width ?? columns
             guard let data = tensor.data.baseAddress, let rowBytes = tensor.type.rowBytes(columns) else {
                 throw Llama2Error(.corrupt, "\(path): tensor \(name) is empty")
             }
             for row in 0..<rows {
                 let source = half == 0 ? row : file.rotatesHalves ? HeadRows.inHalves(row, half: half) : HeadRows.inPairs(row, half: half),
-                    out = start + row * columns
+                    out = start + row * width  // zeros behind its columns, as the memory was
                 kernels.dequantize(tensor.type, data + source * rowBytes, columns, out, scratch: lanes)
                 for column in 0..<columns where !out[column].isFinite {
                     throw Llama2Error(.corrupt, "\(path): tensor \(name), row \(source), column \(column): \(out[column]) is not finite")
                 }
             }
-            return Matrix(data: UnsafeRawPointer(start), type: .f32, rows: rows, columns: columns)
+            return Matrix(data: UnsafeRawPointer(start), type: .f32, rows: rows, columns: width)
         }
         for (place, pair) in chosen {
             guard pairs[place] == nil else {
@@ -108,7 +110,8 @@ public final class Adapter: @unchecked Sendable {
             }
             let a = try matrix(pair.a, half: 0, pair.namesInFile.a, base + used)
             used += try alignUp(a.rows * a.columns, 16, "an adapter")
-            let b = try matrix(pair.b, half: turns ? h.headDimension / 2 : 0, pair.namesInFile.b, base + used)
+            let width = try alignUp(a.rows, 16, "an adapter")
+            let b = try matrix(pair.b, width: width, half: turns ? h.headDimension / 2 : 0, pair.namesInFile.b, base + used)
             used += try alignUp(b.rows * b.columns, 16, "an adapter")
             pairs[place] = Pair(a: a, b: b, factor: Float(pair.factor))
             largest = max(largest, a.rows)
@@ -121,7 +124,7 @@ public final class Adapter: @unchecked Sendable {
             let half = h.rotatesHalves && h.headDimension % 2 == 0 && Adapter.isRotated(place, h) ? h.headDimension / 2 : 0
             for row in 0..<pair.b.rows {
                 let source = half == 0 ? row : HeadRows.inHalves(row, half: half)
-                hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.rank, count: 4 * pair.rank))
+                hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.width, count: 4 * pair.rank))
             }
         }
         var directions = [UnsafePointer<Float>?](repeating: nil, count: h.layerCount)
@@ -182,7 +185,7 @@ extension Adapter {
         @inline(__always)
         public func add(_ row: Int, to x: UnsafeMutablePointer<Float>) {
             let rank = pair.rank, columns = pair.a.columns
-            let b = pair.b.data.assumingMemoryBound(to: Float.self) + row &* rank, a = pair.a.data.assumingMemoryBound(to: Float.self)
+            let b = pair.b.data.assumingMemoryBound(to: Float.self) + row &* pair.width, a = pair.a.data.assumingMemoryBound(to: Float.self)
             for k in 0..<rank {
                 let factor = scale * b[k], source = a + k &* columns
                 for i in 0..<columns { x[i] += factor * source[i] }

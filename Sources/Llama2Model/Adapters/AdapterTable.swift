@@ -5,11 +5,13 @@ internal import Llama2Kernels
 struct AdapterTable: BitwiseCopyable {
     struct Entry: BitwiseCopyable {
         let a: Matrix  // (rank, columns)
-        let b: Matrix  // (rows, rank)
+        let b: Matrix  // (rows, width)
         let scale: Float
         /// Where its A x begins in the room of a token, of those that are computed at the same time.
         let offset: Int
         let rank: Int
+        /// What an A x takes: the rank, and zeros up to whole vectors.
+        var width: Int { b.columns }
     }
 
     /// (places + 1): entries[starts[p] ..< starts[p + 1]] are those of product p.
@@ -68,7 +70,7 @@ final class AdapterSet {
                 guard let pair = adapter.pairs[place] else { continue }
                 entries.pointer[count] = AdapterTable.Entry(a: pair.a, b: pair.b, scale: scale * pair.factor, offset: offset, rank: pair.rank)
                 count += 1
-                offset += pair.rank
+                offset += pair.width
             }
             width = max(width, offset)
         }

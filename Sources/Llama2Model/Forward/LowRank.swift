@@ -7,7 +7,7 @@ internal import Llama2Kernels
 /// one sequence of operations: A x as any product of floats, times s, its dot product with the row of B, one addition for each
 /// adapter in the order of the list. So the numeric contract holds with them, and tokens without adapters are not touched.
 ///
-///     room of a run of n tokens at token t: lowRank + t * width;  of an entry in it: n * offset, (n, rank)
+///     room of a run of n tokens at token t: lowRank + t * width;  of an entry in it: n * offset, (n, width)
 extension ForwardPass {
     /// Whether any token of the pass has adapters.
     @inline(__always) var hasAdapters: Bool { batch.runCount > 0 }
@@ -26,7 +26,7 @@ extension ForwardPass {
                     let count = min(most, run.count &- first)
                     if job % threads == thread {
                         guard watch.allows(entry.rank &* entry.a.columns &* count, thread, pool) else { return }
-                        let out = lowRank + (run.first &* lowRankWidth &+ run.count &* entry.offset &+ first &* entry.rank)
+                        let out = lowRank + (run.first &* lowRankWidth &+ run.count &* entry.offset &+ first &* entry.width)
                         down(entry, input + (run.first &+ first) &* entry.a.columns, count, out, thread)
                     }
                     job &+= 1
@@ -36,13 +36,17 @@ extension ForwardPass {
         }
     }
 
-    /// out (count, rank) = s A x; x: (count, columns).
+    /// out (count, width) = s A x, and zeros; x: (count, columns).
     private func down(
         _ entry: AdapterTable.Entry, _ x: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>, _ thread: Int
     ) {
         let input = Activations(f32: x, q: quants, scale: scales, corrections: corrections, tokens: count)
-        kernels.multiply(entry.a, panels: 0..<entry.a.panels, input, tokens: count, out: out, outStride: entry.rank, scratch: scratch(thread))
-        for i in 0..<(count &* entry.rank) { out[i] *= entry.scale }
+        kernels.multiply(entry.a, panels: 0..<entry.a.panels, input, tokens: count, out: out, outStride: entry.width, scratch: scratch(thread))
+        for t in 0..<count {
+            let row = out + t &* entry.width
+            for i in 0..<entry.rank { row[i] *= entry.scale }
+            for i in entry.rank..<entry.width { row[i] = 0 }
+        }
     }
 
     /// Adds to the rows of `panels` of product `place`; out: (tokens, stride), row 0 at its beginning.
@@ -58,7 +62,7 @@ extension ForwardPass {
         }
     }
 
-    /// out (count, stride) += B h for the rows of `panels`; h: (count, rank).
+    /// out (count, stride) += B h for the rows of `panels`; h: (count, width).
     private func up(
         _ entry: AdapterTable.Entry, _ panels: Range<Int>, _ h: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>,
         _ stride: Int, _ thread: Int
