@@ -56,12 +56,14 @@ def own_sources():
 
 
 @pytest.mark.parametrize("name", ["TQ1_0", "TQ2_0", "IQ1_M", "IQ2_XXS", "IQ3_S", "IQ4_XS"])
-def test_a_format_on_plain_kernels_is_two_files(name):
-    """Its family's file and the list of types; a kernel of its own in an instruction set's module comes on top."""
-    named = {p.relative_to(SOURCES).as_posix() for p in own_sources() if re.search(rf"\b{name}\b", p.read_text())}
+def test_a_format_on_plain_kernels_is_five_files(name):
+    """Its family's file, the list of types, and three switches over all types that the compiler asks for; a kernel of its own in an instruction
+    set's module comes on top."""
+    named = {p.relative_to(SOURCES).as_posix() for p in own_sources() if re.search(rf"\b{name}\b", p.read_text(), re.IGNORECASE)}
     plain = {p for p in named if not p.startswith((*MODULES, "Llama2KernelsNEON"))}
     family = {p for p in plain if p.startswith("Llama2Core/Formats/")}
-    assert plain == family | {"Llama2Core/BlockType.swift"} and len(family) == 1
+    switches = {"Llama2Kernels/Quantize.swift", "Llama2Kernels/Dequantize.swift", "Llama2Engine/FileType.swift"}
+    assert plain == family | switches | {"Llama2Core/BlockType.swift"} and len(family) == 1
 
 
 def test_no_switch_over_types_has_a_default():
