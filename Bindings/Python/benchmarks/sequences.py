@@ -259,7 +259,7 @@ def types(path) -> dict:
     if not wide.exists():
         llama2swift.convert(path, wide, "F32")
     model = llama2swift.Model(wide)
-    window, windows = 512, int(os.environ.get("WINDOWS", 6))
+    window, windows = 512, int(os.environ.get("WINDOWS", 6))  # 512 tokens each
     tokens, out = text(model, window * windows), {}
 
     def ours(kind, piece):
@@ -357,7 +357,7 @@ def page(found: dict) -> str:
                 f"| llama.cpp, `llama_memory_seq_cp`, `kv_unified` (2 to {len(peer) + 1}) | {ms(f['peer'])} | {ms(statistics.median(peer))} | {ms(max(peer))} | {100 * statistics.median(peer) / f['peer']:.1f} % |"]  # fmt: skip
         if r := found.get("ram_cache"):
             out += [f"| llama-cpp-python, `LlamaRAMCache` (12 conversations, {r['date']}) | {ms(r['first'])} | {ms(statistics.median(r['rest']))} | {ms(max(r['rest']))} | {100 * statistics.median(r['rest']) / r['first']:.1f} % |"]
-        out += ["", "The answers of those with and without are the same tokens.", ""]
+        out += ["", f"The answers of those with and without are the same tokens. {f.get('note', '')}".strip(), ""]
     if f := found.get("types"):
         out += [f"## Types of the cache ({f['date']})", "", f"The model's numbers in F32, {f['windows']} windows of {f['window']} tokens of this repository's texts. Perplexity of the second half of each, mean KL divergence of every position from the same engine's "
                 "cache in F32. Goal: Q8_0 at most 0.0010 from F16, Q4_0 at most the peer's.", "", "| type | perplexity | beside F16 | KL | llama.cpp: perplexity | beside F16 | KL |", "|---|---|---|---|---|---|---|"]  # fmt: skip
@@ -378,9 +378,9 @@ def page(found: dict) -> str:
     if f := found.get("lora"):
         out += [f"## An adapter in every product of every layer, decoding, tokens/s ({f['date']})", "", "| rank | without | with | | llama.cpp without | with | |", "|---|---|---|---|---|---|---|"]
         for rank, r in f.items():
-            if rank != "date":
+            if isinstance(r, dict):
                 out.append(f"| {rank} | {r['ours']:.1f} | {r['ours with']:.1f} | {r['ours with'] / r['ours']:.2f} | {r['peer']:.1f} | {r['peer with']:.1f} | {r['peer with'] / r['peer']:.2f} |")
-        out.append("")
+        out += ["", f["note"], ""] if "note" in f else [""]
     if f := found.get("shift"):
         out += [f"## Beyond the context ({f['date']})", "", f"{f['tokens']:,} tokens of this repository's texts through a context of {f['length']}; whenever it is full, half of it is dropped. Perplexity of what comes behind the first {f['length']}:", "",
                 "| how | perplexity |", "|---|---|"] + [f"| {k} | {v:.3f} |" for k, v in f.items() if isinstance(v, float)] + [""]  # fmt: skip
