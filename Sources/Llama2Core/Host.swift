@@ -53,6 +53,7 @@ public struct SharedFlag {
 
     public var isSet: Bool { l2s_load(number) != 0 }
     public func set() { l2s_store(number, 1) }
+    public func clear() { l2s_store(number, 0) }
 
     /// What a host keeps as an int32_t, wherever it lies.
     public static func isSet(at number: UnsafeRawPointer) -> Bool { l2s_load(number) != 0 }

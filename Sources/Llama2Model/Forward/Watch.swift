@@ -6,8 +6,9 @@ internal import Llama2Core
 /// A thread that hears of it does no more work on matrices but goes on meeting the others at the barriers, so that all of them
 /// leave at the same place, the beginning of a layer. What was computed by then is rubbish: the cache takes it back.
 struct Watch {
+    /// Thread 0's alone, in memory of its own: what the others read lies on another cache line, and no access to a part
+    /// of this is one to the flag.
     struct Memory: BitwiseCopyable {
-        var isGivenUp: Int32 = 0  // first: a `SharedFlag`
         /// The pass goes on in a child, which a callback has forked: without the other threads.
         var isAlone = false
         var work = 0, asked = 0
@@ -17,18 +18,24 @@ struct Watch {
     /// gives the weights), and nanoseconds between two questions.
     private static let looks = 1 << 23, pause = 2_000_000
 
+    private let flag: SharedFlag
     private let memory: UnsafeMutablePointer<Memory>
     var cancel: CancelCallback?
 
-    init(_ memory: UnsafeMutablePointer<Memory>) { self.memory = memory }
-
-    private var flag: SharedFlag { SharedFlag(UnsafeMutableRawPointer(memory).assumingMemoryBound(to: Int32.self)) }
+    /// flag: whether it is given up, seen by all threads.
+    init(flag: UnsafeMutablePointer<Int32>, _ memory: UnsafeMutablePointer<Memory>) {
+        self.flag = SharedFlag(flag)
+        self.memory = memory
+    }
 
     var isGivenUp: Bool { flag.isSet }
     var isAlone: Bool { memory.pointee.isAlone }
 
     /// Before every pass.
-    func begin() { memory.pointee = Memory() }
+    func begin() {
+        flag.clear()
+        memory.pointee = Memory()
+    }
 
     /// Thread 0 asks the host.
     func ask(_ pool: Unmanaged<ThreadPool>) {
