@@ -82,7 +82,10 @@ struct HuggingFaceRoPE {
         switch type {
         // its frequencies change only beyond the trained length, where a context of this model may not go
         case "dynamic": scaling = .dynamic
-        case "linear": scaling = .linear(factor: try values.neededNumber("factor"))
+        case "linear":
+            let factor = try values.neededNumber("factor")
+            guard factor >= 1e-3, factor <= 1e6 else { throw Llama2Error(.corrupt, "\(config.path): \(name).factor is \(factor), expected 0.001 to 1000000") }
+            scaling = .linear(factor: factor)
         case "llama3":
             scaling = .llama3(
                 factor: try values.neededNumber("factor"), low: try values.neededNumber("low_freq_factor"),

@@ -32,6 +32,7 @@ struct HuggingFaceTokenizer {
         let whole = try HuggingFaceFolder.json(folder, "tokenizer.json")
         let settings = try HuggingFaceFolder.json(folder, "tokenizer_config.json") ?? .null
         let map = try HuggingFaceFolder.json(folder, "special_tokens_map.json") ?? .null
+        try checkOptions(settings, whole)
         try MemoryReserve.cover(count, each: 512, for: "the vocabulary")
         // 1. the vocabulary
         let proto = folder + "/tokenizer.model"
@@ -53,7 +54,7 @@ struct HuggingFaceTokenizer {
         }
         let own = tokens.count
         // 2. added tokens: of tokenizer.json, then what the other files change and add
-        try addAddedTokens(whole, settings, map)
+        try addAddedTokens(whole, settings, map, pieces: pieces != nil)
         guard own <= max(count, 1) else {
             throw Llama2Error(.corrupt, "\(folder): the tokenizer has \(own) tokens, the embedding \(count) rows")
         }
@@ -144,7 +145,7 @@ struct HuggingFaceTokenizer {
         }
     }
 
-    private static func bool(_ settings: JSON, _ key: String) throws(Llama2Error) -> Bool? {
+    static func bool(_ settings: JSON, _ key: String) throws(Llama2Error) -> Bool? {
         guard let value = settings[key], !value.isNull else { return nil }
         guard let bool = value.bool else { throw Llama2Error(.corrupt, "tokenizer_config.json: \(key) is neither true nor false") }
         return bool
@@ -204,7 +205,8 @@ struct HuggingFaceTokenizer {
 
     /// `added_tokens` of tokenizer.json, `added_tokens_decoder` of tokenizer_config.json, added_tokens.json. One whose id
     /// the embedding does not have is never needed, and left out.
-    private mutating func addAddedTokens(_ whole: JSON?, _ settings: JSON, _ map: JSON) throws(Llama2Error) {
+    private mutating func addAddedTokens(_ whole: JSON?, _ settings: JSON, _ map: JSON, pieces: Bool) throws(Llama2Error) {
+        let vocabulary = types.count { $0 != Self.hole }
         func add(_ id: Int?, _ text: [UInt8]?, _ flags: JSON, special: Bool, _ file: String) throws(Llama2Error) {
             guard let id, id >= 0, id <= Int(Int32.max), let text, !text.isEmpty else {
                 throw Llama2Error(.corrupt, "\(folder)/\(file): an added token without id and content")
@@ -237,26 +239,29 @@ struct HuggingFaceTokenizer {
                 try add(key.bytes.flatMap { Self.number($0) }, token["content"]?.bytes, token, special: false, "tokenizer_config.json")
             }
         }
-        guard let list = try HuggingFaceFolder.json(folder, "added_tokens.json")?.members else { return }
-        let special = Set(Self.specialNames(settings, map))
-        for (key, id) in list {
-            guard let text = key.bytes else { continue }
-            if let known = id.integer, addedPlace[known] != nil, known < tokens.count, tokens[known] == text { continue }
-            try add(id.integer, text, .null, special: special.contains(text), "added_tokens.json")
-        }
-    }
-
-    /// The names that tokenizer_config.json and special_tokens_map.json give to special tokens.
-    private static func specialNames(_ settings: JSON, _ map: JSON) -> [[UInt8]] {
-        var names: [[UInt8]] = []
-        for file in [settings, map] {
-            for key in ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "additional_special_tokens"] {
-                for value in file[key]?.array ?? file[key].map({ [$0] }) ?? [] {
-                    if let name = value.bytes ?? value["content"]?.bytes { names.append(name) }
-                }
+        let named = try specialTokens(settings, map)
+        if let list = try HuggingFaceFolder.json(folder, "added_tokens.json")?.members {
+            let special = Set(named.map(\.name))
+            for (key, id) in list {
+                guard let text = key.bytes else { continue }
+                if let known = id.integer, addedPlace[known] != nil, known < tokens.count, tokens[known] == text { continue }
+                try add(id.integer, text, .null, special: special.contains(text), "added_tokens.json")
             }
         }
-        return names
+        // what is named and in no list is added too: as the vocabulary's token of that text, or behind all others
+        var listed = Set(addedPlace.keys.map { tokens[$0] })
+        if pieces { for (id, token) in tokens.enumerated() where types[id] != 1 { listed.insert(token) } }
+        let missing = named.filter { !listed.contains($0.name) }
+        guard !missing.isEmpty else { return }
+        var places: [[UInt8]: Int] = [:]
+        for (id, token) in tokens.enumerated().reversed() where types[id] != Self.hole { places[token] = id }
+        let last = addedPlace.keys.max() ?? -1
+        var next = last >= vocabulary ? last + 1 : vocabulary
+        for token in missing {
+            let known = places[token.name]
+            try add(known ?? next, token.name, token.flags, special: true, "tokenizer_config.json")
+            if known == nil { next += 1 }
+        }
     }
 
     private static func number(_ digits: [UInt8]) -> Int? {

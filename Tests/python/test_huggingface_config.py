@@ -91,7 +91,7 @@ def test_what_would_change_the_logits_is_refused_by_name(folder, more):
 @pytest.mark.parametrize(
     "more",
     [dict(tie_word_embeddings="yes"), dict(attention_bias=1), dict(rope_scaling=3), dict(rope_scaling={"type": "linear"}), dict(rope_theta="1e4"),
-     dict(rope_scaling={"type": "linear", "factor": "2"}), dict(rms_norm_eps="small"), dict(hidden_act=3), dict(num_hidden_layers=2.5), dict(model_type=5),
+     dict(rope_scaling={"type": "linear", "factor": "2"}), dict(rope_scaling={"type": "linear", "factor": 0}), dict(rms_norm_eps="small"), dict(hidden_act=3), dict(num_hidden_layers=2.5), dict(model_type=5),
      dict(rope_scaling={"rope_type": "llama3", "factor": 8.0}), dict(max_position_embeddings=0), dict(vocab_size=97)],
     ids=lambda m: json.dumps(m),
 )  # fmt: skip

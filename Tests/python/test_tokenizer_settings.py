@@ -172,3 +172,57 @@ def test_every_end_of_generation_config_ends_a_text(tmp_path):
     names = [{"id": i, "content": f"<{i}>", "special": True} for i in range(8, 14)]
     model = llama2swift.Model(folder(tmp_path / "hf", 16, **{"tokenizer.json": BASE | {"decoder": {"type": "Fuse"}, "added_tokens": names}, "generation_config.json": {"eos_token_id": [8, 9, 10, 11, 12]}}))
     assert [t for t in range(16) if model.is_end(t)] == [8, 9, 10, 11, 12]
+
+
+NAMED = {
+    "bos": {"bos_token": "ab"}, "pad": {"pad_token": {"content": "ab"}}, "additional": {"additional_special_tokens": ["ab"]}, "extra": {"extra_special_tokens": ["ab"]},
+    "extra, named": {"extra_special_tokens": {"image_token": "ab"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize("form", NAMED)
+def test_a_special_token_that_is_only_named_is_added(tmp_path, file, form):
+    """As transformers does: it has the vocabulary's id, or the next one, and is found whatever merges say."""
+    data = {"decoder": {"type": "Fuse"}, "model": {"type": "BPE", "vocab": {c: i for i, c in enumerate(["a", "b", "c", "ab", "bc"])}, "merges": [["b", "c"], ["a", "b"]]}}
+    path = folder(tmp_path / "hf", 8, **{"tokenizer.json": data})
+    assert llama2swift.Model(path).tokenize("abc", special=True) == [0, 4]
+    (path / file).write_text(json.dumps(NAMED[form]))
+    model = llama2swift.Model(path)
+    assert model.tokenize("abc", special=True) == [3, 2]
+    assert model.tokenize("abc") == [0, 4]
+    (path / file).write_text(json.dumps(NAMED[form]).replace('"ab"', '"<x>"'))
+    assert llama2swift.Model(path).tokenize("a<x>bc", special=True) == [0, 5, 4]
+
+
+def test_settings_of_a_special_token_that_is_only_named(tmp_path):
+    data = {"decoder": {"type": "Fuse"}, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, " ": 2}, "merges": []}}
+    flags = {"content": "<x>", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}
+    model = of(tmp_path, data | {"added_tokens": [{"id": i, "content": f"<{i}>"} for i in (3, 4)]}, **{"tokenizer_config.json": {"eos_token": flags, "unk_token": "<4>"}})
+    assert model.tokenize("a <x> b", special=True) != [0, 5, 2, 1]  # the embedding has five rows: the sixth is never made
+    model = llama2swift.Model(folder(tmp_path / "more", 6, **{"tokenizer.json": data, "tokenizer_config.json": {"eos_token": flags}}))
+    assert model.tokenize("a <x> b", special=True) == [0, 3, 2, 1] and model.is_end(3)
+
+
+OPTIONS = {
+    "split_special_tokens": ({}, {"split_special_tokens": True}),
+    "add_prefix_space": ({"pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}}, {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False}),
+    "add_prefix_space ": ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False}}, {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_of_transformers_that_contradicts_the_file_is_refused_by_name(tmp_path, name):
+    change, options = OPTIONS[name]
+    path = folder(tmp_path / "hf", 8, **{"tokenizer.json": BASE | {"decoder": {"type": "Fuse"}} | change, "tokenizer_config.json": options})
+    with pytest.raises(UnsupportedError, match=name.strip()):
+        llama2swift.Model(path)
+    other = {k: not v if isinstance(v, bool) else v for k, v in options.items()}
+    (path / "tokenizer_config.json").write_text(json.dumps(other))
+    llama2swift.Model(path)
+
+
+@pytest.mark.parametrize("settings", [{"bos_token": 5}, {"pad_token": {"lstrip": True}}, {"additional_special_tokens": "<x>"}, {"extra_special_tokens": [True]}], ids=json.dumps)
+def test_a_special_token_of_another_kind(tmp_path, settings):
+    with pytest.raises(CorruptFileError, match=next(iter(settings))):
+        llama2swift.Model(folder(tmp_path / "hf", 8, **{"tokenizer.json": BASE | {"decoder": {"type": "Fuse"}}, "tokenizer_config.json": settings}))
