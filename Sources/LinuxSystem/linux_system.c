@@ -139,3 +139,8 @@ int l2s_start_thread(pthread_t *thread, const char *name, void *(*body)(void *),
     if (code == 0) pthread_setname_np(*thread, name);
     return code;
 }
+
+void *l2s_resize_mapping(void *mapping, size_t size, size_t wanted) {
+    void *moved = mremap(mapping, size, wanted, MREMAP_MAYMOVE);
+    return moved == MAP_FAILED ? NULL : moved;
+}

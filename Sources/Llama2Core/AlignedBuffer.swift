@@ -7,16 +7,11 @@ internal import LinuxSystem
 /// cache line beyond the end is allocated too, so that a kernel may read (never write) a full
 /// vector at the last element.
 public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
-    public let pointer: UnsafeMutablePointer<Element>
-    public let count: Int
+    public private(set) var pointer: UnsafeMutablePointer<Element>
+    public private(set) var count: Int
 
     public init(count: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
-        guard count >= 0 else { throw Llama2Error(.invalidArgument, "\(what()): negative element count \(count)") }
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-        guard !overflow, bytes < Int.max - 128 else {
-            throw Llama2Error(.noMemory, "\(what()): \(count) elements do not fit the address space")
-        }
-        let size = (bytes + 2 * 64 - 1) & ~63
+        let size = try Self.size(count, what())
         guard let raw = allocateZeroed(size) else {
             throw Llama2Error(.noMemory, "\(what()): the system refused \(size) bytes")
         }
@@ -25,14 +20,42 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
         self.count = count
     }
 
+    /// The bytes of so many elements and of the line behind them.
+    private static func size(_ count: Int, _ what: @autoclosure () -> String) throws(Llama2Error) -> Int {
+        guard count >= 0 else { throw Llama2Error(.invalidArgument, "\(what()): negative element count \(count)") }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+        guard !overflow, bytes < Int.max - 128 else {
+            throw Llama2Error(.noMemory, "\(what()): \(count) elements do not fit the address space")
+        }
+        return (bytes + 2 * 64 - 1) & ~63
+    }
+
+    /// For more elements, with what is there. Large memory moves by its pages: the old and the new are never there together.
+    mutating func grow(to wanted: Int, keeping used: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
+        precondition(used >= 0 && used <= count && count <= wanted)
+        let larger = try Self.size(wanted, what())
+        if size >= mappingThreshold, let raw = l2s_resize_mapping(pointer, size, larger) {
+            pointer = raw.bindMemory(to: Element.self, capacity: wanted)
+            (size, count) = (larger, wanted)
+            return
+        }
+        let other = try AlignedBuffer(count: wanted, of: what())
+        other.pointer.update(from: pointer, count: used)
+        self = other
+    }
+
     deinit { deallocate(pointer, size) }
 
-    private let size: Int
+    private var size: Int
 
     @inlinable
     public subscript(index: Int) -> Element {
         get { precondition(index >= 0 && index < count); return pointer[index] }
-        nonmutating set { precondition(index >= 0 && index < count); pointer[index] = newValue }
+        nonmutating set {
+            precondition(index >= 0 && index < count)
+            let start = pointer
+            start[index] = newValue
+        }
     }
 }
 

@@ -66,9 +66,7 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
     }
 
     private mutating func move(to capacity: Int) throws(Llama2Error) {
-        let larger = try AlignedBuffer<Element>(count: capacity, of: "\(what)")
-        larger.pointer.update(from: memory.pointer, count: count)
-        memory = larger
+        try memory.grow(to: capacity, keeping: count, of: "\(what)")
     }
 }
 

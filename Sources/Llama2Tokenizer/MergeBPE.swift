@@ -33,6 +33,10 @@ struct MergeBPE: Sendable {
     private let options: Options
     /// Whether every character has tokens by itself: none is left out, and none is part of a longer unknown.
     private var mayCut = false
+    /// Of each entry that merges make: the first rank; else the largest number.
+    private var ranks: [UInt32] = []
+    /// Whether a long word may come in windows: every symbol's bytes are those of its entry, and none is left out.
+    private var mayWindow = false
 
     /// isText: which tokens are found by merging. isControl: which a whole word never is, whatever the text says.
     init(
@@ -58,6 +62,9 @@ struct MergeBPE: Sendable {
             unknown = intern(name.bindMemory(to: UInt8.self))
             tokens[Int(unknown)] = token
         }
+        mayWindow =
+            options.isByteLevel
+            ? options.continuingPrefix.isEmpty && options.wordSuffix.isEmpty && bytes.allSatisfy { tokens[Int($0)] >= 0 || !options.isHuggingFace } : mayCut
         var joined: [UInt8] = []
         for (rank, text) in list.walk().enumerated() {
             let merge = text.bindMemory(to: UInt8.self)
@@ -67,6 +74,7 @@ struct MergeBPE: Sendable {
                 throw Llama2Error(.corrupt, "merge \(rank) is not two strings with a space between")
             }
             let first = UnsafeBufferPointer(rebasing: merge[..<space]), second = UnsafeBufferPointer(rebasing: merge[(space + 1)...])
+            if !options.isByteLevel, SentencePieceBPE.byteValue(first) != nil || SentencePieceBPE.byteValue(second) != nil { mayWindow = false }
             joined.removeAll(keepingCapacity: true)
             joined.append(contentsOf: first)
             joined.append(contentsOf: second.dropFirst(min(options.continuingPrefix.count, second.count)))
@@ -75,17 +83,23 @@ struct MergeBPE: Sendable {
                     throw Llama2Error(.corrupt, "merge \(rank) is of strings, or makes one, that the vocabulary does not have")
                 }
                 merges.insert(left, right, rank: UInt32(truncatingIfNeeded: rank), result: whole, replaces: true)
+                ranks[Int(whole)] = min(ranks[Int(whole)], UInt32(truncatingIfNeeded: rank))
             } else {
                 let left = intern(first), right = intern(second), whole = joined.withUnsafeBufferPointer { intern($0) }
                 merges.insert(left, right, rank: UInt32(truncatingIfNeeded: rank), result: whole, replaces: false)
+                ranks[Int(whole)] = min(ranks[Int(whole)], UInt32(truncatingIfNeeded: rank))
                 if !options.isByteLevel { joined.withUnsafeBytes { cuts.add($0) } }
             }
         }
+        if table.longest > MergeWindows.longest { mayWindow = false }
     }
 
     private mutating func intern(_ text: UnsafeBufferPointer<UInt8>) -> Int32 {
         let entry = table.intern(text)
-        if Int(entry) == tokens.count { tokens.append(-1) }
+        if Int(entry) == tokens.count {
+            tokens.append(-1)
+            ranks.append(.max)
+        }
         return entry
     }
 
@@ -96,28 +110,41 @@ struct MergeBPE: Sendable {
     ) throws(Llama2Error) {
         if options.ignoresMerges, let token = try wholeWord(word) { return try out.append(token) }
         if options.isByteLevel {
-            try queue.clear(expecting: word.count)
-            for i in 0..<word.count {
-                let entry = bytes[Int(word[i])]
-                // without an unknown token `tokenizers` leaves out what has no token, before anything is merged
-                if options.isHuggingFace, tokens[Int(entry)] < 0 {
-                    guard options.unknown != nil else { continue }
-                    if options.fusesUnknown, let last = queue.symbols.elements.last, last.id == unknown { continue }
-                    try queue.append(start: i, length: 1, id: unknown)
-                } else {
-                    try queue.append(start: i, length: 1, id: entry)
-                }
-            }
-            try finish(word, &queue, into: &out)
+            try windows(word, &queue, into: &out)
         } else if mayCut {
-            try cuts.pieces(word) { (piece) throws(Llama2Error) in
-                try enter(piece, &queue)
-                try finish(piece, &queue, into: &out)
-            }
+            try cuts.pieces(word) { (piece) throws(Llama2Error) in try windows(piece, &queue, into: &out) }
         } else {
-            try enter(word, &queue)
-            try finish(word, &queue, into: &out)
+            try queue.clear(expecting: word.count)
+            _ = try enter(word, from: 0, most: .max, &queue)
+            _ = try finish(word, &queue, isWhole: true, into: &out)
         }
+    }
+
+    private func windows(_ word: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>) throws(Llama2Error) {
+        var start = 0, window = mayWindow ? MergeQueue.window : Int.max
+        while start < word.count {
+            try queue.clear(expecting: min(word.count - start, window))
+            let entered = try options.isByteLevel ? enterBytes(word, from: start, most: window, &queue) : enter(word, from: start, most: window, &queue)
+            let settled = try finish(word, &queue, isWhole: entered == word.count, into: &out)
+            if settled - start <= (entered - start) / 4 { window = MergeWindows.larger(window) }
+            start = settled
+        }
+    }
+
+    private func enterBytes(_ word: UnsafeBufferPointer<UInt8>, from start: Int, most: Int, _ queue: inout MergeQueue) throws(Llama2Error) -> Int {
+        let end = word.count - start > most ? start + most : word.count
+        for i in start..<end {
+            let entry = bytes[Int(word[i])]
+            // without an unknown token `tokenizers` leaves out what has no token, before anything is merged
+            if options.isHuggingFace, tokens[Int(entry)] < 0 {
+                guard options.unknown != nil else { continue }
+                if options.fusesUnknown, let last = queue.symbols.elements.last, last.id == unknown { continue }
+                try queue.append(start: i, length: 1, id: unknown)
+            } else {
+                try queue.append(start: i, length: 1, id: entry)
+            }
+        }
+        return end
     }
 
     private func wholeWord(_ word: UnsafeBufferPointer<UInt8>) throws(Llama2Error) -> Int32? {
@@ -132,12 +159,11 @@ struct MergeBPE: Sendable {
         return token(table.find(spelled.elements))
     }
 
-    /// The symbols of a word of characters, as `tokenizers`' BPE begins.
-    private func enter(_ word: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue) throws(Llama2Error) {
-        try queue.clear(expecting: word.count)
-        var position = 0, pending: (start: Int, length: Int)?  // an unknown that may grow
+    /// The symbols of a word of characters from `start` on, about so many at most, as `tokenizers`' BPE begins. Returns where they end.
+    private func enter(_ word: UnsafeBufferPointer<UInt8>, from start: Int, most: Int, _ queue: inout MergeQueue) throws(Llama2Error) -> Int {
+        var position = start, pending: (start: Int, length: Int)?  // an unknown that may grow
         var name: [UInt8] = []
-        while position < word.count {
+        while position < word.count, queue.symbols.count < most {
             var length = 1
             if case .scalar(_, let bytes) = decodeUTF8(word, at: position) { length = bytes }
             let start = position
@@ -181,6 +207,7 @@ struct MergeBPE: Sendable {
             pending = (start, length)
         }
         if let unknown = pending { try queue.append(start: unknown.start, length: unknown.length, id: self.unknown) }
+        return position
     }
 
     private func spell(_ character: inout UnsafeBufferPointer<UInt8>, _ start: Int, _ queue: inout MergeQueue) throws(Llama2Error) -> Bool {
@@ -189,10 +216,14 @@ struct MergeBPE: Sendable {
         return true
     }
 
-    private func finish(_ word: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>) throws(Llama2Error) {
-        guard !queue.symbols.isEmpty else { return }
-        var rules = Rules(merges: merges)
-        try queue.mergeAll(&rules)
+    /// Merges, and gives the tokens of what is certain. Returns where that ends.
+    private func finish(
+        _ word: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, isWhole: Bool, into out: inout GrowingBuffer<Int32>
+    ) throws(Llama2Error) -> Int {
+        guard let first = queue.symbols.elements.first else { return word.count }  // all of it is left out
+        var rules = Rules(word: word, model: self)
+        let settled = try queue.mergeAll(&rules, isWhole: isWhole)
+        guard settled > Int(first.start) else { return settled }
         var index: Int32 = 0
         while index >= 0 {
             let symbol = queue.symbols[Int(index)]
@@ -207,16 +238,29 @@ struct MergeBPE: Sendable {
                 }
             }
         }
+        return settled
     }
 
     private struct Rules: MergeRules {
-        let merges: PairTable
+        let word: UnsafeBufferPointer<UInt8>
+        let model: MergeBPE
 
         func merge(
             _ left: MergeQueue.Symbol, _ right: MergeQueue.Symbol, from start: Int32, _ middle: Int32, to end: Int32
         ) -> (priority: UInt32, id: Int32)? {
-            guard let merge = merges.find(left.id, right.id) else { return nil }
+            guard let merge = model.merges.find(left.id, right.id) else { return nil }
             return (merge.rank, merge.result)
+        }
+
+        func earliest(from start: Int32, over end: Int32) -> UInt32? {
+            var best = UInt32.max, text: [UInt8] = [], position = Int(start)
+            while position < word.count, text.count < model.table.longest {
+                if model.options.isByteLevel { text += ByteCharacters.of[Int(word[position])] } else { text.append(word[position]) }
+                position += 1
+                guard position >= Int(end), let entry = text.withUnsafeBufferPointer({ model.table.find($0) }) else { continue }
+                best = min(best, model.ranks[Int(entry)])
+            }
+            return best == .max ? nil : best
         }
     }
 }

@@ -7,8 +7,14 @@ import Llama2Core
 /// two new neighbourhoods are entered. A candidate whose symbols have changed since is skipped.
 ///
 /// 16 bytes a symbol and at most 20 a symbol in the heap: a heap that is full throws out the candidates that are
-/// no longer possible, of which there is always a fifth.
+/// no longer possible, of which there is always a fifth. A long text comes in windows: of each the symbols count that
+/// nothing behind the window can change, and the next one begins where they end.
 struct MergeQueue: ~Copyable {
+    /// Symbols of a window, to begin with.
+    static let window = 1 << 16
+    /// So many symbols at a window's end may depend on what follows; more, and a larger window is tried.
+    private static let mostUncertain = 1024
+
     struct Symbol: BitwiseCopyable {
         var start: Int32  // first byte in the text
         var previous: Int32  // index of the neighbour, -1 at an end
@@ -52,12 +58,26 @@ struct MergeQueue: ~Copyable {
     func end(_ symbol: Symbol) -> Int32 { symbol.next >= 0 ? symbols[Int(symbol.next)].start : end }
 
     /// Merges until no rule applies. The first symbol stays first: walk the list from index 0.
-    mutating func mergeAll<Rules: MergeRules>(_ rules: inout Rules) throws(Llama2Error) {
-        guard symbols.count > 1 else { return }
+    ///
+    /// isWhole: nothing follows. Otherwise the last symbol may merge with what follows at any time, and so may, one after the
+    /// other, its neighbours: a symbol is left out as soon as a token that begins with it and reaches over all of the next
+    /// one could merge earlier than what is best within. What is left never merges over its end, so that merges to the left
+    /// and to the right of there do not depend on each other.
+    /// - Returns: where the symbols end that are left; where the first begins when nothing is certain.
+    mutating func mergeAll<Rules: MergeRules>(_ rules: inout Rules, isWhole: Bool = true) throws(Llama2Error) -> Int {
+        guard let first = symbols.elements.first else { return Int(end) }
         try heap.reserve(symbols.count + symbols.count / 4 + 4)
-        for i in 1..<symbols.count { try consider(Int32(i - 1), Int32(i), &rules) }
-        while let best = pop() {
-            guard isPossible(best) else { continue }
+        for i in 1..<max(symbols.count, 1) { try consider(Int32(i - 1), Int32(i), &rules) }
+        var edge = Edge(last: Int32(symbols.count - 1), tail: end)
+        if !isWhole { leave(&edge, rules) }
+        while true {
+            while heap.count > 0, !isPossible(heap[0]) { _ = pop() }
+            if edge.bound < (heap.count > 0 ? heap[0].key >> 32 : .max) {
+                guard edge.count < MergeQueue.mostUncertain else { return Int(first.start) }
+                leave(&edge, rules)
+                continue
+            }
+            guard let best = pop() else { break }
             let left = Int(best.key & 0xFFFF_FFFF), right = Int(symbols[left].next)
             symbols[left].id = best.id
             symbols[right].id = MergeQueue.gone
@@ -66,7 +86,38 @@ struct MergeQueue: ~Copyable {
             if next >= 0 { symbols[Int(next)].previous = Int32(left) }
             try consider(symbols[left].previous, Int32(left), &rules)
             try consider(Int32(left), next, &rules)
+            if next < 0, !isWhole {
+                edge.last = Int32(left)
+                edge.bound = limit(edge, rules)
+            }
         }
+        return edge.last < 0 ? Int(first.start) : Int(end)
+    }
+
+    /// Where what is certain ends.
+    private struct Edge {
+        var last: Int32  // index of the last symbol that is certain, -1: none is
+        var tail: Int32  // where the symbol behind it ends at least
+        var tailMerges = true
+        var bound = UInt64.max  // the lowest priority by which the last one could merge with what is behind it
+        var count = 0  // of those left out
+    }
+
+    /// The last symbol is not certain any more.
+    private mutating func leave<Rules: MergeRules>(_ edge: inout Edge, _ rules: Rules) {
+        let symbol = symbols[Int(edge.last)]
+        (edge.tail, edge.tailMerges) = (end(symbol), symbol.id != -2)
+        end = symbol.start
+        symbols[Int(edge.last)].id = MergeQueue.gone
+        edge.last = symbol.previous
+        if edge.last >= 0 { symbols[Int(edge.last)].next = -1 }
+        edge.bound = limit(edge, rules)
+        edge.count += 1
+    }
+
+    private func limit<Rules: MergeRules>(_ edge: Edge, _ rules: Rules) -> UInt64 {
+        guard edge.tailMerges, edge.last >= 0, symbols[Int(edge.last)].id != -2 else { return .max }
+        return rules.earliest(from: symbols[Int(edge.last)].start, over: edge.tail).map { UInt64($0) } ?? .max
     }
 
     private func isPossible(_ candidate: Candidate) -> Bool {
@@ -137,4 +188,7 @@ protocol MergeRules {
     mutating func merge(
         _ left: MergeQueue.Symbol, _ right: MergeQueue.Symbol, from start: Int32, _ middle: Int32, to end: Int32
     ) -> (priority: UInt32, id: Int32)?
+
+    /// The lowest priority of a merge whose bytes begin at `start` and reach to `end` or further; nil: there is none.
+    func earliest(from start: Int32, over end: Int32) -> UInt32?
 }

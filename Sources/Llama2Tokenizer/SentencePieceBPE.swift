@@ -70,9 +70,29 @@ struct SentencePieceBPE: Sendable {
     func tokenize(
         _ text: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, _ progress: inout Progress, into out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
-        try queue.clear(expecting: text.count)
-        var position = 0
-        while position < text.count {
+        // what an unused piece is taken apart into depends on all merges before: such a text is one window
+        var start = 0, window = hasUnused || table.longest > MergeWindows.longest ? Int.max : MergeQueue.window
+        while start < text.count {
+            try queue.clear(expecting: min(text.count - start, window))
+            let entered = try enter(text, from: start, most: window, &queue)
+            var rules = Rules(text: text, model: self)
+            let settled = try queue.mergeAll(&rules, isWhole: entered == text.count)
+            if settled - start <= (entered - start) / 4 { window = MergeWindows.larger(window) }
+            guard settled > start else { continue }
+            var index: Int32 = 0
+            while index >= 0 {
+                let symbol = queue.symbols[Int(index)]
+                index = symbol.next
+                try give(text, Int(symbol.start)..<Int(queue.end(symbol)), rules.splits, &progress, into: &out)
+            }
+            start = settled
+        }
+    }
+
+    /// The first symbols of the text from `start` on, at most so many. Returns where they end.
+    private func enter(_ text: UnsafeBufferPointer<UInt8>, from start: Int, most: Int, _ queue: inout MergeQueue) throws(Llama2Error) -> Int {
+        var position = start
+        while position < text.count, queue.symbols.count < most {
             var length = 1
             if let frozen, let found = frozen.longest(text, position) {
                 try queue.append(start: position, length: found.length, id: -2)
@@ -83,14 +103,7 @@ struct SentencePieceBPE: Sendable {
             try queue.append(start: position, length: length, id: -1)
             position += length
         }
-        var rules = Rules(text: text, model: self)
-        try queue.mergeAll(&rules)
-        var index: Int32 = queue.symbols.isEmpty ? -1 : 0
-        while index >= 0 {
-            let symbol = queue.symbols[Int(index)]
-            index = symbol.next
-            try give(text, Int(symbol.start)..<Int(queue.end(symbol)), rules.splits, &progress, into: &out)
-        }
+        return position
     }
 
     /// One symbol of the end: its token, or the parts of an unused one, or bytes, or an unknown.
@@ -141,6 +154,15 @@ struct SentencePieceBPE: Sendable {
             guard let entry = model.table.find(UnsafeBufferPointer(rebasing: text[Int(start)..<Int(end)])) else { return nil }
             if model.hasUnused, model.isUnused[Int(entry)] { splits[entry] = middle - start }
             return (model.priorities[Int(entry)], entry)
+        }
+
+        func earliest(from start: Int32, over end: Int32) -> UInt32? {
+            var best: UInt32?
+            for stop in Int(end)...max(min(text.count, Int(start) + model.table.longest), Int(end)) {
+                guard let entry = model.table.find(UnsafeBufferPointer(rebasing: text[Int(start)..<stop])) else { continue }
+                best = min(best ?? .max, model.priorities[Int(entry)])
+            }
+            return best
         }
     }
 

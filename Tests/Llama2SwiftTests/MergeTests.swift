@@ -13,6 +13,10 @@ import Testing
         ) -> (priority: UInt32, id: Int32)? {
             priorities[Array(text[Int(start)..<Int(end)])].map { ($0, Int32($0)) }
         }
+
+        func earliest(from start: Int32, over end: Int32) -> UInt32? {
+            (Int(end)...max(text.count, Int(end))).compactMap { priorities[Array(text[Int(start)..<$0])] }.min()
+        }
     }
 
     /// Symbols in the end, by their lengths.
@@ -20,7 +24,7 @@ import Testing
         var queue = try MergeQueue(), rules = Rules(text: text, priorities: priorities), lengths: [Int] = []
         try queue.clear(expecting: text.count)
         for index in text.indices { try queue.append(start: index, length: 1, id: -1) }
-        try queue.mergeAll(&rules)
+        _ = try queue.mergeAll(&rules)
         var index: Int32 = text.isEmpty ? -1 : 0
         while index >= 0 {
             let symbol = queue.symbols[Int(index)]
@@ -28,6 +32,30 @@ import Testing
             index = symbol.next
         }
         return lengths
+    }
+
+    /// The same in windows of so many symbols.
+    private func merged(_ text: [UInt8], _ priorities: [[UInt8]: UInt32], window first: Int) throws -> (lengths: [Int], windows: Int) {
+        var queue = try MergeQueue(), lengths: [Int] = [], start = 0, window = first, count = 0
+        while start < text.count {
+            var rules = Rules(text: text, priorities: priorities)
+            let stop = min(text.count, start + window)
+            try queue.clear(expecting: stop - start)
+            for index in start..<stop { try queue.append(start: index, length: 1, id: -1) }
+            let settled = try queue.mergeAll(&rules, isWhole: stop == text.count)
+            count += 1
+            if settled == start { window *= 2 }
+            guard settled > start else { continue }
+            var index: Int32 = 0
+            while index >= 0 {
+                let symbol = queue.symbols[Int(index)]
+                lengths.append(Int(queue.end(symbol) - symbol.start))
+                index = symbol.next
+            }
+            #expect(lengths.reduce(0, +) == settled)
+            start = settled
+        }
+        return (lengths, count)
     }
 
     private func defined(_ text: [UInt8], _ priorities: [[UInt8]: UInt32]) -> [Int] {
@@ -43,7 +71,7 @@ import Testing
     }
 
     @Test func theQueueFindsWhatTheDefinitionFinds() throws {
-        var random = TestRandom(state: 11), longest = 0
+        var random = TestRandom(state: 11), longest = 0, windows = 0
         for _ in 0..<400 {
             // few letters, and pieces that contain each other: most candidates are out of date when their turn comes
             let letters = 1 + random.next() % 3, count = Int(random.next() % 60)
@@ -56,8 +84,11 @@ import Testing
             let lengths = try merged(text, priorities)
             #expect(lengths == defined(text, priorities))
             longest = max(longest, lengths.max() ?? 0)
+            let parts = try merged(text, priorities, window: 2 + Int(random.next() % 12))
+            #expect(parts.lengths == lengths)
+            windows += parts.windows
         }
-        #expect(longest > 4)
+        #expect(longest > 4 && windows > 1200)
     }
 
     @Test func ofEqualsTheLeftmostMergesFirst() throws {
@@ -72,7 +103,7 @@ import Testing
         try queue.append(start: 0, length: 2, id: -2)
         try queue.append(start: 2, length: 1, id: -1)
         try queue.append(start: 3, length: 1, id: -1)
-        try queue.mergeAll(&rules)
+        _ = try queue.mergeAll(&rules)
         #expect(queue.symbols[0].next == 1 && queue.end(queue.symbols[0]) == 2 && queue.end(queue.symbols[1]) == 4)
     }
 }

@@ -115,6 +115,10 @@ char *l2s_thread_text(int make);
 int l2s_thread_error(void);
 void l2s_set_thread_error(int code);
 
+/* A mapping with another size, its pages where they are or moved, never copied; new ones are zero. NULL when the system
+   refuses: the mapping is as before. */
+void *l2s_resize_mapping(void *mapping, size_t size, size_t wanted);
+
 /* A number that several threads read and write without a lock, a host's among them. */
 static inline int32_t l2s_load(const void *number) { return __atomic_load_n((const int32_t *)number, __ATOMIC_RELAXED); }
 static inline void l2s_store(void *number, int32_t value) { __atomic_store_n((int32_t *)number, value, __ATOMIC_RELAXED); }
