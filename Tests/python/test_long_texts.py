@@ -12,7 +12,7 @@ from tiny_gguf import shape_metadata, tensor_shapes, write_gguf
 
 import llama2swift
 
-LETTERS, SIZE = "abc", 210_000  # more than three windows of 65,536 symbols
+LETTERS, SIZE = "abc", 140_000  # more than two windows of 65,536 symbols
 
 
 def pieces(seed, byte_level):
@@ -76,7 +76,7 @@ def model(path, tokens, order, byte_level):
     return llama2swift.Model(path)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_windows_give_what_the_definition_gives(tmp_path, kind, seed):
     tokens, order = pieces(seed, kind == "gpt2")
@@ -104,11 +104,11 @@ print(most[0] - before - 4 * count.value)
 """
 
 
-@pytest.mark.parametrize("unit", ["a", "ab", " ", "qz"])
+@pytest.mark.parametrize("unit", ["a", " ", "qz"])
 @pytest.mark.parametrize("kind", ["llama", "gpt-2", "llama-bpe"])
 def test_a_long_text_takes_little_more_than_its_tokens(tmp_path, kind, unit):
     """Before there were windows 32 bytes a byte. A space is three bytes once it is normalized."""
-    size = 12 << 20
+    size = 6 << 20
     path = nasty.tokenizer_model(tmp_path / "m.gguf", kind)
     done = subprocess.run([sys.executable, "-c", MEMORY, path, str(nasty.Path(__file__).parent), unit, str(size)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
