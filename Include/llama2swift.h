@@ -811,7 +811,7 @@ int32_t llama2_context_set_layer_callback(llama2_context *context, llama2_layer_
 int32_t llama2_state_size(const llama2_context *context, int32_t sequence, uint64_t *size);
 
 /* Writes a state to the file `path` (terminated), which is then complete or as it was: see llama2_quantize.
-   Returns OK, OUT_OF_RANGE, IO, NO_MEMORY, BUSY. Since 0.3. */
+   Returns OK, OUT_OF_RANGE, INVALID_ARGUMENT (a file of the model), IO, NO_MEMORY, BUSY. Since 0.3. */
 int32_t llama2_state_save(llama2_context *context, int32_t sequence, const char *path);
 
 /* The same to memory. Returns OK, OUT_OF_RANGE, BUFFER_TOO_SMALL, NO_MEMORY, BUSY. Since 0.3. */
@@ -1458,10 +1458,11 @@ typedef struct llama2_quantize_options {
     /* What the file is made of: a type (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q6_K) or one of llama.cpp's mixes
        (Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M). Terminated. NULL: Q4_K_M, for llama2_convert F16. */
     const char *type;
-    const llama2_type_override *overrides; /* (override_count), the first that fits counts */
+    const llama2_type_override *overrides; /* (override_count), the first that fits counts; one that no matrix is left for is
+                                               INVALID_ARGUMENT */
     size_t override_count;                 /* at most 1024 */
     const char *importance; /* the file of an importance matrix, for the K types, in either form of llama.cpp's (GGUF, or the
-                               older imatrix.dat); terminated; NULL: none */
+                               older imatrix.dat); terminated; NULL: none. Where no matrix of a layer becomes one, INVALID_ARGUMENT */
     llama2_progress_callback progress; /* may be NULL */
     void *user_data;
     llama2_cancel_callback cancel; /* may be NULL. Since 0.3 */
@@ -1469,7 +1470,7 @@ typedef struct llama2_quantize_options {
     uint32_t context_length; /* see llama2_model_options. Since 0.3 */
     uint32_t reserved_2;     /* 0 */
     const char *adapter;     /* see llama2_adapter_load: becomes part of the weights before they are quantized; terminated; NULL: none. Since 0.3 */
-    float adapter_scale;     /* what it counts; 0: 1. Since 0.3 */
+    float adapter_scale;     /* what it counts; 0: 1, and without an adapter nothing else. Since 0.3 */
     uint32_t reserved_3;     /* 0 */
 } llama2_quantize_options;
 
@@ -1488,8 +1489,8 @@ void llama2_quantize_options_init(llama2_quantize_options *options);
    is not replaced (IO). A process that is killed meanwhile leaves `output`.PROCESS.part (.llama2swift.PROCESS.part where that name would be
    too long), which may be deleted: it is never taken for `output`, and as long as it is incomplete it does not load. A file
    beyond the process's limit (RLIMIT_FSIZE) is IO; no signal reaches the host. Memory: the mapped input and some rows.
-   Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides), UNSUPPORTED (a type that
-   is read but not written), IO, CORRUPT (also: a weight that is not finite, or would not be in its type: tensor, row, column and value
+   Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides, an output that is read by this call),
+   UNSUPPORTED (a type that is read but not written), IO, CORRUPT (also: a weight that is not finite, or would not be in its type: tensor, row, column and value
    are in the sentence), FORMAT, CANCELLED, NO_MEMORY, THREAD,
    STRUCT_SIZE. Threads: any. Since 0.2. */
 int32_t llama2_quantize(const char *path, const char *output, const llama2_quantize_options *options, char *error,
@@ -1503,7 +1504,7 @@ int32_t llama2_convert(const char *path, const char *output, const llama2_quanti
    column of each matrix matters: the mean square of its input, as an importance matrix in llama.cpp's GGUF form.
    The context is emptied, before and after; when the call was wrong it is as before. What does not fill a window is left
    out. `output` is written as by llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one
-   window), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY. Since 0.2. */
+   window, an output that is a file of the model), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY. Since 0.2. */
 int32_t llama2_importance(llama2_context *context, const int32_t *tokens, size_t count, size_t window, const char *output,
                           llama2_progress_callback progress, void *user_data);
 

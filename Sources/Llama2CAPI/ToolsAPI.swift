@@ -59,6 +59,9 @@ private func quantize(
         }
         guard o.reserved_3 == 0 else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.reserved_3 is \(o.reserved_3), expected 0") }
         guard o.adapter_scale.isFinite else { throw Llama2Error(.invalidArgument, "llama2_quantize_options.adapter_scale is \(o.adapter_scale)") }
+        guard o.adapter != nil || o.adapter_scale == 0 else {
+            throw Llama2Error(.invalidArgument, "llama2_quantize_options.adapter_scale is \(o.adapter_scale), expected 0 without an adapter")
+        }
         quantizer.adapter = o.adapter.map { (FilePath($0), o.adapter_scale == 0 ? 1 : o.adapter_scale) }
         quantizer.importancePath = o.importance.map { FilePath($0) }
         if let progress = o.progress {

@@ -10,6 +10,15 @@ extension Kernels {
         }
     }
 
+    /// Whether `quantize` to this type follows the importance of columns.
+    public static func weighsColumns(_ type: BlockType) -> Bool {
+        switch type {
+        case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
+        case .f32, .f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: false
+        case .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0: false
+        }
+    }
+
     /// `count` finite floats, whole blocks, to a type that `canQuantize`. The types of 32 give the bytes of the `gguf`
     /// package's numpy. importance: (count) weights of the squared errors, for the K types. scratch: 8 KiB.
     public func quantize(

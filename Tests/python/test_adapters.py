@@ -254,6 +254,8 @@ def test_what_cannot_be_merged(folder, tmp_path):
     assert problem.value.filename.endswith("nothing") and not (tmp_path / "m.gguf").exists()
     with pytest.raises(ValueError, match="adapter_scale is 0"):
         llama2swift.convert(folder / "hf", tmp_path / "m.gguf", adapter=folder / "all", adapter_scale=0)
+    with pytest.raises(ValueError, match="without an adapter"):
+        llama2swift.convert(folder / "hf", tmp_path / "m.gguf", adapter_scale=0.5)
     # beside the shared output matrix it counts, as in PEFT
     model = llama2swift.Model(tmp_path / "tied.gguf")
     assert rows(model, [(model.adapter(folder / "all"), 1.0)]).tobytes() != rows(model).tobytes()

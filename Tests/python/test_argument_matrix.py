@@ -239,7 +239,7 @@ FIELDS = {
     "llama2_sampler_options.model": (BAD,), "llama2_own_step.callback": (NULL,), "llama2_text_bias.text": (NULL, OK), "llama2_text_bias.bias": (INVALID, RANGE, OK, OK, OK),
     "llama2_sampler_options.logit_bias": (OK,), "llama2_generate_options.prompt": (OK,), "llama2_generate_options.stops": (OK,), "llama2_generate_options.result": (OK,),
     **{f"llama2_context_options.rope_{name}": (INVALID,) * 5 for name in ("factor", "base", "attention", "beta_fast", "beta_slow")},
-    "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, OK, OK),
+    "llama2_quantize_options.overrides": (OK,), "llama2_quantize_options.type": (OK, INVALID), "llama2_quantize_options.importance": (OK, IO), "llama2_quantize_options.adapter": (OK, IO), "llama2_quantize_options.adapter_scale": (INVALID, INVALID, INVALID, INVALID, INVALID),
     "llama2_layer_options.first_position": (OK, OK, OK), "llama2_layer_options.position_count": (OK, OK, OK), "llama2_layer_options.sequence": (OK, OK, OK),
     "llama2_scaled_adapter.scale": (INVALID, INVALID, INVALID, OK, INVALID), "llama2_scaled_adapter.adapter": (BAD,), "llama2_quantize_options.progress": (OK,), "llama2_quantize_options.cancel": (OK,),
     "llama2_context_options.energy_path": (OK, IO), "llama2_io.read": (NULL,), "llama2_batch_entry.token": (TOKEN, TOKEN, TOKEN), "llama2_batch_entry.sequence": (RANGE, RANGE, RANGE),

@@ -4,6 +4,7 @@ import math
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import gguf_reader
 import numpy as np
@@ -184,6 +185,50 @@ print(max(seen) - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 32_000
+
+
+@pytest.mark.parametrize("overrides, why", [
+    ({"nonexistent": "Q4_0"}, "is in no tensor's name"),
+    ({"attn_norm": "Q4_0"}, "is only in names of vectors"),
+    ({"attn_": "Q5_0", "attn_q": "Q8_0"}, "earlier override takes"),
+    ({"attn_q": "Q8_0", "attn_Q": "Q8_0"}, "is in no tensor's name"),
+])  # fmt: skip
+def test_an_override_that_changes_nothing_is_refused(source, tmp_path, overrides, why):
+    with pytest.raises(InvalidArgumentError, match=why):
+        llama2swift.quantize(source, tmp_path / "q.gguf", "Q4_0", overrides=overrides)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_read_is_never_replaced(source, tmp_path):
+    model, link = tmp_path / "m.gguf", tmp_path / "link.gguf"
+    model.write_bytes(Path(source).read_bytes())
+    link.symlink_to(model)
+    before = model.read_bytes()
+    for output in (model, link, tmp_path / "." / "m.gguf"):
+        with pytest.raises(InvalidArgumentError, match="not replaced"):
+            llama2swift.convert(model, output)
+    with llama2swift.Model(model) as m, m.context(length=64) as context:
+        context.eval([1, 2, 3])
+        with pytest.raises(InvalidArgumentError, match="not replaced"):
+            context.save_state(model)
+        with pytest.raises(InvalidArgumentError, match="not replaced"):
+            context.importance([1] * 64, model)
+        assert context.sequence_length() == 3  # refused before anything happened
+    assert model.read_bytes() == before
+    matrix = tmp_path / "imatrix.gguf"
+    with llama2swift.Model(model) as m, m.context(length=64) as context:
+        context.importance([1] * 64, matrix)
+    before = matrix.read_bytes()
+    with pytest.raises(InvalidArgumentError, match="not replaced"):
+        llama2swift.quantize(model, matrix, "Q4_K_M", importance=matrix)
+    assert matrix.read_bytes() == before
+
+
+def test_an_importance_matrix_that_nothing_follows_is_refused(source, matrix, tmp_path):
+    for kind in ("Q4_0", "Q8_0", "F16"):
+        with pytest.raises(InvalidArgumentError, match="K types"):
+            llama2swift.quantize(source, tmp_path / "q.gguf", kind, importance=matrix)
+    llama2swift.quantize(source, tmp_path / "q.gguf", "Q8_0", importance=matrix, overrides={"ffn_down": "Q4_K"})
 
 
 # The importance matrix

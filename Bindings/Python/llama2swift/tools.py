@@ -49,9 +49,12 @@ def _run(
     options.threads = A.unsigned("threads", threads, 32)
     options.importance = A.path("importance", importance) if importance is not None else None
     options.adapter = A.path("adapter", adapter) if adapter is not None else None
-    options.adapter_scale = A.real("adapter_scale", adapter_scale)
-    if options.adapter_scale == 0:
+    scale = A.real("adapter_scale", adapter_scale)
+    if scale == 0:
         raise ValueError("adapter_scale is 0: then there is nothing to merge")
+    if adapter is None and scale != 1:
+        raise ValueError(f"adapter_scale is {scale} without an adapter")
+    options.adapter_scale = 0 if adapter is None else scale
     if overrides is not None and not isinstance(overrides, Mapping):
         raise A.refuse("overrides", overrides, "a dict {part of a name: type}")
     rules = [(A.terminated("a key of overrides", k), A.terminated(f"overrides[{k!r}]", v)) for k, v in (overrides or {}).items()]
