@@ -811,7 +811,7 @@ int32_t llama2_context_set_layer_callback(llama2_context *context, llama2_layer_
 int32_t llama2_state_size(const llama2_context *context, int32_t sequence, uint64_t *size);
 
 /* Writes a state to the file `path` (terminated), which is then complete or as it was: see llama2_quantize.
-   Returns OK, OUT_OF_RANGE, INVALID_ARGUMENT (a file of the model), IO, NO_MEMORY, BUSY. Since 0.3. */
+   Returns OK, OUT_OF_RANGE, IO, NO_MEMORY, BUSY. Since 0.3. */
 int32_t llama2_state_save(llama2_context *context, int32_t sequence, const char *path);
 
 /* The same to memory. Returns OK, OUT_OF_RANGE, BUFFER_TOO_SMALL, NO_MEMORY, BUSY. Since 0.3. */
@@ -1485,12 +1485,12 @@ void llama2_quantize_options_init(llama2_quantize_options *options);
    With options->adapter every product is W + s B A, summed in F32; one for the output matrix of a model that shares it with
    the embedding is UNSUPPORTED.
    Written beside `output` under another name, synced and renamed: after a failure `output` is as it was and nothing
-   is left beside it. A regular file keeps its mode, a link is followed to what it leads to; a device, FIFO, socket or folder
+   is left beside it; it may be what is read, too. A regular file keeps its mode, a link is followed to what it leads to; a device, FIFO, socket or folder
    is not replaced (IO). A process that is killed meanwhile leaves `output`.PROCESS.part (.llama2swift.PROCESS.part where that name would be
    too long), which may be deleted: it is never taken for `output`, and as long as it is incomplete it does not load. A file
    beyond the process's limit (RLIMIT_FSIZE) is IO; no signal reaches the host. Memory: the mapped input and some rows.
-   Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides, an output that is read by this call),
-   UNSUPPORTED (a type that is read but not written), IO, CORRUPT (also: a weight that is not finite, or would not be in its type: tensor, row, column and value
+   Returns OK, INVALID_ARGUMENT (no such type, unknown flag, more than 1024 threads or overrides), UNSUPPORTED (a type that
+   is read but not written), IO, CORRUPT (also: a weight that is not finite, or would not be in its type: tensor, row, column and value
    are in the sentence), FORMAT, CANCELLED, NO_MEMORY, THREAD,
    STRUCT_SIZE. Threads: any. Since 0.2. */
 int32_t llama2_quantize(const char *path, const char *output, const llama2_quantize_options *options, char *error,
@@ -1504,7 +1504,7 @@ int32_t llama2_convert(const char *path, const char *output, const llama2_quanti
    column of each matrix matters: the mean square of its input, as an importance matrix in llama.cpp's GGUF form.
    The context is emptied, before and after; when the call was wrong it is as before. What does not fill a window is left
    out. `output` is written as by llama2_quantize. Returns OK, OUT_OF_RANGE (the window), INVALID_ARGUMENT (not one
-   window, an output that is a file of the model), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY. Since 0.2. */
+   window), INVALID_TOKEN, IO, CANCELLED, NO_MEMORY, UNSUPPORTED (as llama2_eval), BUSY. Since 0.2. */
 int32_t llama2_importance(llama2_context *context, const int32_t *tokens, size_t count, size_t window, const char *output,
                           llama2_progress_callback progress, void *user_data);
 

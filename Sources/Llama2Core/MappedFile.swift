@@ -117,15 +117,6 @@ public final class MappedFile: @unchecked Sendable {
 
     public static func isFolder(_ path: FilePath) throws(Llama2Error) -> Bool { try kind(path) == S_IFDIR }
 
-    /// Whether two names lead to one file, which is there.
-    public static func isSame(_ one: FilePath, _ other: FilePath) -> Bool {
-        var first = stat(), second = stat()
-        guard one.withBytes({ path in uninterrupted { stat(path, &first) } }) == 0,
-            other.withBytes({ path in uninterrupted { stat(path, &second) } }) == 0
-        else { return false }
-        return first.st_dev == second.st_dev && first.st_ino == second.st_ino
-    }
-
     private static func notRegular(_ path: FilePath, _ kind: mode_t) -> Llama2Error {
         Llama2Error(.io, "\(path) is \(MappedFile.name(kind)), not a regular file")
     }

@@ -12,7 +12,6 @@ extension Context {
         guard length >= 1, length <= limit else {
             throw Llama2Error(.outOfRange, "a window of \(length) tokens, expected 1 to the context's \(limit)")
         }
-        try model.weights.file.checkOutput(path)
         let windows = tokens.count / length
         guard windows > 0 else {
             throw Llama2Error(.invalidArgument, "\(tokens.count) tokens do not fill one window of \(length)")

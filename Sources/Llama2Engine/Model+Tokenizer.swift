@@ -40,6 +40,9 @@ extension Model {
             let value = try m.integer(key, in: -1...Int(UInt32.max))
             d.filling[place] = value.flatMap { $0 >= 0 && $0 < count ? $0 : nil }
         }
+        guard try m.integers(.suppressedTokens) ?? [] == [] else {
+            throw Llama2Error(.unsupported, "metadata \(MetadataKey.suppressedTokens): tokens that are never to be drawn")
+        }
         d.addBOS = try m.bool(.addsBOS)
         d.addEOS = try m.bool(.addsEOS)
         d.sentencePiece.addsDummyPrefix = try m.bool(.addsSpacePrefix) ?? true

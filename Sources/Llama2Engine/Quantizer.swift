@@ -29,11 +29,6 @@ public struct Quantizer {
 
     public func run(from path: FilePath, to output: FilePath) throws(Llama2Error) {
         let weights = try Weights(file: try ModelFile.open(path: path, LoadOptions(contextLength: contextLength))), file = weights.file
-        try file.checkOutput(output)
-        for input in [importancePath, adapter?.path] {
-            guard let input, MappedFile.isSame(input, output) else { continue }
-            throw Llama2Error(.invalidArgument, "\(output) is read by this call: it is not replaced")
-        }
         try MemoryReserve.cover(file.tensors.count, each: 1024, for: "\(file.tensors.count) tensors")
         try MemoryReserve.cover(file.metadata.keys.count, each: 512, for: "metadata")
         var jobs = try plan(weights)

@@ -14,7 +14,6 @@ extension Context {
     public func save(_ sequence: Int?, path: FilePath) throws(Llama2Error) {
         // what can be refused is refused before a file is made
         _ = try inference.stateSize(sequence)
-        try model.weights.file.checkOutput(path)
         let writer = try AtomicFile(path)
         try inference.save(sequence) { (bytes) throws(Llama2Error) in try writer.write(bytes) }
         try writer.finish()

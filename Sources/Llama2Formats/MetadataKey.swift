@@ -50,6 +50,8 @@ extension MetadataKey {
     public static var fillingPad: MetadataKey { tokenizer("fim_pad_token_id") }
     public static var fillingRepository: MetadataKey { tokenizer("fim_rep_token_id") }
     public static var fillingSeparator: MetadataKey { tokenizer("fim_sep_token_id") }
+    /// Never drawn by llama.cpp's samplers.
+    public static var suppressedTokens: MetadataKey { tokenizer("suppress_tokens") }
     public static var addsBOS: MetadataKey { tokenizer("add_bos_token") }
     public static var addsEOS: MetadataKey { tokenizer("add_eos_token") }
     public static var addsSpacePrefix: MetadataKey { tokenizer("add_space_prefix") }

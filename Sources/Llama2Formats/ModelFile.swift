@@ -16,13 +16,6 @@ public final class ModelFile: @unchecked Sendable {
     /// Bytes of all files together.
     public var byteCount: Int { files.reduce(0) { $0 &+ $1.bytes.count } }
 
-    /// Refuses to write where the model is read from: it would be gone.
-    public func checkOutput(_ path: FilePath) throws(Llama2Error) {
-        guard !files.contains(where: { $0.isNamed && MappedFile.isSame($0.path, path) }) else {
-            throw Llama2Error(.invalidArgument, "\(path) is a file of the model, which is read: it is not replaced")
-        }
-    }
-
     public func tensor(_ name: ByteText) -> TensorInfo? { byName[name].map { tensors[$0] } }
     public func tensor(_ name: String) -> TensorInfo? { tensor(ByteText(name)) }
 

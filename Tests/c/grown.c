@@ -139,6 +139,7 @@ static int32_t seek(llama2_context *context, const int32_t *tokens, llama2_searc
     llama2_found found;
     int32_t text[2];
     size_t count;
+    llama2_context_reset(context); /* calls before this one have filled its sequence */
     options->prompt = tokens, options->prompt_count = 3, options->max_tokens = 2, options->width = 1;
     return llama2_beam_search(context, options, &found, 1, text, 2, &count);
 }

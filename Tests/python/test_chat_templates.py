@@ -328,6 +328,14 @@ def test_tokens_of_filling_in_end_a_text_where_the_files_keys_say_which_they_are
         assert [p for i, p in enumerate(pieces) if found.is_end(i)] == ["</s>", *ends], keys
 
 
+def test_tokens_that_are_never_to_be_drawn_are_refused(tmp_path):
+    """llama.cpp's samplers leave out what suppress_tokens names; a list of none says nothing."""
+    pieces = [*PIECES[: -len(CONTROL)], "a", "b"]
+    types = [2, 3, 3, *[6] * 256, 1, 1, 1, 1]
+    with pytest.raises(llama2swift.errors.UnsupportedError, match="suppress_tokens"):
+        write_model(tmp_path / "m.gguf", pieces=pieces, types=types, more={"tokenizer.ggml.suppress_tokens": [5, 6]})
+
+
 # ---- Hostile templates
 
 NEST = "[" * 5000

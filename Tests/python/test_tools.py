@@ -4,7 +4,6 @@ import math
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import gguf_reader
 import numpy as np
@@ -197,31 +196,6 @@ def test_an_override_that_changes_nothing_is_refused(source, tmp_path, overrides
     with pytest.raises(InvalidArgumentError, match=why):
         llama2swift.quantize(source, tmp_path / "q.gguf", "Q4_0", overrides=overrides)
     assert not list(tmp_path.iterdir())
-
-
-def test_what_is_read_is_never_replaced(source, tmp_path):
-    model, link = tmp_path / "m.gguf", tmp_path / "link.gguf"
-    model.write_bytes(Path(source).read_bytes())
-    link.symlink_to(model)
-    before = model.read_bytes()
-    for output in (model, link, tmp_path / "." / "m.gguf"):
-        with pytest.raises(InvalidArgumentError, match="not replaced"):
-            llama2swift.convert(model, output)
-    with llama2swift.Model(model) as m, m.context(length=64) as context:
-        context.eval([1, 2, 3])
-        with pytest.raises(InvalidArgumentError, match="not replaced"):
-            context.save_state(model)
-        with pytest.raises(InvalidArgumentError, match="not replaced"):
-            context.importance([1] * 64, model)
-        assert context.sequence_length() == 3  # refused before anything happened
-    assert model.read_bytes() == before
-    matrix = tmp_path / "imatrix.gguf"
-    with llama2swift.Model(model) as m, m.context(length=64) as context:
-        context.importance([1] * 64, matrix)
-    before = matrix.read_bytes()
-    with pytest.raises(InvalidArgumentError, match="not replaced"):
-        llama2swift.quantize(model, matrix, "Q4_K_M", importance=matrix)
-    assert matrix.read_bytes() == before
 
 
 def test_an_importance_matrix_that_nothing_follows_is_refused(source, matrix, tmp_path):

@@ -86,10 +86,7 @@ class Completion:
 
     async def __call__(self, request: Any) -> Any:
         """A request of HTTP: 200, or 400 and {"error": sentence} for one that is not followed."""
-        try:
-            told = await request.json()
-        except (ValueError, RecursionError):
-            told = None
+        told = await _told(request)
         answer = {"error": wrong} if (wrong := _wrong(told)) else await self.complete(told["prompt"])
         return import_module("starlette.responses").JSONResponse(answer, status_code=400 if "error" in answer else 200)
 
@@ -101,6 +98,14 @@ class Completion:
             except (ValueError, TypeError) as problem:
                 return {"error": str(problem)}
         return {"text": str(done[self._generate.output][0]), "reason": str(done[f"{self._generate.output}_reason"][0])}
+
+
+async def _told(request: Any) -> Any:
+    """What a request says; None where it is no JSON."""
+    try:
+        return await request.json()
+    except (ValueError, RecursionError):
+        return None
 
 
 def _wrong(told: Any) -> str:
