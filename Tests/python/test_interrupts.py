@@ -102,9 +102,12 @@ def control_c():
 def test_control_c_ends_every_long_call(context, tokens, smollm2_path, tmp_path, name):
     call = long_calls(context, tokens, smollm2_path, tmp_path)[name]
 
+    # a fast machine has computed a whole file after 0.3 s, and what is only to be synced is written
+    after = 0.05 if name.startswith(("quantize", "convert")) else 0.3
+
     def attempt():
         context.reset()
-        seconds = interrupted(call, control_c, KeyboardInterrupt)
+        seconds = interrupted(call, control_c, KeyboardInterrupt, after)
         context.reset()  # free again
         return seconds
 
@@ -461,7 +464,9 @@ def test_the_command_line_ends_with_130_and_no_noise(smollm2_path, tmp_path, arg
     process = subprocess.Popen(
         [sys.executable, "-m", "llama2swift", *(names.get(a, a) for a in arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
-    time.sleep(1.5)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end and not list(tmp_path.glob("*.part")):  # as soon as it has begun to write: the whole takes less than a second
+        time.sleep(0.005)
     began = time.perf_counter()
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
