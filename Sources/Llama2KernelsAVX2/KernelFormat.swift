@@ -95,6 +95,23 @@ enum TableScratch {
     static var end: Int { indexes &+ 8 &* indexStride }
 }
 
+/// The scales of a lane block of F's form (Formats/LaneBlock.swift), of the rows whose first is at `out`.
+@inline(__always) func storeScales<F: KernelFormat>(_: F.Type, _ s: Scales, _ out: UnsafeMutableRawPointer) {
+    @inline(__always) func store(_ x: __m256, _ index: Int) {
+        _mm256_storeu_ps((out + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self), x)
+    }
+    store(s.d0, 0)
+    switch F.form {
+    case .symmetric4, .signed8: break
+    case .affine: store(s.m0, 1)
+    case .halves6, .halves8: store(s.d1, 1)
+    case .affineHalves:
+        store(s.d1, 1)
+        store(s.m0, 2)
+        store(s.m1, 3)
+    }
+}
+
 /// What the blocks of the superblocks of eight rows from p on need: before the first `storeRows` of them.
 @inline(never) func storeIndexes<F: KernelFormat>(_: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ scratch: UnsafeMutableRawPointer) {
     var r = 0

@@ -43,6 +43,11 @@ private struct Two {
     }
 }
 
+/// Byte i (0...3) of each lane, which is signed, times d.
+@inline(__always) private func signedByte(_ x: __m512i, _ i: Int, times d: __m512) -> __m512 {
+    _mm512_mul_ps(d, floats(_mm512_srav_epi32(shiftLeft(x, 24 &- 8 &* i), _mm512_set1_epi32(24))))
+}
+
 /// acc + scale * s * sum
 @inline(__always) private func add(_ acc: __m512, _ scale: __m512, _ s: Float, _ sum: __m512i) -> __m512 {
     _mm512_fmadd_ps(scale, _mm512_mul_ps(_mm512_set1_ps(s), _mm512_cvtepi32_ps(sum)), acc)
@@ -77,11 +82,7 @@ private struct SixBits {
     while b < blocks {
         let p = few.base + (b >> 3) &* Q6_K.bytes, next = few.next + (b >> 3) &* (16 &* Q6_K.bytes)
         let scales = Columns16(p + 192, stride), d = halves16(p + 208, stride)
-        /// Signed byte i of each lane, times d.
-        @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {
-            let up = i == 3 ? x : _mm512_sllv_epi32(x, _mm512_set1_epi32(24 &- 8 &* i))
-            return _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_srav_epi32(up, _mm512_set1_epi32(24))))
-        }
+        @inline(__always) func scale(_ x: __m512i, _ i: Int) -> __m512 { signedByte(x, i, times: d) }
         /// Four blocks, the sums of their first and second 16 columns.
         @inline(__always) func half(_ side: Int, _ sc0: __m512i, _ sc1: __m512i) {
             let block = b &+ 4 &* side
@@ -138,10 +139,7 @@ private struct SixBits {
     let p = base + superblock &* Q6_K.bytes
     // 1. sixteen signed 8-bit scales: byte i of a lane, sign-extended
     let scales = Columns16(p + 192, stride), d = halves16(p + 208, stride)
-    @inline(__always) func scale(_ x: __m512i, _ i: Int32) -> __m512 {
-        let up = _mm512_sllv_epi32(x, _mm512_set1_epi32(24 &- 8 &* i))
-        return _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_srav_epi32(up, _mm512_set1_epi32(24))))
-    }
+    @inline(__always) func scale(_ x: __m512i, _ i: Int) -> __m512 { signedByte(x, i, times: d) }
     @inline(__always) func storeScales(_ x: __m512i, _ b: Int) {
         storeScale(scale(x, 0), out + b &* laneBlockBytes, 0)
         storeScale(scale(x, 1), out + b &* laneBlockBytes, 1)

@@ -10,10 +10,6 @@ internal import X86Intrinsics
         unpackPanel(F.self, base + F.offset(first), stride, count, next + 16 &* F.offset(first), out)
     }
     switch type {
-    case Q5_0.number: panel(Q5_0.self)
-    case Q5_1.number: panel(Q5_1.self)
-    case Q2_K.number: panel(Q2_K.self)
-    case Q3_K.number: panel(Q3_K.self)
     case IQ2_XXS.number: panel(IQ2_XXS.self)
     case IQ2_XS.number: panel(IQ2_XS.self)
     case IQ2_S.number: panel(IQ2_S.self)
@@ -21,10 +17,7 @@ internal import X86Intrinsics
     case IQ3_S.number: panel(IQ3_S.self)
     case IQ1_S.number: panel(IQ1_S.self)
     case IQ1_M.number: panel(IQ1_M.self)
-    case IQ4_NL.number: panel(IQ4_NL.self)
-    case IQ4_XS.number: panel(IQ4_XS.self)
     case TQ1_0.number: panel(TQ1_0.self)
-    case TQ2_0.number: panel(TQ2_0.self)
     default: return false
     }
     return true
@@ -89,22 +82,6 @@ internal import X86Intrinsics
             }
         }
         b &+= F.blocks
-    }
-}
-
-@inline(__always) private func storeScales<F: KernelFormat>(_: F.Type, _ s: Scales, _ out: UnsafeMutableRawPointer) {
-    @inline(__always) func store(_ x: __m256, _ index: Int) {
-        _mm256_storeu_ps((out + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self), x)
-    }
-    store(s.d0, 0)
-    switch F.form {
-    case .symmetric4, .signed8: break
-    case .affine: store(s.m0, 1)
-    case .halves6, .halves8: store(s.d1, 1)
-    case .affineHalves:
-        store(s.d1, 1)
-        store(s.m0, 2)
-        store(s.m1, 3)
     }
 }
 
