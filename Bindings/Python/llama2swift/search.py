@@ -169,8 +169,8 @@ def _guided(
         context.eval_batch(entries + [(t, second, i == len(against) - 1) for i, t in enumerate(against)])
         for made in range(limit):
             rows = np.array(context.logits())
-            of, against = (rows[i].ctypes.data_as(C.POINTER(C.c_float)) for i in range(2))
-            lib.call("guide_logits", of, against, size, strength, mixed.ctypes.data_as(C.POINTER(C.c_float)))
+            with_it, without = (rows[i].ctypes.data_as(C.POINTER(C.c_float)) for i in range(2))
+            lib.call("guide_logits", with_it, without, size, strength, mixed.ctypes.data_as(C.POINTER(C.c_float)))
             token = sampler.sample(mixed)
             yield token
             if model.is_end(token) or made == limit - 1:

@@ -10,23 +10,28 @@ from pydantic_core import PydanticCustomError
 from .bodies import Body, Refused, Sampled, StreamOptions, taken
 
 
-def _of_type(what: str, data: Any, *known: str) -> Any:
-    """`data`, if it does not say that it is of a type that this server does not know."""
-    if isinstance(data, dict) and isinstance(data.get("type"), str) and data["type"] not in known:
-        raise PydanticCustomError("not_followed", "{what} of type {type} is not supported, only {known}", {"what": what, "type": data["type"][:40], "known": " and ".join(known)})
-    return data
+class Typed(Body):
+    """What says of which type it is: one that this server does not know is refused by its name."""
 
-
-class Part(Body):
-    """A part of a message."""
-
-    type: str
-    text: Optional[str] = None
+    what: ClassVar[str]
+    known: ClassVar[tuple[str, ...]] = ("function",)
 
     @model_validator(mode="before")
     @classmethod
-    def _only_text(cls, data: Any) -> Any:
-        return _of_type("a part", data, "text")
+    def _only_known(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("type"), str) and data["type"] not in cls.known:
+            told = {"what": cls.what, "type": data["type"][:40], "known": " and ".join(cls.known)}
+            raise PydanticCustomError("not_followed", "{what} of type {type} is not supported, only {known}", told)
+        return data
+
+
+class Part(Typed):
+    """A part of a message."""
+
+    what, known = "a part", ("text",)
+
+    type: str
+    text: Optional[str] = None
 
     @model_validator(mode="after")
     def _has_text(self) -> Part:
@@ -42,18 +47,15 @@ class Called(Body):
     arguments: str
 
 
-class ToolCall(Body):
+class ToolCall(Typed):
     """A call of a tool, in an assistant's message."""
+
+    what = "a call"
 
     id: Optional[str] = None
     index: Optional[int] = None
     type: Optional[Literal["function"]] = None
     function: Called
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_functions(cls, data: Any) -> Any:
-        return _of_type("a call", data, "function")
 
 
 class ChatMessage(Body):
@@ -83,16 +85,13 @@ class Function(Body):
     parameters: Union[Dict[str, Any], bool, None] = None
 
 
-class Tool(Body):
+class Tool(Typed):
     """A tool: a function."""
+
+    what = "a tool"
 
     type: Literal["function"]
     function: Function
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_functions(cls, data: Any) -> Any:
-        return _of_type("a tool", data, "function")
 
 
 class NamedFunction(Body):
@@ -101,16 +100,13 @@ class NamedFunction(Body):
     name: str
 
 
-class ToolChoice(Body):
+class ToolChoice(Typed):
     """The tool to call."""
+
+    what, known = "a choice", ("function", "allowed_tools")
 
     type: Literal["function"]
     function: NamedFunction
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_functions(cls, data: Any) -> Any:
-        return _of_type("a choice", data, "function", "allowed_tools")
 
 
 class AllowedTools(Body):
