@@ -14,6 +14,12 @@ from pathlib import Path
 import numpy as np
 
 
+def resident(process="self") -> int:
+    """Bytes of a process that are in memory now."""
+    with open(f"/proc/{process}/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS"))
+
+
 class Ours:
     name = "llama2swift"
 
@@ -47,11 +53,14 @@ class LlamaCpp:
     except ImportError:
         installed = False
 
-    def __init__(self, path, *, length, threads, sequences=1):
+    _log = None  # for ever: it is called at any time
+
+    def __init__(self, path, *, length, threads, sequences=1, **more):
+        """more: of llama_context_params."""
         c = self.api
         c.llama_backend_init()
-        self._log = c.llama_log_callback(lambda *_: None)
-        c.llama_log_set(self._log, None)
+        LlamaCpp._log = LlamaCpp._log or c.llama_log_callback(lambda *_: None)
+        c.llama_log_set(LlamaCpp._log, None)
         options = c.llama_model_default_params()
         self.model = c.llama_model_load_from_file(os.fsencode(path), options)
         if not self.model:
@@ -62,11 +71,13 @@ class LlamaCpp:
         options.n_seq_max = sequences
         if sequences > 1:
             options.kv_unified = True
+        for name, value in more.items():
+            setattr(options, name, value)
         self.context = c.llama_init_from_model(self.model, options)
         if not self.context:
             raise RuntimeError("llama.cpp cannot create a context")
         self.vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(self.model))
-        self.batch = c.llama_batch_init(max(sequences, 1), 0, 1)
+        self.batch = c.llama_batch_init(options.n_batch, 0, 1)
         self.positions = [0] * sequences
 
     def reset(self):

@@ -21,13 +21,14 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-sys.path[:0] = [str(HERE.parent), str(ROOT / "Tests/python")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT / "Tests/python")]
+from engines import LlamaCpp, resident  # noqa: E402
+
 import llama2swift  # noqa: E402
 
 RESULTS = HERE / "results"
 KINDS = ["f16", "q8_0", "q4_0"]
 THREADS = 2
-LOGS: list = []
 
 
 def text(model, count: int, name: str = "") -> list[int]:
@@ -44,36 +45,18 @@ def seconds(call) -> float:
     return time.perf_counter() - start
 
 
-def resident() -> int:
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) << 10
-
-
-class Peer:
-    """llama.cpp by its C interface."""
+class Peer(LlamaCpp):
+    """llama.cpp with types of the cache, adapters, and evals at any place of any sequence."""
 
     def __init__(self, path, *, length, kv="f16", sequences=1, flash=True, lora=None):
-        import llama_cpp as c
-
-        self.c = c
-        c.llama_backend_init()
-        if not LOGS:
-            LOGS.append(c.llama_log_callback(lambda *_: None))  # for ever: it is called at any time
-        c.llama_log_set(LOGS[0], None)
-        self.model = c.llama_model_load_from_file(os.fsencode(path), c.llama_model_default_params())
-        o = c.llama_context_default_params()
-        o.n_ctx, o.n_batch, o.n_ubatch, o.n_seq_max, o.kv_unified = length, 2048, 512, sequences, True
-        o.n_threads = o.n_threads_batch = THREADS
-        o.type_k = o.type_v = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}[kv]
-        o.flash_attn_type = 1 if flash else 0
-        self.context = c.llama_init_from_model(self.model, o)
-        assert self.model and self.context
+        kind = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}[kv]
+        super().__init__(path, length=length, threads=THREADS, sequences=sequences, kv_unified=True, type_k=kind, type_v=kind, flash_attn_type=1 if flash else 0)
+        c = self.api
         if lora:
             self.adapter = c.llama_adapter_lora_init(self.model, os.fsencode(lora))
             adapters, scales = (c.llama_adapter_lora_p_ctypes * 1)(self.adapter), (ctypes.c_float * 1)(1.0)
             assert c.llama_set_adapters_lora(self.context, adapters, 1, scales) == 0
         self.memory = c.llama_get_memory(self.context)
-        self.vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(self.model))
-        self.batch = c.llama_batch_init(2048, 0, 1)
 
     def eval(self, tokens, start=0, sequence=0, every=False) -> np.ndarray:
         """Logits: of the last token, or of every one."""
@@ -85,16 +68,10 @@ class Peer:
             for i, token in enumerate(piece):
                 b.token[i], b.pos[i], b.n_seq_id[i], b.logits[i] = token, start + first + i, 1, every or first + i == len(tokens) - 1
                 b.seq_id[i][0] = sequence
-            assert self.c.llama_decode(self.context, b) == 0
+            assert self.api.llama_decode(self.context, b) == 0
             rows = range(len(piece)) if every else [-1]
-            out += [np.ctypeslib.as_array(self.c.llama_get_logits_ith(self.context, i), (self.vocabulary,)).copy() for i in rows if every or first + len(piece) == len(tokens)]
+            out += [np.ctypeslib.as_array(self.api.llama_get_logits_ith(self.context, i), (self.vocabulary,)).copy() for i in rows if every or first + len(piece) == len(tokens)]
         return np.array(out) if every else out[-1]
-
-    def close(self):
-        c = self.c
-        c.llama_batch_free(self.batch)
-        c.llama_free(self.context)
-        c.llama_model_free(self.model)
 
 
 # Parts
@@ -121,7 +98,7 @@ def forks(path) -> dict:
         out["went_on_each"] = (resident() - before) / 256
     peer = Peer(path, length=2048 + 512, sequences=256)
     peer.eval(prompt)
-    out["peer_255"] = seconds(lambda: [peer.c.llama_memory_seq_cp(peer.memory, 0, s, -1, -1) for s in range(1, 256)]) / 255 * 1e6
+    out["peer_255"] = seconds(lambda: [peer.api.llama_memory_seq_cp(peer.memory, 0, s, -1, -1) for s in range(1, 256)]) / 255 * 1e6
     peer.close()
     return out
 
@@ -157,13 +134,13 @@ def prefix(path) -> dict:
     assert alone == answers[:4]
     peer = Peer(path, length=1500 + 64 * 60, sequences=51)
     peer.eval(rest[:64])
-    peer.c.llama_memory_clear(peer.memory, True)
+    peer.api.llama_memory_clear(peer.memory, True)
     times = []
     for s, t in enumerate(tails):
         start = time.perf_counter()
         if s == 0:
             peer.eval(head)
-        peer.c.llama_memory_seq_cp(peer.memory, 0, s + 1, -1, -1)
+        peer.api.llama_memory_seq_cp(peer.memory, 0, s + 1, -1, -1)
         peer.eval(t, 1500, s + 1).argmax()
         times.append(time.perf_counter() - start)
     peer.close()

@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engines import resident
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -67,8 +69,7 @@ class Server:
 
     def memory(self) -> int:
         """Bytes that are in memory now."""
-        with open(f"/proc/{self.process.pid}/status") as file:
-            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS"))
+        return resident(self.process.pid)
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
