@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from concurrent.futures import FIRST_COMPLETED, Future, wait as wait_for_futures
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 
@@ -28,7 +28,7 @@ class _Method:
 
 class _Actor:
     def __init__(self, made, arguments):
-        self._calls, self._is_dead = queue.Queue(), threading.Event()
+        self._calls, self._is_dead, self._thing = queue.Queue(), threading.Event(), None
         threading.Thread(target=self._work, args=(made, arguments), daemon=True).start()
 
     def __getattr__(self, name):
@@ -37,7 +37,7 @@ class _Actor:
     def _work(self, made, arguments):
         thing = problem = None
         try:
-            thing = made(*arguments)
+            thing = self._thing = made(*arguments)
         except Exception as raised:
             problem = RayTaskError(raised)
         while True:
@@ -58,6 +58,12 @@ class _Actor:
                 result.set_exception(RayTaskError(raised))
 
 
+def _kill(actor):
+    actor._is_dead.set()
+    if actor._thing is not None:
+        actor._thing.close()  # as the system does with the connections of a process that ends
+
+
 class _Remote:
     def __init__(self, made):
         self.made = made
@@ -69,14 +75,8 @@ class _Remote:
         return _Actor(self.made, arguments)
 
 
-def _wait(futures, num_returns=1):
-    ready = wait_for_futures(futures, return_when=FIRST_COMPLETED).done
-    first = [f for f in futures if f in ready][:num_returns]
-    return first, [f for f in futures if f not in first]
-
-
 def module():
     return SimpleNamespace(
-        remote=_Remote, get=lambda of: [f.result() for f in of] if isinstance(of, list) else of.result(), wait=_wait, kill=lambda actor: actor._is_dead.set(),
-        exceptions=SimpleNamespace(RayActorError=RayActorError),
+        remote=_Remote, get=lambda of: [f.result() for f in of] if isinstance(of, list) else of.result(), kill=_kill,
+        exceptions=SimpleNamespace(RayActorError=RayActorError), util=SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1"),
     )  # fmt: skip

@@ -1,66 +1,41 @@
 """One model in several processes, a range of layers each, by Ray: for a model that no machine can hold (pip install llama2swift[ray]).
 
-A process, a Ray actor, maps the tensors of its layers and keeps their keys and values; hidden states travel from one to the next, logits
-from the last to whoever asked. Several sequences are under way at once and keep all pieces busy. Logits are a pure function of the tokens of a
-sequence (DESIGN.md), so that they are one process's, bit for bit, and what a piece that died knew is computed again from the tokens.
+A process, a Ray actor, maps the tensors of its layers and keeps their keys and values. Ray starts the pieces, places them and says who died. What is computed
+goes over connections of their own (`_wire`), as a call through Ray takes milliseconds: hidden states from each piece to the next, logits from the last one to whoever
+asked, who is therefore best on its machine. Several sequences are under way at once and keep all pieces busy. Logits are a pure function of the tokens of a sequence
+(DESIGN.md), so that they are one process's, bit for bit, and what a piece that died knew is computed again from the tokens.
 """
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
-import re
+import secrets
+import select
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from . import __version__
+from . import _wire
 from . import _arguments as A
 from ._closing import Closing
+from ._piece import Piece, host
+from ._wire import Message, Row, Wire
 from ._written import WrittenText
-from .errors import InvalidArgumentError
-from .model import Model
+from .errors import InvalidArgumentError, error_for
 from .modelfile import ModelFile
 from .sampler import Sampler
 
-Row = np.ndarray[Any, np.dtype[np.float32]]
+# tokens that go on to the next piece while the piece before computes the next ones
+CHUNK = 256
+# seconds without an answer after which it is asked who lives
+PATIENCE = 10
 
 
 class PieceLostError(RuntimeError):
     """A piece died, and as often as it was started again."""
-
-
-class Piece:
-    """Some layers of a model, in a process of their own. options: of `Model.context`."""
-
-    def __init__(self, path: str, first_layer: int, layer_count: int, options: Mapping[str, Any]) -> None:
-        self._model = Model(path, first_layer=first_layer, layer_count=layer_count)
-        self._context = self._model.context(**options)
-        self._path, self._is_last = path, first_layer + layer_count == self._model.hyperparameters.all_layers
-
-    def identity(self) -> tuple[str, str]:
-        """What must be equal in all pieces: the library and the file."""
-        return __version__, fingerprint(self._path)
-
-    def eval(self, sequence: int, start: int, tokens: Sequence[int], hidden: Row | None) -> Row:
-        """The tokens from position `start` on; what stood there is forgotten. hidden: (tokens, embedding), what the piece before gave for
-        them. Returns the same, the last piece the logits of the last token, (vocabulary,)."""
-        have = self._context.sequence_length(sequence)
-        if have < start:
-            raise InvalidArgumentError(f"sequence {sequence} has {have} positions here, {start} were expected")
-        self._context.truncate(start, sequence)
-        last = len(tokens) - 1
-        entries = [(token, sequence, self._is_last and i == last) for i, token in enumerate(tokens)]
-        out = self._context.eval_layers(entries, None if hidden is None else np.ascontiguousarray(hidden))
-        return np.array(self._context.logits()) if self._is_last else out
-
-    def truncate(self, length: int, sequence: int) -> None:
-        """Drops the positions from `length` on, where there are so many."""
-        self._context.truncate(min(length, self._context.sequence_length(sequence)), sequence)
 
 
 class Pipeline(Closing):
@@ -69,9 +44,14 @@ class Pipeline(Closing):
     path: of the model, the same file on every machine. pieces: how many, of equally many layers as far as that goes, or a list of layers each.
     length: positions of all sequences together, as in `Model.context`; sequences: how many can be under way at once; kv, threads: as there, of each
     piece. placement: options of Ray's actors, one mapping for all or one each ({"num_cpus": 4, "resources": {"machine1": 1}}). restarts: how
-    often a piece that died is started again before PieceLostError. Raises ValueError (layers that are not the model's), InvalidArgumentError
-    (pieces that have another file or another version of this library), and what `Model` raises.
+    often a piece that died is started again before PieceLostError. Pieces listen on a free port of Ray's address of their machine, for each other and for this process.
+    Raises ValueError (layers that are not the model's), InvalidArgumentError (pieces that have another file or another version of this library), and what `Model` raises.
     """
+
+    # of which kind pieces are, and both ends here
+    piece: type[Piece] = Piece
+    wire_in: type[Wire] = Wire
+    wire_out: type[Wire] = Wire
 
     def __init__(
         self, path: A.Path, pieces: int | Sequence[int] = 2, *, length: int = 0, sequences: int = 4, threads: int = 0, kv: str = "f16",
@@ -96,10 +76,17 @@ class Pipeline(Closing):
         self._is_whole = [True] * self.sequences
         self._actors: list[Any] = [None] * len(self.layers)
         self._restarted = 0
+        # requests without an answer yet: a sequence and its new tokens; and answers that came while something was sent
+        self._under_way: dict[int, tuple[int, list[int]]] = {}
+        self._arrived: deque[Message] = deque()
+        self._numbers = itertools.count(1)
+        self._first: Wire | None = None
+        self._last: Wire | None = None
         try:
             for index in range(len(self.layers)):
                 self._actors[index] = self._started(index)
             self._compare()
+            self._link()
         except BaseException:
             self.close()
             raise
@@ -110,7 +97,8 @@ class Pipeline(Closing):
         given = A.token_list("tokens", tokens)
         if not given:
             raise InvalidArgumentError("no tokens")
-        return self._logits(self._number(sequence), given, self._submit(sequence, given))
+        self._submit(self._number(sequence), given)
+        return self._answer()[1]
 
     def length(self, sequence: int = 0) -> int:
         """Positions of a sequence."""
@@ -119,8 +107,7 @@ class Pipeline(Closing):
     def truncate(self, length: int, sequence: int = 0) -> None:
         """Drops the positions of a sequence from `length` on."""
         del self._tokens[self._number(sequence)][A.unsigned("length", length) :]
-        for actor in self._actors:
-            actor.truncate.remote(length, sequence)
+        self._drop(sequence)
 
     def generate(
         self, prompts: Iterable[str], *, sampler: Callable[[int], Sampler] | None = None, max_tokens: int = 128, stop: str | Sequence[str] = ()
@@ -140,27 +127,30 @@ class Pipeline(Closing):
             self.truncate(0, sequence)
         done: list[tuple[str, str]] = [("", "")] * len(waiting)
         begun, free = 0, list(range(self.sequences))
-        under_way: dict[Any, _Text] = {}
-        while begun < len(waiting) or under_way:
-            while free and begun < len(waiting):
-                text = _Text(begun, free.pop(), make(begun), WrittenText(self.model, stops, limit), waiting[begun])
-                under_way[self._submit(text.sequence, text.pending)] = text
-                begun += 1
-            logits = self._ray.wait(list(under_way), num_returns=1)[0][0]
-            text = under_way.pop(logits)
-            token = text.sampler.sample(self._logits(text.sequence, text.pending, logits))
-            text.written.take(token)
-            if text.written.reason:
-                done[text.index] = text.written.text, text.written.reason
-                self.truncate(0, text.sequence)
-                free.append(text.sequence)
-            else:
-                text.pending = [token]
-                under_way[self._submit(text.sequence, text.pending)] = text
+        under_way: dict[int, _Text] = {}
+        try:
+            while begun < len(waiting) or under_way:
+                while free and begun < len(waiting):
+                    text = _Text(begun, free.pop(), make(begun), WrittenText(self.model, stops, limit))
+                    under_way[self._submit(text.sequence, waiting[begun])] = text
+                    begun += 1
+                number, row = self._answer()
+                text = under_way.pop(number)
+                token = text.sampler.sample(row)
+                text.written.take(token)
+                if text.written.reason:
+                    done[text.index] = text.written.text, text.written.reason
+                    self.truncate(0, text.sequence)
+                    free.append(text.sequence)
+                else:
+                    under_way[self._submit(text.sequence, [token])] = text
+        finally:
+            self._under_way.clear()  # what was not finished is asked for by nobody
         return done
 
     def close(self) -> None:
         """Ends the processes."""
+        self._unlink()
         for actor in filter(None, self._actors):
             self._ray.kill(actor)
         self._actors = []
@@ -170,51 +160,146 @@ class Pipeline(Closing):
             raise InvalidArgumentError(f"sequence is {sequence}, expected 0 to {self.sequences - 1}")
         return sequence
 
-    def _submit(self, sequence: int, tokens: list[int]) -> Any:
-        """Tokens through all pieces, one behind the other, without waiting: Ray's reference to the logits."""
+    def _submit(self, sequence: int, tokens: list[int]) -> int:
+        """Tokens through all pieces, one behind the other, without waiting: the number of the request."""
         if not self._actors:
             raise InvalidArgumentError("the pipeline is closed")
+        number = next(self._numbers)
+        self._under_way[number] = sequence, tokens
+        try:
+            self._say(number)
+        except OSError as problem:
+            self._repair(problem)
+        return number
+
+    def _say(self, number: int) -> None:
+        """A request to the first piece."""
+        sequence, new = self._under_way[number]
         kept = self._tokens[sequence]
         start = len(kept) if self._is_whole[sequence] else 0
-        self._is_whole[sequence] = True
-        value = None
-        for actor in self._actors:
-            value = actor.eval.remote(sequence, start, kept[start:] + tokens, value)
-        return value
+        tokens = kept[start:] + new
+        for at in range(0, len(tokens), CHUNK):
+            kind = _wire.LAST if at + CHUNK >= len(tokens) else _wire.EVAL
+            self._send(Message(kind, number, sequence, start + at, tokens[at : at + CHUNK]))
 
-    def _logits(self, sequence: int, tokens: list[int], logits: Any) -> Row:
-        """Waits for the logits of tokens that were submitted; where a piece has died, for those of a new one."""
-        while True:
+    def _drop(self, sequence: int) -> None:
+        """What the pieces have of a sequence beyond its tokens."""
+        if self._actors:
             try:
-                row: Row = self._ray.get(logits)
-                break
-            except Exception as problem:
-                if not self._is_death(problem):
-                    raise getattr(problem, "cause", None) or problem from None
-                self._replace_the_dead(problem)
-                self._is_whole[sequence] = False
-                logits = self._submit(sequence, tokens)
+                self._send(Message(_wire.DROP, 0, sequence, len(self._tokens[sequence])))
+            except OSError as problem:
+                self._repair(problem)
+
+    def _send(self, message: Message) -> None:
+        """Takes what arrives meanwhile: else each would wait for the other to take something."""
+        first, last = self._linked()
+        data = memoryview(first.pack(message))
+        ready = select.poll()
+        ready.register(first, select.POLLOUT)
+        ready.register(last, select.POLLIN)
+        while data:
+            if any(end == last.fileno() for end, _ in ready.poll()):
+                self._arrived.append(last.receive())
+            data = data[first.send_some(data) :]
+
+    def _answer(self) -> tuple[int, Row]:
+        """Waits for the next answer: the number of the request and its logits."""
+        try:
+            while True:
+                try:
+                    message = self._arrived.popleft() if self._arrived else self._received()
+                except OSError as problem:
+                    self._repair(problem)
+                    continue
+                if message.number in self._under_way:
+                    break  # else nobody waits for it any more
+        except BaseException:
+            self._under_way.clear()
+            raise
+        sequence, tokens = self._under_way.pop(message.number)
+        if message.kind == _wire.PROBLEM:
+            self._drop(sequence)
+            raise error_for(message.start, message.sentence) if message.start else RuntimeError(message.sentence)
         self._tokens[sequence] += tokens
-        return row
+        self._is_whole[sequence] = True
+        assert message.rows is not None
+        return message.number, message.rows[0]
+
+    def _received(self) -> Message:
+        """The next message of the last piece. Raises OSError where a piece is gone."""
+        last = self._linked()[1]
+        ready = select.poll()
+        ready.register(last, select.POLLIN)
+        while not ready.poll(1000 * PATIENCE):
+            try:
+                self._ray.get([actor.alive.remote() for actor in self._actors])
+            except Exception as problem:
+                raise ConnectionError(str(problem)) from None
+        return last.receive()
+
+    def _linked(self) -> tuple[Wire, Wire]:
+        if self._first is None or self._last is None:
+            raise ConnectionError("the pieces are not connected")
+        return self._first, self._last
+
+    def _link(self) -> None:
+        """Connects the pieces to each other and to this process, whatever they were connected to before."""
+        self._unlink()
+        secret = secrets.token_bytes(_wire.SECRET)
+        addresses = self._ray.get([actor.listen.remote(secret) for actor in self._actors])
+        with _wire.listen(host()) as listener:
+            following = [*addresses[1:], listener.getsockname()[:2]]
+            self._ray.get([actor.connect.remote(address, secret) for actor, address in zip(self._actors, following)])
+            self._first = self.wire_out(_wire.connect(addresses[0], secret))
+            self._last = self.wire_in(_wire.accept(listener, secret))
+
+    def _unlink(self) -> None:
+        for end in filter(None, (self._first, self._last)):
+            end.close()
+        self._first = self._last = None
+        self._arrived.clear()
+
+    def _repair(self, problem: Exception) -> None:
+        """Starts the dead again, connects all anew and asks again what was under way. Raises PieceLostError."""
+        while True:
+            self._replace_the_dead(problem)
+            try:
+                self._link()
+                for number in list(self._under_way):
+                    self._say(number)
+                return
+            except Exception as another:
+                if not (isinstance(another, OSError) or isinstance(getattr(another, "cause", None), OSError) or self._is_death(another)):
+                    raise
+                problem = another
 
     def _is_death(self, problem: BaseException | None) -> bool:
         dead = self._ray.exceptions.RayActorError
         return isinstance(problem, dead) or isinstance(getattr(problem, "cause", None), dead)
 
     def _replace_the_dead(self, problem: Exception) -> None:
-        for index, actor in enumerate(self._actors):
-            try:
-                self._ray.get(actor.identity.remote())
-            except self._ray.exceptions.RayActorError:
-                if self._restarted == self._restarts:
-                    raise PieceLostError(f"piece {index} died: {problem}") from None
-                self._restarted += 1
+        """A connection that broke though all live counts as a death, so that it is not made for ever."""
+        dead = [index for index, actor in enumerate(self._actors) if not self._lives(actor)]
+        for index in dead or [-1]:
+            if self._restarted == self._restarts:
+                raise PieceLostError(f"piece {index} died: {problem}" if dead else f"the connection between the pieces broke: {problem}")
+            self._restarted += 1
+            if dead:
+                self._ray.kill(self._actors[index])  # it may only have been out of reach
                 self._actors[index] = self._started(index)
-                self._is_whole = [False] * self.sequences
-        self._compare()
+        if dead:
+            self._is_whole = [False] * self.sequences
+            self._compare()
+
+    def _lives(self, actor: Any) -> bool:
+        try:
+            self._ray.get(actor.alive.remote())
+        except self._ray.exceptions.RayActorError:
+            return False
+        return True
 
     def _started(self, index: int) -> Any:
-        made = self._ray.remote(Piece)
+        made = self._ray.remote(self.piece)
         return made.options(**self._places[index]).remote(self.path, sum(self.layers[:index]), self.layers[index], self._options)
 
     def _compare(self) -> None:
@@ -232,13 +317,12 @@ class Pipeline(Closing):
 
 @dataclass
 class _Text:
-    """A text under way. pending: tokens whose logits are awaited."""
+    """A text under way."""
 
     index: int
     sequence: int
     sampler: Sampler
     written: WrittenText
-    pending: list[int]
 
 
 def _split(layers: int, pieces: int | Sequence[int]) -> list[int]:
@@ -252,23 +336,3 @@ def _split(layers: int, pieces: int | Sequence[int]) -> list[int]:
     if sum(counts) != layers or not all(counts):
         raise ValueError(f"pieces are of {counts} layers, {sum(counts)} in all; the model has {layers}, and each piece has one at least")
     return counts
-
-
-def fingerprint(path: A.Path) -> str:
-    """Of a model's file or folder: the sizes, and a hash over 64 stretches of 64 KiB of each file, which files that differ by a type or by training never
-    share; reading a 70B file as a whole would take minutes."""
-    where = Path(os.fsdecode(path))
-    files, root = [where], where.parent
-    if where.is_dir():
-        files, root = sorted(f for f in where.rglob("*") if f.is_file()), where
-    elif split := re.fullmatch(r"(.*-)00001(-of-[0-9]{5}\.gguf)", where.name):
-        files = sorted(f for f in root.iterdir() if f.name.startswith(split[1]) and f.name.endswith(split[2]))
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(root) if len(files) > 1 else ''} {size}\n".encode("utf-8", "surrogateescape"))
-        with open(file, "rb") as data:
-            for part in range(64):
-                data.seek(max(size - 65536, 0) * part // 63)
-                digest.update(data.read(65536))
-    return digest.hexdigest()
