@@ -10,6 +10,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from served import served
 
 import llama2swift.ray
 from llama2swift.ray import Completion, Generate
@@ -145,3 +146,33 @@ def test_a_deployment_gives_what_one_process_gives(serve, stories_path):
     assert [ask("/write", {"prompt": p})[1]["text"] for p in PROMPTS[:4]] == texts(path=stories_path)[:4]
     status, told = ask("/write", {"prompt": "Once", "temperature": 1})
     assert status == 400 and "'temperature'" in told["error"]
+
+
+def test_the_server_is_deployed_with_openais_interface(serve, stories_path):
+    pytest.importorskip("prometheus_client")
+    serve.run(llama2swift.ray.server(stories_path, any_model=True), route_prefix="/api")
+    status, told = ask("/api/v1/completions", {"model": "x", "prompt": PROMPTS[0], "max_tokens": 12, "temperature": 0})
+    assert status == 200 and told["choices"][0]["text"] == texts(path=stories_path)[0]
+    assert ask("/api/v1/completions", {"model": "x", "prompt": 5.5})[0] == 400
+
+
+def test_ray_datas_http_requests_are_answered_by_our_server(ray, stories_path):
+    llm = pytest.importorskip("ray.data.llm")
+    for name in ("fastapi", "uvicorn", "prometheus_client"):
+        pytest.importorskip(name)
+    with served("--any-model", "--parallel", 8, models=(stories_path,)) as server:
+        config = llm.HttpRequestProcessorConfig(url=f"{server.url}/v1/completions", batch_size=8, concurrency=2)
+        made = llm.build_processor(
+            config, preprocess=lambda row: {"payload": {"model": "x", "prompt": row["prompt"], "max_tokens": 12, "temperature": 0}, "prompt": row["prompt"]},
+            postprocess=lambda row: {"prompt": row["prompt"], "text": row["http_response"]["choices"][0]["text"]},
+        )  # fmt: skip
+        found = {row["prompt"]: row["text"] for row in made(ray.data.from_items([{"prompt": p} for p in PROMPTS])).take_all()}
+    assert [found[p] for p in PROMPTS] == texts(path=stories_path)
+
+
+def test_what_a_served_server_is_not_told(stories_path):
+    pytest.importorskip("ray.serve")
+    with pytest.raises(ValueError, match="port is not the server's to say under Ray Serve"):
+        llama2swift.ray.server(stories_path, port=1)
+    with pytest.raises(TypeError):
+        llama2swift.ray.server(stories_path, nonsense=1)

@@ -3,11 +3,12 @@
 
     many.py MODEL [--prompts 1000] [--tokens 16] [--actors 2] [--timed 200] [--write FILE.md]
 
-Texts are compared for all prompts, with one actor killed on the way. Throughput is of --timed of them: an actor alone on a core (that many
-times as many actors is the sum that they are measured by) and all actors side by side, each with one thread. Needs ray.
+Texts are compared for all prompts, with one actor killed on the way. Throughput is of --timed of them: each actor alone on the machine, all actors side by side, each with one
+thread, and plain processes without Ray in the same two ways, which shows what the machine itself takes. Needs ray.
 """
 
 import argparse
+import multiprocessing
 import os
 import signal
 import time
@@ -50,24 +51,44 @@ def run(kind, prompts, actors, options):
     return {r["prompt"]: r["text"] for r in rows}, {int(r["pid"]) for r in rows}, time.perf_counter() - begun
 
 
-@ray.remote(num_cpus=1)
-class Actor:
-    """An actor for the measurement, which has its model before the clock starts."""
+class Writer:
+    """What an actor or a process of the measurement does; it has its model before the clock starts."""
 
     def __init__(self, options):
         self.made = Generate(**options)
 
     def write(self, prompts):
+        """Its own seconds."""
+        begun = time.perf_counter()
         self.made({"prompt": prompts})
-        return len(prompts)
+        return time.perf_counter() - begun
 
 
-def rate(actors, prompts):
-    """Prompts a second; each actor has its share, as Ray Data would hand them out."""
-    shares = [prompts[i :: len(actors)] for i in range(len(actors))]
+def plain(options, pipe):
+    """A process without Ray."""
+    writer = Writer(options)
+    while prompts := pipe.recv():
+        pipe.send(writer.write(prompts))
+
+
+def shares(prompts, count):
+    return [prompts[i::count] for i in range(count)]
+
+
+def rate(begin, end, parts):
+    """(prompts a second, the sum of what each says of itself): each has its part, as Ray Data would hand them out."""
     begun = time.perf_counter()
-    ray.get([actor.write.remote(share) for actor, share in zip(actors, shares)])
-    return len(prompts) / (time.perf_counter() - begun)
+    under_way = [begin(index, part) for index, part in parts]
+    seconds = [end(one) for one in under_way]
+    count = sum(len(part) for _, part in parts)
+    return count / (time.perf_counter() - begun), sum(len(part) / own for (_, part), own in zip(parts, seconds))
+
+
+def rates(begin, end, prompts, count):
+    """Of one round: (the sum of each alone, all side by side, the sum of what they say of themselves then)."""
+    parts = list(enumerate(shares(prompts, count)))
+    alone = sum(rate(begin, end, [part])[0] for part in parts)
+    return alone, *rate(begin, end, parts)
 
 
 def main():
@@ -85,7 +106,7 @@ def main():
     options = {"path": os.path.abspath(a.model), "max_tokens": a.tokens, "temperature": 0.8, "seed": 1}
     variables = {name: os.environ[name] for name in ("PYTHONPATH", "LLAMA2SWIFT_LIBRARY") if name in os.environ}
     ray.init(num_cpus=max(4, a.actors), include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": variables})
-    name = llama2swift.Model(a.model).description
+    description = llama2swift.Model(a.model).description
     lines = []
     if a.only != "rate":
         made = Generate(**options)
@@ -95,20 +116,43 @@ def main():
         killed, survivors, _ = run(Mortal, prompts, a.actors, {"mark": mark, **options})
         was = os.path.exists(mark)
         lines += [
-            f"- {len(prompts)} prompts of {a.tokens} tokens, {name}, {a.actors} actors ({len(processes)} processes wrote): {'all texts are those of one process' if found == one else 'TEXTS DIFFER'} ({len(set(one.values()))} different ones).",
+            f"- {len(prompts)} prompts of {a.tokens} tokens, {description}, {a.actors} actors ({len(processes)} processes wrote): {'all texts are those of one process' if found == one else 'TEXTS DIFFER'} ({len(set(one.values()))} different ones).",
             f"- The same with an actor that is killed by SIGKILL in its third batch ({'it was' if was else 'IT WAS NOT'}; {len(survivors)} processes wrote what came back): "
             f"{'all texts are there and the same' if killed == one else 'TEXTS DIFFER OR ARE MISSING'}.",
         ]  # fmt: skip
     if a.only != "texts":
         timed = prompts[: a.timed]
-        actors = [Actor.remote(options) for _ in range(a.actors)]
-        ray.get([actor.write.remote(timed[:4]) for actor in actors])
-        alone, together = [], []
+        actor = ray.remote(num_cpus=1)(Writer)
+        actors = [actor.remote(options) for _ in range(a.actors)]
+        pipes, processes = [], []
+        for _ in range(a.actors):
+            here, there = multiprocessing.Pipe()
+            pipes.append(here)
+            processes.append(multiprocessing.get_context("spawn").Process(target=plain, args=(options, there), daemon=True))
+            processes[-1].start()
+
+        def send(index, part):
+            pipes[index].send(part)
+            return pipes[index]
+
+        sides = {
+            "actors": (lambda index, part: actors[index].write.remote(part), ray.get),
+            "processes without Ray": (send, lambda pipe: pipe.recv()),
+        }  # fmt: skip
+        for begin, end in sides.values():
+            rate(begin, end, list(enumerate([timed[:4]] * a.actors)))
+        found = {name: [] for name in sides}
         for _ in range(a.rounds):
-            alone.append([rate([actor], timed[: len(timed) // a.actors]) for actor in actors])
-            together.append(rate(actors, timed))
-        total = max(sum(rates) for rates in alone)
-        lines.append(f"- Throughput of {a.actors} actors with a thread each: {max(together):.2f} prompts/s side by side, {total:.2f} is the sum of what each does alone on the machine: {max(together) / total:.2f} ({a.timed} prompts, the best of {a.rounds} rounds of each).")
+            for name, side in sides.items():
+                found[name].append(rates(*side, timed, a.actors))
+        for name, rounds in found.items():
+            alone, together, own = (max(column) for column in zip(*rounds))
+            lines.append(
+                f"- {a.actors} {name} with a thread each, {description}: {together:.2f} prompts/s side by side; {alone:.2f} is the sum of what each does alone on the machine: {together / alone:.2f}; "
+                f"{own:.2f} the sum of their own rates while they are side by side: {together / own:.3f} ({a.timed} prompts, the best of {a.rounds} rounds of each)."
+            )  # fmt: skip
+        for pipe in pipes:
+            pipe.send([])
     page = "\n".join(lines) + "\n"
     print(page)
     if a.write:

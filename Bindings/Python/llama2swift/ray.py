@@ -23,7 +23,7 @@ from .evaluation.engine import Engine, Prompt
 from .model import Model
 from .pipeline import PieceLostError, Pipeline
 
-__all__ = ["Completion", "Generate", "PieceLostError", "Pipeline", "deployment"]
+__all__ = ["Completion", "Generate", "PieceLostError", "Pipeline", "deployment", "server"]
 
 
 class Generate:
@@ -118,9 +118,37 @@ def _wrong(told: Any) -> str:
 
 def deployment(path: str, *, replicas: int = 1, cpus: float = 1, **options: Any) -> Any:
     """A Ray Serve application of `replicas` processes: `serve.run(llama2swift.ray.deployment("model.gguf", replicas=2))`. options: of `Generate`."""
+    return _served(Completion, replicas, cpus).bind({"path": path, **options})
+
+
+def server(path: str, *, replicas: int = 1, cpus: float = 1, **settings: Any) -> Any:
+    """A Ray Serve application of `replicas` of the server (`llama2swift serve`): OpenAI's interface and llama-server's at the route's paths.
+    settings: of `llama2swift.server.Settings`; those of the address are Ray's. Needs `[server]` and `[ray]`. Raises ValueError, TypeError."""
     try:
-        serve: Any = import_module("ray.serve")
+        kept: Any = import_module("llama2swift.server.settings")
+    except ImportError as problem:
+        raise ValueError(f"a server needs FastAPI and prometheus-client (pip install llama2swift[ray,server]; {problem})") from None
+    of_ray = sorted({"host", "port", "models", "grace"} & settings.keys())
+    if of_ray:
+        raise ValueError(f"{of_ray[0]} is not the server's to say under Ray Serve")
+    told = kept.Settings(models=kept.named_models([path]), **settings)
+
+    def application() -> Any:
+        return import_module("llama2swift.server").create_app(told)
+
+    class Server:
+        """A replica."""
+
+    serve = _serve()
+    return _served(serve.ingress(application)(Server), replicas, cpus).bind()
+
+
+def _serve() -> Any:
+    try:
+        return import_module("ray.serve")
     except ImportError:
         raise ValueError("a deployment needs Ray Serve (pip install llama2swift[ray])") from None
-    made = serve.deployment(num_replicas=A.unsigned("replicas", replicas, 16), ray_actor_options={"num_cpus": A.real("cpus", cpus)})(Completion)
-    return made.bind({"path": path, **options})
+
+
+def _served(kind: Any, replicas: int, cpus: float) -> Any:
+    return _serve().deployment(num_replicas=A.unsigned("replicas", replicas, 16), ray_actor_options={"num_cpus": A.real("cpus", cpus)})(kind)
