@@ -28,7 +28,7 @@ public final class Inference {
     private let ends: AlignedBuffer<Int>
     let pass: UnsafeMutablePointer<ForwardPass>
     private let cancelled: AlignedBuffer<Bool>
-    private let givenUp: AlignedBuffer<Int32>, watched: AlignedBuffer<Watch.Memory>
+    private let watchFlags: AlignedBuffer<Int32>, watchCounters: AlignedBuffer<Watch.Counters>
     /// (threads): see `ForwardPass`.
     private let beyondHalf: AlignedBuffer<Int>
 
@@ -78,15 +78,15 @@ public final class Inference {
         ends = try AlignedBuffer(count: c.maxSequences, of: "ends of sequences")
         pool = try ThreadPool(threads: c.threads, pinned: c.pinsThreads)
         cancelled = try AlignedBuffer(count: 1, of: "the flag of a cancel")
-        givenUp = try AlignedBuffer(count: 1, of: "the flag of a pass")
-        watched = try AlignedBuffer(count: 1, of: "the watch of a pass")
+        watchFlags = try AlignedBuffer(count: 2, of: "the flags of a pass")
+        watchCounters = try AlignedBuffer(count: 1, of: "the watch of a pass")
         beyondHalf = try AlignedBuffer(count: c.threads, of: "flags of the threads")
         pass = .allocate(capacity: 1)
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
                 frequencies: frequencies.pointer, magnitude: Float(rope.magnitude), cache: cache, work: work,
-                watch: Watch(flag: givenUp.pointer, watched.pointer),
+                watch: Watch(flags: watchFlags.pointer, watchCounters.pointer),
                 cancelled: cancelled.pointer, beyondHalf: beyondHalf.pointer))
     }
 

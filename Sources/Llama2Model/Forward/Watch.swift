@@ -6,72 +6,70 @@ internal import Llama2Core
 /// A thread that hears of it does no more work on matrices but goes on meeting the others at the barriers, so that all of them
 /// leave at the same place, the beginning of a layer. What was computed by then is rubbish: the cache takes it back.
 struct Watch {
-    /// Thread 0's alone, in memory of its own: what the others read lies on another cache line, and no access to a part
-    /// of this is one to the flag.
-    struct Memory: BitwiseCopyable {
-        /// The pass goes on in a child, which a callback has forked: without the other threads.
-        var isAlone = false
-        var work = 0, asked = 0
-    }
+    /// Thread 0's alone, in memory of its own: nothing that another thread reads is a part of this, for Swift takes a change of a part for
+    /// one of the whole.
+    struct Counters: BitwiseCopyable { var work = 0, asked = 0 }
 
     /// Multiplications of thread 0 between two looks at the clock (a tenth of a millisecond, or as much of a slow disk as
     /// gives the weights), and nanoseconds between two questions.
     private static let looks = 1 << 23, pause = 2_000_000
 
-    private let flag: SharedFlag
-    private let memory: UnsafeMutablePointer<Memory>
+    private let givenUp: SharedFlag, alone: SharedFlag
+    private let counters: UnsafeMutablePointer<Counters>
     var cancel: CancelCallback?
 
-    /// flag: whether it is given up, seen by all threads.
-    init(flag: UnsafeMutablePointer<Int32>, _ memory: UnsafeMutablePointer<Memory>) {
-        self.flag = SharedFlag(flag)
-        self.memory = memory
+    /// flags: (2) seen by all threads: whether the pass is given up, and whether it goes on in a child, which a callback has forked, without
+    /// the other threads.
+    init(flags: UnsafeMutablePointer<Int32>, _ counters: UnsafeMutablePointer<Counters>) {
+        (givenUp, alone) = (SharedFlag(flags), SharedFlag(flags + 1))
+        self.counters = counters
     }
 
-    var isGivenUp: Bool { flag.isSet }
-    var isAlone: Bool { memory.pointee.isAlone }
+    var isGivenUp: Bool { givenUp.isSet }
+    var isAlone: Bool { alone.isSet }
 
     /// Before every pass.
     func begin() {
-        flag.clear()
-        memory.pointee = Memory()
+        givenUp.clear()
+        alone.clear()
+        counters.pointee = Counters()
     }
 
     /// Thread 0 asks the host.
     func ask(_ pool: Unmanaged<ThreadPool>) {
         guard let cancel else { return }
-        if cancel.isCancelled { flag.set() }
+        if cancel.isCancelled { givenUp.set() }
         if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) {
-            memory.pointee.isAlone = true
-            flag.set()
+            alone.set()
+            givenUp.set()
         }
-        memory.pointee.work = 0
-        memory.pointee.asked = Watch.now
+        counters.pointee.work = 0
+        counters.pointee.asked = Watch.now
     }
 
     /// The host was asked something else, on thread 0, and wants no more, or has forked.
     func giveUp(_ isUnwanted: Bool, _ pool: Unmanaged<ThreadPool>) -> Bool {
-        if isUnwanted { flag.set() }
+        if isUnwanted { givenUp.set() }
         if pool._withUnsafeGuaranteedRef({ $0.isOrphan }) {
-            memory.pointee.isAlone = true
-            flag.set()
+            alone.set()
+            givenUp.set()
         }
-        return flag.isSet
+        return givenUp.isSet
     }
 
     /// `work` multiplications of a thread are about to begin: false when they are no longer wanted.
     @inline(__always)
     func allows(_ work: Int, _ thread: Int, _ pool: Unmanaged<ThreadPool>) -> Bool {
         if thread == 0, cancel != nil {
-            memory.pointee.work &+= work
-            if memory.pointee.work >= Watch.looks { look(pool) }
+            counters.pointee.work &+= work
+            if counters.pointee.work >= Watch.looks { look(pool) }
         }
-        return !flag.isSet
+        return !givenUp.isSet
     }
 
     @inline(never) private func look(_ pool: Unmanaged<ThreadPool>) {
-        memory.pointee.work = 0
-        if Watch.now &- memory.pointee.asked >= Watch.pause { ask(pool) }
+        counters.pointee.work = 0
+        if Watch.now &- counters.pointee.asked >= Watch.pause { ask(pool) }
     }
 
     private static var now: Int {
