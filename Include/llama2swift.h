@@ -1255,9 +1255,9 @@ typedef struct llama2_found {
    first ones, and are empty again when the call returns; they have the adapters of the first of them then. The prompt's beginning is
    adopted as by llama2_sequence_adopt. There are no logits afterwards.
    found: (found_count) texts at most, 1 to width. tokens: (token_capacity) at least found_count * max_tokens. *needed: how many were found.
-   Returns OK, INVALID_ARGUMENT (no prompt, unknown flag, width, found_count, length_penalty that is not finite; not enough empty sequences;
-   logits that are NaN or +infinity), OUT_OF_RANGE (max_tokens), BUFFER_TOO_SMALL, INVALID_TOKEN, CONTEXT_FULL (at most prompt_count +
-   width * max_tokens positions are needed, fewer where texts begin alike), CANCELLED, UNSUPPORTED (no vocabulary; as llama2_eval), NO_MEMORY,
+   Returns OK, INVALID_ARGUMENT (no prompt, unknown flag, width, found_count, length_penalty that is not finite or with which
+   max_tokens^length_penalty is not between 1e-100 and 1e100; not enough empty sequences; logits that are NaN or +infinity), OUT_OF_RANGE (max_tokens), BUFFER_TOO_SMALL, INVALID_TOKEN, CONTEXT_FULL (at most prompt_count +
+   width * (max_tokens + 63) positions are needed: beams that part inside a page have a copy of it each; fewer where texts begin alike), CANCELLED, UNSUPPORTED (no vocabulary; as llama2_eval), NO_MEMORY,
    STRUCT_SIZE, BUSY. After CONTEXT_FULL and what an eval says there are no logits, and `tokens` may be partly written. Since 0.3. */
 int32_t llama2_beam_search(llama2_context *context, const llama2_search_options *options, llama2_found *found, size_t found_count,
                            int32_t *tokens, size_t token_capacity, size_t *needed);

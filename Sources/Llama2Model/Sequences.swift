@@ -132,7 +132,7 @@ extension Inference {
             others -= 1
         }
         if others > 0 { text += " and \(others) others the rest" }
-        if sum > cache.used { text += "; what they share counts once" }
+        if sum > cache.used { text += "; what they share counts once, but who goes on alone has a copy of what its last page of 64 holds" }
         return Llama2Error(.contextFull, text)
     }
 }

@@ -249,7 +249,7 @@ FIELDS = {
     "llama2_request_options.tokens": (OK,), "llama2_request_options.sampler": (BAD,), "llama2_request_options.sampler_options": (OK,), "llama2_request_options.grammar": (BAD,), "llama2_request_options.adapters": (OK,),
     "llama2_request_options.stops": (OK,), "llama2_request_options.max_tokens": (OK, OK, OK), "llama2_request_options.deadline_milliseconds": (OK, OK, OK),
     "llama2_request_options.priority": (OK, OK, OK), "llama2_request_options.callback": (OK,),
-    "llama2_search_options.prompt": (OK,), "llama2_search_options.max_tokens": (RANGE, RANGE, RANGE), "llama2_search_options.length_penalty": (INVALID, INVALID, INVALID, OK, OK),
+    "llama2_search_options.prompt": (OK,), "llama2_search_options.max_tokens": (RANGE, RANGE, RANGE), "llama2_search_options.length_penalty": (INVALID, INVALID, INVALID, OK, INVALID),
     "llama2_type_override.pattern": (NULL, INVALID), "llama2_type_override.type": (NULL, INVALID),
 }  # fmt: skip
 # numbers of layers

@@ -57,6 +57,17 @@ def test_best_of_is_each_samplers_own_text(stories):
     assert {f.text for f in found} == texts
 
 
+def test_a_penalty_that_makes_scores_nothing_is_refused(stories):
+    """4^200 divides every score to nearly nothing, 4^-200 makes infinities of them: which text is the best would be no question of probability."""
+    context = stories.context(length=256, sequences=2)
+    for penalty in (200, -200, 1e308, -1e308):
+        with pytest.raises(InvalidArgumentError, match="is not between 1e-100 and 1e100"):
+            context.beam_search("Once", width=2, max_tokens=4, length_penalty=penalty)
+    for penalty in (100, -100):
+        assert all(math.isfinite(f.score) and f.score < 0 for f in context.beam_search("Once", width=2, max_tokens=4, count=2, length_penalty=penalty))
+    assert context.beam_search("Once", width=2, max_tokens=1, length_penalty=1e308)[0].score < 0  # 1 to whatever power
+
+
 def test_guidance_follows_its_formula(stories):
     context = stories.context(length=256, sequences=2)
     plain = "".join(context.generate("Once upon a time", Sampler(temperature=0), max_tokens=15))

@@ -90,6 +90,11 @@ extension Context {
         }
         guard (1...o.width).contains(wanted) else { throw Llama2Error(.invalidArgument, "\(wanted) texts are wanted, expected 1 to the width, \(o.width)") }
         guard o.lengthPenalty.isFinite else { throw Llama2Error(.invalidArgument, "length_penalty is \(o.lengthPenalty), expected a finite number") }
+        // beyond these, scores would be zeros, infinities or none at all, and rank nothing
+        guard (1e-100...1e100).contains(power(Double(o.maxTokens), o.lengthPenalty)) else {
+            throw Llama2Error(
+                .invalidArgument, "length_penalty is \(o.lengthPenalty), with which \(o.maxTokens)^length_penalty is not between 1e-100 and 1e100")
+        }
         let tokenizer = try model.tokenizer(), copy = try copied(prompt[...])
         try check(copy.elements)
         let sequences = try emptySequences(o.width), trail = try BeamTrail(steps: o.maxTokens, width: o.width)
