@@ -71,6 +71,7 @@ const char *unpack_folder(const uint8_t *data, size_t size, const char *const *n
 /* ---- A target with a file of its own ------------------------------------------------------- */
 
 void run_scheduler(const uint8_t *data, size_t size); /* scheduling.c */
+void run_search(const uint8_t *data, size_t size); /* searching.c */
 
 /* ---- Mutators (mutate.c) -------------------------------------------------------------------- */
 

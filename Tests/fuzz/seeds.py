@@ -458,12 +458,29 @@ def scheduler_seeds() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def search_seeds() -> dict[str, bytes]:
+    def asked(kind=0, first=32, count=5, longest=8, width=4, flags=0, penalty=1, room=2, more=b""):
+        return bytes([kind, first, count, longest, width, flags, penalty, room]) + more
+
+    def best(*samplers, odd=0, **more):
+        return asked(1, room=len(samplers), more=bytes([odd]) + b"".join(bytes(s) for s in samplers), **more)
+
+    return {
+        "beams": asked(), "full": asked(flags=1, penalty=0), "exact": asked(flags=2, penalty=3), "both": asked(flags=3), "one": asked(width=1, room=1), "long": asked(longest=20, width=5, room=5),
+        "in use": asked(4 + 32, width=4), "too many": asked(4, width=5), "cancelled": asked(8, longest=20, more=b"\3"), "token": asked(count=128 + 4, more=b"\xff\xff\0\0"), "room": asked(longest=20, room=64 + 47),
+        "penalty": asked(penalty=255, more=b"\0\0\xf8\x7f\0\0\0\0"), "steep": asked(penalty=9), "endless": asked(longest=255, more=b"\1\0\0\0"), "reserved": asked(flags=254), "no prompt": asked(count=0),
+        "best": best((0, 1), (0, 2), (2, 3)), "greedy": best((1, 0), (5, 0), (9, 0)), "grammar": best((16, 1), (17, 2), (18, 3), (20, 4), longest=12), "twice": best((0, 1), (0, 2), odd=255),
+        "beams of best": best((0, 1), odd=240), "best cancelled": asked(9, longest=20, room=2, more=b"\4\0" + bytes([0, 1, 0, 2])), "guide": b"\3\4" + bytes(range(0, 160, 10)) + b"\14",
+        "guide nothing": b"\3\4" + b"\7" * 17, "guide infinity": b"\3\2" + b"\xff\0\0\x80\x7f" * 17,
+    }  # fmt: skip
+
+
 def corpora(tmp: Path) -> dict[str, dict[str, bytes]]:
     return {
         "gguf": gguf_seeds(tmp), "split": split_seeds(tmp), "safetensors": hugging_face_seeds(), "meta": meta_seeds(), "llama2c": llama2c_seeds(),
         "sentencepiece": sentencepiece_seeds(), "importance": importance_seeds(tmp), "tokenize": text_seeds(), "detokenize": token_seeds(), "decoder": token_seeds(),
         "chat": chat_seeds(), "template": template_seeds(), "sampler": sampler_seeds(), "grammar": grammar_seeds(), "state": state_seeds(), "saved": saved_seeds(), "adapter": adapter_seeds(tmp),
-        "scheduler": scheduler_seeds(),
+        "scheduler": scheduler_seeds(), "search": search_seeds(),
     }  # fmt: skip
 
 

@@ -772,6 +772,7 @@ static const target targets[] = {
     {"saved", run_saved, NULL},
     {"adapter", run_adapter, mutate_adapter},
     {"scheduler", run_scheduler, NULL},
+    {"search", run_search, NULL},
 };
 
 const target *find_target(const char *name) {

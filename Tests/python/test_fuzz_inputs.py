@@ -22,7 +22,7 @@ FUZZ = ROOT / "Tests" / "fuzz"
 sys.path.insert(0, str(FUZZ))
 import seeds  # noqa: E402
 
-TARGETS = ["gguf", "split", "safetensors", "meta", "llama2c", "sentencepiece", "importance", "tokenize", "detokenize", "decoder", "chat", "template", "sampler", "grammar", "state", "saved", "adapter", "scheduler"]
+TARGETS = ["gguf", "split", "safetensors", "meta", "llama2c", "sentencepiece", "importance", "tokenize", "detokenize", "decoder", "chat", "template", "sampler", "grammar", "state", "saved", "adapter", "scheduler", "search"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def kept(tmp_path_factory):
     library = Path(os.environ["LLAMA2SWIFT_LIBRARY"]).resolve()
     for name in ("libllama2swift.so", "libllama2swift.so.0"):
         (folder / name).symlink_to(library)
-    sources = [FUZZ / f"{name}.c" for name in ("common", "targets", "scheduling", "mutate", "run_inputs")]
+    sources = [FUZZ / f"{name}.c" for name in ("common", "targets", "scheduling", "searching", "mutate", "run_inputs")]
     flags = ["-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'Include'}", f"-L{folder}", f"-Wl,-rpath,{folder}"]
     subprocess.run(["cc", *flags, *map(str, sources), "-o", str(folder / "run_inputs"), "-lllama2swift"], check=True)
     seeds.write_models(folder / "models")
