@@ -8,14 +8,18 @@ protocol ColumnFormat: KernelFormat {
     static var together: Int { get }
     /// What is read once a (super)block for its scales, and bits that all of its blocks share. p: the one of row 0.
     static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader
+    /// The header with what blocks 4 ..< 8 need in the places of blocks 0 ..< 4: one body of four blocks serves both halves of a
+    /// superblock (eight are twice the code, and took most of the time of a build).
+    static func secondHalf(_ h: ColumnHeader) -> ColumnHeader
     /// The bytes of blocks b ..< b + together of the superblock.
     static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32
-    /// The weights of block b from them, `columnBias` added.
+    /// The weights of block b, 0...3 of its half, from them, `columnBias` added.
     static func columnWeights(_ x: Bytes32, _ h: ColumnHeader, _ b: Int) -> Bytes32
     static func columnScales(_ h: ColumnHeader, _ b: Int) -> ColumnScales
 }
 
 extension ColumnFormat {
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader { h }
     /// What is added to each weight, so that none is negative: the instruction takes unsigned ones.
     @inline(__always) static var columnBias: Int { capacity == .signed ? 128 : bias }
 }
@@ -60,6 +64,11 @@ struct Columns16 {
         return i & 3 == 3 ? shifted : _mm512_and_si512(shifted, _mm512_set1_epi32(255))
     }
 
+    /// The last eight bytes where the first eight were.
+    @inline(__always) var secondHalf: Columns16 { Columns16(c2, c3, c2, c3) }
+    /// Bytes 4...7 where 0...3 were, 12...15 where 8...11 were.
+    @inline(__always) var oddWords: Columns16 { Columns16(c1, c1, c3, c3) }
+
     @inline(__always) func map(_ f: (__m512i) -> __m512i) -> Columns16 { Columns16(f(c0), f(c1), f(c2), f(c3)) }
     @inline(__always) func map(_ y: Columns16, _ f: (__m512i, __m512i) -> __m512i) -> Columns16 {
         Columns16(f(c0, y.c0), f(c1, y.c1), f(c2, y.c2), f(c3, y.c3))
@@ -84,6 +93,10 @@ struct Bytes32 {
 struct ColumnHeader {
     let d: __m512, m: __m512, x: Columns16, y: Columns16, high: Bytes32
 
+    @inline(__always) init(_ d: __m512) {
+        let none = _mm512_setzero_si512()
+        self.init(d, Columns16(none, none, none, none))
+    }
     @inline(__always) init(_ d: __m512, _ x: Columns16) { self.init(d, x, d, x) }
     @inline(__always) init(_ d: __m512, _ x: Columns16, _ m: __m512, _ y: Columns16) { self.init(d, x, m, y, Bytes32(x, y)) }
     @inline(__always) init(_ d: __m512, _ x: Columns16, _ m: __m512, _ y: Columns16, _ high: Bytes32) {
@@ -118,41 +131,58 @@ struct LaneBlock {
 
 /// What is done with the lane blocks of a panel, in order.
 protocol LaneBlockUser {
-    /// Block b of the rows, number i of its superblock.
-    mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock)
+    /// Block b of the rows, number i, 0...3, of its half of a superblock; half: 0 or 4.
+    mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock)
 }
 
 /// `count` blocks, whole superblocks, of 16 rows. p: the (super)block of row 0; next: what is fetched ahead, as many blocks.
 @inline(__always) func walk<F: ColumnFormat, User: LaneBlockUser>(
-    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer, _ user: inout User
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer?, _ user: inout User
 ) {
     var b = 0
     while b < count {
-        let q = p + F.offset(b), header = F.columnHeader(q, stride), ahead = next + 16 &* F.offset(b), share = 16 &* F.bytes / F.blocks
-        @inline(__always) func use(_ i: Int, _ x: Bytes32) {
-            prefetchLines(ahead + i &* share, share)
-            user.use(F.self, b &+ i, i, LaneBlock(w: F.columnWeights(x, header, i), s: F.columnScales(header, i)))
-        }
-        @inline(__always) func group(_ i: Int) {
-            if i >= F.blocks || i % F.together != 0 { return }
-            let x = F.columns(q, stride, i)
-            use(i, x)
-            if F.together > 1 { use(i &+ 1, x) }
-            if F.together > 2 {
-                use(i &+ 2, x)
-                use(i &+ 3, x)
+        let q = p + F.offset(b)
+        var ahead: UnsafeRawPointer?
+        if let next { ahead = next + 16 &* F.offset(b) }
+        if F.blocks == 1 {
+            useHalf(F.self, q, stride, F.columnHeader(q, stride), b, 0, ahead, &user)
+        } else {
+            var header = F.columnHeader(q, stride), half = 0
+            while half < 8 {
+                useHalf(F.self, q, stride, header, b &+ half, half, ahead, &user)
+                header = F.secondHalf(header)
+                half &+= 4
             }
         }
-        group(0)
-        group(1)
-        group(2)
-        group(3)
-        group(4)
-        group(5)
-        group(6)
-        group(7)
         b &+= F.blocks
     }
+}
+
+/// Blocks half ..< half + 4 of the superblock at q, or the only one; b: the number of the first in the rows; ahead: the superblock
+/// whose bytes are fetched meanwhile.
+@inline(__always) private func useHalf<F: ColumnFormat, User: LaneBlockUser>(
+    _: F.Type, _ q: UnsafeRawPointer, _ stride: Int, _ header: ColumnHeader, _ b: Int, _ half: Int, _ ahead: UnsafeRawPointer?,
+    _ user: inout User
+) {
+    let share = 16 &* F.bytes / F.blocks
+    @inline(__always) func use(_ i: Int, _ x: Bytes32) {
+        if let ahead { prefetchLines(ahead + (half &+ i) &* share, share) }
+        user.use(F.self, b &+ i, half, i, LaneBlock(w: F.columnWeights(x, header, i), s: F.columnScales(header, i)))
+    }
+    @inline(__always) func group(_ i: Int) {
+        if i >= F.blocks || i % F.together != 0 { return }
+        let x = F.columns(q, stride, half &+ i)
+        use(i, x)
+        if F.together > 1 { use(i &+ 1, x) }
+        if F.together > 2 {
+            use(i &+ 2, x)
+            use(i &+ 3, x)
+        }
+    }
+    group(0)
+    group(1)
+    group(2)
+    group(3)
 }
 
 /// A panel's rows are one piece of the file: while one panel is multiplied, the same share of the next one is

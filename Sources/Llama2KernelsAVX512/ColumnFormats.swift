@@ -13,10 +13,7 @@ internal import X86Intrinsics
 }
 
 /// One half before the weights.
-@inline(__always) private func oneHalf(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
-    let d = halves16(p, stride), none = _mm512_setzero_si512()
-    return ColumnHeader(d, Columns16(none, none, none, none))
-}
+@inline(__always) private func oneHalf(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader { ColumnHeader(halves16(p, stride)) }
 
 extension Q4_0: ColumnFormat {
     static var together: Int { 1 }
@@ -39,19 +36,23 @@ extension Q4_1: ColumnFormat {
 
 /// 16 more in byte i of group g where bit 4 g + i of its lane of `bits` is set.
 @inline(__always) private func withFifthBits(_ x: Bytes32, _ bits: __m512i) -> Bytes32 {
+    let more = _mm512_set1_epi8(16)
+    return whereBits(x, bits) { _mm512_mask_add_epi8($0, $1, $0, more) }
+}
+
+/// f(w, k), where k has bit 4 g + i of a lane of `bits` for byte i of group g of this lane.
+@inline(__always) func whereBits(_ x: Bytes32, _ bits: __m512i, _ f: (__m512i, __mmask64) -> __m512i) -> Bytes32 {
     /// Byte n of each lane, four times, and of it the four bits of an even or an odd group.
     @inline(__always) func spread(_ n: Int8) -> __m512i {
         let a = Int32(n) &* 0x0101_0101
         return _mm512_shuffle_epi8(
             bits, _mm512_add_epi8(_mm512_set1_epi32(a), _mm512_set4_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0)))
     }
-    let even = _mm512_set1_epi32(0x0804_0201), odd = _mm512_set1_epi32(Int32(bitPattern: 0x8040_2010)), more = _mm512_set1_epi8(16)
-    @inline(__always) func add(_ w: __m512i, _ byte: __m512i, _ which: __m512i) -> __m512i {
-        _mm512_mask_add_epi8(w, _mm512_test_epi8_mask(byte, which), w, more)
-    }
+    let even = _mm512_set1_epi32(0x0804_0201), odd = _mm512_set1_epi32(Int32(bitPattern: 0x8040_2010))
+    @inline(__always) func one(_ w: __m512i, _ byte: __m512i, _ which: __m512i) -> __m512i { f(w, _mm512_test_epi8_mask(byte, which)) }
     @inline(__always) func four(_ w: Columns16, _ n: Int8) -> Columns16 {
         let first = spread(n), second = spread(n &+ 1)
-        return Columns16(add(w.c0, first, even), add(w.c1, first, odd), add(w.c2, second, even), add(w.c3, second, odd))
+        return Columns16(one(w.c0, first, even), one(w.c1, first, odd), one(w.c2, second, even), one(w.c3, second, odd))
     }
     return Bytes32(four(x.a, 0), four(x.b, 2))
 }
@@ -113,6 +114,9 @@ extension IQ4_XS: ColumnFormat {
     @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
         let x = Columns16(p, stride)
         return ColumnHeader(lowHalves16(x.c0), x)
+    }
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader {
+        ColumnHeader(h.d, Columns16(shiftRight(h.x.c0, 8), shiftRight(h.x.c1, 16), h.x.c2, h.x.c3))
     }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 { twice(p + (8 &+ 16 &* b), stride) }
     @inline(__always) static func columnWeights(_ x: Bytes32, _: ColumnHeader, _: Int) -> Bytes32 { nonlinear(nibbles(x.a)) }

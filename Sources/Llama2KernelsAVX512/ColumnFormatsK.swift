@@ -1,7 +1,7 @@
 internal import X86Intrinsics
 
 /// Superblocks whose blocks share bytes. In the headers here x and y hold the integer scales and minima as bytes: byte i for group
-/// i of 16 or 32 columns. (Q6_K, whose blocks share more bytes than there are registers for: FewTokensQ6K.swift.)
+/// i of 16 or 32 columns. (Q6_K, whose blocks share more bytes than there are registers for: Q6K.swift.)
 
 /// Two bits of block b, four blocks a byte.
 @inline(__always) private func pairs(_ x: Bytes32, _ b: Int) -> Bytes32 { x.map { mask(shiftRight($0, 2 &* (b & 3)), 3) } }
@@ -14,6 +14,9 @@ extension Q2_K: ColumnFormat {
         let x = Columns16(p, stride), both = Columns16(p + 68, stride).c3
         return ColumnHeader(
             lowHalves16(both), x.map { mask($0, 15) }, lowHalves16(shiftRight(both, 16)), x.map { mask(shiftRight($0, 4), 15) })
+    }
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader {
+        ColumnHeader(h.d, h.x.secondHalf, h.m, h.y.secondHalf)
     }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 {
         Bytes32(p + (16 &+ 32 &* (b >> 2)), stride)
@@ -40,6 +43,10 @@ extension Q3_K: ColumnFormat {
         let d = lowHalves16(shiftRight(x.c3, 16))
         return ColumnHeader(d, scales, d, scales, Bytes32(p, stride))
     }
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader {
+        let scales = h.x.secondHalf
+        return ColumnHeader(h.d, scales, h.d, scales, h.high.map { turned($0, -4) })
+    }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 {
         Bytes32(p + (32 &+ 32 &* (b >> 2)), stride)
     }
@@ -63,6 +70,11 @@ extension Q3_K: ColumnFormat {
     return ColumnHeader(lowHalves16(x.c0), both, lowHalves16(shiftRight(x.c0, 16)), both, high ?? Bytes32(both, both))
 }
 
+@inline(__always) private func secondHalfK(_ h: ColumnHeader, _ high: Bytes32?) -> ColumnHeader {
+    let both = h.x.oddWords
+    return ColumnHeader(h.d, both, h.m, both, high ?? Bytes32(both, both))
+}
+
 @inline(__always) private func scalesK(_ h: ColumnHeader, _ b: Int) -> ColumnScales {
     ColumnScales(scaled(h.d, h.x, b), offset: negative(scaled(h.m, h.x, b &+ 8)))
 }
@@ -70,6 +82,7 @@ extension Q3_K: ColumnFormat {
 extension Q4_K: ColumnFormat {
     static var together: Int { 2 }
     @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader { headerK(p, stride, nil) }
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader { secondHalfK(h, nil) }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 {
         Bytes32(p + (16 &+ 32 &* (b >> 1)), stride)
     }
@@ -84,6 +97,7 @@ extension Q5_K: ColumnFormat {
     @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
         headerK(p, stride, Bytes32(p + 16, stride))
     }
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader { secondHalfK(h, h.high.map { turned($0, -4) }) }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 {
         Bytes32(p + (48 &+ 32 &* (b >> 1)), stride)
     }
@@ -95,10 +109,7 @@ extension Q5_K: ColumnFormat {
 
 extension TQ2_0: ColumnFormat {
     static var together: Int { 4 }
-    @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
-        let d = halves16(p + 64, stride), none = _mm512_setzero_si512()
-        return ColumnHeader(d, Columns16(none, none, none, none))
-    }
+    @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader { ColumnHeader(halves16(p + 64, stride)) }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 { Bytes32(p + 32 &* (b >> 2), stride) }
     @inline(__always) static func columnWeights(_ x: Bytes32, _: ColumnHeader, _ b: Int) -> Bytes32 { pairs(x, b) }
     @inline(__always) static func columnScales(_ h: ColumnHeader, _: Int) -> ColumnScales { ColumnScales(h.d) }

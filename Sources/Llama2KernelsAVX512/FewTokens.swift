@@ -2,41 +2,47 @@ internal import X86Intrinsics
 
 /// A panel of 16 rows for 1 to 8 or 16 tokens, each lane block used in the registers where it was unpacked: the
 /// scratch of the general path would cost more stores than there are multiplications. The same operations in the
-/// same order. false for whatever is left to the general path.
-///
-/// Measured on Zen 4, 1.1B, Q4_0: a step over eight sequences 1.3 times as fast as by way of the scratch.
+/// same order. false for whatever is left to the general path: eight tokens of superblocks are as fast there (their code here was
+/// half of this module, and of the time to build it).
 @inline(__always) func multiplyFewTokens(
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ q: UnsafePointer<Int8>,
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
     _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
 ) -> Bool {
+    if tokens > 8 && tokens != 16 { return false }
     let few = Few(
         base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next,
         sums: (scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self))
-    return switch type {
-    case Q4_0.number: multiplyFew(Q4_0.self, few, tokens)
-    case Q4_1.number: multiplyFew(Q4_1.self, few, tokens)
-    case Q5_0.number: multiplyFew(Q5_0.self, few, tokens)
-    case Q5_1.number: multiplyFew(Q5_1.self, few, tokens)
-    case Q8_0.number: multiplyFew(Q8_0.self, few, tokens)
-    case Q2_K.number: multiplyFew(Q2_K.self, few, tokens)
-    case Q3_K.number: multiplyFew(Q3_K.self, few, tokens)
-    case Q4_K.number: multiplyFew(Q4_K.self, few, tokens)
-    case Q5_K.number: multiplyFew(Q5_K.self, few, tokens)
-    case Q6_K.number: multiplyFewQ6_K(few, tokens)
-    case IQ4_NL.number: multiplyFew(IQ4_NL.self, few, tokens)
-    case IQ4_XS.number: multiplyFew(IQ4_XS.self, few, tokens)
-    case TQ2_0.number: multiplyFew(TQ2_0.self, few, tokens)
-    default: false
+    if type == Q6_K.number {
+        if tokens > 7 { return false }
+        multiplyFewQ6_K(few, tokens)
+        return true
+    }
+    return visitColumnFormat(type, FewMultiplier(few: few, tokens: tokens))
+}
+
+private struct FewMultiplier: ColumnVisitor {
+    let few: Few, tokens: Int
+
+    @inline(__always) func visit<F: ColumnFormat>(_: F.Type) -> Bool {
+        if tokens == 1 {
+            one(F.self, few)
+        } else if tokens < 8 {
+            if F.usesTables { return false }  // gathers take longer than stores
+            several(F.self, few, tokens)
+        } else {
+            if F.blocks != 1 { return false }
+            if tokens == 8 { eight(F.self, few) } else { sixteen(F.self, few) }
+        }
+        return true
     }
 }
 
 /// Whether one token of a format is multiplied here.
-@inline(__always) func multipliesOneToken(_ type: UInt32) -> Bool {
-    switch type {
-    case Q5_0.number, Q5_1.number, Q2_K.number, Q3_K.number, IQ4_NL.number, IQ4_XS.number, TQ2_0.number: true
-    default: false  // nine are not asked for, and formats with tables go by rows
-    }
+@inline(__always) func multipliesOneToken(_ type: UInt32) -> Bool { visitColumnFormat(type, IsColumnFormat()) }
+
+private struct IsColumnFormat: ColumnVisitor {
+    @inline(__always) func visit<F: ColumnFormat>(_: F.Type) -> Bool { true }
 }
 
 struct Few {
@@ -52,20 +58,6 @@ struct Few {
             base: base, stride: stride, blocks: blocks, q: q + 32 &* blocks &* t, s: s + blocks &* t,
             c: c + 4 &* blocks &* t, out: out + t &* outStride, outStride: outStride, next: next, sums: sums)
     }
-}
-
-@inline(__always) private func multiplyFew<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) -> Bool {
-    switch tokens {
-    case 1: one(F.self, few)
-    case 2...7: several(F.self, few, tokens)
-    case 8: eight(F.self, few)
-    case 16:
-        // of superblocks there is too much in registers already
-        if F.blocks != 1 { return false }
-        sixteen(F.self, few)
-    default: return false
-    }
-    return true
 }
 
 /// Two to seven tokens as fours, twos and ones; the panel is unpacked once for each of these, from L1.
@@ -166,9 +158,9 @@ private struct One: LaneBlockUser {
 
     @inline(__always) init(few: Few) { self.few = few }
 
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock) {
-        if F.form == .affineHalves && i == 0 { scaledSums(few.c + 4 &* b, few.s + b, few.sums) }
-        acc = step(F.self, block, few.q + 32 &* b, few.s[b], few.c + 4 &* b, few.sums + 4 &* i, acc)
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
+        if F.form == .affineHalves && i == 0 && half == 0 { scaledSums(few.c + 4 &* b, few.s + b, few.sums) }
+        acc = step(F.self, block, few.q + 32 &* b, few.s[b], few.c + 4 &* b, few.sums + 4 &* (half &+ i), acc)
     }
 }
 
@@ -182,11 +174,11 @@ private struct UpToFour: LaneBlockUser {
         self.tokens = tokens
     }
 
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock) {
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
         @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
             let o = t &* few.blocks &+ b, sums = few.sums + 32 &* t
-            if F.form == .affineHalves && i == 0 { scaledSums(few.c + 4 &* o, few.s + o, sums) }
-            return step(F.self, block, few.q + 32 &* o, few.s[o], few.c + 4 &* o, sums + 4 &* i, acc)
+            if F.form == .affineHalves && i == 0 && half == 0 { scaledSums(few.c + 4 &* o, few.s + o, sums) }
+            return step(F.self, block, few.q + 32 &* o, few.s[o], few.c + 4 &* o, sums + 4 &* (half &+ i), acc)
         }
         a0 = next(0, a0)
         a1 = next(1, a1)
@@ -208,9 +200,8 @@ private struct Eight: LaneBlockUser {
         self.tile = tile
     }
 
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _ block: LaneBlock) {
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _: Int, _ block: LaneBlock) {
         let o = tile &* few.blocks &+ b, q = few.q + 256 &* o, s = few.s + 8 &* o, c = few.c + 32 &* o
-        if F.form == .affineHalves { scaledSums(c, s, few.sums) }
         @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
             step(F.self, block, q + 32 &* t, s[t], c + 4 &* t, few.sums + 4 &* t, acc)
         }
@@ -244,8 +235,8 @@ private struct Sixteen: LaneBlockUser {
         self.second = second
     }
 
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ i: Int, _ block: LaneBlock) {
-        first.use(F.self, b, i, block)
-        second.use(F.self, b, i, block)
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
+        first.use(F.self, b, half, i, block)
+        second.use(F.self, b, half, i, block)
     }
 }

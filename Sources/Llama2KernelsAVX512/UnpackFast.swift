@@ -1,37 +1,32 @@
 internal import X86Intrinsics
 
-/// Full panels to lane blocks. Same result as the plain `unpackRow` functions.
+/// Full panels to lane blocks. Same result as the plain `unpackRow` functions. Nothing is fetched ahead here: the tiles that multiply do.
 @inline(__always) func unpackFast(
-    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _: UnsafeRawPointer,
     _ out: UnsafeMutableRawPointer
 ) -> Bool {
-    @inline(__always) func panel<F: ColumnFormat>(_: F.Type) {
-        storeColumns(F.self, base + F.offset(first), stride, count, next + 16 &* F.offset(first), out)
+    if type == Q6_K.number {
+        unpackQ6_K(base, stride, first >> 3, out)
+        return true
     }
-    switch type {
-    case Q4_0.number: panel(Q4_0.self)
-    case Q4_1.number: panel(Q4_1.self)
-    case Q5_0.number: panel(Q5_0.self)
-    case Q5_1.number: panel(Q5_1.self)
-    case Q8_0.number: panel(Q8_0.self)
-    case Q2_K.number: panel(Q2_K.self)
-    case Q3_K.number: panel(Q3_K.self)
-    case Q4_K.number: panel(Q4_K.self)
-    case Q5_K.number: panel(Q5_K.self)
-    case Q6_K.number: unpackQ6_K(base, stride, first >> 3, count, next, out)
-    case IQ4_NL.number: panel(IQ4_NL.self)
-    case IQ4_XS.number: panel(IQ4_XS.self)
-    case TQ2_0.number: panel(TQ2_0.self)
-    default: return unpackByRows(type, base, stride, first, count, next, out)
+    return visitColumnFormat(type, ColumnStorer(base: base, stride: stride, first: first, count: count, out: out))
+        || unpackByRows(type, base, stride, first, count, out)
+}
+
+private struct ColumnStorer: ColumnVisitor {
+    let base: UnsafeRawPointer, stride: Int, first: Int, count: Int, out: UnsafeMutableRawPointer
+
+    @inline(__always) func visit<F: ColumnFormat>(_: F.Type) -> Bool {
+        storeColumns(F.self, base + F.offset(first), stride, count, out)
+        return true
     }
-    return true
 }
 
 @inline(never) private func storeColumns<F: ColumnFormat>(
-    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
     var stored = Stored(out: out)
-    walk(F.self, p, stride, count, next, &stored)
+    walk(F.self, p, stride, count, nil, &stored)
 }
 
 private struct Stored: LaneBlockUser {
@@ -39,7 +34,7 @@ private struct Stored: LaneBlockUser {
 
     @inline(__always) init(out: UnsafeMutableRawPointer) { self.out = out }
 
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _ block: LaneBlock) {
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _: Int, _ block: LaneBlock) {
         let p = out + b &* laneBlockBytes
         @inline(__always) func store(_ x: __m512i, _ g: Int) {
             // 128 more in signed ones, as `addSignedDot` expects

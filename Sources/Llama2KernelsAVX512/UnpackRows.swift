@@ -3,19 +3,13 @@ internal import X86Intrinsics
 /// Formats that are not unpacked by columns (UnpackFast.swift): 16 rows by what the AVX2 kernels know of a format (the links in
 /// Shared), 256 bits a row, transposed in 512. Same result as `unpackRow`, for a full panel. false: no format of blocks.
 @inline(__always) func unpackByRows(
-    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _ next: UnsafeRawPointer,
+    _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int,
     _ out: UnsafeMutableRawPointer
 ) -> Bool {
     @inline(__always) func panel<F: KernelFormat>(_: F.Type) {
-        unpackPanel(F.self, base + F.offset(first), stride, count, next + 16 &* F.offset(first), out)
+        unpackPanel(F.self, base + F.offset(first), stride, count, out)
     }
     switch type {
-    case IQ2_XXS.number: panel(IQ2_XXS.self)
-    case IQ2_XS.number: panel(IQ2_XS.self)
-    case IQ2_S.number: panel(IQ2_S.self)
-    case IQ3_XXS.number: panel(IQ3_XXS.self)
-    case IQ3_S.number: panel(IQ3_S.self)
-    case IQ1_S.number: panel(IQ1_S.self)
     case IQ1_M.number: panel(IQ1_M.self)
     case TQ1_0.number: panel(TQ1_0.self)
     default: return false
@@ -23,15 +17,14 @@ internal import X86Intrinsics
     return true
 }
 
-/// `count` blocks of 16 rows to lane blocks at `out`, the beginning of the scratch. p: the (super)block of row 0; next: what is
-/// fetched ahead, as many blocks of 16 rows.
+/// `count` blocks of 16 rows to lane blocks at `out`, the beginning of the scratch. p: the (super)block of row 0.
 @inline(never) private func unpackPanel<F: KernelFormat>(
-    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer, _ out: UnsafeMutableRawPointer
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
     let temporary = out + UnpackScratch.rows
     var b = 0
     while b < count {
-        let q = p + F.offset(b), below = q + 8 &* stride, share = F.bytes &* 16 / F.blocks
+        let q = p + F.offset(b), below = q + 8 &* stride
         // 1. scales, eight rows at a time
         let h0 = F.header(q, stride), h1 = F.header(below, stride)
         @inline(__always) func scales(_ i: Int) {
@@ -50,7 +43,6 @@ internal import X86Intrinsics
                 storeRows(F.self, below, stride, i, temporary + TableScratch.end)
             }
             storeWeights(F.self, q, stride, i, out + (b &+ i) &* laneBlockBytes, temporary)
-            prefetch(next + share &* (b &+ i), share)
         }
         scales(0)
         if F.blocks == 8 {

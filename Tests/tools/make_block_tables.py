@@ -23,5 +23,6 @@ for name in ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S"):
     for i in range(0, len(numbers), per_line):
         print("    " + " ".join(f"0x{int(n):0{digits}x}{'u' if width == 4 else 'ull'}," for n in numbers[i : i + per_line]))
     print("};")
-    print(f"static inline {c} l2s_{lower}_grid(uint32_t i) {{ return l2s_{lower}_table[i & {len(numbers) - 1}u]; }}\n")
+    print(f"static inline {c} l2s_{lower}_grid(uint32_t i) {{ return l2s_{lower}_table[i & {len(numbers) - 1}u]; }}")
+    print(f"static inline const {c} *l2s_{lower}_grids(void) {{ return l2s_{lower}_table; }}\n")
 print("#endif")

@@ -51,6 +51,7 @@ static const uint64_t l2s_iq2_xxs_table[256] = {
     0x2b2b082b08080808ull, 0x2b2b190808192b08ull, 0x2b2b2b0819190808ull, 0x2b2b2b1908081908ull,
 };
 static inline uint64_t l2s_iq2_xxs_grid(uint32_t i) { return l2s_iq2_xxs_table[i & 255u]; }
+static inline const uint64_t *l2s_iq2_xxs_grids(void) { return l2s_iq2_xxs_table; }
 
 static const uint64_t l2s_iq2_xs_table[512] = {
     0x0808080808080808ull, 0x080808080808082bull, 0x0808080808081919ull, 0x0808080808082b08ull, 0x0808080808082b2bull, 0x0808080808190819ull,
@@ -141,6 +142,7 @@ static const uint64_t l2s_iq2_xs_table[512] = {
     0x2b2b2b2b2b190819ull, 0x2b2b2b2b2b2b2b2bull,
 };
 static inline uint64_t l2s_iq2_xs_grid(uint32_t i) { return l2s_iq2_xs_table[i & 511u]; }
+static inline const uint64_t *l2s_iq2_xs_grids(void) { return l2s_iq2_xs_table; }
 
 static const uint64_t l2s_iq2_s_table[1024] = {
     0x0808080808080808ull, 0x080808080808082bull, 0x0808080808081919ull, 0x0808080808082b08ull, 0x0808080808082b2bull, 0x0808080808190819ull,
@@ -316,6 +318,7 @@ static const uint64_t l2s_iq2_s_table[1024] = {
     0x2b2b2b2b082b082bull, 0x2b2b2b2b082b2b08ull, 0x2b2b2b2b2b082b08ull, 0x2b2b2b2b2b2b2b2bull,
 };
 static inline uint64_t l2s_iq2_s_grid(uint32_t i) { return l2s_iq2_s_table[i & 1023u]; }
+static inline const uint64_t *l2s_iq2_s_grids(void) { return l2s_iq2_s_table; }
 
 static const uint32_t l2s_iq3_xxs_table[256] = {
     0x04040404u, 0x04040414u, 0x04040424u, 0x04040c0cu, 0x04040c1cu, 0x04040c3eu, 0x04041404u, 0x04041414u, 0x04041c0cu, 0x04042414u,
@@ -346,6 +349,7 @@ static const uint32_t l2s_iq3_xxs_table[256] = {
     0x3e24140cu, 0x3e24240cu, 0x3e2c0404u, 0x3e2c0414u, 0x3e2c1424u, 0x3e341c04u,
 };
 static inline uint32_t l2s_iq3_xxs_grid(uint32_t i) { return l2s_iq3_xxs_table[i & 255u]; }
+static inline const uint32_t *l2s_iq3_xxs_grids(void) { return l2s_iq3_xxs_table; }
 
 static const uint32_t l2s_iq3_s_table[512] = {
     0x01010101u, 0x01010103u, 0x01010105u, 0x0101010bu, 0x0101010fu, 0x01010301u, 0x01010303u, 0x01010305u, 0x01010309u, 0x0101030du,
@@ -402,6 +406,7 @@ static const uint32_t l2s_iq3_s_table[512] = {
     0x0f0d0703u, 0x0f0f0101u,
 };
 static inline uint32_t l2s_iq3_s_grid(uint32_t i) { return l2s_iq3_s_table[i & 511u]; }
+static inline const uint32_t *l2s_iq3_s_grids(void) { return l2s_iq3_s_table; }
 
 static const uint64_t l2s_iq1_s_table[2048] = {
     0x0000000000000000ull, 0x0000000000000002ull, 0x0000000000000101ull, 0x0000000000000200ull, 0x0000000000000202ull, 0x0000000000010001ull,
@@ -748,5 +753,6 @@ static const uint64_t l2s_iq1_s_table[2048] = {
     0x0202020202020200ull, 0x0202020202020202ull,
 };
 static inline uint64_t l2s_iq1_s_grid(uint32_t i) { return l2s_iq1_s_table[i & 2047u]; }
+static inline const uint64_t *l2s_iq1_s_grids(void) { return l2s_iq1_s_table; }
 
 #endif

@@ -6,17 +6,18 @@ internal import KernelOperands
 /// tree: the same whatever the tile. w: (rows, columns) of `type`; x: (tokens, columns);
 /// out: (tokens, outStride).
 ///
-/// Tiles of 4 rows and 4, 2 or 1 tokens (1 where there are only 16 registers); some tokens at a time, so that their x stays in the second-level
-/// cache while the weights stream by, the next rows fetched ahead in file order.
+/// Tiles of 4 rows and 4, 2 or 1 tokens (1 where there are only 16 registers; 6 rows and 4 tokens fill 32: 24 sums, 6 weights, x);
+/// some tokens at a time, so that their x stays in the second-level cache while the weights stream by, the next rows fetched ahead
+/// in file order.
 /// false: no type of floats.
 func multiplyFloats(_ o: FloatProductOperands) -> Bool {
     let job = FloatJob(
         w: o.data, columns: o.columns, firstRow: o.first_row, endRow: o.end_row, x: o.x, tokens: o.tokens, out: o.out,
         outStride: o.out_stride, next: o.next)
     switch o.type {
-    case F32.number: multiplyF32(job)
-    case F16.number: multiplyF16(job)
-    case BF16.number: multiplyBF16(job)
+    case F32.number: multiplyRows(F32.self, job)
+    case F16.number: multiplyRows(F16.self, job)
+    case BF16.number: multiplyRows(BF16.self, job)
     default: return false
     }
     return true
@@ -30,120 +31,169 @@ private struct FloatJob {
     let next: UnsafeRawPointer  // what is read after the last row
 }
 
-@inline(never) private func multiplyF32(_ job: FloatJob) { multiplyRows(F32.number, F32.bytes, job) }
-@inline(never) private func multiplyF16(_ job: FloatJob) { multiplyRows(F16.number, F16.bytes, job) }
-@inline(never) private func multiplyBF16(_ job: FloatJob) { multiplyRows(BF16.number, BF16.bytes, job) }
-
-@inline(__always) private func multiplyRows(_ type: UInt32, _ size: Int, _ job: FloatJob) {
-    let columns = job.columns, rowBytes = columns &* size, last = job.endRow &- 1
+@inline(never) private func multiplyRows<F: NumberFormat>(_: F.Type, _ job: FloatJob) {
+    let columns = job.columns, rowBytes = columns &* F.bytes, last = job.endRow &- 1
     // 256 KiB of x, at least 8 tokens
     let atOnce = columns < 8192 ? (65536 / columns) & ~3 : 8
-    // how many rows are fetched ahead: 16 KiB, so that short rows come in time too
-    let ahead = 4 &* rowBytes < 16384 ? (16384 / rowBytes &+ 4) & ~3 : 4
+    // how many rows are fetched ahead: a tile's, but 16 KiB, so that short rows come in time too
+    let least = I32x16.tokensInRegisters == 8 && job.tokens >= 4 ? 6 : 4
+    let ahead = 4 &* rowBytes < 16384 ? (16384 / rowBytes &+ 6) & ~3 : least
     var firstToken = 0
     while firstToken < job.tokens {
         let end = job.tokens &- firstToken < atOnce ? job.tokens : firstToken &+ atOnce
         var row = job.firstRow
         while row < job.endRow {
-            // Four rows at a time; the last group repeats its last row and does not store it.
-            let r1 = row &+ 1 < last ? row &+ 1 : last, r2 = row &+ 2 < last ? row &+ 2 : last
-            let r3 = row &+ 3 < last ? row &+ 3 : last
-            let rows = FourRows(
-                w0: job.w + row &* rowBytes, w1: job.w + r1 &* rowBytes, w2: job.w + r2 &* rowBytes,
-                w3: job.w + r3 &* rowBytes, columns: columns,
-                next: row &+ ahead < job.endRow
-                    ? job.w + (row &+ ahead) &* rowBytes : job.next + (row &+ ahead &- job.endRow) &* rowBytes)
-            var t = firstToken
+            // A group repeats its last row and does not store it. Six where fours of tokens follow, else four.
+            let six = I32x16.tokensInRegisters == 8 && end &- firstToken >= 4 && row &+ 5 <= last
+            @inline(__always) func at(_ r: Int) -> UnsafeRawPointer { job.w + (row &+ r < last ? row &+ r : last) &* rowBytes }
+            let next =
+                row &+ ahead < job.endRow ? job.w + (row &+ ahead) &* rowBytes : job.next + (row &+ ahead &- job.endRow) &* rowBytes
+            let rows = Rows(w0: at(0), w1: at(1), w2: at(2), w3: at(3), w4: at(4), w5: at(5), columns: columns, next: next)
+            let more = Rows(w0: at(4), w1: at(5), w2: at(5), w3: at(5), w4: at(5), w5: at(5), columns: columns, next: next)
+            let tiles = (end &- firstToken &+ 3) >> 2, parts = I32x16.tokensInRegisters == 8 ? (tiles < 3 ? tiles : 3) : 1
+            var t = firstToken, part = 0
             while t < end {
                 let x = job.x + t &* columns, o = job.out + (t &* job.outStride &+ row), valid = last &- row &+ 1
+                // up to three tiles fetch a part each of what is wanted next: one alone would ask for more than the memory gives
+                let share = part < parts ? (six ? 6 : 4) &* 16 &* F.bytes / parts : 0
                 if I32x16.tokensInRegisters == 8 && t &+ 4 <= end {
-                    multiplyTile(type, size, rows, x, 4, o, job.outStride, valid, false)
+                    if six {
+                        tile(F.self, SixByFour.self, rows, x, o, job.outStride, 6, part, share)
+                    } else {
+                        tile(F.self, FourByFour.self, rows, x, o, job.outStride, valid, part, share)
+                    }
                     t &+= 4
                 } else if I32x16.tokensInRegisters == 8 && t &+ 2 <= end {
-                    multiplyTile(type, size, rows, x, 2, o, job.outStride, valid, false)
+                    tile(F.self, FourByTwo.self, rows, x, o, job.outStride, valid, part, share)
+                    if six { tile(F.self, FourByTwo.self, more, x, o + 4, job.outStride, 2, 0, 0) }
                     t &+= 2
                 } else {
-                    multiplyTile(type, size, rows, x, 1, o, job.outStride, valid, true)
+                    tile(F.self, FourByOne.self, rows, x, o, job.outStride, valid, part, share)
+                    if six { tile(F.self, FourByOne.self, more, x, o + 4, job.outStride, 2, 0, 0) }
                     t &+= 1
                 }
+                part &+= 1
             }
-            row &+= 4
+            row &+= six ? 6 : 4
         }
         firstToken = end
     }
 }
 
-private struct FourRows {
-    let w0: UnsafeRawPointer, w1: UnsafeRawPointer, w2: UnsafeRawPointer, w3: UnsafeRawPointer
+private struct Rows {
+    let w0: UnsafeRawPointer, w1: UnsafeRawPointer, w2: UnsafeRawPointer, w3: UnsafeRawPointer, w4: UnsafeRawPointer, w5: UnsafeRawPointer
     let columns: Int
     let next: UnsafeRawPointer
 }
 
-/// The partial sums of one token with four rows.
+/// The weights of some columns of four or six rows.
+private struct RowWeights {
+    let m0: F32x16, m1: F32x16, m2: F32x16, m3: F32x16, m4: F32x16, m5: F32x16
+
+    @inline(__always) init(_ w: Rows, _ count: Int, _ load: (UnsafeRawPointer) -> F32x16) {
+        m0 = load(w.w0)
+        m1 = load(w.w1)
+        m2 = load(w.w2)
+        m3 = load(w.w3)
+        m4 = count == 6 ? load(w.w4) : m3
+        m5 = count == 6 ? load(w.w5) : m3
+    }
+}
+
+/// The partial sums of one token with four or six rows.
 private struct RowSums {
     var a0 = F32x16(splat: 0), a1 = F32x16(splat: 0), a2 = F32x16(splat: 0), a3 = F32x16(splat: 0)
+    var a4 = F32x16(splat: 0), a5 = F32x16(splat: 0)
 
-    @inline(__always) mutating func add(_ m0: F32x16, _ m1: F32x16, _ m2: F32x16, _ m3: F32x16, _ v: F32x16) {
-        a0 = F32x16.fma(m0, v, a0)
-        a1 = F32x16.fma(m1, v, a1)
-        a2 = F32x16.fma(m2, v, a2)
-        a3 = F32x16.fma(m3, v, a3)
+    @inline(__always) mutating func add(_ m: RowWeights, _ rows: Int, _ v: F32x16) {
+        a0 = F32x16.fma(m.m0, v, a0)
+        a1 = F32x16.fma(m.m1, v, a1)
+        a2 = F32x16.fma(m.m2, v, a2)
+        a3 = F32x16.fma(m.m3, v, a3)
+        if rows == 6 {
+            a4 = F32x16.fma(m.m4, v, a4)
+            a5 = F32x16.fma(m.m5, v, a5)
+        }
     }
 
-    @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ valid: Int) {
+    @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ rows: Int, _ valid: Int) {
         out[0] = a0.sum
         if valid > 1 { out[1] = a1.sum }
         if valid > 2 { out[2] = a2.sum }
         if valid > 3 { out[3] = a3.sum }
+        if rows == 6 {
+            out[4] = a4.sum
+            out[5] = a5.sum
+        }
     }
 }
 
-/// Four rows with `tokens` (4, 2 or 1, a constant where this is inlined) tokens at x.
-@inline(__always) private func multiplyTile(
-    _ type: UInt32, _ size: Int, _ w: FourRows, _ x: UnsafePointer<Float>, _ tokens: Int,
-    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ valid: Int, _ prefetch: Bool
+/// The rows and tokens of a tile.
+private protocol TileShape {
+    static var rows: Int { get }  // 4 or 6
+    static var tokens: Int { get }  // 4, 2 or 1
+}
+
+private enum SixByFour: TileShape {
+    @inline(__always) static var rows: Int { 6 }
+    @inline(__always) static var tokens: Int { 4 }
+}
+private enum FourByFour: TileShape {
+    @inline(__always) static var rows: Int { 4 }
+    @inline(__always) static var tokens: Int { 4 }
+}
+private enum FourByTwo: TileShape {
+    @inline(__always) static var rows: Int { 4 }
+    @inline(__always) static var tokens: Int { 2 }
+}
+private enum FourByOne: TileShape {
+    @inline(__always) static var rows: Int { 4 }
+    @inline(__always) static var tokens: Int { 1 }
+}
+
+/// A tile of the tokens at x; meanwhile part number `part` of the next rows is fetched, `share` bytes for every 16 columns. A function
+/// for each format and shape: of as many as one function takes, the compiler would leave some to one that asks for both at every step.
+@inline(never) private func tile<F: NumberFormat, Shape: TileShape>(
+    _: F.Type, _: Shape.Type, _ w: Rows, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+    _ valid: Int, _ part: Int, _ share: Int
 ) {
+    let type = F.number, size = F.bytes, rows = Shape.rows, tokens = Shape.tokens
+    var ahead = w.next + part &* share &* (w.columns >> 4)
     let columns = w.columns, whole = columns & ~15, rest = columns & 15
     let x1 = x + columns, x2 = x1 + columns, x3 = x2 + columns
     var s0 = RowSums(), s1 = RowSums(), s2 = RowSums(), s3 = RowSums()
     var k = 0
     while k < whole {
-        let o = k &* size
-        let m0 = loadWeights(type, w.w0 + o), m1 = loadWeights(type, w.w1 + o)
-        let m2 = loadWeights(type, w.w2 + o), m3 = loadWeights(type, w.w3 + o)
-        s0.add(m0, m1, m2, m3, F32x16(load: x + k))
-        if tokens > 1 { s1.add(m0, m1, m2, m3, F32x16(load: x1 + k)) }
-        if tokens > 2 {
-            s2.add(m0, m1, m2, m3, F32x16(load: x2 + k))
-            s3.add(m0, m1, m2, m3, F32x16(load: x3 + k))
+        // the next rows are one piece
+        var line = 0
+        while line < share {
+            F32x16.prefetch(ahead + line)
+            line &+= 64
         }
-        if prefetch {
-            // the next four rows are one piece: 64 columns' bytes of it
-            F32x16.prefetch(w.next + 4 &* o)
-            F32x16.prefetch(w.next + (4 &* o &+ 64))
-            if size == 4 {
-                F32x16.prefetch(w.next + (4 &* o &+ 128))
-                F32x16.prefetch(w.next + (4 &* o &+ 192))
-            }
+        ahead += share
+        let o = k &* size, m = RowWeights(w, rows) { loadWeights(type, $0 + o) }
+        s0.add(m, rows, F32x16(load: x + k))
+        if tokens > 1 { s1.add(m, rows, F32x16(load: x1 + k)) }
+        if tokens > 2 {
+            s2.add(m, rows, F32x16(load: x2 + k))
+            s3.add(m, rows, F32x16(load: x3 + k))
         }
         k &+= 16
     }
     if rest != 0 {
-        let o = whole &* size
-        let m0 = loadWeightsTail(type, w.w0 + o, rest), m1 = loadWeightsTail(type, w.w1 + o, rest)
-        let m2 = loadWeightsTail(type, w.w2 + o, rest), m3 = loadWeightsTail(type, w.w3 + o, rest)
-        s0.add(m0, m1, m2, m3, loadTail(x + whole, rest))
-        if tokens > 1 { s1.add(m0, m1, m2, m3, loadTail(x1 + whole, rest)) }
+        let o = whole &* size, m = RowWeights(w, rows) { loadWeightsTail(type, $0 + o, rest) }
+        s0.add(m, rows, loadTail(x + whole, rest))
+        if tokens > 1 { s1.add(m, rows, loadTail(x1 + whole, rest)) }
         if tokens > 2 {
-            s2.add(m0, m1, m2, m3, loadTail(x2 + whole, rest))
-            s3.add(m0, m1, m2, m3, loadTail(x3 + whole, rest))
+            s2.add(m, rows, loadTail(x2 + whole, rest))
+            s3.add(m, rows, loadTail(x3 + whole, rest))
         }
     }
-    s0.store(out, valid)
-    if tokens > 1 { s1.store(out + outStride, valid) }
+    s0.store(out, rows, valid)
+    if tokens > 1 { s1.store(out + outStride, rows, valid) }
     if tokens > 2 {
-        s2.store(out + 2 &* outStride, valid)
-        s3.store(out + 3 &* outStride, valid)
+        s2.store(out + 2 &* outStride, rows, valid)
+        s3.store(out + 3 &* outStride, rows, valid)
     }
 }
 
@@ -156,7 +206,7 @@ private struct RowSums {
 }
 
 /// The last, partial vector of a row, without reading past its end.
-@inline(__always) private func loadWeightsTail(_ type: UInt32, _ p: UnsafeRawPointer, _ count: Int) -> F32x16 {
+@inline(never) private func loadWeightsTail(_ type: UInt32, _ p: UnsafeRawPointer, _ count: Int) -> F32x16 {
     var bytes = SIMD64<UInt8>(repeating: 0)
     let size = type == F32.number ? count &* 4 : count &* 2
     for i in 0..<size { bytes[i] = p.load(fromByteOffset: i, as: UInt8.self) }

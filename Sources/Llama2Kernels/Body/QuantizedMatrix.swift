@@ -64,10 +64,21 @@ private struct Job {
 /// Tokens whose accumulators fit the scratch beside eight lane blocks; a multiple of the tile.
 private var tokensAtOnce: Int { @inline(__always) get { 256 } }
 
-/// Where a tile of activations begins, and how far its tokens and blocks are apart, counted in blocks.
+/// Where a tile of activations begins, and how far its tokens and blocks are apart, counted in blocks. While it is multiplied, `share`
+/// bytes a block are fetched from `ahead` on: beside the products, as a burst of them where blocks are unpacked would keep that
+/// waiting, and the memory idle during the products.
 private struct Tile {
     let q: UnsafePointer<Int8>, s: UnsafePointer<Float>, c: UnsafePointer<Int32>
     let tokenStride: Int, blockStride: Int
+    let ahead: UnsafeRawPointer, share: Int
+
+    @inline(__always) func fetch(_ b: Int) {
+        var line = 0
+        while line < share {
+            F32x16.prefetch(ahead + (b &* share &+ line))
+            line &+= 64
+        }
+    }
 
     @inline(__always) func q(_ t: Int, _ b: Int) -> UnsafePointer<Int8> { q + 32 &* (t &* tokenStride &+ b &* blockStride) }
     @inline(__always) func s(_ t: Int, _ b: Int) -> Float { s[t &* tokenStride &+ b &* blockStride] }
@@ -94,7 +105,9 @@ private struct Tile {
                 F32x16(splat: 0).store(accumulators + 16 &* t)
                 t &+= 1
             }
-            // Eight lane blocks at a time: 5 KiB, unpacked once and used for every token from L1.
+            // Eight lane blocks at a time: 5 KiB, unpacked once and used for every token from L1. Where tiles are of eight tokens, the
+            // first one fetches the same blocks of the next panel; unpacking does elsewhere.
+            let share = I32x16.tokensInRegisters == 8 ? 16 &* rowBytes / blocks : 0
             var b = 0
             while b < blocks {
                 let n = blocks &- b < 8 ? blocks &- b : 8
@@ -102,10 +115,12 @@ private struct Tile {
                 t = 0
                 while t < count {
                     let i = firstToken &+ t, left = count &- t, a = accumulators + 16 &* t
+                    let ahead = next + b &* share, fetched = i == 0 ? share : 0
                     if job.width == 8 {
                         // i is a multiple of 8 unless the tile is the last one, which fours and ones end
                         let o = ((i >> 3) &* blocks &+ b) &* 8 &+ (i & 7)
-                        let tile = Tile(q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: 1, blockStride: 8)
+                        let tile = Tile(
+                            q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: 1, blockStride: 8, ahead: ahead, share: fetched)
                         if I32x16.tokensInRegisters == 8 && left >= 8 {
                             eightTokens(form, scratch, n, tile, a)
                             t &+= 8
@@ -118,7 +133,8 @@ private struct Tile {
                         }
                     } else {
                         let o = i &* blocks &+ b
-                        let tile = Tile(q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: blocks, blockStride: 1)
+                        let tile = Tile(
+                            q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: blocks, blockStride: 1, ahead: ahead, share: fetched)
                         if left >= 4 {
                             fourTokens(form, scratch, n, tile, a)
                             t &+= 4
@@ -157,7 +173,7 @@ private struct Tile {
     }
 }
 
-@inline(__always) private func addGroup(
+@inline(__always) private func addProducts(
     _ form: LaneForm, _ sum: inout I32x16, _ w: UnsafeRawPointer, _ q: UnsafePointer<Int8>
 ) {
     if form.isSigned { sum.addSignedDot(w, q) } else { sum.addDot(w, q) }
@@ -194,12 +210,13 @@ private struct Tile {
     var a = F32x16(load: acc)
     var b = 0
     while b < blocks {
+        x.fetch(b)
         let block = lanes + b &* laneBlockBytes, q = x.q(0, b), c = x.c(0, b)
         var i0 = start(form, c, 0), i1 = form.hasHalves ? start(form, c, 1) : I32x16(splat: 0)
         var g = 0
         while g < 4 {
-            addGroup(form, &i0, block + 64 &* g, q + 4 &* g)
-            addGroup(form, &i1, block + (64 &* g &+ 256), q + (4 &* g &+ 16))
+            addProducts(form, &i0, block + 64 &* g, q + 4 &* g)
+            addProducts(form, &i1, block + (64 &* g &+ 256), q + (4 &* g &+ 16))
             g &+= 1
         }
         if !form.hasHalves { i0.add(i1) }
@@ -223,16 +240,19 @@ private struct FourSums {
     @inline(__always) mutating func addGroups(
         _ form: LaneForm, _ block: UnsafeRawPointer, _ first: Int, _ x: Tile, _ t: Int, _ b: Int
     ) {
-        let q0 = x.q(t, b), q1 = x.q(t &+ 1, b), q2 = x.q(t &+ 2, b), q3 = x.q(t &+ 3, b)
         var g = first
         while g < first &+ 4 {
-            let w = block + 64 &* g, o = 4 &* g
-            addGroup(form, &i0, w, q0 + o)
-            addGroup(form, &i1, w, q1 + o)
-            addGroup(form, &i2, w, q2 + o)
-            addGroup(form, &i3, w, q3 + o)
+            addGroup(form, block, g, x, t, b)
             g &+= 1
         }
+    }
+
+    @inline(__always) mutating func addGroup(_ form: LaneForm, _ block: UnsafeRawPointer, _ g: Int, _ x: Tile, _ t: Int, _ b: Int) {
+        let w = block + 64 &* g, o = 4 &* g
+        addProducts(form, &i0, w, x.q(t, b) + o)
+        addProducts(form, &i1, w, x.q(t &+ 1, b) + o)
+        addProducts(form, &i2, w, x.q(t &+ 2, b) + o)
+        addProducts(form, &i3, w, x.q(t &+ 3, b) + o)
     }
 }
 
@@ -282,6 +302,7 @@ private struct FourAccumulators {
     var a = FourAccumulators(load: acc)
     var b = 0
     while b < blocks {
+        x.fetch(b)
         let block = lanes + b &* laneBlockBytes
         var i = FourSums(form, x, 0, b, 0)
         i.addGroups(form, block, 0, x, 0, b)
@@ -294,25 +315,37 @@ private struct FourAccumulators {
 }
 
 @inline(__always) private func multiplyEightTokens(
-    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>
+    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ tile: Tile, _ acc: UnsafeMutablePointer<Float>
 ) {
     var a = FourAccumulators(load: acc), c = FourAccumulators(load: acc + 64)
     var b = 0
     while b < blocks {
-        let block = lanes + b &* laneBlockBytes
-        var i = FourSums(form, x, 0, b, 0), k = FourSums(form, x, 4, b, 0)
-        i.addGroups(form, block, 0, x, 0, b)
-        k.addGroups(form, block, 0, x, 4, b)
-        var j = form.hasHalves ? FourSums(form, x, 0, b, 1) : i, l = form.hasHalves ? FourSums(form, x, 4, b, 1) : k
-        j.addGroups(form, block, 4, x, 0, b)
-        l.addGroups(form, block, 4, x, 4, b)
+        let block = lanes + b &* laneBlockBytes, o = 8 &* b
+        // the tile of this block: one pointer each, and constants
+        let x = Tile(
+            q: tile.q + 32 &* o, s: tile.s + o, c: tile.c + 4 &* o, tokenStride: 1, blockStride: 8, ahead: tile.ahead, share: tile.share)
+        x.fetch(b)
+        // a group of columns for all eight tokens, then the next: eight sums that do not wait for each other
+        var i = FourSums(form, x, 0, 0, 0), k = FourSums(form, x, 4, 0, 0)
+        var g = 0
+        while g < 4 {
+            i.addGroup(form, block, g, x, 0, 0)
+            k.addGroup(form, block, g, x, 4, 0)
+            g &+= 1
+        }
+        var j = form.hasHalves ? FourSums(form, x, 0, 0, 1) : i, l = form.hasHalves ? FourSums(form, x, 4, 0, 1) : k
+        while g < 8 {
+            j.addGroup(form, block, g, x, 0, 0)
+            l.addGroup(form, block, g, x, 4, 0)
+            g &+= 1
+        }
         // offsets by way of memory: a conversion and two multiplications for four tokens instead of one
         let scaled: LaneForm = form == .affineHalves ? .halves8 : form
-        a.add(scaled, block, form.hasHalves ? i : j, j, x, 0, b)
-        c.add(scaled, block, form.hasHalves ? k : l, l, x, 4, b)
+        a.add(scaled, block, form.hasHalves ? i : j, j, x, 0, 0)
+        c.add(scaled, block, form.hasHalves ? k : l, l, x, 4, 0)
         if form == .affineHalves {
             let sums = placeOfSums(lanes)
-            scaledSums(x.c(0, b), x.s + b &* x.blockStride, sums)
+            scaledSums(x.c, x.s, sums)
             a.addOffsets(block, sums)
             c.addOffsets(block, sums + 16)
         }
