@@ -170,6 +170,9 @@ struct HuggingFaceTokenizer {
             if let text = merge.bytes {
                 pair = text
             } else if var both = merge.elements?.makeIterator(), let left = both.next()?.bytes, let right = both.next()?.bytes, both.next() == nil {
+                guard !left.contains(0x20), !right.contains(0x20) else {
+                    throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: merge \(index) is of tokens with spaces in them")
+                }
                 pair = []
                 pair.reserveCapacity(left.count + 1 + right.count)
                 pair += left

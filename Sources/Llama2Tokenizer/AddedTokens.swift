@@ -92,6 +92,8 @@ struct AddedTokens: Sendable {
                 if token.isSingleWord, isWordBefore(text, first) || isWordAfter(text, end) { continue }
                 if token.stripsLeft { first = max(start, startOfSpace(text, first, from: start)) }
                 if token.stripsRight { end = endOfSpace(text, end) }
+                // it lies in the space that the one before it took, of which nothing is left to take
+                if token.stripsLeft, first >= end { continue }
             }
             if start < first { try run(start..<first) }
             try found(token)

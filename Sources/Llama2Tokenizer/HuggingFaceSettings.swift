@@ -42,7 +42,9 @@ public struct HuggingFaceSettings: Sendable {
             normalizer = try NormalizerReader.steps(json["normalizer"])
             preTokenizer = try PreTokenizerReader.steps(json["pre_tokenizer"])
             decoder = try TokenDecoder(json["decoder"])
-            options.isByteLevel = PreTokenizer(preTokenizer).givesBytes
+            // what is added to a character, or stands for one without a token, is spelled: bytes have no place for it
+            options.isByteLevel =
+                PreTokenizer(preTokenizer).givesBytes && !options.fallsBackToBytes && options.continuingPrefix.isEmpty && options.wordSuffix.isEmpty
             addsSpaceToAll = normalizer.contains { if case .prepend = $0 { true } else { false } }
         } catch {
             throw Llama2Error(error.kind, "\(name): \(error.message)")

@@ -114,14 +114,20 @@ struct MergeBPE: Sendable {
         } else if mayCut {
             try cuts.pieces(word) { (piece) throws(Llama2Error) in try windows(piece, &queue, into: &out) }
         } else {
-            try queue.clear(expecting: word.count)
-            _ = try enter(word, from: 0, most: .max, &queue)
-            _ = try finish(word, &queue, isWhole: true, into: &out)
+            try atOnce(word, &queue, into: &out)
         }
     }
 
+    /// Where something is left out, or stands in another order than in the text, the end of what is done is no place in the text.
+    private func atOnce(_ word: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>) throws(Llama2Error) {
+        try queue.clear(expecting: word.count)
+        _ = try options.isByteLevel ? enterBytes(word, from: 0, most: .max, &queue) : enter(word, from: 0, most: .max, &queue)
+        _ = try finish(word, &queue, isWhole: true, into: &out)
+    }
+
     private func windows(_ word: UnsafeBufferPointer<UInt8>, _ queue: inout MergeQueue, into out: inout GrowingBuffer<Int32>) throws(Llama2Error) {
-        var start = 0, window = mayWindow ? MergeQueue.window : Int.max
+        guard mayWindow else { return try atOnce(word, &queue, into: &out) }
+        var start = 0, window = MergeQueue.window
         while start < word.count {
             try queue.clear(expecting: min(word.count - start, window))
             let entered = try options.isByteLevel ? enterBytes(word, from: start, most: window, &queue) : enter(word, from: start, most: window, &queue)
@@ -163,12 +169,21 @@ struct MergeBPE: Sendable {
     private func enter(_ word: UnsafeBufferPointer<UInt8>, from start: Int, most: Int, _ queue: inout MergeQueue) throws(Llama2Error) -> Int {
         var position = start, pending: (start: Int, length: Int)?  // an unknown that may grow
         var name: [UInt8] = []
+        // an unknown comes behind the bytes of what follows it: where windows need no places, a symbol's is its number
+        func append(_ start: Int, _ length: Int, _ id: Int32) throws(Llama2Error) {
+            try mayWindow ? queue.append(start: start, length: length, id: id) : queue.append(start: queue.symbols.count, length: 1, id: id)
+        }
+        func spell(_ bytes: some Collection<UInt8>) throws(Llama2Error) -> Bool {
+            for byte in bytes where byteNames[Int(byte)] < 0 { return false }
+            for (i, byte) in bytes.enumerated() { try append(position - bytes.count + i, 1, byteNames[Int(byte)]) }
+            return true
+        }
         while position < word.count, queue.symbols.count < most {
             var length = 1
             if case .scalar(_, let bytes) = decodeUTF8(word, at: position) { length = bytes }
             let start = position
             position += length
-            var character = UnsafeBufferPointer(rebasing: word[start..<position])
+            let character = UnsafeBufferPointer(rebasing: word[start..<position])
             var entry: Int32?
             if !options.continuingPrefix.isEmpty && start > 0 || !options.wordSuffix.isEmpty && position == word.count {
                 name = start > 0 ? options.continuingPrefix : []
@@ -181,20 +196,14 @@ struct MergeBPE: Sendable {
             }
             if let found = entry, tokens[Int(found)] < 0 { entry = nil }
             if let entry {
-                if let unknown = pending { try queue.append(start: unknown.start, length: unknown.length, id: self.unknown) }
+                if let unknown = pending { try append(unknown.start, unknown.length, self.unknown) }
                 pending = nil
-                try queue.append(start: start, length: length, id: entry)
+                try append(start, length, entry)
                 continue
             }
             if options.fallsBackToBytes {
-                // with a prefix or suffix its bytes count too
-                let spelled: Bool =
-                    try name.isEmpty
-                    ? spell(&character, start, &queue)
-                    : { () throws(Llama2Error) -> Bool in
-                        throw Llama2Error(.unsupported, "byte fallback beside a prefix or suffix of words")
-                    }()
-                if spelled { continue }
+                // those of a prefix and suffix count too
+                if try name.isEmpty ? spell(character) : spell(name) { continue }
             }
             guard options.unknown != nil else { continue }
             if let unknown = pending {
@@ -202,18 +211,12 @@ struct MergeBPE: Sendable {
                     pending = (unknown.start, position - unknown.start)
                     continue
                 }
-                try queue.append(start: unknown.start, length: unknown.length, id: self.unknown)
+                try append(unknown.start, unknown.length, self.unknown)
             }
             pending = (start, length)
         }
-        if let unknown = pending { try queue.append(start: unknown.start, length: unknown.length, id: self.unknown) }
+        if let unknown = pending { try append(unknown.start, unknown.length, self.unknown) }
         return position
-    }
-
-    private func spell(_ character: inout UnsafeBufferPointer<UInt8>, _ start: Int, _ queue: inout MergeQueue) throws(Llama2Error) -> Bool {
-        for byte in character where byteNames[Int(byte)] < 0 { return false }
-        for (i, byte) in character.enumerated() { try queue.append(start: start + i, length: 1, id: byteNames[Int(byte)]) }
-        return true
     }
 
     /// Merges, and gives the tokens of what is certain. Returns where that ends.
@@ -223,7 +226,7 @@ struct MergeBPE: Sendable {
         guard let first = queue.symbols.elements.first else { return word.count }  // all of it is left out
         var rules = Rules(word: word, model: self)
         let settled = try queue.mergeAll(&rules, isWhole: isWhole)
-        guard settled > Int(first.start) else { return settled }
+        guard isWhole || settled > Int(first.start) else { return settled }
         var index: Int32 = 0
         while index >= 0 {
             let symbol = queue.symbols[Int(index)]

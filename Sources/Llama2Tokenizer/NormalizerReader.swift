@@ -36,7 +36,12 @@ enum NormalizerReader {
             let content = try text(json, "content") ?? []
             switch try TextPattern(json["pattern"]) {
             case .text(let bytes): return [.replaceText(bytes, with: content)]
-            case .expression(let program): return [.replace(program, with: content)]
+            case .expression(let program):
+                // whose matches have no place in the text: `tokenizers` ends there, or loses where its characters are
+                if let bytes = json["pattern"]?["Regex"]?.bytes, RegexParser.canBeEmpty(try RegexParser.parse(bytes)) {
+                    throw Llama2Error(.unsupported, "normalizer Replace: the expression \"\(ByteText(bytes.prefix(100)))\" can match nothing")
+                }
+                return [.replace(program, with: content)]
             }
         case 10: return [.nmt]
         case 11, 12:

@@ -23,12 +23,13 @@ enum PreTokenizerStep: Sendable {
 /// A list of steps; each cuts the pieces that the one before it left.
 struct PreTokenizer: Sendable {
     let steps: [PreTokenizerStep]
-    /// Whether the last step is byte-level: its words are bytes, not yet the characters that stand for them.
+    /// Whether the last step is byte-level and its words are bytes, not yet the characters that stand for them.
     let givesBytes: Bool
 
-    init(_ steps: [PreTokenizerStep]) {
+    /// spells: words are characters, whatever the last step.
+    init(_ steps: [PreTokenizerStep], spells: Bool = false) {
         self.steps = steps
-        if case .byteLevel? = steps.last { givesBytes = true } else { givesBytes = false }
+        if case .byteLevel? = steps.last { givesBytes = !spells } else { givesBytes = false }
     }
 
     /// The matchers of one call, used again for every piece.
@@ -163,10 +164,10 @@ struct PreTokenizer: Sendable {
     private func byteLevel(
         _ text: UnsafeBufferPointer<UInt8>, _ program: RegexProgram?, from index: Int, _ isFirst: Bool, _ scratch: Scratch, _ word: Word
     ) throws(Llama2Error) {
-        let isLast = index + 1 == steps.count
+        let isWord = givesBytes && index + 1 == steps.count
         func piece(_ range: Range<Int>) throws(Llama2Error) {
             let bytes = UnsafeBufferPointer(rebasing: text[range])
-            if isLast { return try word(bytes) }
+            if isWord { return try word(bytes) }
             var spelled = try GrowingBuffer<UInt8>(capacity: 2 * bytes.count, of: "a word in byte characters")
             for byte in bytes { for character in ByteCharacters.of[Int(byte)] { try spelled.append(character) } }
             try split(spelled.elements, from: index + 1, isFirst && range.lowerBound == 0, scratch, word)

@@ -12,8 +12,9 @@ extension RegexParser {
         case "D": return ScalarSet.digits.inverted
         case "s": return .whiteSpace
         case "S": return ScalarSet.whiteSpace.inverted
-        case "w": return .word
-        case "W": return ScalarSet.word.inverted
+        // Latin-1's small digits and fractions are words for Oniguruma, but for classes in brackets
+        case "w": return depthOfBrackets > 0 ? .wordInBrackets : .word
+        case "W": return depthOfBrackets > 0 ? ScalarSet.wordInBrackets.inverted : ScalarSet.word.inverted
         case "h": return ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66])
         case "H": return ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66]).inverted
         case "p", "P":
@@ -95,6 +96,8 @@ extension RegexParser {
     mutating func bracket(_ folds: Bool) throws(Llama2Error) -> ScalarSet {
         depth += 1
         defer { depth -= 1 }
+        depthOfBrackets += 1
+        defer { depthOfBrackets -= 1 }
         guard depth <= RegexParser.deepest else { throw failure("classes nested deeper than \(RegexParser.deepest)") }
         at += 1
         let isInverted = take("^")
@@ -158,8 +161,8 @@ extension RegexParser {
 
     private mutating func posix() throws(Llama2Error) -> ScalarSet {
         let names: [(StaticString, ScalarSet)] = [
-            ("[:space:]", .whiteSpace), ("[:digit:]", .digits), ("[:word:]", .word),
-            ("[:upper:]", .categories(1)), ("[:lower:]", .categories(2)), ("[:cntrl:]", .categories(1 << 25)),
+            ("[:space:]", .whiteSpace), ("[:digit:]", .digits), ("[:word:]", .wordInBrackets),
+            ("[:upper:]", .upper), ("[:lower:]", .lower), ("[:cntrl:]", .categories(1 << 25)),
         ]
         for (name, set) in names where take(name) { return set }
         throw failure("a POSIX bracket that is not known")

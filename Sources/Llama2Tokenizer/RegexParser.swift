@@ -7,7 +7,7 @@ struct RegexParser {
     let text: [UInt32]
     private let source: String
     var at = 0
-    var depth = 0
+    var depth = 0, depthOfBrackets = 0
     private var nodes = 0
     static let deepest = 32, mostNodes = 4096, mostRepeats = 1000
 

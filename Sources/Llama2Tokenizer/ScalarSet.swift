@@ -64,6 +64,17 @@ struct ScalarSet: Sendable, Equatable {
     static let digits = categories(1 << 8)
     /// Oniguruma's `\w`: Alphabetic, marks, decimal digits, connector punctuation, and Latin-1's small digits and fractions.
     static let word = ScalarSet(l2s_unicode_word())
+    static let wordInBrackets = word.intersection(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]).inverted)
+    /// Uppercase and Lowercase: the categories, and Unicode's lists Other_Uppercase and Other_Lowercase.
+    static let upper = categories(1).union(
+        ScalarSet([0x2160...0x216F, 0x24B6...0x24CF, 0x1F130...0x1F149, 0x1F150...0x1F169, 0x1F170...0x1F189]))
+    static let lower = categories(2).union(
+        ScalarSet([
+            0xAA...0xAA, 0xBA...0xBA, 0x2B0...0x2B8, 0x2C0...0x2C1, 0x2E0...0x2E4, 0x345...0x345, 0x37A...0x37A, 0x10FC...0x10FC, 0x1D2C...0x1D6A,
+            0x1D78...0x1D78, 0x1D9B...0x1DBF, 0x2071...0x2071, 0x207F...0x207F, 0x2090...0x209C, 0x2170...0x217F, 0x24D0...0x24E9, 0x2C7C...0x2C7D,
+            0xA69C...0xA69D, 0xA770...0xA770, 0xA7F2...0xA7F4, 0xA7F8...0xA7F9, 0xAB5C...0xAB5F, 0xAB69...0xAB69, 0x10780...0x10780, 0x10783...0x10785,
+            0x10787...0x107B0, 0x107B2...0x107BA, 0x1E030...0x1E06D,
+        ]))
     /// What `tokenizers` takes for a combining mark (StripAccents), a nonspacing one (BertNormalizer) and punctuation.
     static let marks = ScalarSet(l2s_unicode_mark()), nonspacingMarks = ScalarSet(l2s_unicode_nonspacing())
     static let punctuation = ScalarSet(l2s_unicode_punctuation())

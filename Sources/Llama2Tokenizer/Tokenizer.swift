@@ -94,7 +94,7 @@ public final class Tokenizer: Sendable {
         // 4. The pipeline.
         var normalizedNames: [Int32: [UInt8]] = [:]
         if let settings {
-            let normalizer = Normalizer(steps: settings.normalizer), pre = PreTokenizer(settings.preTokenizer)
+            let normalizer = Normalizer(steps: settings.normalizer), pre = PreTokenizer(settings.preTokenizer, spells: !settings.options.isByteLevel)
             var options = settings.options
             if settings.unknownName != nil {
                 guard let unknown else { throw Llama2Error(.corrupt, "unk_token is not in the vocabulary") }

@@ -21,6 +21,60 @@ def test_prefix_and_suffix_of_words(tmp_path):
     assert (model.tokenize("ab"), model.tokenize("b"), model.tokenize("aab")) == ([7], [5], [0, 2, 6])
 
 
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+BYTE_NAMES = [f"<0x{i:02X}>" for i in range(256)]
+
+
+def pieces_of(path, words, text, merges=(), added=(), pre=None, **model):
+    data = {"model": {"type": "BPE", "vocab": {w: i for i, w in enumerate(words)}, "merges": list(merges)} | model, "pre_tokenizer": pre, "added_tokens": list(added)} | FUSE
+    names = [*words, *(x["content"] for x in added if x["id"] >= len(words))]
+    loaded = llama2swift.Model(folder(path / "hf", len(names), **{"tokenizer.json": data}))
+    return [names[i] for i in loaded.tokenize(text, special=True)]
+
+
+# Settings of the model that words of bytes have no place for were passed over. Right: `tokenizers` 0.23.3.
+BESIDE_BYTES = {
+    "suffix": (["a", "b", "a</w>", "b</w>", "Ġ", "Ã", "©</w>", "ab</w>"], "ab aab bé a", "ab</w> Ġ a ab</w> Ġ b Ã ©</w> Ġ a</w>", dict(merges=[["a", "b</w>"]], end_of_word_suffix="</w>")),
+    "prefix": (["a", "b", "##a", "##b", "Ġ", "ab"], "ab aab b", "ab Ġ ##a ##a ##b Ġ ##b", dict(merges=[["a", "##b"]], continuing_subword_prefix="##")),
+    "byte fallback": (["a", "Ġ", *BYTE_NAMES], "a é", "a Ġ <0xC3> <0x83> <0xC2> <0xA9>", dict(byte_fallback=True)),
+    "unknowns in one": (["a", "Ġ", "<unk>"], "axyz a é xa", "a <unk> Ġ a Ġ <unk> Ġ <unk> a", dict(unk_token="<unk>", fuse_unk=True)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_BYTES)
+def test_settings_of_the_model_count_for_words_of_bytes_too(tmp_path, name):
+    words, text, right, settings = BESIDE_BYTES[name]
+    assert pieces_of(tmp_path, words, text, pre=BYTE_LEVEL, **settings) == right.split()
+
+
+def test_bytes_of_prefix_and_suffix_stand_for_a_character_without_a_token(tmp_path):
+    settings = dict(byte_fallback=True, continuing_subword_prefix="##", end_of_word_suffix="</w>", pre={"type": "WhitespaceSplit"})
+    right = "a <0x23> <0x23> <0xC3> <0xA9> <0x3C> <0x2F> <0x77> <0x3E> a ##b</w>"
+    assert pieces_of(tmp_path, ["a", "##b</w>", *BYTE_NAMES], "aé ab", **settings) == right.split()
+
+
+def test_an_unknown_comes_behind_the_bytes_that_follow_it_and_nothing_is_lost(tmp_path):
+    words, settings = ["b", "<unk>", "<0x0A>", "<0x61>"], dict(unk_token="<unk>", byte_fallback=True)
+    assert pieces_of(tmp_path, words, "é\n\na", **settings) == ["<0x0A>", "<0x0A>", "<0x61>", "<unk>"]
+    assert pieces_of(tmp_path, words, "éab", **settings) == ["<0x61>", "<unk>", "b"]
+
+
+def test_space_that_one_token_took_is_not_taken_again(tmp_path):
+    names = [dict(id=2, content=" ", lstrip=True, rstrip=True, normalized=False), dict(id=3, content="<x>", rstrip=True, normalized=False)]
+    assert pieces_of(tmp_path, ["a", "b", " "], "  a   b<x>  a <x> ", added=names) == [" ", "a", " ", "b", "<x>", "a", " ", "<x>"]
+
+
+# What is left of the text when Oniguruma's matches are taken out.
+CLASSES = {r"[\w]": "½² ", r"\w": " ", r"[^\w\s]": "aBªⅫ_ x", r"[\W]": "aBªⅫ_x", "[[:word:]]": "½² ", "[[:upper:]]": "a½²ª_ x", "[[:lower:]]": "B½²Ⅻ_ ", r"[\w&&[^a]]": "a½² "}
+
+
+@pytest.mark.parametrize("expression", CLASSES)
+def test_classes_of_words_and_cases(tmp_path, expression):
+    """Latin-1's small digits and fractions are words outside of brackets alone; cases are Unicode's properties, not its categories."""
+    text, pre = "aB½²ªⅫ_ x", {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Removed", "invert": False}
+    assert "".join(pieces_of(tmp_path, list(text), text, pre=pre)) == CLASSES[expression]
+
+
 def fields(raw):
     """Number and content of each field of bytes in a protobuf message; others are passed over."""
     at = 0

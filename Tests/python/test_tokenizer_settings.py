@@ -91,6 +91,8 @@ REFUSED = {
     "behavior": ({"pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "Kept", "invert": False}}, "Kept"),
     "back-reference": ({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"(a)\1"}, "behavior": "Isolated", "invert": False}}, r"\1"),
     "named group": ({"normalizer": {"type": "Replace", "pattern": {"Regex": "(?<x>a)"}, "content": ""}}, "group"),
+    "replacement of nothing": ({"normalizer": {"type": "Replace", "pattern": {"Regex": "a*"}, "content": "b"}}, r"a\*"),
+    "merge with a space": ({"model": BASE["model"] | {"merges": [["a b", "c"]]}}, "merge 0"),
     "property": ({"normalizer": {"type": "Replace", "pattern": {"Regex": r"\p{Emoji}"}, "content": ""}}, "Emoji"),
     "prepend scheme": ({"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"}}, "last"),
     "decoder": ({"decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True}}, "WordPiece"),
