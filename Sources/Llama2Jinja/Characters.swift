@@ -134,6 +134,26 @@ enum Characters {
         return rest
     }
 
+    /// What `int` and `float` read: decimal digits of every script as ASCII's, without white space around, of ASCII's control
+    /// characters only those of C.
+    static func plainDigits(_ units: [Unit]) -> [Unit] {
+        var out: [Unit] = [], at = 0
+        out.reserveCapacity(units.count)
+        while at < units.count {
+            let (scalar, length) = scalar(units, at)
+            if let scalar, !scalar.isASCII, scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue, (0...9).contains(value) {
+                out.append(units[at].with(0x30 + UInt8(value)))
+            } else if let scalar, !scalar.isASCII, isSpace(scalar) {
+                out.append(units[at].with(0x20))
+            } else {
+                out += units[at..<at + length]
+            }
+            at += length
+        }
+        let rest = out.drop { $0.byte == 0x20 || (0x09...0x0d).contains($0.byte) }
+        return Array(rest.prefix(rest.lastIndex { $0.byte != 0x20 && !(0x09...0x0d).contains($0.byte) }.map { $0 - rest.startIndex + 1 } ?? 0))
+    }
+
     static func stripped(_ units: [Unit]) -> [Unit] { Array(stripped(units[...], left: true, right: true) { scalar, _ in isSpace(scalar) }) }
     static func strippedRight(_ units: [Unit]) -> [Unit] { Array(stripped(units[...], left: false, right: true) { scalar, _ in isSpace(scalar) }) }
 }

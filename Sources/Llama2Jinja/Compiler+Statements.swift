@@ -196,7 +196,7 @@ extension Compiler {
         let block = try popBlock(.filter, "endfilter")
         try emit(.endCapture)
         try paste(block.filter, block.filterLines)
-        try emit(.emit)
+        try emit(.emitText)
         try emit(.popScope)
         leaveScope()
     }

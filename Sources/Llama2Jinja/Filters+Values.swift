@@ -25,7 +25,7 @@ extension Machine {
             let usual = try arguments.bind(name, ["default"])[0] ?? .float(0)
             if case .undefined(let missing) = value { throw missing.failure }
             if let number = value.number { return .float(number.double) }
-            guard case .text(let text) = value, let float = Numbers.float(try plainDigits(text.units)) else { return usual }
+            guard case .text(let text) = value, let float = Numbers.float(try plainDigits(text.units, isFloat: true)) else { return usual }
             return .float(float)
         }
         if name.equals("abs") {
@@ -49,13 +49,14 @@ extension Machine {
     }
 
     /// White space at the ends and "_" between digits dropped.
-    private func plainDigits(_ units: [Unit]) throws(Llama2Error) -> [Unit] {
+    private func plainDigits(_ units: [Unit], isFloat: Bool = false) throws(Llama2Error) -> [Unit] {
         try heap.work(units.count)
-        let stripped = Characters.stripped(units)
-        for (i, unit) in stripped.enumerated() where unit.byte == 0x5f {
-            guard i > 0, i + 1 < stripped.count, Scanner.hexValue(stripped[i - 1].byte) != nil, Scanner.hexValue(stripped[i + 1].byte) != nil else { return [] }
+        let digits = Characters.plainDigits(units)
+        func joins(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || !isFloat && (0x61...0x7a).contains(byte | 0x20) }
+        for (i, unit) in digits.enumerated() where unit.byte == 0x5f {
+            guard i > 0, i + 1 < digits.count, joins(digits[i - 1].byte), joins(digits[i + 1].byte) else { return [] }
         }
-        return stripped.filter { $0.byte != 0x5f }
+        return digits.filter { $0.byte != 0x5f }
     }
 
     private func integerFilter(_ value: Value, _ values: [Value?]) throws(Llama2Error) -> Value {

@@ -163,8 +163,7 @@ extension Machine {
         var count = 0, inside = false, at = 0
         while at < units.count {
             let (scalar, length) = Characters.scalar(units[at..<min(at + 4, units.count)], 0)
-            let properties = scalar?.properties
-            let isWord = scalar == "_" || properties?.isAlphabetic ?? false || properties?.numericType != nil
+            let isWord = scalar.map { $0 == "_" || Machine.isAlphanumeric($0) } ?? false
             if isWord, !inside { count += 1 }
             inside = isWord
             at += length

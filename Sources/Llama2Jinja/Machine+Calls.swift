@@ -200,6 +200,7 @@ extension Machine {
     private func pairs(_ arguments: Arguments) throws(Llama2Error) -> [(Value, Value)] {
         var pairs: [(Value, Value)] = []
         if let first = arguments.positional.first {
+            if case .undefined(let missing) = first { throw missing.failure }
             if case .dict(let dict) = first {
                 pairs = Array(zip(dict.keys, dict.values))
             } else {

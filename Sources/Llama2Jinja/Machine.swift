@@ -120,6 +120,10 @@ final class Machine {
             case .data(let number):
                 if case .text(let text) = program.constants[Int(number)] { try write(text.units) }
             case .emit: try write(try string(try pop()))
+            case .emitText:
+                let value = try pop()
+                guard case .text(let text) = value else { throw Failure.because("a filter block gives a '\(value.typeName)', expected str") }
+                try write(text.units)
             case .constant(let number): push(program.constants[Int(number)])
             case .load(let name): push(try lookUp(name))
             case .store(let name): try set(name, try pop())

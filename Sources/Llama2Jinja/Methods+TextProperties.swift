@@ -69,8 +69,11 @@ extension Machine {
 
     private static func isNumeric(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.numericType != nil }
 
+    /// `str.isalnum` of a character, which is also Python's `\w` but for the low line: no marks.
+    static func isAlphanumeric(_ scalar: Unicode.Scalar) -> Bool { isLetter(scalar) || isNumeric(scalar) }
+
     static let properties: [(name: StaticString, holds: @Sendable ([Unit]) -> Bool)] = [
-        ("isalpha", { every($0) { isLetter($0) } }), ("isalnum", { every($0) { isLetter($0) || isNumeric($0) } }),
+        ("isalpha", { every($0) { isLetter($0) } }), ("isalnum", { every($0) { isAlphanumeric($0) } }),
         ("isascii", { $0.allSatisfy { $0.byte < 0x80 } }), ("isdecimal", { every($0) { $0.properties.numericType == .decimal } }),
         ("isdigit", { every($0) { $0.properties.numericType == .decimal || $0.properties.numericType == .digit } }),
         ("isnumeric", { every($0) { isNumeric($0) } }), ("isspace", { every($0) { Characters.isSpace($0) } }),

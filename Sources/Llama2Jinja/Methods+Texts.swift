@@ -101,6 +101,7 @@ extension Machine {
 
     private func hasEnd(_ text: Text, _ name: Text, _ arguments: Arguments) throws(Llama2Error) -> Bool {
         let values = try arguments.bind(name, ["prefix", "start", "end"], required: 1)
+        if case .tuple? = values[0] {} else { _ = try argument(values[0], text, name) }  // a place beyond the text excuses no other type
         var units = text.units[...]
         if values[1] != nil || values[2] != nil {
             let characters = text.characters, range = try bounds(values[1], values[2], characters.count)

@@ -64,6 +64,18 @@ enum Numbers {
         return Double(String(decoding: full, as: UTF8.self))
     }
 
+    /// a / b rounded once, as Python has it: beyond 53 bits neither is a double. b is not 0.
+    static func quotient(_ a: Int, _ b: Int) -> Double {
+        let x = a.magnitude, y = b.magnitude
+        guard x > 1 << 53 || y > 1 << 53 else { return Double(a) / Double(b) }
+        // x * 2 ** shift / y has 55 bits or more, which with the rest as one more are enough to round
+        let shift = max(0, 55 + x.leadingZeroBitCount - y.leadingZeroBitCount)
+        let high = shift >= 64 ? x << UInt(shift - 64) : x >> UInt(64 - shift)  // below y: it has 8 bits less
+        let (quotient, rest) = y.dividingFullWidth((high, shift >= 64 ? 0 : x << UInt(shift)))
+        let magnitude = Double(sign: .plus, exponent: -shift, significand: Double(quotient | (rest == 0 ? 0 : 1)))
+        return (a < 0) != (b < 0) ? -magnitude : magnitude
+    }
+
     /// The shortest digits that mean `value`, and where the point stands: 0.DIGITS * 10 ** point. Finite, not negative.
     static func shortest(_ value: Double) -> (digits: [UInt8], point: Int) {
         var digits: [UInt8] = [], point: Int?, exponent = 0, inExponent = false, isNegative = false

@@ -137,6 +137,7 @@ extension Machine {
         if case .int(let a) = a, case .int(let b) = b, operation != .divide, !(operation == .power && b < 0) {
             return .int(try integerArithmetic(operation, a, b))
         }
+        if operation == .divide, case .int(let a) = a, case .int(let b) = b, b != 0 { return .float(Numbers.quotient(a, b)) }
         let x = a.double, y = b.double
         switch operation {
         case .add: return .float(x + y)

@@ -4,6 +4,8 @@ enum Instruction {
     case data(Int32)
     /// Pops a value and writes it.
     case emit
+    /// Writes the value that a filter block has made: what is no text cannot be put together with others.
+    case emitText
     case constant(Int32)
     case load(Int32), store(Int32)
     /// Pops a value for an attribute of the namespace in a variable.

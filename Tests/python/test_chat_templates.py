@@ -102,6 +102,10 @@ NUMBERS = [
     ("{{ 'ﬁ ǅ ß ẞ ı ꭰ Ꭰ ς İ'.casefold() }} {{ 'ǅaB ß'.swapcase() }}", "ﬁ ǅ ß ẞ ı ꭰ Ꭰ ς İ".casefold() + " " + "ǅaB ß".swapcase()),
     ("{{ 'ΑΣ'|title }} {{ 'ΑΣ'.title() }} {{ 'ΑΣ ΒΣ-ΓΣ'|title }} {{ \"o'neil (x) ab\"|title }}", "Ασ Ας Ασ Βσ-Γσ O'neil (X) Ab"),
     ("{{ ('a'|safe).rpartition('x') }}", "(Markup(''), Markup(''), Markup('a'))"),
+    ("{{ 9007199254740993 / 3 }} {{ 7 / 9007199254740993 }} {{ -9223372036854775807 / 9223372036854775806 }} {{ 1 / 9223372036854775807 }} {{ 9223372036854775807 / -7 }}",
+     f"{9007199254740993 / 3} {7 / 9007199254740993} {-9223372036854775807 / 9223372036854775806} {1 / 9223372036854775807} {9223372036854775807 / -7}"),
+    ("{{ '१२'|int }} {{ '٣.٥'|float }} {{ '\u3000５ '|int(base=8) }} {{ '\x1f5'|int(-1) }} {{ '1_z'|int(base=36) }} {{ '1_e5'|float(-1) }}", f"12 3.5 5 -1 {int('1_z', 36)} -1"),
+    ("{{ 'हिन्दी भाषा'|wordcount }} {{ 'e\u0301e'|wordcount }} {{ 'a½_٣b'|wordcount }}", "5 2 1"),
     ("{% for i in range(5) if i % 2 == 0 %}{{ loop.length }}{{ i }}{{ loop.last }}{{ loop.nextitem }} {% endfor %}", "30False2 32False4 34True "),
 ]
 
@@ -109,6 +113,12 @@ NUMBERS = [
 @pytest.mark.parametrize("template, right", NUMBERS)
 def test_numbers_of_a_template_are_pythons(model, template, right):
     assert model.chat_text([user("x")], chat_template=template) == right
+
+
+@pytest.mark.parametrize("template", ["{{ dict([][0]) }}", "{% filter length %}x{% endfilter %}", "{{ ''.endswith(1, 5) }}", "{% filter first %}{% endfilter %}"])
+def test_what_python_refuses_is_no_text(model, template):
+    with pytest.raises(UnknownTemplateError):
+        model.chat_text([user("x")], chat_template=template)
 
 
 def test_a_call_block_stands_on_a_call_whatever_its_arguments_are(model):
