@@ -206,6 +206,10 @@ def test_averages():
     both = report.together([figure, report.average([0, 0, 1, 0])])
     assert both.value == 0.5 and both.error == pytest.approx(math.sqrt(2 * 0.25**2) / 2)
     assert math.isnan(report.average([]).value)
+    # of parts with one item each: how far they lie apart; it was "± nan"
+    parts = report.together([report.average([v]) for v in (0, 1, 1, 1)] + [report.average([1, 0])])
+    assert (parts.value, parts.items) == (0.7, 6) and parts.error == pytest.approx(report.average([0, 1, 1, 1, 0.5]).error)
+    assert str(parts) == "70.0 ± 20.0" and str(report.average([1])) == "100.0" and math.isnan(report.average([1]).error)
 
 
 # ---- Whole runs
@@ -426,6 +430,21 @@ def test_the_command_writes_what_it_is_told_to(stories_path, folder, tmp_path):
     assert command(*map(str, words), "--force", cwd=tmp_path).returncode == 0
     wrong = command("evaluate", stories_path, "--data", str(folder), "--limit", "0")
     assert wrong.returncode == 2 and "0 is not in the range 1" in wrong.stderr
+
+
+def test_a_full_disk_under_the_results_loses_no_answer(stories_path, folder, tmp_path):
+    """It said "No space left on device" of nothing."""
+    program = (
+        "import errno, os, sys\nfrom llama2swift import _whole\nfrom llama2swift.cli import main\n"
+        "def full(_): raise OSError(errno.ENOSPC, 'No space left on device')\n_whole.os.fsync = full\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    words = ["evaluate", stories_path, "--data", str(folder), "--tasks", "hellaswag", "--json", "out.json"]
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "out.json: No space left on device" in done.stderr and "what was answered is in out.json.items; the same command goes on from there" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json.items"]
+    items = (tmp_path / "out.json.items").read_bytes()
+    assert command(*words, cwd=tmp_path).returncode == 0 and json.loads((tmp_path / "out.json").read_text())["tasks"]["hellaswag"]["items"] == 10
+    assert (tmp_path / "out.json.items").read_bytes().count(b'"item"') == items.count(b'"item"') == 10
 
 
 def test_ctrl_c_says_where_it_goes_on(stories_path, folder, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 import llama2swift
 from llama2swift import Sampler, _wire, pipeline as module
 from llama2swift import errors as E
-from llama2swift._piece import fingerprint
+from llama2swift._piece import Piece, fingerprint
 from llama2swift.pipeline import PieceLostError, Pipeline
 
 IDS = [3 + 11 * i * i % 490 for i in range(40)]
@@ -155,6 +155,20 @@ def test_pieces_of_another_file_are_refused(stories_path, tmp_path, monkeypatch)
     monkeypatch.setattr(Pipeline, "_started", elsewhere)
     with pytest.raises(E.InvalidArgumentError, match="piece 1 has another file than piece 0"):
         Pipeline(stories_path, 2)
+
+
+class OfAnotherVersion(Piece):
+    def identity(self):
+        version, file = super().identity()
+        return (version if self._context.model.hyperparameters.first_layer == 0 else "0.2.0"), file
+
+
+def test_pieces_of_another_version_are_refused(stories_path):
+    class Mixed(Pipeline):
+        piece = OfAnotherVersion
+
+    with pytest.raises(E.InvalidArgumentError, match=r"piece 1 has another version of this library than piece 0 \(0.2.0, "):
+        Mixed(stories_path, 2)
 
 
 def test_long_prompts_go_through_in_parts(stories_path, monkeypatch):

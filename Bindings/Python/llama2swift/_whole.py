@@ -8,8 +8,16 @@ from pathlib import Path
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text` to `path` by way of a temporary file beside it; the mode of a file that is there is kept. Raises OSError."""
+    """Writes `text` to `path` by way of a temporary file beside it; the mode of a file that is there is kept. Raises OSError with `path`."""
     target = os.path.realpath(path)
+    try:
+        _write(target, text)
+    except OSError as problem:
+        # a full disk names no file, other problems the temporary one
+        raise OSError(problem.errno, os.strerror(problem.errno or 0), os.fspath(path)) from None
+
+
+def _write(target: str, text: str) -> None:
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(target), prefix=".llama2swift-", delete=False) as file:
         try:
             file.write(text)

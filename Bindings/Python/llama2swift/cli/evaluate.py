@@ -31,12 +31,17 @@ def evaluate(a: argparse.Namespace) -> int:
         if journal and os.path.exists(journal):
             say(f"what was answered is in {journal}; the same command goes on from there")
         raise
-    if a.json:
-        outputs.write_json(a.json, result.data, a.force)
-    if a.card:
-        outputs.write_text(a.card, result.markdown(), a.force)
-    if a.picture:
-        outputs.write_text(a.picture, result.picture(), a.force)
+    try:
+        if a.json:
+            outputs.write_json(a.json, result.data, a.force)
+        if a.card:
+            outputs.write_text(a.card, result.markdown(), a.force)
+        if a.picture:
+            outputs.write_text(a.picture, result.picture(), a.force)
+    except OSError:
+        if journal:
+            say(f"what was answered is in {journal}; the same command goes on from there")
+        raise
     for text in result.markdown().splitlines():
         line(text)
     return 0

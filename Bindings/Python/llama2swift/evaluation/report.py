@@ -14,14 +14,14 @@ from . import card
 
 @dataclass(frozen=True)
 class Figure:
-    """An average of `items` values of 0 to 1 (nan: none was judged), and the standard error of it."""
+    """An average of `items` values of 0 to 1 (nan: none was judged), and the standard error of it (nan: of one item it is not known)."""
 
     value: float
     error: float
     items: int
 
     def __str__(self) -> str:
-        return "-" if math.isnan(self.value) else f"{100 * self.value:.1f} ± {100 * self.error:.1f}"
+        return "-" if math.isnan(self.value) else f"{100 * self.value:.1f}" + ("" if math.isnan(self.error) else f" ± {100 * self.error:.1f}")
 
 
 def average(values: Sequence[float]) -> Figure:
@@ -35,12 +35,15 @@ def average(values: Sequence[float]) -> Figure:
 
 
 def together(figures: Sequence[Figure]) -> Figure:
-    """The average of averages, each of which counts the same."""
+    """The average of averages, each of which counts the same. Where one of them is of a single item, the error follows from how far they lie apart, which is
+    rather too large (strata that are collapsed: Cochran, Sampling Techniques, 5A.12)."""
     count = len(figures)
     if not count:
         return Figure(math.nan, math.nan, 0)
-    errors = [f.error for f in figures if not math.isnan(f.error)]
-    error = math.sqrt(math.fsum(e * e for e in errors)) / count if len(errors) == count else math.nan
+    if any(math.isnan(f.error) for f in figures):
+        apart = average([f.value for f in figures])
+        return Figure(apart.value, apart.error, sum(f.items for f in figures))
+    error = math.sqrt(math.fsum(f.error**2 for f in figures)) / count
     return Figure(math.fsum(f.value for f in figures) / count, error, sum(f.items for f in figures))
 
 
