@@ -6,8 +6,12 @@ import PackageDescription
 // (Tests/python/test_kernel_modules.py looks at the symbols). Generics of its own are fine: sources of Formats
 // and Body are links, so that each module compiles them for itself.
 let avx2: [SwiftSetting] = flags("-mavx2", "-mfma", "-mf16c")
-let avx512: [SwiftSetting] = flags(
-    "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c")
+let avx512: [SwiftSetting] =
+    flags(
+        "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c") + [
+        // Swift's own pass took half of this module's time (its kernels are loops of hundreds of operations); LLVM's does the same after it
+        .unsafeFlags(["-Xllvm", "-sil-disable-pass=loop-invariant-code-motion"])
+    ]
 // The same sources as NEON's, by links: what differs is behind the compiler's macros in ArmIntrinsics.
 let dotProduct: [SwiftSetting] = flags("-march=armv8-a+dotprod")
 let i8mm: [SwiftSetting] = flags("-march=armv8-a+dotprod+i8mm")

@@ -25,15 +25,20 @@ private struct FewMultiplier: ColumnVisitor {
     let few: Few, tokens: Int
 
     @inline(__always) func visit<F: ColumnFormat>(_: F.Type) -> Bool {
-        if tokens == 1 {
-            one(F.self, few)
-        } else if tokens < 8 {
-            if F.usesTables { return false }  // gathers take longer than stores
-            several(F.self, few, tokens)
-        } else {
-            if F.blocks != 1 { return false }
-            if tokens == 8 { eight(F.self, few) } else { sixteen(F.self, few) }
-        }
+        if tokens > 7 { return false }
+        if tokens == 1 { one(F.self, few) } else { several(F.self, few, tokens) }
+        return true
+    }
+
+    @inline(__always) func visitShort<F: ColumnFormat>(_: F.Type) -> Bool {
+        if tokens < 8 { return visit(F.self) }
+        if tokens == 8 { eight(F.self, few) } else { sixteen(F.self, few) }
+        return true
+    }
+
+    @inline(__always) func visitTables<F: ColumnFormat>(_: F.Type) -> Bool {
+        if tokens > 1 { return false }  // gathers take longer than stores
+        one(F.self, few)
         return true
     }
 }
