@@ -99,18 +99,38 @@ extension Kernels {
             if x[i].magnitude > most { (most, signed) = (x[i].magnitude, x[i]) }
         }
         // the largest becomes -8, as ggml has it, or 127
-        let exact = type == .q4_0 ? signed / -8 : most / 127
+        var exact = type == .q4_0 ? signed / -8 : most / 127
+        if type == .q4_0 && isFinite { exact = leastSquares(x, count, exact) }
         if isFinite && exact.magnitude >= 65520 { fits = false }
         let half = isFinite ? floatToHalf(exact) : floatToHalf(.nan), scale = halfToFloat(half)
         out.storeBytes(of: half, as: UInt16.self)
         return isFinite && scale != 0 && scale.isFinite ? 1 / scale : 0
     }
 
-    /// The nearest integer of the type. |x * inverse| is hardly more than 127, or 8.
+    /// With the integers q that `scale` gives to x (count), the scale s whose sum of (x - s q)^2 is least: x q / q q. Of what 4 bits lose it saves a
+    /// twentieth; of what 8 bits lose, nothing that counts.
+    private static func leastSquares(_ x: UnsafePointer<Float>, _ count: Int, _ scale: Float) -> Float {
+        let inverse = 1 / scale
+        guard inverse.isFinite else { return scale }
+        var products: Float = 0, squares: Float = 0
+        for i in 0..<count {
+            let q = shifted(x[i], inverse, .q4_0) - shift
+            products += x[i] * q
+            squares += q * q
+        }
+        return squares > 0 ? products / squares : scale
+    }
+
+    /// The nearest integer of the type, of two the even one. |x * inverse| is hardly more than 127, or 8.
     private static func integer(_ x: Float, _ inverse: Float, _ type: CacheType) -> Int8 {
-        guard inverse != 0 else { return 0 }
-        let nearest = (x * inverse).rounded(.toNearestOrEven), most: Float = type == .q4_0 ? 7 : 127, least: Float = type == .q4_0 ? -8 : -127
-        return Int8(min(most, max(least, nearest)))
+        inverse == 0 ? 0 : Int8(truncatingIfNeeded: shifted(x, inverse, type).bitPattern)
+    }
+
+    /// Here a float's last bit is worth one, so that its low bits are an integer; rounding needs no call of libm's.
+    private static var shift: Float { 0x1.8p23 }
+
+    private static func shifted(_ x: Float, _ inverse: Float, _ type: CacheType) -> Float {
+        min(type == .q4_0 ? 7 : 127, max(type == .q4_0 ? -8 : -127, x * inverse)) + shift
     }
 
     private static func storeNibble(_ q: Int8, _ byte: UnsafeMutableRawPointer, isHigh: Bool) {

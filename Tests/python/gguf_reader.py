@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+from tiny_gguf import write_gguf
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
@@ -68,3 +69,19 @@ def tensor(path, name) -> np.ndarray:
 def vocabulary(path):
     metadata, _, _ = read(path)
     return metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.merges"], metadata["tokenizer.ggml.token_type"]
+
+
+def with_layers(source, path, layers):
+    """A GGUF file of these layers of another, in this order."""
+    metadata, tensors, data = read(source)
+    offsets = sorted(offset for _, _, offset in tensors.values())
+    ends, kept = dict(zip(offsets, [*offsets[1:], len(data)])), {}
+    for name, (kind, shape, at) in tensors.items():
+        if not name.startswith("blk."):
+            kept[name] = kind, shape, data[at : ends[at]].tobytes()
+    for number, layer in enumerate(layers):
+        for name, (kind, shape, at) in tensors.items():
+            if name.startswith(f"blk.{layer}."):
+                kept[f"blk.{number}." + name.split(".", 2)[2]] = kind, shape, data[at : ends[at]].tobytes()
+    write_gguf(path, {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in metadata.items()} | {"llama.block_count": len(layers)}, kept)
+    return path

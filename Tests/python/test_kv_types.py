@@ -148,3 +148,40 @@ def test_the_flag_keeps_its_meaning(stories):
         lib.call("context_get_info", handle, C.byref(info))
         assert (info.type_k, info.type_v) == expected and info.flags == (K.CONTEXT_KV_F32 if expected == (1, 1) else 0)
         lib.free("context", handle)
+
+
+def turned(x):
+    """By the Walsh-Hadamard matrix of Sylvester, along the last axis."""
+    m = np.ones((1, 1))
+    while len(m) < x.shape[-1]:
+        m = np.block([[m, m], [m, -m]])
+    return x @ m / np.sqrt(len(m))
+
+
+def test_the_scale_of_4_bits_is_that_of_least_squares(models):
+    """STATE.md read by hand: values of the first layer depend on their tokens alone, so that those of F32 are what was rounded."""
+    d, heads, layers, count, model = 64, 2, 2, 64, models["64"]
+
+    def first_page(kv):
+        with model.context(length=192, kv="f32", kv_values=kv) as context:
+            context.eval(TOKENS[:count])
+            page = context.state(0)
+        at = len(page) - (8 + 4 * count + layers * heads * count * (4 * d + {"f32": 4 * d, "q4_0": 4 + d // 2}[kv]) + 8)  # the page is the last section
+        return page[at + 8 + 4 * count + heads * 4 * d * count :]  # behind the tokens and the first layer's keys
+
+    exact = turned(np.frombuffer(first_page("f32")[: heads * count * d * 4], "<f4").reshape(heads * count, d).astype(float)).reshape(heads, count, 2, 32)
+    raw, size = first_page("q4_0"), count * (4 + d // 2)
+    for head in range(heads):
+        part = raw[head * size : (head + 1) * size]
+        scales = np.frombuffer(part[: 4 * count], "<f2").reshape(2, count).T.astype(float)
+        bytes_ = np.frombuffer(part[4 * count :], np.uint8).reshape(count, 32)
+        integers = np.stack([bytes_ & 15, bytes_ >> 4], 1).astype(float)
+        integers -= 16 * (integers > 7)
+        x = exact[head]
+        most = np.take_along_axis(x, np.abs(x).argmax(2)[..., None], 2)
+        first = np.clip(np.rint(x / (most / -8)), -8, 7)
+        best = (x * first).sum(2) / (first**2).sum(2)
+        assert np.abs(scales / best - 1).max() < 2**-10
+        assert (integers == np.clip(np.rint(x / scales[..., None]), -8, 7)).mean() > 0.999  # F32 rounds a tie otherwise, once in a while
+        errors = [((x - s[..., None] * np.clip(np.rint(x / s[..., None]), -8, 7)) ** 2).sum() for s in (scales, most[..., 0] / -8)]
+        assert errors[0] < 0.98 * errors[1]

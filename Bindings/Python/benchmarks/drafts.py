@@ -4,8 +4,8 @@
     drafts.py [--model FILE] [--tokens 96] [--rounds 3] [--parts lookup,draft,pass] [--output FILE]
 
 Each text is generated with guesses and without, in turns, its prompt found in the cache both times; the ratio is that of the best of each. The texts are
-compared: they must be the same bits. The drafts are the model's own Q2_K, beside the model as it is and in wider types: no smaller model with its vocabulary
-can be had here. pass: what a further token takes of a pass, which is what DraftPace assumes to be 0.25.
+compared: they must be the same bits. The drafts are the model's own Q2_K and files of fewer of its layers, beside the model as it is and in wider types: no smaller
+model with its vocabulary can be had here. pass: what a further token takes of a pass, of which DraftPace has a figure for each instruction set.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[3] / "Tests/python"))
 import bench
 import fetch_model
+from gguf_reader import with_layers
 
 import llama2swift
 
@@ -79,7 +81,7 @@ def pairs(context: llama2swift.Context, tokens: list[int], temperature: float, o
 
 
 def lookup(o: argparse.Namespace) -> list[str]:
-    lines = ["## Prompt lookup", "", "| text | what | temperature | tokens/s with | without | ratio | guessed | came true |", "|---" * 8 + "|"]
+    lines = [TITLES["lookup"], "", "| text | what | temperature | tokens/s with | without | ratio | guessed | came true |", "|---" * 8 + "|"]
     ratios: dict[str, list[float]] = {"repeats": [], "other": []}
     model = llama2swift.Model(o.model)
     with model.context(1024, o.threads) as context:
@@ -96,35 +98,48 @@ def lookup(o: argparse.Namespace) -> list[str]:
     return lines
 
 
+# Layers that a draft keeps of 30, without training again; found by how often they say the token that the model does
+LAYERS = {"25 layers (0 to 14, 20 to 29)": [*range(15), *range(20, 30)], "20 layers (0 to 19)": list(range(20))}
+
+
 def draft(o: argparse.Namespace, folder: Path) -> list[str]:
-    small = folder / "draft.gguf"
-    llama2swift.quantize(o.model, small, "Q2_K")
+    def q2_k() -> Path:
+        llama2swift.quantize(o.model, folder / "draft.gguf", "Q2_K")
+        return folder / "draft.gguf"
+
+    questions = [prompt for kind, _, prompt in PROMPTS if kind == "other"]
     lines = [
-        "## A draft model", "", f"The draft is the model's own Q2_K ({small.stat().st_size >> 20} MiB), at temperature 0 and 0.8 over the {sum(k == 'other' for k, *_ in PROMPTS)} questions above; prompt lookup is on both times.", "",
-        "| model | its size, MiB | tokens/s with | without | ratio | guessed | came true |", "|---" * 7 + "|",
+        TITLES["draft"], "", f"At temperature 0 and 0.8 over the {len(questions)} questions above; prompt lookup is on both times. The drafts are the model's own Q2_K, and files with fewer of its layers (a GGUF file "
+        "whose `llama.block_count` is smaller is a model like any other): untrained, they say what the model would say too seldom to pay for what they take, and are left alone after three tries.", "",
+        "| model | its size, MiB | draft | its size | tokens/s with | without | ratio | guessed | came true |", "|---" * 9 + "|",
     ]  # fmt: skip
+    drafts = {"Q2_K": q2_k()} | {name: with_layers(o.model, folder / f"{len(kept)}.gguf", kept) for name, kept in LAYERS.items()}
     for kind in ("as it is", "F16", "F32"):
         path = Path(o.model) if kind == "as it is" else folder / f"{kind}.gguf"
         if kind != "as it is":
             llama2swift.convert(o.model, path, kind)
-        model, ratios, rates, guesses = llama2swift.Model(path), [], [], [0, 0]
-        with model.context(1024, o.threads) as context, llama2swift.Model(small).context(1024, o.threads) as other:
-            for what, _, prompt in PROMPTS:
-                for temperature in (0.0, 0.8) if what == "other" else ():
-                    got = pairs(context, tokens_of(model, what, prompt), temperature, o, 2, {"draft": other}, {})
-                    o.good &= got["same"]
-                    ratios.append(got["ratio"])
-                    rates.append((got["with"], got["without"]))
-                    guesses = [guesses[0] + got["guessed"], guesses[1] + got["right"]]
-        mean = statistics.geometric_mean
-        lines.append(f"| {model.description if kind == 'as it is' else kind} | {path.stat().st_size >> 20} | {mean(a for a, _ in rates):.1f} | {mean(b for _, b in rates):.1f} | **{mean(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}) | {guesses[0]} | {guesses[1]} |")
-        print(lines[-1], flush=True)
+        model = llama2swift.Model(path)
+        for name, small in drafts.items():
+            if name != "Q2_K" and kind == "F32":
+                continue
+            ratios, rates, guesses = [], [], [0, 0]
+            with model.context(1024, o.threads) as context, llama2swift.Model(small).context(1024, o.threads) as other:
+                for prompt in questions:
+                    for temperature in (0.0, 0.8):
+                        got = pairs(context, tokens_of(model, "other", prompt), temperature, o, 2, {"draft": other}, {})
+                        o.good &= got["same"]
+                        ratios.append(got["ratio"])
+                        rates.append((got["with"], got["without"]))
+                        guesses = [guesses[0] + got["guessed"], guesses[1] + got["right"]]
+            mean = statistics.geometric_mean
+            lines.append(f"| {model.description if kind == 'as it is' else kind} | {path.stat().st_size >> 20} | {name} | {small.stat().st_size >> 20} | {mean(a for a, _ in rates):.1f} | {mean(b for _, b in rates):.1f} | **{mean(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}) | {guesses[0]} | {guesses[1]} |")
+            print(lines[-1], flush=True)
     return [*lines, ""]
 
 
 def passes(o: argparse.Namespace, folder: Path) -> list[str]:
     """Milliseconds of a pass with 1 to 8 tokens, all of whose rows are asked for, as where guesses are checked."""
-    lines = ["## What a further token takes of a pass", "", "ms of a pass with so many tokens whose logits are all asked for, behind 200 others; a further one: the slope from 1 to 4, in passes with one token. `DraftPace` assumes 0.25.", "", "| model | " + " | ".join(map(str, range(1, 9))) + " | a further one |", "|---" * 10 + "|"]
+    lines = [TITLES["pass"], "", "ms of a pass with so many tokens whose logits are all asked for, behind 200 others; a further one: the slope from 1 to 4, in passes with one token. `DraftPace` counts 0.15 and 0.12 for each with AVX-512, 0.4 each with AVX2.", "", "| model | " + " | ".join(map(str, range(1, 9))) + " | a further one |", "|---" * 10 + "|"]
     for kind in ("as it is", "F16", "F32"):
         path = Path(o.model) if kind == "as it is" else folder / f"{kind}.gguf"
         if not path.exists():
@@ -144,6 +159,21 @@ def passes(o: argparse.Namespace, folder: Path) -> list[str]:
     return [*lines, ""]
 
 
+TITLES = {"lookup": "## Prompt lookup", "draft": "## A draft model", "pass": "## What a further token takes of a pass"}
+
+
+def sections(page: Path) -> dict[str, list[str]]:
+    """Those of an earlier run, which stay where a part is not measured again."""
+    out: dict[str, list[str]] = {}
+    for line in page.read_text().splitlines():
+        if line.startswith("## "):
+            title = next((t for t in TITLES.values() if line.startswith(t)), line)
+            out[title] = []
+        if out:
+            out[title].append(line)
+    return out
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=os.environ.get("LLAMA2SWIFT_MODEL"))
@@ -156,13 +186,20 @@ def main() -> None:
     o.model, o.good = o.model or str(fetch_model.fetch()), True
     machine = bench.machine()
     begun = time.monotonic()
+    measure = {"lookup": lambda _: lookup(o), "draft": lambda folder: draft(o, folder), "pass": lambda folder: passes(o, folder)}
+    old = sections(o.output) if o.output.exists() else {}
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for part in o.parts.split(","):
-            lines += {"lookup": lambda: lookup(o), "draft": lambda: draft(o, Path(folder)), "pass": lambda: passes(o, Path(folder))}[part]()
+        for part, title in TITLES.items():
+            if part in o.parts.split(","):
+                found = measure[part](Path(folder))
+                said = f"{time.strftime('%Y-%m-%d')}, {o.tokens} tokens a text, the best of {2 if part == 'draft' else o.rounds} each way, in turns" if part != "pass" else time.strftime("%Y-%m-%d")
+                lines += [f"{title} ({said})", *found[1:]]
+            else:
+                lines += old.get(title, [])
     head = [
         "# Guessing", "",
-        f"`drafts.py` made this page on {time.strftime('%Y-%m-%d')} in {time.monotonic() - begun:.0f} s: {Path(o.model).name}, {o.threads} threads, {o.tokens} tokens a text, the best of {o.rounds} each way (drafts: of 2), in turns; {machine.get('cpu', 'CPU')}, "
+        f"`drafts.py` made this page; its last run ({o.parts}) took {time.monotonic() - begun:.0f} s: {Path(o.model).name}, {o.threads} threads; {machine.get('cpu', 'CPU')}, "
         f"{machine['threads_usable']} CPUs, kernels {llama2swift.kernels_available()[-1]}, llama2swift {llama2swift.__version__}. All texts are the same bits with and without guesses: {'yes' if o.good else '**NO**'}.", "",
     ]  # fmt: skip
     o.output.write_text("\n".join([*head, *lines]).rstrip() + "\n")

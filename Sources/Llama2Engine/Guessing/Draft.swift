@@ -12,7 +12,7 @@ final class Draft {
     init(_ context: Context, beside main: Context) throws(Llama2Error) {
         tokens = try GrowingBuffer(capacity: main.inference.configuration.contextLength + 1, of: "tokens to guess from")
         let drafter = try Drafter(context, beside: main, sequences: 1)
-        do throws(Llama2Error) { text = try DraftedText(cost: drafter.cost) } catch {
+        do throws(Llama2Error) { text = try DraftedText(drafter.costs) } catch {
             drafter.end()
             throw error
         }

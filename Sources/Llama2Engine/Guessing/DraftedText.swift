@@ -20,10 +20,9 @@ final class DraftedText {
     /// Of its tokens, how many the eval under way has; whether it has the row of logits behind the last one.
     var next = 0, hasRow = false
 
-    /// cost: of a token of the draft's, in steps of the model.
-    init(cost: Double) throws(Llama2Error) {
+    init(_ costs: DraftPace.Costs) throws(Llama2Error) {
         guesses = try AlignedBuffer(count: GuessingPace.most, of: "guesses")
-        pace = DraftPace(cost: cost)
+        pace = DraftPace(costs)
     }
 
     /// Valid until it is asked again.

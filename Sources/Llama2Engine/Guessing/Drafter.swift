@@ -1,4 +1,5 @@
 internal import Llama2Core
+internal import Llama2Kernels
 internal import Llama2Model
 internal import Llama2Tokenizer
 
@@ -8,8 +9,7 @@ internal import Llama2Tokenizer
 ///
 /// What it has to catch up with it evaluates when it is asked: where nobody asks it costs nothing.
 final class Drafter {
-    /// Of a token, in steps of the model.
-    let cost: Double
+    let costs: DraftPace.Costs
     private let context: Context, main: Context
     /// The texts'.
     private let tokenizer: Tokenizer
@@ -39,7 +39,9 @@ final class Drafter {
         try context.inference.checkLogitsAreMade()
         (self.context, self.main) = (context, main)
         entries = try AlignedBuffer(count: its.batchSize + sequences, of: "tokens of a draft")
-        cost = Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1))
+        costs = DraftPace.Costs(
+            draft: Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1)), on: Kernels.ISA(rawValue: main.inference.isa)
+        )
         asked.reserveCapacity(sequences)
         try context.occupy("draft's context")
         (cancel, cancelData) = (context.inference.cancel, context.inference.cancelData)

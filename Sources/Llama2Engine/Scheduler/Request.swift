@@ -92,7 +92,7 @@ public final class Request {
     /// Takes the sampler, until the end. tokens: checked by the scheduler.
     init(
         _ id: UInt64, _ model: Model, contextLength: Int, tokens prompt: UnsafeBufferPointer<Int32>, _ box: SamplerBox, _ options: Options,
-        draft cost: Double?, _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
+        draft costs: DraftPace.Costs?, _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         self.id = id
         priority = options.priority
@@ -108,7 +108,7 @@ public final class Request {
         tokens = try GrowingBuffer(capacity: most + 1, of: "tokens of a request")
         try tokens.append(contentsOf: prompt)
         piece = try GrowingBuffer(capacity: 256, of: "text of a request")
-        drafted = if options.guesses, let cost { try DraftedText(cost: cost) } else { nil }
+        drafted = if options.guesses, let costs { try DraftedText(costs) } else { nil }
         sampler = try box.take()
         do throws(Llama2Error) {
             try check(sampler)
