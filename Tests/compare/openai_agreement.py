@@ -5,7 +5,7 @@
 
 openapi.yaml: of github.com/openai/openai-openapi. Each request is one that does something, and up to four more fields of OpenAI's request schema with
 values that this schema allows. The answer, and each event of a stream, must be as openapi.yaml says and as the models of the `openai` package have it,
-taken strictly; or the request is refused with 400 in OpenAI's shape, and param names a field that was sent. Needs openai, jsonschema, pyyaml, httpx.
+taken strictly; or the request is refused with 400 in OpenAI's shape, and param names a field that was sent. Needs openai, jsonschema-rs, pyyaml, httpx.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import httpx
-import jsonschema
+import jsonschema_rs
 import openai
 import yaml
 from openai import types
@@ -128,7 +128,7 @@ class Agreement:
         self.refused: collections.Counter = collections.Counter()
         self.sent: collections.Counter = collections.Counter()
         self.violations: list[str] = []
-        checker = jsonschema.Draft202012Validator
+        checker = jsonschema_rs.Draft202012Validator
         self.checks = {name: checker({"$ref": f"#/components/schemas/{name}", "components": document["components"]}) for one in PATHS.values() for name in one[1:3] if name}
         self.error = checker({"$ref": "#/components/schemas/ErrorResponse", "components": document["components"]})
         self.models = {model: TypeAdapter(model) for one in PATHS.values() for model in one[3:] if model}
@@ -184,7 +184,7 @@ class Agreement:
     def held(self, text: str, name: str, model, body: dict):
         value = json.loads(text)
         value, beside = as_the_schema_has_it(value, body)
-        yield from (f"{name} {list(one.absolute_path)}: {one.message[:300]}" for one in self.checks[name].iter_errors(value))
+        yield from (f"{name} {list(one.instance_path)}: {one.message[:300]}" for one in self.checks[name].iter_errors(value))
         self.models[model].validate_json(json.dumps(value), strict=True)  # raises
         with self.lock:
             self.found.update(beside)
@@ -198,6 +198,11 @@ def nullable(schema):
         return schema
     out = {k: nullable(v) for k, v in schema.items() if k != "nullable"}
     return {"anyOf": [out, {"type": "null"}]} if schema.get("nullable") is True else out
+
+
+def plain(value):
+    """The same with the dates that YAML makes of examples as text again: JSON has none."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def as_the_schema_has_it(value: dict, body: dict) -> "tuple[dict, list[str]]":
@@ -233,7 +238,7 @@ def main() -> None:
     p.add_argument("--output", type=Path, default=Path(__file__).resolve().parents[2] / "Bindings/Python/benchmarks/results/OPENAI.md")
     a = p.parse_args()
     document = yaml.load(a.openapi.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    document["components"] = nullable(document["components"])
+    document["components"] = plain(nullable(document["components"]))
     begun = time.monotonic()
     with served("--alias", "stories", "--chat-template", "chatml", "--context", 8192, "--request-context", 1024, "--parallel", 8, "--queue", 1000) as server:
         work = Agreement(server.url, document, a.requests, a.seconds)

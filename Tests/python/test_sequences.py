@@ -191,6 +191,36 @@ def test_removed_sequences_are_found_until_their_room_is_needed(stories, fresh):
         assert batch(context, (1, talks[0][context.sequence_length(1) :])) == [fresh(talks[0])]
 
 
+def meeting(count: int) -> np.ndarray:
+    """First pages of tokens, (count, 64), that all fall into one list of PrefixIndex, as its hash has it."""
+    pages = np.random.default_rng(5).integers(3, 512, (70_000, PAGE)).astype(np.uint64)
+    pages[1::2, :63] = pages[::2, :63]  # half of them differ in the last token alone
+    prime, hash_ = np.uint64(0x100000001B3), np.full(len(pages), 0xCBF29CE484222325 ^ 1, np.uint64)
+    with np.errstate(over="ignore"):
+        hash_ *= prime
+        for column in pages.T:
+            hash_ = (hash_ ^ column) * prime
+    place = (hash_ ^ hash_ >> np.uint64(32)) & np.uint64(4095)
+    return pages[place == np.bincount(place.astype(int)).argmax()][:count]
+
+
+def test_prefixes_whose_hashes_meet_are_told_apart(stories, fresh):
+    """What is found is compared token by token: a hash that is the same costs a look, and is never an answer."""
+    found = [[int(t) for t in page] for page in meeting(16)]
+    assert len(found) == 16 and len(set(map(tuple, found))) == 16
+    with stories.context(length=64 * 100, sequences=4) as context:
+        for stored in found[::2]:
+            batch(context, (1, [*stored, 7]))
+            context.truncate(0, 1)
+        for turn in range(2):
+            for i, page in enumerate(found):
+                wanted = [*page, 5, 6 + turn]
+                adopted = context.adopt(wanted, 2)
+                assert adopted >= PAGE if turn or i % 2 == 0 else adopted < PAGE
+                assert batch(context, (2, wanted[adopted:])) == [fresh(wanted)]
+                context.truncate(0, 2)
+
+
 def test_what_does_not_fit_is_not_adopted(stories):
     with stories.context(length=128, sequences=2) as context:
         stored = tokens(100)

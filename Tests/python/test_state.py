@@ -1,5 +1,6 @@
 """States: saved here, loaded there, and the next logits are the same bits; what is not as it was written is refused."""
 
+import ctypes as C
 import random
 import struct
 
@@ -8,6 +9,8 @@ import pytest
 from tiny_gguf import random_model
 
 import llama2swift
+from llama2swift import _library as lib
+from llama2swift import _structs as S
 from llama2swift import errors as E
 
 PAGE = 64
@@ -299,3 +302,47 @@ def test_a_state_that_is_loaded_while_pages_are_scarce(stories):
                 context.eval([1])
             context.reset()
             context.eval(IDS[turn : turn + 250])
+
+
+def test_a_host_keeps_states_piece_by_piece(stories, talk, state):
+    """What goes through callbacks is what goes through memory; a failure of theirs at any piece is IO, and nothing changes."""
+    pieces: list[bytes] = []
+    for sequence in (-1, 1):
+        pieces.clear()
+        write = S.WriteCallback(lambda data, length, _: pieces.append(C.string_at(data, length)) or 0)
+        lib.call("state_save_io", talk._handle, sequence, write, None)
+        assert b"".join(pieces) == talk.state(None if sequence < 0 else sequence) and len(pieces) > 4
+    for at in (0, 1, len(pieces) - 1):
+        count = iter(range(len(pieces)))
+        with pytest.raises(E.InputOutputError):
+            lib.call("state_save_io", talk._handle, 1, S.WriteCallback(lambda *_: int(next(count) == at)), None)
+    assert talk.state() == state
+
+    def load(context, fails=-1):
+        asked = []
+
+        def read(offset, buffer, length, _):
+            asked.append((offset, length))
+            if len(asked) - 1 == fails or offset + length > len(state):
+                return 1
+            C.memmove(buffer, state[offset : offset + length], length)
+            return 0
+
+        callback = S.ReadCallback(read)
+        io = S.sized(S.IO)
+        io.size, io.read = len(state), C.cast(callback, C.c_void_p)
+        lib.call("state_load_io", context._handle, -1, C.byref(io))
+        return asked
+
+    with stories.context(length=1024, sequences=4) as context:
+        context.eval(IDS[:5])
+        before = context.state()
+        for fails in (0, 1):
+            try:
+                asked = load(context, fails)
+                assert len(asked) <= fails
+            except E.InputOutputError:
+                assert context.state() == before
+        asked = load(context)
+        assert sum(length for _, length in asked) == len(state) and len({offset for offset, _ in asked}) == len(asked)  # each byte once
+        assert context.state() == state
