@@ -98,6 +98,27 @@ def arguments(size: int, path: bytes) -> dict:
         options.stops, options.stop_count = C.pointer(S.Text(text[:4096], min(size, 4096))), 1
         lib.llama2_generate(None, None, C.byref(options), C.cast(None, lib.llama2_generate.argtypes[3]), None)
 
+    def preflight(lib, _, path=path, **fields):
+        options = S.sized(S.ContextOptions)
+        for name, value in fields.items():
+            setattr(options, name, value)
+        lib.llama2_preflight(path, None, C.byref(options), C.byref(S.sized(S.Memory)), room, len(room))
+
+    def context(lib, model):
+        options, made = S.sized(S.ContextOptions), C.c_void_p()
+        options.context_length, options.threads, options.energy_path = 8, 1, text
+        lib.llama2_context_create(model, C.byref(options), C.byref(made), room, len(room))
+        lib.llama2_context_free(made)
+
+    def sampler(lib, model):
+        options, made = S.sized(S.SamplerOptions), C.c_void_p()
+        options.model, options.text_bias, options.text_bias_count = model, C.pointer(S.TextBias(text, len(text), 1.0, 0)), 1
+        lib.llama2_sampler_create(C.byref(options), C.byref(made), room, len(room))
+        lib.llama2_sampler_free(made)
+
+    def adapter(lib, model):
+        lib.llama2_adapter_load(model, text, C.byref(C.c_void_p()), room, len(room))
+
     return {
         "a metadata key that is asked for": lambda lib, model: lib.llama2_model_metadata(model, text, len(text), None, 0, C.byref(needed)),
         "a path": load, "an output": lambda lib, _: lib.llama2_quantize(path, text, None, room, len(room)),
@@ -106,6 +127,8 @@ def arguments(size: int, path: bytes) -> dict:
         "the path of an importance matrix": lambda lib, m: quantize(lib, m, importance=text), "a stop string": stop,
         "a message": lambda lib, model: lib.llama2_chat_encode(model, message(b"user", text), 1, 0, None, 0, C.byref(needed)),
         "a role": lambda lib, model: lib.llama2_chat_encode(model, message(text, b"x"), 1, 0, None, 0, C.byref(needed)),
+        "a path that is asked about": lambda lib, m: preflight(lib, m, path=text), "a path of energy": context, "a text that is biased": sampler, "an adapter": adapter,
+        "an adapter to be merged": lambda lib, m: quantize(lib, m, adapter=text),
         "a text": lambda lib, model: lib.llama2_tokenize(model, text, len(text), 2, None, 0, C.byref(needed)),
     }  # fmt: skip
 

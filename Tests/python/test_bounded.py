@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import nasty
+import nasty_talks
 import pytest
 
 import llama2swift
@@ -62,7 +63,20 @@ def test_a_text_of_the_callers_costs_in_proportion_wherever_it_stands(tmp_path):
     done = subprocess.run([sys.executable, "-c", ARGUMENTS, str(path), str(nasty.Path(__file__).parent)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     times = {name: float(seconds) for name, seconds in (line.split(": ") for line in done.stdout.splitlines())}
-    assert len(times) >= 11 and max(times.values()) < 2, times
+    assert len(times) >= 16 and max(times.values()) < 2, times
+
+
+def test_a_conversation_costs_in_proportion_or_is_refused(tmp_path):
+    """Each kind of talk and template of 64 KiB, written once: what takes the square is told the steps that it may take."""
+    path = nasty.tokenizer_model(tmp_path / "m.gguf", "llama")
+    done = subprocess.run([sys.executable, nasty_talks.__file__, str(path), str(1 << 16)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = {name: (int(size), float(seconds), int(mib)) for name, size, seconds, mib, _ in (line.split("\t") for line in done.stdout.splitlines())}
+    assert set(rows) == {name for name, _ in nasty_talks.all_of(1000)}
+    assert max(seconds for _, seconds, _ in rows.values()) < 2 and max(mib for *_, mib in rows.values()) <= 64, rows
+    # of a megabyte the square would be many seconds: the limit of steps is in proportion to what goes in
+    done = subprocess.run([sys.executable, nasty_talks.__file__, str(path), str(1 << 20), "in"], capture_output=True, text=True, timeout=300)
+    assert "steps, the limit for these messages" in done.stdout and float(done.stdout.split("\t")[2]) < 5
 
 
 def test_a_sentence_is_cut_whatever_the_name(stories):

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "Tests/python"), str(ROOT / "Bindings/Python/benchmar
 import make_model  # noqa: E402
 import nasty  # noqa: E402
 import nasty_grammars  # noqa: E402
+import nasty_talks  # noqa: E402
 
 import llama2swift  # noqa: E402
 from llama2swift import _library as lib  # noqa: E402
@@ -163,6 +164,20 @@ def grammars(stories):
     promise("a grammar takes at most 128 MiB and 64 bytes a byte", "Tests/trust/bounded.py", f"at most 64 n {most[0] / 2**20:+.0f} MiB ({most[1]})", most[0] <= 128 << 20)
 
 
+def talks(stories):
+    """Conversations and templates of n and 4 n bytes, each rendered."""
+    sizes, rows = ((1 << 18, 1 << 20) if SECONDS >= 120 else (1 << 16, 1 << 18)), []
+    for size in sizes:
+        done = subprocess.run([sys.executable, nasty_talks.__file__, stories, str(size)], capture_output=True, text=True)
+        if done.returncode:
+            return promise("no conversation ends the process", "Tests/trust/bounded.py", f"{done.stdout[-200:]} {done.stderr[-200:]}", False)
+        rows.append({line.split("\t")[0]: line.split("\t")[1:4] for line in done.stdout.splitlines()})
+    slowest = max((float(b[1]) / max(float(rows[0][name][1]), 0.1), float(b[1]), name) for name, b in rows[1].items())
+    most = max(((int(b[2]) << 20) - int(b[0]), name) for name, b in rows[1].items())
+    promise(f"a conversation and its template cost time in proportion to their length, or are refused ({len(rows[1])} kinds)", "Tests/trust/bounded.py", f"{sizes[1] >> 10} KiB take at most {slowest[0]:.1f} times as long as {sizes[0] >> 10} KiB ({slowest[2]}: {slowest[1]:.2f} s)", slowest[0] < GROWTH)
+    promise("a conversation and its template of n bytes take at most n + 64 MiB", "Tests/trust/bounded.py", f"at most n {most[0] / 2**20:+.0f} MiB ({most[1]})", most[0] <= 64 << 20)
+
+
 def cancel(folder):
     """From the moment a host wants it to the return of eval, in a model of 1.1B in Q4_0, against the longest layer."""
     path = make_model.write("1.1b", "Q4_0", folder / "1.1b.gguf", context=2048)
@@ -214,6 +229,7 @@ def main():
         loading(folder)
         arguments(folder)
         grammars(str(ROOT / "Tests/fixtures/stories260K.bin"))
+        talks(str(ROOT / "Tests/fixtures/stories260K.bin"))
         if SECONDS >= 60:
             cancel(folder)
     return 1 if failed else 0
