@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Our model type of lm-evaluation-harness beside its own `hf` (transformers, F32 on the CPU) on the same weights: the same choices, log-probabilities within 1e-3.
 
-    harness_agreement.py --work FOLDER [--model FILE] [--items 10,50,200] [--tasks a,b] [--softmax float64] [--data FOLDER] [--write HARNESS.md]
+    harness_agreement.py --work FOLDER [--model FILE] [--items 10,50,200] [--tasks a,b] [--softmax float64] [--data FOLDER] [--write HARNESS.md] [--page]
 
 The model is widened to F32 by `llama2swift.convert` and read by both. Both are asked through the harness: its Instances go into `loglikelihood` of its HFLM and of
 ours, so that each side tokenizes for itself. Most of what is left between them is torch's log_softmax in F32 (--softmax float64 takes it away). Needs lm_eval, torch, transformers and gguf. The items grow in stages, the larger ones keep those of the
-smaller ones; every answer is kept in --work, and the page is written after each task.
+smaller ones; every answer is kept in --work, and the page is written after each task. --page asks nothing: it takes of each task the largest stage of which all is kept.
 """
 
 import argparse
@@ -41,9 +41,14 @@ class Kept:
         self.path, self.make, self.model, self.seconds = path, make, None, 0.0
         self.items = json.loads(path.read_text()) if path.exists() else {}
 
+    def left(self, task: str, plan) -> list[int]:
+        """Questions without an answer."""
+        have = self.items.get(task, {})
+        return [n for n, index in enumerate(plan.asked) if str(index) not in have]
+
     def scores(self, task: str, plan) -> list[list[float]]:
         have = self.items.setdefault(task, {})
-        left = [n for n, index in enumerate(plan.asked) if str(index) not in have]
+        left = self.left(task, plan)
         if left:
             self.model = self.model or self.make()
             groups = instances(plan, left)
@@ -94,6 +99,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--page", action="store_true")
     a = parser.parse_args()
     import lm_eval
     import torch
@@ -122,6 +128,8 @@ def main() -> None:
         for name in a.tasks.split(","):
             begun = time.monotonic()
             plan = run._plan(TASKS[name], a.data, items, 0)
+            if a.page and any(side.left(name, plan) for side in sides):
+                continue
             rows[name] = compare(plan, *(side.scores(name, plan) for side in sides))
             print(name, rows[name], f"{time.monotonic() - begun:.0f} s", flush=True)
             if a.write:

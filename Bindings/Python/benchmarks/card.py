@@ -19,7 +19,7 @@ from pathlib import Path
 
 import llama2swift
 from llama2swift.evaluation import TASKS, card, report, run
-from llama2swift.evaluation.report import Evaluation
+from llama2swift.evaluation.report import Evaluation, Figure
 
 SHARED = Path(__file__).resolve().parents[4] / "shared/data/eval"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -87,13 +87,17 @@ def journal(a, path: Path) -> Path:
     return a.work / f"{path.name}.items"
 
 
+def entries(path: Path) -> dict[tuple[str, int], dict]:
+    """What a journal has of each task and item; a line that was cut short is none."""
+    lines = map(json.loads, path.read_text().split("\n")[:-1] if path.exists() else [])
+    return {(entry["task"], entry["item"]): entry for entry in lines if "item" in entry}
+
+
 def answered(path: Path) -> dict[str, set[int]]:
-    """Task -> the items that a journal has; a line that was cut short is none."""
+    """Task -> the items that a journal has."""
     out: dict[str, set[int]] = {}
-    for line in path.read_text().split("\n")[:-1] if path.exists() else []:
-        entry = json.loads(line)
-        if "item" in entry:
-            out.setdefault(entry["task"], set()).add(entry["item"])
+    for task, item in entries(path):
+        out.setdefault(task, set()).add(item)
     return out
 
 
@@ -137,7 +141,10 @@ def cell(e: Evaluation, first: Evaluation, task: str) -> str:
 
 def group_cell(e: Evaluation, first: Evaluation, group: str) -> str:
     """Of a group only where the file has all tasks of it that the first has: else it would be an average of others."""
-    return str(e.groups[group][0]) if group in e.groups and e.groups[group][1] == first.groups[group][1] else ""
+    if group not in e.groups or e.groups[group][1] != first.groups[group][1]:
+        return ""
+    figure, own = e.groups[group][0], first.groups[group][0]
+    return f"{figure}{f' ({figure.items})' if figure.items != own.items else ''}"
 
 
 _NO_TIME = "it was not reached in the time that there was"
@@ -152,13 +159,13 @@ def why(a, task: str) -> str:
     return _NO_TIME
 
 
-def page(found: dict[str, Evaluation], remark: str) -> str:
-    """The page, from the evaluations alone."""
+def page(found: dict[str, Evaluation], costs: dict[str, tuple[Figure, float, int]], remark: str) -> str:
+    """The page, from the evaluations and comparisons alone."""
     first = next(iter(found.values()))
     groups = list(first.groups)
     lines = [f"# The Llama 2 card of {first.data['model']['description']}", ""]
     lines += [
-        f"`card.py` made this page: at most {max(t['items'] for t in first.data['tasks'].values())} items a task (how many stands with each), chosen by seed {first.data['settings']['seed']}, asked as plain text with the card's shots; percent, ± standard error. The rows below the line are "
+        f"`card.py` made this page: at most {max(t['items'] for t in first.data['tasks'].values())} items a task (how many stands with each, and in brackets where a file had fewer), chosen by seed {first.data['settings']['seed']}, asked as plain text with the card's shots; percent, ± standard error. The rows below the line are "
         "the published card's (Touvron et al., Llama 2, 2023), of models fifty to five hundred times as large, as a yardstick.", "",
     ]  # fmt: skip
     if remark:
@@ -174,26 +181,33 @@ def page(found: dict[str, Evaluation], remark: str) -> str:
     for task, t in first.data["tasks"].items():
         cells = [cell(e, first, task) for e in found.values()]
         lines.append(f"| {task} | {t['items']} | {t['shots']} | {' | '.join(cells)} | {t['metric']}; {t['note']} |")
-    base, others = next(iter(found.items()))[0], list(found)[1:]
-    if others:
-        lines += ["", f"Points beside {base}, over the tasks with given answers of which both have the same items, and how many of the answers are others:", "", "| | points | other answers |", "|---|---|---|"]
-        lines += [f"| {name} | {points:+.1f} | {share:.1f} % |" for name in others for points, share in [compare(found[base], found[name])]]
+    base = next(iter(found))
+    if costs:
+        lines += ["", f"Points beside {base}, over the tasks with given answers, each of which counts the same, and the items that both were asked; and how many of the answers are others:", ""]
+        lines += ["| | points | other answers | items |", "|---|---|---|---|"]
+        lines += [f"| {name} | {100 * points.value:+.1f} ± {100 * points.error:.1f} | {share:.1f} % | {items} |" for name, (points, share, items) in costs.items()]
     lines += ["", "## What stands beside nothing, and what was not run", "", *[f"- {line}" for line in first.remarks()], "", "## Footprint and provenance", ""]
     for name, e in found.items():
         took = e.data["footprint"]
         said = [f"{took[k]['joules_per_token']:.3g} J a {k} token ({took[k]['label']})" for k in ("prompt", "generated") if k in took]
-        lines.append(f"- {name}: SHA-256 `{e.data['model']['sha256']}`; {e.data['seconds']:.0f} s on {e.data['settings']['threads']} threads ({e.data['settings']['kernels']}); {', '.join(said)}")
+        lines.append(f"- {name}: SHA-256 `{e.data['model']['sha256']}`; {e.data['seconds']:.0f} s on {e.data['settings']['threads']} thread{'s' * (e.data['settings']['threads'] != 1)} ({e.data['settings']['kernels']}); {', '.join(said)}")
     v = first.data["versions"]
     lines.append(f"- llama2swift {v['llama2swift']}, Python {v['python']}, numpy {v['numpy']}; until {first.data['ended']}; {first.data['footprint']['intensity']['source']}")
     return "\n".join(lines) + "\n"
 
 
-def compare(one: Evaluation, other: Evaluation) -> tuple[float, float]:
-    """(points, percent of answers that differ) over tasks with given answers, of which the runs keep what was chosen."""
-    tasks = [t for t, d in one.data["tasks"].items() if "chosen" in d and d["items"] == other.data["tasks"].get(t, {}).get("items")]
-    points = [100 * (other.tasks[t].value - one.tasks[t].value) for t in tasks]
-    differ = [c != d for t in tasks for c, d in zip(one.data["tasks"][t]["chosen"], other.data["tasks"][t]["chosen"])]
-    return (report.average(points).value if points else 0.0), (100 * sum(differ) / len(differ) if differ else 0.0)
+def compare(a, one: Path, other: Path, tasks: list[str]) -> tuple[Figure, float, int]:
+    """(how much better the other is and the standard error of that, percent of the answers that are others, items): over the items that both were asked at the
+    largest limit that both have reached, of tasks with given answers; each task counts the same."""
+    kept = [entries(journal(a, path)) for path in (one, other)]
+    differences, others = [], []
+    for task in _CHOICES.intersection(tasks):
+        limits = [reached(a, path, task) for path in (one, other)]
+        if all(limits):
+            pairs = [[entry[task, item] for entry in kept] for item in asked(a.data, task, min(limits))]
+            differences.append(report.average([theirs["value"] - ours["value"] for ours, theirs in pairs]))
+            others += [theirs["chosen"] != ours["chosen"] for ours, theirs in pairs]
+    return report.together(differences), 100 * sum(others) / max(len(others), 1), len(others)
 
 
 def main():
@@ -218,7 +232,9 @@ def main():
     tasks = run.names(a.tasks)
     if not a.page:
         ask_all(a, files, [t for t in tasks if run.data.find(a.data, TASKS[t].file) and (a.allow_code or not TASKS[t].program)])
-    a.output.write_text(page(collected(a, files, tasks), a.remark))
+    found = collected(a, files, tasks)
+    costs = {name: compare(a, files[next(iter(found))], files[name], tasks) for name in list(found)[1:]}
+    a.output.write_text(page(found, costs, a.remark))
     print(f"\n{a.output}")
 
 
