@@ -60,6 +60,18 @@ def test_logits_are_those_of_one_process(stories_path, gguf, count, quantized):
             context.close()
 
 
+def test_smollm2_in_pieces(smollm2_path):
+    entries = [(5 + 7 * i, 0, i % 4 == 3) for i in range(12)]
+    with llama2swift.Model(smollm2_path).context(length=64) as whole:
+        whole.eval_batch(entries)
+        expected = whole.logits().tobytes()
+    for counts in ([15, 15], [7, 20, 3], [1, 10, 8, 10, 1]):
+        contexts = pieces(smollm2_path, counts, length=64)
+        assert through(contexts, entries).tobytes() == expected, counts
+        for context in contexts:
+            context.close()
+
+
 def test_each_piece_holds_its_own(stories_path):
     """Layers, bytes, keys and values: together what the whole has."""
     whole = llama2swift.Model(stories_path)
