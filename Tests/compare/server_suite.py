@@ -82,9 +82,14 @@ def run(a, folder: Path) -> None:
         print(name, done.stdout.strip().splitlines()[-1:] or done.stderr[-300:], flush=True)
 
 
-def collected(folder: Path, name: str) -> "list[str]":
-    done = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", f"unit/{name}"], cwd=folder, capture_output=True, text=True)
-    return [line.split("/", 1)[1] for line in done.stdout.splitlines() if "::" in line]
+def collected(folder: Path) -> "dict[str, list[str]]":
+    """The names of all tests, by file."""
+    done = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "unit"], cwd=folder, capture_output=True, text=True)
+    names: "dict[str, list[str]]" = collections.defaultdict(list)
+    for line in done.stdout.splitlines():
+        if "::" in line:
+            names[line.split("::")[0].split("/", 1)[1]].append(line.split("/", 1)[1])
+    return names
 
 
 def why_not(name: str) -> "str | None":
@@ -95,6 +100,7 @@ def page(a, folder: Path) -> str:
     rows, reasons, failing = [], collections.defaultdict(list), []
     total = applying = passing = beside = 0
     last: dict = collections.defaultdict(dict)
+    tests = collected(folder)
     for path in sorted(a.work.glob("test_*.xml"), key=lambda path: path.stat().st_mtime):
         for case in tree.parse(path).getroot().iter("testcase"):
             last[path.name[: path.name.index(".py") + 3]][case.get("name")] = case
@@ -115,14 +121,14 @@ def page(a, folder: Path) -> str:
                 if not passed:
                     node = case.find("failure") if case.find("failure") is not None else case.find("error")
                     failing.append((name, (node.get("message") or "").splitlines()[0][:160]))
-        for name in collected(folder, file) if file in ONLY else ():
+        for name in tests[file] if file in ONLY else ():
             if name not in ran:
                 counts["all"] += 1
                 reasons[why_not(name)].append(name)
         rows.append(f"| `{file}` | {counts['all']} | {counts['apply']} | {counts['pass']} |")
         total, applying, passing, beside = total + counts["all"], applying + counts["apply"], passing + counts["pass"], beside + counts["beside"]
     days = sorted({time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime)) for path in a.work.glob("test_*.xml")})
-    others = {name: len(collected(folder, name)) for name in FILES}
+    others = {name: len(tests[name]) for name in FILES}
     lines = [
         "# The server beside llama.cpp's own tests of its server", "",
         "`server_suite.py` made this page: `vendor/llama.cpp/tools/server/tests` of the sdist llama_cpp_python-0.3.36, files of tests unchanged; of `conftest.py` the download of models before "
