@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)/Bindings/Python
 export LLAMA2SWIFT_LIBRARY := $(CURDIR)/$(LIB)
 export LLAMA2SWIFT_CACHE := $(CACHE)
 
-.PHONY: help demo test trust soak lib chat bench compare compare-setup fuzz sanitize install uninstall wheel dist examples runtimes clean
+.PHONY: help demo test trust soak lib chat bench compare compare-setup fuzz unguided sanitize install uninstall wheel dist examples runtimes clean
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -76,6 +76,10 @@ runtimes: lib
 fuzz: $(READY) lib
 	@bash Tests/fuzz/build.sh fuzz
 	@bash Tests/fuzz/run.sh "$(TARGET)" "$(or $(SECONDS),40)"
+
+## make unguided [SECONDS=40]   the same inputs changed blindly, through the ordinary library: no build of its own
+unguided: $(READY) lib
+	@bash Tests/fuzz/unguided.sh "$(or $(SECONDS),40)" $(TARGET)
 
 ## make sanitize                C hosts under the thread, address, leak and undefined behaviour sanitizers, and valgrind
 sanitize:

@@ -3,6 +3,7 @@ coverage (Tests/fuzz/corpus.tar.xz) and every input that ever failed (Tests/fuzz
 the process when one takes more than 2 seconds, and fails when all together took more than 512 MiB."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -32,9 +33,10 @@ def kept(tmp_path_factory):
     library = Path(os.environ["LLAMA2SWIFT_LIBRARY"]).resolve()
     for name in ("libllama2swift.so", "libllama2swift.so.0"):
         (folder / name).symlink_to(library)
-    sources = [FUZZ / f"{name}.c" for name in ("common", "targets", "scheduling", "searching", "mutate", "run_inputs")]
     flags = ["-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'Include'}", f"-L{folder}", f"-Wl,-rpath,{folder}"]
-    subprocess.run(["cc", *flags, *map(str, sources), "-o", str(folder / "run_inputs"), "-lllama2swift"], check=True)
+    for program in ("run_inputs", "unguided"):
+        sources = [str(FUZZ / f"{name}.c") for name in ("common", "targets", "scheduling", "searching", "mutate", program)]
+        subprocess.run(["cc", *flags, *sources, "-o", str(folder / program), "-lllama2swift"], check=True)
     seeds.write_models(folder / "models")
     with tarfile.open(FUZZ / "corpus.tar.xz") as archive:
         archive.extractall(folder / "corpus", filter="data")
@@ -53,6 +55,16 @@ def test_every_input_that_fuzzing_kept_gives_a_status_within_two_seconds(kept, t
     done = subprocess.run([kept / "run_inputs", target, *files], env=os.environ | {"FUZZ_MODELS": str(kept / "models")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{len(files)} inputs")
+
+
+def test_inputs_changed_blindly_end_no_process(kept, tmp_path):
+    """One second of `make unguided`."""
+    found, files = tmp_path / "found", sorted(str(file) for file in (kept / "seeds" / "saved").iterdir())
+    done = subprocess.run(
+        [kept / "unguided", "saved", "1", FUZZ / "dictionaries" / "saved.dict", found, *files], env=os.environ | {"FUZZ_MODELS": str(kept / "models")}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(re.match(r"saved: (\d+) executions", done.stdout)[1]) > 20 and not found.exists()
 
 
 def test_there_is_a_target_for_each_entry_point():
