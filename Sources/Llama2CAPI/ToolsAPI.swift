@@ -10,7 +10,7 @@ public func llama2_quantize(
     _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ options: UnsafePointer<llama2_quantize_options>?,
     _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    quantize(path, output, options, FileType.allCases, default: .q4_K_M, error, capacity)
+    quantize(path, output, options, FileType.all, usual: "Q4_K_M", error, capacity)
 }
 
 @c @implementation
@@ -18,12 +18,12 @@ public func llama2_convert(
     _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ options: UnsafePointer<llama2_quantize_options>?,
     _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    quantize(path, output, options, [.f32, .f16, .bf16, .q8_0], default: .f16, error, capacity)
+    quantize(path, output, options, [BlockType.f32, .f16, .bf16, .q8_0].compactMap { FileType($0) }, usual: "F16", error, capacity)
 }
 
 private func quantize(
     _ path: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?, _ given: UnsafePointer<llama2_quantize_options>?,
-    _ known: [FileType], default usual: FileType, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
+    _ known: [FileType], usual: String, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
     call(error, capacity) { (host: FloatMode) throws(Llama2Error) in
         let path = FilePath(try required(path, "path")), output = FilePath(try required(output, "output"))
@@ -35,15 +35,12 @@ private func quantize(
         guard (0...1024).contains(o.override_count) else {
             throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.override_count)) overrides, expected at most 1024")
         }
-        var quantizer = Quantizer(usual)
-        if let type = o.type {
-            let name = ByteText(FilePath(type).bytes)
-            guard let type = known.first(where: { ByteText($0.name) == name }) else {
-                throw Llama2Error(
-                    .invalidArgument, "type \"\(ByteText(name.bytes.prefix(100)))\", expected one of \(known.map(\.name).joined(separator: ", "))")
-            }
-            quantizer.fileType = type
+        let name = o.type.map { ByteText(FilePath($0).bytes) } ?? ByteText(usual)
+        guard let type = known.first(where: { ByteText($0.name) == name }) else {
+            throw Llama2Error(
+                .invalidArgument, "type \"\(ByteText(name.bytes.prefix(100)))\", expected one of \(known.map(\.name).joined(separator: ", "))")
         }
+        var quantizer = Quantizer(type)
         quantizer.keepsWider = o.flags & UInt32(LLAMA2_QUANTIZE_KEEP_WIDER) != 0
         quantizer.contextLength = try trainedLength(o.context_length)
         quantizer.threads = o.threads == 0 ? ThreadPool.allowedCPUs : Int(o.threads)

@@ -7,50 +7,49 @@ public enum BlockType: Sendable, CaseIterable, BitwiseCopyable {
     case iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq1_s, iq1_m, iq4_nl, iq4_xs
     case tq1_0, tq2_0
 
-    private var format: FormatFacts {
+    /// The one switch over types: what is asked of a type is asked of its format.
+    @inline(__always) private func visit<V: NumberVisitor>(_ visitor: V) -> V.Result {
         switch self {
-        case .f32: FormatFacts(F32.self)
-        case .f16: FormatFacts(F16.self)
-        case .bf16: FormatFacts(BF16.self)
-        case .q4_0: FormatFacts(Q4_0.self)
-        case .q4_1: FormatFacts(Q4_1.self)
-        case .q5_0: FormatFacts(Q5_0.self)
-        case .q5_1: FormatFacts(Q5_1.self)
-        case .q8_0: FormatFacts(Q8_0.self)
-        case .q2_K: FormatFacts(Q2_K.self)
-        case .q3_K: FormatFacts(Q3_K.self)
-        case .q4_K: FormatFacts(Q4_K.self)
-        case .q5_K: FormatFacts(Q5_K.self)
-        case .q6_K: FormatFacts(Q6_K.self)
-        case .iq2_xxs: FormatFacts(IQ2_XXS.self)
-        case .iq2_xs: FormatFacts(IQ2_XS.self)
-        case .iq2_s: FormatFacts(IQ2_S.self)
-        case .iq3_xxs: FormatFacts(IQ3_XXS.self)
-        case .iq3_s: FormatFacts(IQ3_S.self)
-        case .iq1_s: FormatFacts(IQ1_S.self)
-        case .iq1_m: FormatFacts(IQ1_M.self)
-        case .iq4_nl: FormatFacts(IQ4_NL.self)
-        case .iq4_xs: FormatFacts(IQ4_XS.self)
-        case .tq1_0: FormatFacts(TQ1_0.self)
-        case .tq2_0: FormatFacts(TQ2_0.self)
+        case .f32: visitor.visit(any: F32.self)
+        case .f16: visitor.visit(any: F16.self)
+        case .bf16: visitor.visit(any: BF16.self)
+        case .q4_0: visitor.visit(any: Q4_0.self)
+        case .q4_1: visitor.visit(any: Q4_1.self)
+        case .q5_0: visitor.visit(any: Q5_0.self)
+        case .q5_1: visitor.visit(any: Q5_1.self)
+        case .q8_0: visitor.visit(any: Q8_0.self)
+        case .q2_K: visitor.visit(any: Q2_K.self)
+        case .q3_K: visitor.visit(any: Q3_K.self)
+        case .q4_K: visitor.visit(any: Q4_K.self)
+        case .q5_K: visitor.visit(any: Q5_K.self)
+        case .q6_K: visitor.visit(any: Q6_K.self)
+        case .iq2_xxs: visitor.visit(any: IQ2_XXS.self)
+        case .iq2_xs: visitor.visit(any: IQ2_XS.self)
+        case .iq2_s: visitor.visit(any: IQ2_S.self)
+        case .iq3_xxs: visitor.visit(any: IQ3_XXS.self)
+        case .iq3_s: visitor.visit(any: IQ3_S.self)
+        case .iq1_s: visitor.visit(any: IQ1_S.self)
+        case .iq1_m: visitor.visit(any: IQ1_M.self)
+        case .iq4_nl: visitor.visit(any: IQ4_NL.self)
+        case .iq4_xs: visitor.visit(any: IQ4_XS.self)
+        case .tq1_0: visitor.visit(any: TQ1_0.self)
+        case .tq2_0: visitor.visit(any: TQ2_0.self)
         }
     }
 
     /// ggml's name; its text lives as long as the program.
-    public var staticName: StaticString { format.name }
-    public var name: String { "\(format.name)" }
-    public var elements: Int { format.elements }
-    public var bytes: Int { format.bytes }
-
+    public var staticName: StaticString { visit(NameOf()) }
+    public var name: String { "\(staticName)" }
+    public var elements: Int { visit(ElementsOf()) }
+    public var bytes: Int { visit(BytesOf()) }
     /// Floating-point storage, multiplied as such; all others are multiplied as integers.
-    public var isFloat: Bool {
-        // asked in every product of a pass, which the other facts of a type are not built for
-        switch self {
-        case .f32, .f16, .bf16: true
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: false
-        case .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0: false
-        }
-    }
+    public var isFloat: Bool { visit(IsFloat()) }
+    /// Whether quantizing to this type follows the importance of columns.
+    public var weighsColumns: Bool { visit(WeighsColumns()) }
+    /// GGUF's number of a file whose matrices have this type; nil: no such file is made, or only mixes.
+    public var fileType: UInt32? { visit(FileTypeOf()) }
+    /// The type that a mix takes where rows are no whole number of this one's blocks.
+    public var standIn: BlockType { BlockType(rawValue: visit(StandInOf())) ?? self }
 
     /// Bytes of a row of `count` weights; nil when it is not a whole number of blocks or overflows.
     public func rowBytes(_ count: Int) -> Int? {
@@ -61,21 +60,43 @@ public enum BlockType: Sendable, CaseIterable, BitwiseCopyable {
     }
 }
 
-/// What a format says of itself, as a value: Embedded Swift, which Tests/arm64 is built with, has no values of a protocol's type.
-private struct FormatFacts {
-    let number: UInt32, name: StaticString, elements: Int, bytes: Int
+// A visitor a fact, so that asking for one builds no other: some are asked in every product of a pass.
 
-    @inline(__always) init<F: NumberFormat>(_: F.Type) {
-        number = F.number
-        name = F.name
-        elements = F.elements
-        bytes = F.bytes
-    }
+private struct NumberOf: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> UInt32 { F.number }
+}
+
+private struct NameOf: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> StaticString { F.name }
+}
+
+private struct ElementsOf: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> Int { F.elements }
+}
+
+private struct BytesOf: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> Int { F.bytes }
+}
+
+private struct IsFloat: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> Bool { F.isFloat }
+}
+
+private struct WeighsColumns: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> Bool { F.weighsColumns }
+}
+
+private struct FileTypeOf: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> UInt32? { F.fileType }
+}
+
+private struct StandInOf: NumberVisitor {
+    @inline(__always) func visit<F: NumberFormat>(any _: F.Type) -> UInt32 { F.standIn }
 }
 
 /// ggml's numbers, as GGUF files have them.
 extension BlockType: RawRepresentable {
-    public var rawValue: UInt32 { format.number }
+    public var rawValue: UInt32 { visit(NumberOf()) }
 
     public init?(rawValue: UInt32) {
         guard let type = BlockType.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }

@@ -43,7 +43,7 @@ public struct Quantizer {
             throw Llama2Error(
                 .corrupt, "\(importancePath?.description ?? ""): \(job.source.name) has \(list.count) columns, the model's has \(job.source.columns)")
         }
-        guard importancePath == nil || jobs.contains(where: { Kernels.weighsColumns($0.target.type) && !$0.isAtAnEnd }) else {
+        guard importancePath == nil || jobs.contains(where: { $0.target.type.weighsColumns && !$0.isAtAnEnd }) else {
             throw Llama2Error(.invalidArgument, "an importance matrix is for K types, and no matrix of a layer becomes one in \(fileType.name)")
         }
         var metadata = file.metadata
@@ -53,7 +53,7 @@ public struct Quantizer {
         if weights.hyperparameters.ropeScaling.endsAtTrainedLength {
             for key in [.ropeScalingType, .ropeOriginalContextLength] as [MetadataKey] { metadata.remove(key) }
         }
-        metadata.set(.fileType, fileType.rawValue)
+        metadata.set(.fileType, fileType.number)
         metadata.set(.quantizationVersion, 2)
         let pool = try ThreadPool(threads: threads)
         defer { pool.shutdown() }

@@ -7,21 +7,7 @@ extension Kernels {
         _ type: BlockType, _ row: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>,
         scratch: UnsafeMutableRawPointer
     ) {
-        func half(_ offset: Int) -> Float { halfToFloat(row.loadUnaligned(fromByteOffset: offset, as: UInt16.self)) }
-        switch type {
-        case .f32:
-            for i in 0..<count { out[i] = row.loadUnaligned(fromByteOffset: 4 &* i, as: Float.self) }
-        case .f16:
-            for i in 0..<count { out[i] = half(2 &* i) }
-        case .bf16:
-            for i in 0..<count {
-                let bits = row.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)
-                out[i] = Float(bitPattern: UInt32(bits) << 16)
-            }
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s,
-            .iq1_s, .iq1_m, .iq4_nl, .iq4_xs, .tq1_0, .tq2_0:
-            dequantizeBlocks(type, row, count, out, scratch)
-        }
+        if visitPlain(type.rawValue, FloatRow(row: row, count: count, out: out)) == nil { dequantizeBlocks(type, row, count, out, scratch) }
     }
 
     public static var dequantizeScratchBytes: Int { 8 &* laneBlockBytes }
@@ -57,5 +43,13 @@ extension Kernels {
                 case .affineHalves: scale(half) * Float(w) + scale(2 &+ half)
                 }
         }
+    }
+}
+
+private struct FloatRow: PlainVisitor {
+    let row: UnsafeRawPointer, count: Int, out: UnsafeMutablePointer<Float>
+
+    @inline(__always) func visit<F: PlainFormat>(_: F.Type) {
+        for i in 0..<count { out[i] = F.load(row + F.bytes &* i) }
     }
 }

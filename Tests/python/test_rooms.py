@@ -72,11 +72,8 @@ def test_the_names_of_metadata_stand_in_one_file():
 
 LONG = {
     "Llama2Grammar/UnicodeCategories.swift",  # a table
-    # several concepts each, still in one file
-    "Llama2Formats/HuggingFaceTokenizer.swift", "Llama2Grammar/Schema/SchemaExpansion.swift",
-    # bodies of kernels whose parts are private so that each module inlines its own
-    "Llama2Kernels/Body/Attention.swift", "Llama2Kernels/Body/QuantizeK.swift", "Llama2Kernels/Body/QuantizedMatrix.swift",
-}  # fmt: skip
+    "Llama2Grammar/Schema/SchemaExpansion.swift",  # several concepts, still in one file
+}
 
 
 def test_no_source_is_longer_than_300_lines():

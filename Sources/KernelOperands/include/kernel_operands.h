@@ -57,21 +57,21 @@ typedef struct {
     int32_t *c;
 } __attribute__((swift_name("QuantizeOperands"))) l2s_quantize_operands;
 
-/* Floats to superblocks of `type`: Body/QuantizeK.swift. */
+/* Floats to blocks of `type`: Body/QuantizeBlocks.swift. */
 typedef struct {
-    const float *x;      /* (256 count) */
-    const float *_Nullable importance;
-    long count;
+    const float *x;      /* (elements count) */
+    const float *_Nullable importance; /* (elements count) */
+    long count;          /* of blocks */
     void *out, *scratch; /* scratch: 8 KiB */
     uint32_t type;
-} __attribute__((swift_name("SuperblockOperands"))) l2s_superblock_operands;
+} __attribute__((swift_name("BlocksOperands"))) l2s_blocks_operands;
 
 /* The kernels of one module. What answers whether it did its work leaves the rest to the next module (Kernels.swift). */
 typedef struct {
     bool (*multiply)(const l2s_product_operands *);
     bool (*multiply_floats)(const l2s_float_product_operands *);
     void (*quantize)(const l2s_quantize_operands *);
-    bool (*quantize_superblocks)(const l2s_superblock_operands *);
+    bool (*quantize_blocks)(const l2s_blocks_operands *);
     void (*attention)(const l2s_attention_operands *);
     void (*rms_norm)(const float *x, const float *weight, long count, float epsilon, float *out);
     void (*swiglu)(const float *gate, const float *up, long count, float *out);

@@ -1,5 +1,7 @@
 /// The K types: superblocks of 256 weights, eight blocks of 32 (or sixteen of 16) whose scales are integers of six or four
 /// bits times one half. Layouts are ggml's.
+///
+/// Their quantizers fit sixteen blocks side by side, in lanes, which Core has none of: Llama2Kernels/Body/QuantizeK.swift.
 
 /// { u8 scales[16]; u8 q[64]; f16 d; f16 dmin }: sixteen groups of 16, scale in the low and minimum in the
 /// high nibble; in each half of 128, four blocks of 32 share 32 bytes. Weight = d sc q - dmin mn.
@@ -9,6 +11,7 @@ enum Q2_K: BlockFormat {
     static var elements: Int { 256 }
     static var bytes: Int { 16 + 64 + 2 + 2 }
     static var form: LaneForm { .affineHalves }
+    static var weighsColumns: Bool { true }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         let d = half(row, 80), dmin = half(row, 82)
@@ -34,6 +37,7 @@ enum Q3_K: BlockFormat {
     static var elements: Int { 256 }
     static var bytes: Int { 32 + 64 + 12 + 2 }
     static var form: LaneForm { .halves8 }
+    static var weighsColumns: Bool { true }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         let d = half(row, 108)
@@ -60,6 +64,8 @@ enum Q4_K: BlockFormat {
     static var elements: Int { 256 }
     static var bytes: Int { 2 + 2 + 12 + 128 }
     static var form: LaneForm { .affine }
+    static var weighsColumns: Bool { true }
+    static var standIn: UInt32 { Q5_0.number }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         unpackRowK4(row, nibbles: 16, r, count, out)
@@ -73,6 +79,8 @@ enum Q5_K: BlockFormat {
     static var elements: Int { 256 }
     static var bytes: Int { 2 + 2 + 12 + 32 + 128 }
     static var form: LaneForm { .affine }
+    static var weighsColumns: Bool { true }
+    static var standIn: UInt32 { Q5_1.number }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         unpackRowK4(row, nibbles: 48, r, count, out)
@@ -87,6 +95,9 @@ enum Q6_K: BlockFormat {
     static var elements: Int { 256 }
     static var bytes: Int { 128 + 64 + 16 + 2 }
     static var form: LaneForm { .halves6 }
+    static var weighsColumns: Bool { true }
+    static var standIn: UInt32 { Q8_0.number }
+    static var fileType: UInt32? { 18 }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         let d = half(row, 208)

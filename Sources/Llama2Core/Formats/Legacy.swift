@@ -7,6 +7,8 @@ enum Q4_0: BlockFormat {
     static var elements: Int { 32 }
     static var bytes: Int { 2 + 16 }
     static var form: LaneForm { .symmetric4 }
+    static var fileType: UInt32? { 2 }
+    static var quantizer: Quantizer? { { x, _, out, _ in quantizeSymmetric(x, out, 8) } }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         for b in 0..<count {
@@ -27,6 +29,8 @@ enum Q4_1: BlockFormat {
     static var elements: Int { 32 }
     static var bytes: Int { 2 + 2 + 16 }
     static var form: LaneForm { .affine }
+    static var fileType: UInt32? { 3 }
+    static var quantizer: Quantizer? { { x, _, out, _ in quantizeAffine(x, out, 15) } }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         for b in 0..<count {
@@ -48,6 +52,8 @@ enum Q5_0: BlockFormat {
     static var elements: Int { 32 }
     static var bytes: Int { 2 + 4 + 16 }
     static var form: LaneForm { .signed8 }
+    static var fileType: UInt32? { 8 }
+    static var quantizer: Quantizer? { { x, _, out, _ in quantizeSymmetric(x, out, 16) } }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         for b in 0..<count {
@@ -65,6 +71,8 @@ enum Q5_1: BlockFormat {
     static var elements: Int { 32 }
     static var bytes: Int { 2 + 2 + 4 + 16 }
     static var form: LaneForm { .affine }
+    static var fileType: UInt32? { 9 }
+    static var quantizer: Quantizer? { { x, _, out, _ in quantizeAffine(x, out, 31) } }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         for b in 0..<count {
@@ -83,6 +91,8 @@ enum Q8_0: BlockFormat {
     static var elements: Int { 32 }
     static var bytes: Int { 2 + 32 }
     static var form: LaneForm { .signed8 }
+    static var fileType: UInt32? { 7 }
+    static var quantizer: Quantizer? { { x, _, out, _ in quantizeQ8_0(x, out) } }
 
     static func unpackRow(_ row: UnsafeRawPointer, _ r: Int, _ count: Int, _ out: UnsafeMutableRawPointer) {
         for b in 0..<count {
@@ -97,6 +107,57 @@ enum Q8_0: BlockFormat {
 @inline(__always) private func fiveBits(_ p: UnsafeRawPointer, _ i: Int) -> UInt8 {
     let pair = byte(p, 4 &+ (i & 15)), high = byte(p, i >> 3) >> UInt8(truncatingIfNeeded: i & 7) & 1
     return (i < 16 ? pair & 15 : pair >> 4) | high << 4
+}
+
+// The bytes that floats become are those of the `gguf` package's numpy.
+
+/// d = the value of greatest magnitude / -half: it takes the one integer more that the negative side has.
+private func quantizeSymmetric(_ x: UnsafePointer<Float>, _ out: UnsafeMutableRawPointer, _ half: Float) {
+    var extreme = x[0]
+    for i in 1..<32 where x[i].magnitude > extreme.magnitude { extreme = x[i] }
+    let d = extreme / -half, inverse = d == 0 ? 0 : 1 / d
+    out.storeBytes(of: floatToHalf(d), as: UInt16.self)
+    store(out + 2, 2 * half - 1) { x[$0] * inverse + (half + 0.5) }
+}
+
+/// d = (max - min) / most, m = min.
+private func quantizeAffine(_ x: UnsafePointer<Float>, _ out: UnsafeMutableRawPointer, _ most: Float) {
+    var low = x[0], high = x[0]
+    for i in 1..<32 {
+        if x[i] < low { low = x[i] }
+        if x[i] >= high { high = x[i] }
+    }
+    let d = (high - low) / most, inverse = d == 0 ? 0 : 1 / d
+    out.storeBytes(of: floatToHalf(d), as: UInt16.self)
+    out.storeBytes(of: floatToHalf(low), toByteOffset: 2, as: UInt16.self)
+    store(out + 4, most) { (x[$0] - low) * inverse + 0.5 }
+}
+
+/// { (u32 high;) u8 q[16] } of x without its fraction, in 0...most: column i in the low nibble of byte i, column i + 16 in the high one.
+@inline(__always) private func store(_ out: UnsafeMutableRawPointer, _ most: Float, _ x: (Int) -> Float) {
+    /// 0 for what is no number.
+    @inline(__always) func integer(_ x: Float) -> UInt8 { x > 0 ? UInt8(x < most ? x : most) : 0 }
+    let hasFifthBit = most > 15, nibbles = out + (hasFifthBit ? 4 : 0)
+    var high: UInt32 = 0
+    for i in 0..<16 {
+        let a = integer(x(i)), b = integer(x(i &+ 16))
+        nibbles.storeBytes(of: a & 15 | (b & 15) << 4, toByteOffset: i, as: UInt8.self)
+        high |= UInt32(a >> 4) << UInt32(i) | UInt32(b >> 4) << UInt32(i &+ 16)
+    }
+    if hasFifthBit { out.storeBytes(of: high, as: UInt32.self) }
+}
+
+/// d = max |x| / 127; ties away from zero.
+private func quantizeQ8_0(_ x: UnsafePointer<Float>, _ out: UnsafeMutableRawPointer) {
+    var most: Float = 0
+    for i in 0..<32 where x[i].magnitude > most { most = x[i].magnitude }
+    let d = most / 127, inverse = d == 0 ? 0 : 1 / d
+    out.storeBytes(of: floatToHalf(d), as: UInt16.self)
+    for i in 0..<32 {
+        let q = (x[i] * inverse).rounded(.toNearestOrAwayFromZero)
+        let byte = q >= -128 && q <= 127 ? Int8(q) : 0
+        out.storeBytes(of: byte, toByteOffset: 2 &+ i, as: Int8.self)
+    }
 }
 
 /// The formats above, by ggml's number.

@@ -7,7 +7,7 @@ public func kernelTable() -> KernelTable {
         multiply: { multiplyQuantized($0.pointee) },
         multiply_floats: { multiplyFloats($0.pointee) },
         quantize: { quantizeRow($0.pointee.x, $0.pointee.count, $0.pointee.width, $0.pointee.q, $0.pointee.s, $0.pointee.c) },
-        quantize_superblocks: { quantizeSuperblocks($0.pointee) },
+        quantize_blocks: { quantizeBlocks($0.pointee) },
         attention: {
             let o = $0.pointee
             attention(
