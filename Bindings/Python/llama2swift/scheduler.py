@@ -19,9 +19,10 @@ from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
 from ._closing import Closing, NotCopied
+from ._sequences import scaled_adapters
 from ._waiting import Waiting
 from .adapter import Adapter
-from .context import Context, scaled_adapters
+from .context import Context
 from .errors import BusyError, CancelledError, Llama2Error, error_for
 from .generation import stop_strings, token_report
 from .grammar import Grammar

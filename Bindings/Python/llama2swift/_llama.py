@@ -1,0 +1,230 @@
+"""What `Llama` is before it answers: a model, a context, tokens, evaluation by hand, and the events of an answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from . import _arguments as A
+from ._closing import Closing
+from ._llama_arguments import FORMATS, HARMLESS, NEUTRAL, NEUTRAL_SAMPLERS, one_file, only_neutral, text_list
+from .context import Context
+from .errors import ContextFullError, InvalidTokenError
+from .grammar import Grammar
+from .llama_speculative import LlamaPromptLookupDecoding
+from .model import Model
+from .sampler import Sampler
+from .scheduler import Event, Request, Scheduler
+
+Made = TypeVar("Made", bound="LlamaBase")
+
+
+class LlamaBase(Closing):
+    """A model and one context."""
+
+    def __init__(
+        self, model_path: A.Path, *, n_ctx: int = 512, n_batch: int = 512, n_threads: int | None = None, seed: int | None = None,
+        chat_format: str | None = None, last_n_tokens_size: int = 64, use_mmap: bool = True, type_k: int | None = None,
+        type_v: int | None = None, embedding: bool = False, pooling_type: int | None = None,
+        draft_model: A.Path | Model | LlamaPromptLookupDecoding | None = None, **others: Any,
+    ):  # fmt: skip
+        only_neutral({k: v for k, v in others.items() if k not in HARMLESS}, NEUTRAL, "Llama")
+        if chat_format is not None and chat_format not in FORMATS:
+            raise ValueError(f"chat_format={chat_format!r} is not supported by llama2swift; there are {', '.join(FORMATS)}")
+        if type_k != type_v or type_k not in (None, 0, 1):
+            raise ValueError(f"type_k={type_k!r}, type_v={type_v!r}: both are 1 (f16) or both 0 (f32)")
+        if pooling_type not in (None, -1, 0, 1, 2, 3):
+            raise ValueError(f"pooling_type={pooling_type!r} is not supported by llama2swift")
+        if not isinstance(draft_model, (str, bytes, os.PathLike, Model, LlamaPromptLookupDecoding, type(None))):
+            raise ValueError(f"draft_model={A.shown(draft_model)} is not supported by llama2swift: a model's path or a Model guesses, prompt lookup is always on")
+        self.model_path, self.chat_format = str(model_path), chat_format
+        self.model = Model(model_path, copy=not A.flag("use_mmap", use_mmap))
+        self._context = Context(self.model, length=n_ctx, threads=n_threads or 0, batch_size=n_batch, kv="f32" if type_k == 0 else "f16")
+        self._draft, self._own_draft = self._drafting(draft_model, n_threads or 0)
+        self.metadata = self.model.metadata
+        self._seed, self._draws, self._last_n, self._pooling, self._embedding = seed, 0, last_n_tokens_size, pooling_type, embedding
+        self._length = self._context.info.context_length
+        # it has the context from the first answer on, until a call by hand
+        self._scheduler: Scheduler | None = None
+        self._last: list[int] = []  # the tokens of the last answer and its prompt
+
+    def _drafting(self, given: Any, threads: int) -> tuple[Context | None, Model | None]:
+        """The context that guesses, and the model if it is not the caller's."""
+        if given is None or isinstance(given, LlamaPromptLookupDecoding):
+            return None, None
+        own = None if isinstance(given, Model) else Model(given)
+        try:
+            draft = Context(given if own is None else own, length=self._context.info.context_length, threads=threads)
+            Scheduler(self._context, draft=draft).close()  # one that cannot guess for this model says so here
+        except BaseException:
+            if own is not None:
+                own.close()
+            raise
+        return draft, own
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Made], repo_id: str, filename: str | None, additional_files: Sequence[str] | None = None, local_dir: A.Path | None = None,
+        local_dir_use_symlinks: Any = "auto", cache_dir: A.Path | None = None, **kwargs: Any,
+    ) -> Made:  # fmt: skip
+        """A model of the Hugging Face hub, through `huggingface_hub`: the one file whose name fits `filename` (a pattern). ImportError
+        without that package, OSError where the hub cannot be reached, ValueError when not exactly one file fits."""
+        try:
+            from importlib import import_module
+
+            hub: Any = import_module("huggingface_hub")
+        except ImportError:
+            raise ImportError("Llama.from_pretrained needs huggingface_hub: pip install huggingface_hub; or give model_path a file that is there") from None
+        try:
+            names = [str(n) for n in hub.HfApi().list_repo_files(repo_id)]
+            chosen = [one_file(names, pattern, repo_id) for pattern in [filename or "*.gguf", *(additional_files or [])]]
+            paths = [hub.hf_hub_download(repo_id=repo_id, filename=name, local_dir=local_dir, cache_dir=cache_dir) for name in chosen]
+        except ValueError:
+            raise
+        except Exception as problem:
+            raise OSError(f"{repo_id} could not be fetched from the hub ({' '.join(str(problem).split())[:300]}); without a network give model_path a file") from problem
+        return cls(model_path=paths[0], **kwargs)
+
+    # Text and tokens
+
+    def tokenize(self, text: bytes, add_bos: bool = True, special: bool = False) -> list[int]:
+        """The tokens of `text`, with BOS if the model has one and add_bos."""
+        return self.model.tokenize(text, bos=add_bos and self.model.special_tokens.adds_bos, special=special)
+
+    def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = None, special: bool = False) -> bytes:
+        """The bytes of `tokens`; prev_tokens: what stands before them, so that they are no beginning of a text."""
+        if not prev_tokens:
+            return self.model.detokenize_bytes(tokens, special=special)
+        return b"".join(self.model.piece(t, special=special) for t in tokens)
+
+    # Evaluation by hand
+
+    @property
+    def context(self) -> Context:
+        """The context, for calls by hand: it holds what the last answer left, but for its last token. Ends the answers under way."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+            self._scheduler = None
+            if self._last:
+                self._context.adopt(self._last)
+        return self._context
+
+    def eval(self, tokens: Sequence[int]) -> None:
+        """Appends tokens to the context."""
+        self.context.eval(list(tokens))
+
+    def reset(self) -> None:
+        """Empties the context."""
+        self.context.reset()
+
+    def sample(self, top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, temp: float = 0.8, repeat_penalty: float = 1.0, **others: Any) -> int:
+        """A token from the last logits."""
+        only_neutral(others, NEUTRAL_SAMPLERS, "sample")
+        return self.context.sample(
+            Sampler(temperature=temp, top_k=max(top_k, 0), top_p=top_p, min_p=min_p, repetition_penalty=repeat_penalty, seed=self._next_seed(None))
+        )
+
+    @property
+    def n_tokens(self) -> int:
+        """Positions in use."""
+        return self.context.sequence_length()
+
+    def save_state(self) -> bytes:
+        """All of the context, for `load_state`."""
+        return self.context.state()
+
+    def load_state(self, state: bytes) -> None:
+        """The context as it was: the next logits are the same bits."""
+        self.context.set_state(state)
+
+    def set_seed(self, seed: int) -> None:
+        """What further answers are drawn with: the first with it, the next with the number after it, and so on."""
+        self._seed, self._draws = seed, 0
+
+    def n_ctx(self) -> int:
+        """Positions of the context."""
+        return self._length
+
+    def n_embd(self) -> int:
+        """Numbers of an embedding."""
+        return self.model.hyperparameters.embedding_length
+
+    def n_vocab(self) -> int:
+        """Tokens of the vocabulary."""
+        return self.model.hyperparameters.vocabulary_size
+
+    def token_bos(self) -> int:
+        """The token that begins a text, -1 if there is none."""
+        bos = self.model.special_tokens.bos
+        return -1 if bos is None else bos
+
+    def token_eos(self) -> int:
+        """The token that ends a text, -1 if there is none."""
+        eos = self.model.special_tokens.eos
+        return -1 if eos is None else eos
+
+    def _prompt(self, prompt: str | list[int]) -> list[int]:
+        if isinstance(prompt, str):
+            return self.tokenize(A.text("prompt", prompt), special=True)
+        return A.token_list("prompt", prompt)
+
+    def _next_seed(self, given: int | None) -> int | None:
+        seed = self._seed if given is None else given
+        if seed is None or seed in (-1, 0xFFFFFFFF):
+            return None
+        if given is None:
+            self._draws += 1
+            return (seed + self._draws - 1) % 2**64
+        return seed
+
+    def _sampler(self, temperature: Any, top_p: Any, min_p: Any, top_k: Any, frequency: Any, presence: Any, repeat: Any, seed: Any, bias: Any) -> Sampler:
+        if bias is not None and not isinstance(bias, Mapping):
+            raise A.refuse("logit_bias", bias, "a dict of token ids and numbers")
+        # OpenAI's clients write the ids as texts
+        biases = {int(t) if isinstance(t, str) and t.isdecimal() else A.token("logit_bias", t): b for t, b in (bias or {}).items()}
+        return Sampler(
+            temperature=max(temperature, 0.0), top_p=top_p, min_p=min_p, top_k=max(top_k, 0), frequency_penalty=frequency, presence_penalty=presence,
+            repetition_penalty=repeat, penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias=biases,
+        )  # fmt: skip
+
+    def _events(
+        self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | None, stop: str | list[str] | None, logprobs: int | None
+    ) -> Iterator[Event]:  # fmt: skip
+        for index, token in enumerate(tokens):
+            if not 0 <= token < self.n_vocab():
+                raise InvalidTokenError(f"token {token} at index {index} is not in the vocabulary of {self.n_vocab()}")
+        room = self.n_ctx() - len(tokens)
+        if room <= 0:
+            raise ContextFullError(f"Requested tokens ({len(tokens)}) exceed context window of {self.n_ctx()}")
+        if not tokens:
+            raise ValueError("the prompt is empty: it has no tokens")
+        most = room if max_tokens is None or max_tokens <= 0 else min(max_tokens, room)
+        stops = text_list("stop", [] if stop is None else stop)
+        if self._scheduler is None:
+            self._scheduler = Scheduler(self._context, draft=self._draft)
+        return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs), tokens)
+
+    def _until_left(self, request: Request, tokens: list[int]) -> Iterator[Event]:
+        """The events; whoever lets go of them before the end ends the request."""
+        self._last = list(tokens)
+        try:
+            for event in request:
+                if event.error is not None:
+                    raise event.error
+                if event.token is not None:
+                    self._last.append(event.token)
+                yield event
+        finally:
+            request.cancel()
+
+    def close(self) -> None:
+        """Frees the context and the model."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+        if self._draft is not None:
+            self._draft.close()
+        if self._own_draft is not None:
+            self._own_draft.close()
+        self._context.close()
+        self.model.close()
