@@ -21,7 +21,7 @@ from llama2swift import _constants as K
 from llama2swift import _library as lib
 from llama2swift import _structs as S
 from llama2swift.generation import token_report
-from llama2swift.scheduler import REASONS
+from llama2swift._engine import REASONS
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 ALONE = {"end": "stop", "stop": "stop", "max_tokens": "length", "context_full": "length"}

@@ -7,6 +7,7 @@
 """
 
 from . import errors, footprint
+from ._engine import Event
 from ._library import version as __version__
 from .adapter import Adapter
 from .batch import Answer, Batch, generate_batch
@@ -22,7 +23,7 @@ from .modelfile import ModelFile, printable
 from .options import RoPE, kernels_available, preflight
 from .results import ContextInfo, Hyperparameters, Memory, Perplexity, Score, SpecialTokens, Tensor, Timings, TokenReport
 from .sampler import Sampler
-from .scheduler import Event, Request, Scheduler
+from .scheduler import Request, Scheduler
 from .search import Found
 from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary

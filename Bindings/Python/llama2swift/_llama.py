@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from . import _arguments as A
 from ._closing import Closing
+from ._engine import Event
 from ._llama_arguments import FORMATS, HARMLESS, NEUTRAL, NEUTRAL_SAMPLERS, one_file, only_neutral, text_list
 from .context import Context
 from .errors import ContextFullError, InvalidTokenError
@@ -15,7 +16,7 @@ from .grammar import Grammar
 from .llama_speculative import LlamaPromptLookupDecoding
 from .model import Model
 from .sampler import Sampler
-from .scheduler import Event, Request, Scheduler
+from .scheduler import Request, Scheduler
 
 Made = TypeVar("Made", bound="LlamaBase")
 

@@ -10,13 +10,14 @@ from typing import Any, Union
 
 from . import _arguments as A
 from ._closing import AsyncClosing, NotCopied
+from ._engine import Event
 from ._waiting import Waiting
 from .context import Context
 from .errors import Llama2Error
 from .generation import stop_strings
 from .results import TokenReport
 from .sampler import Sampler
-from .scheduler import Event, Request, Scheduler
+from .scheduler import Request, Scheduler
 
 Prompts = Sequence[Union[str, A.TokenIds]]
 

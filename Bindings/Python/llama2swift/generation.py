@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import ctypes as C
 import os
 import threading
@@ -16,7 +15,7 @@ from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
 from ._closing import AsyncClosing, NotCopied
-from ._waiting import Waiting
+from ._stream import Stream
 from .errors import CancelledError
 from .results import TokenReport
 from .sampler import Sampler
@@ -24,8 +23,6 @@ from .sampler import Sampler
 _REASONS = {
     K.END_TOKEN: "end", K.END_MAX_TOKENS: "max_tokens", K.END_STOP: "stop", K.END_CONTEXT: "context_full",
 }  # fmt: skip
-# Pieces that the engine may be ahead of the reader.
-_AHEAD = 16
 _MOST_STOPS, _LONGEST_STOP = 64, 4096  # the header's, see llama2_generate_options
 
 
@@ -42,98 +39,6 @@ def stop_strings(value: Any, name: str = "stop") -> list[bytes]:
         if len(stop) > _LONGEST_STOP:
             raise ValueError(f"{name}[{i}] has {len(stop)} bytes, expected at most {_LONGEST_STOP}")
     return stops
-
-
-class _Stream:
-    """What the two sides share. The engine's side does not hold the iterator, so that one that is let go ends it."""
-
-    def __init__(self, calls: Calls):
-        self.calls = calls
-        self.draft_calls: Calls | None = None
-        self.process = os.getpid()
-        self.result = S.sized(S.GenerateResult)
-        self.problem: BaseException | None = None
-        self.failed: BaseException | None = None  # in a callback
-        self.was_cancelled = False
-        self.ended = False
-        self.thread: threading.Thread | None = None
-        self.text: list[str] = []
-        self.steps: list[TokenReport] = []
-        self.unread: collections.deque[str] = collections.deque()
-        # an RLock inside: the end of an iterator may come at any moment, also inside here
-        self.changed = threading.Condition()
-        self._waiting = Waiting()
-
-    def leave(self) -> None:
-        """The contexts are free for other calls."""
-        self.calls.leave(self)
-        if self.draft_calls is not None:
-            self.draft_calls.leave(self)
-
-    def put(self, piece: str) -> None:
-        """From the engine: waits for room."""
-        with self.changed:
-            self.text.append(piece)
-            self.unread.append(piece)
-            self._tell()
-            while len(self.unread) >= _AHEAD and not self.was_cancelled:
-                self.changed.wait()
-
-    def end(self, problem: BaseException | None) -> None:
-        """From the engine, at last."""
-        with self.changed:
-            self.problem = problem
-            self.ended = True
-            self._tell()
-
-    def cancel(self) -> None:
-        """Ends the generation soon. From anywhere."""
-        with self.changed:
-            if not self.ended:
-                self.was_cancelled = True
-                self.calls.cancel(self)
-            self.changed.notify_all()
-
-    def _tell(self) -> None:
-        self.changed.notify_all()
-        self._waiting.wake()
-
-    def read(self) -> str | None:
-        """The next piece, "" when there is none yet, None at the end."""
-        with self.changed:
-            if self.unread:
-                self.changed.notify_all()
-                return self.unread.popleft()
-            return None if self.ended else ""
-
-    def wait(self) -> None:
-        """Until there is a piece, or the end."""
-        with self.changed:
-            while not (self.unread or self.ended):
-                self.changed.wait()
-
-    def wait_for_end(self) -> None:
-        """Until the engine has let go of the context."""
-        with self.changed:
-            while not self.ended:
-                self.changed.wait()
-
-    async def change(self) -> None:
-        """Until something has changed, or the end."""
-        with self.changed:
-            if self.unread or self.ended:
-                return
-            future = self._waiting.future()
-        await future
-
-    async def async_end(self) -> None:
-        """`wait_for_end` for an event loop."""
-        while not self.ended:
-            with self.changed:
-                if self.ended:
-                    return
-                future = self._waiting.future()
-            await future
 
 
 class Generation(AsyncClosing, NotCopied, Iterator[str], AsyncIterator[str]):
@@ -154,7 +59,7 @@ class Generation(AsyncClosing, NotCopied, Iterator[str], AsyncIterator[str]):
         draft: tuple[object, Calls, int | None] | None = None,
     ):  # fmt: skip
         self._reason: str | None = None
-        self._stream = stream = _Stream(calls)
+        self._stream = stream = Stream(calls)
         options = S.sized(S.GenerateOptions)
         options.flags, options.shift_keep = flags, shift_keep
         options.prompt, options.prompt_count = C.cast(prompt.pointer, C.POINTER(C.c_int32)), prompt.count
@@ -323,7 +228,7 @@ def token_report(raw: S.TokenReport) -> TokenReport:
     )  # fmt: skip
 
 
-def _teller(stream: _Stream) -> Any:
+def _teller(stream: Stream) -> Any:
     """The callback that collects reports."""
 
     def tell(report: Any, _: object) -> int:
@@ -339,7 +244,7 @@ def _teller(stream: _Stream) -> Any:
     return S.TokenCallback(tell)
 
 
-def _work(stream: _Stream, context: int | None, sampler: Sampler, options: S.GenerateOptions, kept: object) -> None:
+def _work(stream: Stream, context: int | None, sampler: Sampler, options: S.GenerateOptions, kept: object) -> None:
     problems: list[BaseException] = []
 
     def receive(piece: Any, length: int, _: object) -> int:
@@ -362,7 +267,7 @@ def _work(stream: _Stream, context: int | None, sampler: Sampler, options: S.Gen
     stream.end(problems[0] if problems else stream.failed or asked or problem)
 
 
-def _abandon(stream: _Stream) -> None:
+def _abandon(stream: Stream) -> None:
     """The iterator was let go, or the interpreter ends."""
     if stream.process != os.getpid():
         return  # the thread is the parent's
