@@ -73,7 +73,8 @@ let package = Package(
         .target(name: "BlockTables"),
         .target(name: "KernelOperands"),
         .target(name: "UnicodeData"),
-        .target(name: "Llama2Core", dependencies: ["LinuxSystem", "BlockTables"]),
+        // what Core owns is lent as spans that cannot outlive it
+        .target(name: "Llama2Core", dependencies: ["LinuxSystem", "BlockTables"], swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "Llama2Kernels", dependencies: ["Llama2Core", "BlockTables", "KernelOperands"] + isaModules),
         .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Jinja", dependencies: ["Llama2Core"]),

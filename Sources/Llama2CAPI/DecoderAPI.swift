@@ -83,6 +83,6 @@ public func llama2_decoder_load(_ decoder: OpaquePointer?, _ data: UnsafeRawPoin
     call { () throws(Llama2Error) in
         let decoder = try Handles.decoder(decoder)
         let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
-        try decoder.exclusively { (decoder) throws(Llama2Error) in try decoder.load(UnsafeRawBufferPointer(bytes)) }
+        try decoder.exclusively { (decoder) throws(Llama2Error) in try decoder.load(UnsafeRawBufferPointer(bytes).bytes) }
     }
 }

@@ -62,7 +62,7 @@ public func llama2_grammar_accepts(
 ) -> Int32 {
     call { () throws(Llama2Error) in
         let grammar = try Handles.grammar(grammar), accepts = try required(accepts, "accepts")
-        accepts.pointee = try grammar.accepts(UnsafeRawBufferPointer(try text(input, length, "text"))) ? 1 : 0
+        accepts.pointee = try grammar.accepts(UnsafeRawBufferPointer(try text(input, length, "text")).bytes) ? 1 : 0
     }
 }
 

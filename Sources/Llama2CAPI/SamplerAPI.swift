@@ -53,7 +53,7 @@ public func llama2_sample_logits(
         let row = try elements(try required(logits, "logits"), count, "logits")
         token.pointee = try sampler.exclusively { (sampler) throws(Llama2Error) in
             sampler.setHost(host)
-            return try sampler.take(row)
+            return try sampler.take(row.span)
         }
     }
 }
@@ -68,7 +68,7 @@ public func llama2_sampler_distribution(
         let row = try elements(try required(logits, "logits"), count, "logits")
         try sampler.exclusively { (sampler) throws(Llama2Error) in
             sampler.setHost(host)
-            let list = UnsafeRawBufferPointer(try sampler.distribution(row)).bindMemory(to: llama2_candidate.self)
+            let list = UnsafeRawBufferPointer(try sampler.distribution(row.span)).bindMemory(to: llama2_candidate.self)
             try give(list, to: candidates, capacity, needed)
         }
     }
@@ -88,6 +88,6 @@ public func llama2_sampler_load(_ sampler: OpaquePointer?, _ data: UnsafeRawPoin
     call { () throws(Llama2Error) in
         let sampler = try Handles.sampler(sampler)
         let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
-        try sampler.exclusively { (sampler) throws(Llama2Error) in try sampler.load(UnsafeRawBufferPointer(bytes)) }
+        try sampler.exclusively { (sampler) throws(Llama2Error) in try sampler.load(UnsafeRawBufferPointer(bytes).bytes) }
     }
 }

@@ -34,9 +34,9 @@ public func llama2_state_save_memory(
         let data = try required(data, "data")
         var at = 0
         try context.save(sequence(number)) { (bytes) throws(Llama2Error) in
-            guard let base = bytes.baseAddress, bytes.count <= size - at else { return }
-            (data + at).copyMemory(from: base, byteCount: bytes.count)
-            at += bytes.count
+            guard bytes.byteCount <= size - at else { return }
+            bytes.withUnsafeBytes { if let base = $0.baseAddress { (data + at).copyMemory(from: base, byteCount: $0.count) } }
+            at += bytes.byteCount
         }
     }
 }
@@ -48,7 +48,7 @@ public func llama2_state_save_io(
     call(context: context) { (context) throws(Llama2Error) in
         let write = try required(write, "write")
         try context.save(sequence(number)) { (bytes) throws(Llama2Error) in
-            let code = context.hostMode.callback { write(bytes.baseAddress, bytes.count, userData) }
+            let code = bytes.withUnsafeBytes { bytes in context.hostMode.callback { write(bytes.baseAddress, bytes.count, userData) } }
             try context.checkProcess()
             guard code == 0 else { throw Llama2Error(.io, "the host's write returned \(code)") }
         }

@@ -25,9 +25,9 @@ public final class AtomicFile {
         (temporary, descriptor) = try output.create()
     }
 
-    public func write(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
-        count += bytes.count
-        if bytes.count < AtomicFile.smallBytes {
+    public func write(_ bytes: RawSpan) throws(Llama2Error) {
+        count += bytes.byteCount
+        if bytes.byteCount < AtomicFile.smallBytes {
             try buffer.append(bytes)
             if buffer.count >= AtomicFile.bufferBytes { try flush() }
             return
@@ -37,22 +37,24 @@ public final class AtomicFile {
     }
 
     public func write<T: BitwiseCopyable>(_ values: [T]) throws(Llama2Error) {
-        try values.withBytes { (bytes) throws(Llama2Error) in try write(bytes) }
+        try write(values.span.bytes)
     }
 
     private func flush() throws(Llama2Error) {
-        try put(buffer.bytes)
+        try put(buffer.bytes.bytes)
         buffer.removeAll()
     }
 
-    private func put(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+    private func put(_ bytes: RawSpan) throws(Llama2Error) {
         var done = 0
-        while done < bytes.count {
-            let count = withoutFileSizeSignal { uninterrupted { Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done) } }
+        while done < bytes.byteCount {
+            let count = bytes.withUnsafeBytes { bytes in
+                withoutFileSizeSignal { uninterrupted { Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done) } }
+            }
             guard count > 0 else { throw OutputPath.failure("cannot write", temporary) }
             done += count
         }
-        written += bytes.count
+        written += bytes.byteCount
         if written - behind >= AtomicFile.behindBytes {
             guard writeBehind(descriptor, from: behind, until: max(0, behind - AtomicFile.behindBytes)) else {
                 throw OutputPath.failure("cannot write", temporary)

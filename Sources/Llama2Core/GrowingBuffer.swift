@@ -11,6 +11,19 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
         self.what = what
     }
 
+    /// What is there, as long as nobody changes the buffer: the compiler sees to it.
+    public var span: Span<Element> {
+        @_lifetime(borrow self)
+        get { _overrideLifetime(Span(_unsafeStart: UnsafePointer(memory.pointer), count: count), borrowing: self) }
+    }
+
+    /// The same as bytes.
+    public var rawSpan: RawSpan {
+        @_lifetime(borrow self)
+        get { _overrideLifetime(RawSpan(_unsafeStart: UnsafeRawPointer(memory.pointer), byteCount: count &* MemoryLayout<Element>.stride), borrowing: self) }
+    }
+
+    /// For those that keep it: valid until the buffer grows or ends.
     public var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: memory.pointer, count: count) }
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(elements) }
     public var isEmpty: Bool { count == 0 }
@@ -73,6 +86,10 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
 extension GrowingBuffer<UInt8> {
     public mutating func append(_ text: UnsafeRawBufferPointer) throws(Llama2Error) {
         try append(contentsOf: text.bindMemory(to: UInt8.self))
+    }
+
+    public mutating func append(_ text: RawSpan) throws(Llama2Error) {
+        try text.withUnsafeBytes { (text) throws(Llama2Error) in try append(text) }
     }
 
     public mutating func append(_ text: StaticString) throws(Llama2Error) {

@@ -44,7 +44,7 @@ public struct RecordWriter: ~Copyable {
     public consuming func finish() throws(Llama2Error) -> GrowingBuffer<UInt8> {
         while bytes.count % 8 != 0 { try bytes.append(0) }
         var hash = WordHash()
-        hash.add(bytes.bytes)
+        hash.add(bytes.rawSpan)
         try put(hash.value)
         return bytes
     }
@@ -74,7 +74,7 @@ public struct RecordReader {
             throw Llama2Error(.corrupt, "the saved \(kind.what) says that it has \(said) bytes, there are \(bytes.count)")
         }
         var hash = WordHash()
-        hash.add(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+        hash.add(UnsafeRawBufferPointer(rebasing: bytes[..<end]).bytes)
         guard hash.value == UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: end, as: UInt64.self)),
             bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self) == 0
         else { throw Llama2Error(.corrupt, "the saved \(kind.what), bytes 0 to \(bytes.count - 1), is not what was written") }

@@ -7,15 +7,16 @@ public struct WordHash: BitwiseCopyable {
 
     public mutating func add(_ word: UInt64) { value = (value ^ word) &* 0x100_0000_01b3 }
 
-    public mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    public mutating func add(_ bytes: RawSpan) {
+        let count = bytes.byteCount
         var i = 0
-        while i + 8 <= bytes.count {
-            add(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self)))
+        while i + 8 <= count {
+            add(UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: i, as: UInt64.self)))
             i += 8
         }
-        guard i < bytes.count else { return }
+        guard i < count else { return }
         var last: UInt64 = 0
-        for j in i..<bytes.count { last |= UInt64(bytes[j]) << UInt64(8 * (j - i)) }
+        for j in i..<count { last |= UInt64(bytes.unsafeLoad(fromByteOffset: j, as: UInt8.self)) << UInt64(8 * (j - i)) }
         add(last)
     }
 }

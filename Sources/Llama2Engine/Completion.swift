@@ -67,7 +67,7 @@ public final class Completion {
     }
 
     /// Chooses from `logits` (vocabulary) and gives out the text that is certain. nil at the end. After an error it is as before.
-    public func next(_ logits: UnsafeBufferPointer<Float>, _ emit: Emit) throws(Llama2Error) -> Int32? {
+    public func next(_ logits: Span<Float>, _ emit: Emit) throws(Llama2Error) -> Int32? {
         guard tokens < maxTokens else {
             end = .maxTokens
             return nil
@@ -155,7 +155,7 @@ public final class Completion {
     }
 
     private func push(_ text: UnsafeRawBufferPointer, _ emit: Emit) {
-        if !isStopped { isStopped = stopMatcher.push(text) { give($0, emit) } }
+        if !isStopped { isStopped = stopMatcher.push(text.bytes) { give($0, emit) } }
     }
 
     private func give(_ text: UnsafeRawBufferPointer, _ emit: Emit) {

@@ -120,7 +120,7 @@ public final class Context {
         return try sampler.exclusively { (sampler) throws(Llama2Error) in
             try checkGrammar(sampler)
             sampler.setHost(inference.hostMode)
-            return try sampler.take(logits)
+            return try sampler.take(logits.span)
         }
     }
 }

@@ -80,7 +80,7 @@ extension Context {
             do throws(Llama2Error) {
                 while completion.end == nil {
                     let token: Int32
-                    if let next = drawn { token = next } else if let next = try completion.next(try lastLogits(), emit) { token = next } else { break }
+                    if let next = drawn { token = next } else if let next = try completion.next(try lastLogits().span, emit) { token = next } else { break }
                     drawn = nil
                     if !inference.fits(0) {
                         let dropped = makeRoom(shiftKeep, 1)
@@ -137,7 +137,7 @@ extension Context {
                 try eval(count: count) { BatchEntry(token: prompt[start + $0], wantsLogits: true) }
                 for row in 0..<count where start + row + 1 < prompt.count && completion.end == nil {
                     guard let logits = inference.logits(row) else { continue }
-                    try sampler.measure(logits, prompt[start + row + 1])
+                    try sampler.measure(logits.span, prompt[start + row + 1])
                     completion.evaluated(ofPrompt: prompt[start + row + 1])
                 }
                 start += count
@@ -160,7 +160,7 @@ extension Context {
             completion.learn(right, of: guesses.count)
             countDecoded(right)
         }
-        while completion.end == nil, let logits = inference.logits(right), let next = try completion.next(logits, emit) {
+        while completion.end == nil, let logits = inference.logits(right), let next = try completion.next(logits.span, emit) {
             guard right < guesses.count, next == guesses[right] else { return next }
             completion.evaluated()
             trail.append(next)

@@ -90,7 +90,7 @@ public struct Quantizer {
             while first < source.data.count {
                 let count = min(Quantizer.pieceBytes, source.data.count - first)
                 try WrittenValues.check(source, from: first, count: count)
-                try writer.write(UnsafeRawBufferPointer(rebasing: source.data[first..<(first + count)]))
+                try writer.write(UnsafeRawBufferPointer(rebasing: source.data[first..<(first + count)]).bytes)
                 first += count
                 try report(Double(first) / Double(source.data.count), cancel?.isCancelled ?? false)
             }
@@ -130,7 +130,7 @@ public struct Quantizer {
             }
             try report(nil, cancelled.isSet)
             if let problem = firstLost(lost.pointer, pool.threads) { throw problem.error(source.name, target.type) }
-            try writer.write(UnsafeRawBufferPointer(start: out.pointer, count: work.count * rowBytes))
+            try writer.write(UnsafeRawBufferPointer(start: out.pointer, count: work.count * rowBytes).bytes)
             first += work.count
             try report(Double(first) / Double(rows), false)
         }
@@ -154,7 +154,7 @@ extension Quantizer {
         for i in 0..<count {
             turned.pointer[i] = base.loadUnaligned(fromByteOffset: 4 * HeadRows.inHalves(i, half: half), as: Float.self)
         }
-        try writer.write(UnsafeRawBufferPointer(start: turned.pointer, count: 4 * count))
+        try writer.write(UnsafeRawBufferPointer(start: turned.pointer, count: 4 * count).bytes)
         try writer.pad()
     }
 

@@ -34,7 +34,7 @@ public final class SamplerBox {
 
 extension Sampler {
     /// Chooses a token from a row of logits and accepts it.
-    public func take(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> Int32 {
+    public func take(_ logits: Span<Float>) throws(Llama2Error) -> Int32 {
         let token = try sample(logits)
         try hold(token)
         accept(token)

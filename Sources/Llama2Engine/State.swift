@@ -6,7 +6,7 @@ extension Context {
     public func stateSize(_ sequence: Int?) throws(Llama2Error) -> Int { try inference.stateSize(sequence) }
 
     /// To whoever takes it, piece by piece.
-    public func save(_ sequence: Int?, _ sink: (UnsafeRawBufferPointer) throws(Llama2Error) -> Void) throws(Llama2Error) {
+    public func save(_ sequence: Int?, _ sink: (RawSpan) throws(Llama2Error) -> Void) throws(Llama2Error) {
         try inference.save(sequence, sink)
     }
 
@@ -26,7 +26,7 @@ extension Context {
 
     public func load(_ sequence: Int?, _ file: MappedFile) throws(Llama2Error) {
         do throws(Llama2Error) {
-            try file.withBytes { (bytes) throws(Llama2Error) in try inference.load(sequence, bytes) }
+            try file.withBytes { (bytes) throws(Llama2Error) in try inference.load(sequence, bytes.bytes) }
         } catch {
             throw Llama2Error(error.kind, "\(file.path): \(error.message)", systemError: error.systemError)
         }

@@ -47,14 +47,14 @@ public final class GGUFWriter {
     }
 
     /// The next bytes of the current tensor.
-    public func write(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) { try file.write(bytes) }
+    public func write(_ bytes: RawSpan) throws(Llama2Error) { try file.write(bytes) }
 
     func write<T: BitwiseCopyable>(_ values: [T]) throws(Llama2Error) { try file.write(values) }
 
     /// After the last byte of a tensor.
     public func pad() throws(Llama2Error) {
         while file.count & (GGUFWriter.alignment - 1) != 0 {
-            try withUnsafeBytes(of: UInt8(0)) { (zero) throws(Llama2Error) in try file.write(zero) }
+            try file.write([UInt8(0)])
         }
     }
 

@@ -22,7 +22,7 @@ public enum ImportanceFile {
         }
         let writer = try GGUFWriter(path: path, metadata: metadata, tensors: tensors)
         for (_, values) in sums {
-            try writer.write(UnsafeRawBufferPointer(values))
+            try writer.write(values.span.bytes)
             try writer.pad()
             try writer.write([Float(tokens)])
             try writer.pad()

@@ -45,7 +45,7 @@ public final class Grammar: Sendable {
             UInt64(vocabulary.count), vocabulary.fingerprint,
         ] { hash.add(word) }
         for end in vocabulary.ends { hash.add(UInt64(UInt32(bitPattern: end))) }
-        hash.add(text)
+        hash.add(text.bytes)
         try self.init(program, ignored, vocabulary, hash.value)
     }
 
@@ -89,7 +89,7 @@ public final class Grammar: Sendable {
     }
 
     /// Whether `text` as a whole is of the language.
-    public func accepts(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> Bool { try GrammarMatcher(self).accepts(text) }
+    public func accepts(_ text: RawSpan) throws(Llama2Error) -> Bool { try GrammarMatcher(self).accepts(text) }
 
     // MARK: What was found out
 

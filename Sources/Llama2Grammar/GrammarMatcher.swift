@@ -145,7 +145,11 @@ public final class GrammarMatcher {
     }
 
     /// Whether `text` as a whole, from the beginning, is of the language. Changes nothing.
-    public func accepts(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> Bool {
+    public func accepts(_ text: RawSpan) throws(Llama2Error) -> Bool {
+        try text.withUnsafeBytes { (text) throws(Llama2Error) in try accepts(bytes: text) }
+    }
+
+    private func accepts(bytes text: UnsafeRawBufferPointer) throws(Llama2Error) -> Bool {
         try forgetIfFull()
         var at = cache.automaton.start
         for (index, byte) in text.enumerated() {

@@ -12,13 +12,13 @@ public final class Template: Sendable {
     /// Of a template: 4 MiB. The largest known has 50 KB.
     public static let mostBytes = 4 << 20
 
-    public init(_ source: UnsafeRawBufferPointer) throws(Llama2Error) {
-        guard source.count <= Template.mostBytes else {
-            throw Failure.because("the chat template has \(source.count) bytes; the limit is \(Template.mostBytes)")
+    public init(_ source: RawSpan) throws(Llama2Error) {
+        guard source.byteCount <= Template.mostBytes else {
+            throw Failure.because("the chat template has \(source.byteCount) bytes; the limit is \(Template.mostBytes)")
         }
-        try MemoryReserve.cover(source.count, each: 64, for: "the chat template")
+        try MemoryReserve.cover(source.byteCount, each: 64, for: "the chat template")
         do throws(Llama2Error) {
-            program = try Compiler.compile(source)
+            program = try source.withUnsafeBytes { (source) throws(Llama2Error) in try Compiler.compile(source) }
         } catch {
             throw Llama2Error(error.kind, "the chat template: \(error.message)")
         }

@@ -42,10 +42,13 @@ struct Candidates: ~Copyable {
     // MARK: - Logits, by id
 
     /// Copies the logits, of which there are `vocabularySize`; NaN and +infinity are refused.
-    mutating func load(_ source: UnsafeBufferPointer<Float>) throws(Llama2Error) {
+    mutating func load(_ source: Span<Float>) throws(Llama2Error) {
         isRanked = false
-        guard source.count == vocabularySize, let source = source.baseAddress else { return }
-        guard copyFinite(source, to: logits.pointer, vocabularySize) else {
+        guard source.count == vocabularySize else { return }
+        let isFinite = source.withUnsafeBufferPointer { source in
+            source.baseAddress.map { copyFinite($0, to: logits.pointer, vocabularySize) } ?? true
+        }
+        guard isFinite else {
             for id in 0..<vocabularySize where !(source[id] < .infinity) {
                 throw Llama2Error(.invalidArgument, "logit \(id) is \(source[id]); it must be finite or -inf")
             }

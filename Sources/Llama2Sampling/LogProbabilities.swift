@@ -26,11 +26,10 @@ public final class LogProbabilities {
     public var bestAfter: UnsafeBufferPointer<Candidate> { UnsafeBufferPointer(start: rowsAfter.pointer, count: countAfter) }
 
     /// For a token that nobody chose: that of a prompt. logits (vocabulary), without NaN and +infinity; scratch (vocabulary).
-    public func measure(_ logits: UnsafeBufferPointer<Float>, _ token: Int32, _ scratch: UnsafeMutablePointer<Candidate>) {
+    func measure(_ logits: Span<Float>, _ token: Int32, _ scratch: UnsafeMutablePointer<Candidate>) {
         forget()
-        guard let base = logits.baseAddress else { return }
-        begin(base, logits.count, scratch)
-        choose(token, base, logits.count)
+        logits.withUnsafeBufferPointer { if let base = $0.baseAddress { begin(base, $0.count, scratch) } }
+        choose(token, logits)
     }
 
     public func forget() {
@@ -51,8 +50,8 @@ public final class LogProbabilities {
         }
     }
 
-    func choose(_ token: Int32, _ logits: UnsafePointer<Float>, _ count: Int) {
-        guard token >= 0, Int(token) < count else { return }
+    func choose(_ token: Int32, _ logits: Span<Float>) {
+        guard token >= 0, Int(token) < logits.count else { return }
         before = probability(logits[Int(token)])
     }
 

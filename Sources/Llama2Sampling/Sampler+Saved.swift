@@ -27,7 +27,11 @@ extension Sampler {
     }
 
     /// Goes on where `save` was called. After an error nothing has changed.
-    public func load(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+    public func load(_ bytes: RawSpan) throws(Llama2Error) {
+        try bytes.withUnsafeBytes { (bytes) throws(Llama2Error) in try load(record: bytes) }
+    }
+
+    private func load(record bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         // 1. it is whole, and of such a sampler
         var record = try RecordReader(bytes, Sampler.kind)
         guard try record.take() == options.fingerprint else {

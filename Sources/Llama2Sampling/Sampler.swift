@@ -54,7 +54,7 @@ public final class Sampler {
     /// A logit of -infinity is never chosen. Throws `.invalidArgument` if a logit is NaN or
     /// +infinity, if nothing can be chosen, or if the count is wrong; `.outOfRange` if the logit
     /// bias names a token beyond the logits. The sampler is then as before the call.
-    public func sample(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> Int32 {
+    public func sample(_ logits: Span<Float>) throws(Llama2Error) -> Int32 {
         try prepare(logits.count)
         before = state.draws
         do throws(Llama2Error) {
@@ -62,8 +62,8 @@ public final class Sampler {
             if let report { report.begin(candidates.logits.pointer, candidates.vocabularySize, candidates.best.pointer) }
             try filter()
             let token = chooser.choose(&candidates, &state.draws)
-            if let report, let base = logits.baseAddress {
-                report.choose(token, base, logits.count)
+            if let report {
+                report.choose(token, logits)
                 if case .draw(isGreedy: true) = chooser { candidates.keep(1) }
                 report.end(token, &candidates)
             }
@@ -76,7 +76,7 @@ public final class Sampler {
 
     /// What `sample` would draw from: the tokens that are left and the logarithms of their probabilities, the most probable first.
     /// The sampler is as before. Valid until the next call.
-    public func distribution(_ logits: UnsafeBufferPointer<Float>) throws(Llama2Error) -> UnsafeBufferPointer<Candidate> {
+    public func distribution(_ logits: Span<Float>) throws(Llama2Error) -> UnsafeBufferPointer<Candidate> {
         try prepare(logits.count)
         let draws = state.draws
         defer { state.draws = draws }
@@ -87,7 +87,7 @@ public final class Sampler {
     }
 
     /// The probabilities of a token of the prompt, for `report`.
-    public func measure(_ logits: UnsafeBufferPointer<Float>, _ token: Int32) throws(Llama2Error) {
+    public func measure(_ logits: Span<Float>, _ token: Int32) throws(Llama2Error) {
         guard let report else { return }
         try prepare(logits.count)
         try candidates.load(logits)

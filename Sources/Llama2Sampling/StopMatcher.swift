@@ -29,13 +29,14 @@ public struct StopMatcher: Sendable {
     ///
     /// Returns true if a stop string is complete: all text before its first byte has been
     /// emitted, and nothing of it or after it ever is. All later calls do nothing and return true.
-    public mutating func push(_ bytes: UnsafeRawBufferPointer, emit: (UnsafeRawBufferPointer) -> Void) -> Bool {
+    public mutating func push(_ bytes: RawSpan, emit: (UnsafeRawBufferPointer) -> Void) -> Bool {
         if isComplete { return true }
         var position = held.count
-        held.append(contentsOf: bytes)
+        bytes.withUnsafeBytes { held.append(contentsOf: $0) }
 
         var partial = position
-        for byte in bytes {
+        for place in bytes.byteOffsets {
+            let byte = bytes.unsafeLoad(fromByteOffset: place, as: UInt8.self)
             position &+= 1
             // 1. Each automaton takes the byte: where does the longest partial match start now?
             partial = position

@@ -164,7 +164,7 @@ public enum ChatFormat: Sendable, CaseIterable {
     }
 
     func compiled() throws(Llama2Error) -> Template {
-        try Template(UnsafeRawBufferPointer(start: template.utf8Start, count: template.utf8CodeUnitCount))
+        try Template(UnsafeRawBufferPointer(start: template.utf8Start, count: template.utf8CodeUnitCount).bytes)
     }
 
     // MARK: What a template is called

@@ -13,7 +13,7 @@ extension StreamingDecoder {
         for token in 0..<Int32(truncatingIfNeeded: tokenizer.count) {
             let piece = try tokenizer.piece(token, special: special)
             hash.add(UInt64(piece.count))
-            hash.add(piece)
+            hash.add(piece.bytes)
         }
         return hash.value
     }
@@ -39,7 +39,11 @@ extension StreamingDecoder {
     }
 
     /// Goes on where `save` was called. After an error nothing has changed.
-    public func load(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+    public func load(_ bytes: RawSpan) throws(Llama2Error) {
+        try bytes.withUnsafeBytes { (bytes) throws(Llama2Error) in try load(record: bytes) }
+    }
+
+    private func load(record bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         var record = try RecordReader(bytes, StreamingDecoder.kind)
         guard try record.take() == fingerprint() else {
             throw Llama2Error(.invalidArgument, "the decoder that was saved has another vocabulary than this one, or other flags")

@@ -35,7 +35,7 @@ final class ChatTemplate: Sendable {
 
     private func compile() throws(Llama2Error) -> Template {
         if let source {
-            let result = source.withUnsafeBytes { bytes in Result { () throws(Llama2Error) in try Template(bytes) } }
+            let result = source.withUnsafeBytes { bytes in Result { () throws(Llama2Error) in try Template(bytes.bytes) } }
             return try result.get()
         }
         guard isLlama2 else {
@@ -67,7 +67,7 @@ extension Tokenizer {
         conversation.special = [("bos_token", try name(bos)), ("eos_token", try name(eos)), ("unk_token", try name(unknown))]
         guard let template else { return try chat.template().render(conversation) }
         if let format = ChatFormat(name: template) { return try format.compiled().render(conversation) }
-        return try Template(template).render(conversation)
+        return try Template(template.bytes).render(conversation)
     }
 
     /// The tokens of a conversation, ready for the model's answer. Only the template's own text can become a control

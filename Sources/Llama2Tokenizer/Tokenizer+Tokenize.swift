@@ -16,9 +16,9 @@ extension Tokenizer {
     }
 
     /// The tokens of a text that goes on behind another one: no space is put before it.
-    public func tokenizeRest(_ text: UnsafeRawBufferPointer) throws(Llama2Error) -> GrowingBuffer<Int32> {
+    public func tokenizeRest(_ text: RawSpan) throws(Llama2Error) -> GrowingBuffer<Int32> {
         var out = try GrowingBuffer<Int32>(of: "tokens of a text")
-        try append(text, .userDefined, isFirst: false, to: &out)
+        try text.withUnsafeBytes { (text) throws(Llama2Error) in try append(text, .userDefined, isFirst: false, to: &out) }
         return out
     }
 

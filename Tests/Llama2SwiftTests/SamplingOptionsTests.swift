@@ -128,7 +128,7 @@ import Testing
             #expect(error?.kind == .invalidArgument)
             #expect(error?.message.hasPrefix(message) == true, "\(error?.message ?? "")")
         }
-        #expect(throws: Llama2Error.self) { try sampler.sample(UnsafeBufferPointer(start: nil, count: 0)) }
+        #expect(throws: Llama2Error.self) { try sampler.sample([]) }
         #expect((0..<3).contains(try sampler.sample([0, 0, 0])))
     }
 

@@ -55,7 +55,7 @@ import Testing
 
     @Test func nullPiecesAreFine() {
         var matcher = StopMatcher(stops: [[1]])
-        #expect(!matcher.push(UnsafeRawBufferPointer(start: nil, count: 0)) { _ in Issue.record("nothing to emit") })
+        #expect(!matcher.push(UnsafeRawBufferPointer(start: nil, count: 0).bytes) { _ in Issue.record("nothing to emit") })
         matcher.flush { _ in Issue.record("nothing to emit") }
     }
 
@@ -99,7 +99,7 @@ import Testing
             while start < text.count {
                 let end = min(start + size, text.count)
                 let isComplete = Array(text[start..<end]).withUnsafeBytes {
-                    matcher.push($0) { piece in
+                    matcher.push($0.bytes) { piece in
                         #expect(String(validating: piece, as: UTF8.self) != nil, "pieces of \(size)")
                         all.append(contentsOf: piece)
                     }
@@ -148,7 +148,7 @@ import Testing
     }
 
     private func push(_ matcher: inout StopMatcher, _ piece: [UInt8], into text: inout [UInt8]) -> Bool {
-        piece.withUnsafeBytes { matcher.push($0) { text.append(contentsOf: $0) } }
+        piece.withUnsafeBytes { matcher.push($0.bytes) { text.append(contentsOf: $0) } }
     }
 
     private func search(_ text: [UInt8], _ stops: [[UInt8]]) -> Result {

@@ -339,6 +339,6 @@ func options(_ change: (inout SamplerOptions) -> Void) -> SamplerOptions {
 
 extension Sampler {
     func sample(_ logits: [Float]) throws -> Int32 {
-        try logits.withUnsafeBufferPointer { try sample($0) }
+        try sample(logits.span)
     }
 }

@@ -180,7 +180,7 @@ public final class Request {
         }
         for row in 0..<count {
             guard isEchoing, !isOver, let logits = logits(row) else { return }
-            do throws(Llama2Error) { try sampler.measure(logits, tokens[echoed]) } catch { return finish(.error, error) }
+            do throws(Llama2Error) { try sampler.measure(logits.span, tokens[echoed]) } catch { return finish(.error, error) }
             echoNext()
         }
     }
@@ -198,7 +198,7 @@ public final class Request {
         let token: Int32?
         var failure: Llama2Error?
         do throws(Llama2Error) {
-            token = try completion.next(logits) { text in
+            token = try completion.next(logits.span) { text in
                 do throws(Llama2Error) { try piece.append(text) } catch { failure = error }
                 return true
             }

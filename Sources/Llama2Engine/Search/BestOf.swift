@@ -52,7 +52,7 @@ extension Context {
                     found[index].text.end = .token
                     continue
                 }
-                let token = try sampler.take(row)
+                let token = try sampler.take(row.span)
                 if let softmax = try LogSoftmax(row) { found[index].text.score += softmax.of(row[Int(token)]) }
                 texts[found[index].text.first + found[index].text.count] = token
                 found[index].text.count += 1

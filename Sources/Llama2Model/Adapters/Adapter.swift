@@ -119,12 +119,12 @@ public final class Adapter: @unchecked Sendable {
         for (place, pair) in pairs.enumerated() {
             guard let pair else { continue }
             for number in [place, pair.rank, Int(pair.factor.bitPattern)] { hash.add(UInt64(number)) }
-            hash.add(UnsafeRawBufferPointer(start: pair.a.data, count: 4 * pair.a.rows * pair.a.columns))
+            hash.add(UnsafeRawBufferPointer(start: pair.a.data, count: 4 * pair.a.rows * pair.a.columns).bytes)
             // rows of q and k count in GGUF's order, whatever the model's
             let half = h.rotatesHalves && h.headDimension % 2 == 0 && Adapter.isRotated(place, h) ? h.headDimension / 2 : 0
             for row in 0..<pair.b.rows {
                 let source = half == 0 ? row : HeadRows.inHalves(row, half: half)
-                hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.width, count: 4 * pair.rank))
+                hash.add(UnsafeRawBufferPointer(start: pair.b.data + 4 * source * pair.width, count: 4 * pair.rank).bytes)
             }
         }
         var directions = [UnsafePointer<Float>?](repeating: nil, count: h.layerCount)
@@ -133,7 +133,7 @@ public final class Adapter: @unchecked Sendable {
             let place = layer - h.firstLayer
             if place >= 0, place < h.layerCount { directions[place] = UnsafePointer(base + used) }
             for number in [places, layer] { hash.add(UInt64(number)) }
-            hash.add(UnsafeRawBufferPointer(start: base + used, count: 4 * tensor.columns))
+            hash.add(UnsafeRawBufferPointer(start: base + used, count: 4 * tensor.columns).bytes)
             used += try alignUp(tensor.columns, 16, "a control vector")
         }
         self.directions = directions

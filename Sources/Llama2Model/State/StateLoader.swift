@@ -3,9 +3,11 @@ public import Llama2Core
 extension Inference {
     /// Takes a state over: of one sequence into `sequence`, which is empty, or (nil) of a whole context, whose sequences replace
     /// all of this one's. Everything is checked before anything changes. What is in the cache already is not stored twice.
-    public func load(_ sequence: Int?, _ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
-        let state = try StateReader(bytes, for: weights, rope, cache.layout.format)
-        if let sequence { try loadOne(sequence, state) } else { try loadAll(state) }
+    public func load(_ sequence: Int?, _ bytes: RawSpan) throws(Llama2Error) {
+        try bytes.withUnsafeBytes { (bytes) throws(Llama2Error) in
+            let state = try StateReader(bytes, for: weights, rope, cache.layout.format)
+            if let sequence { try loadOne(sequence, state) } else { try loadAll(state) }
+        }
     }
 
     private func loadOne(_ sequence: Int, _ state: StateReader) throws(Llama2Error) {

@@ -151,7 +151,7 @@ struct StateReader {
     private static func check(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ name: String) throws(Llama2Error) {
         let end = range.upperBound - 8
         var hash = WordHash()
-        hash.add(UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound..<end]))
+        hash.add(UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound..<end]).bytes)
         guard hash.value == UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: end, as: UInt64.self)) else {
             throw Llama2Error(.corrupt, "\(name) of the state, bytes \(range.lowerBound) to \(range.upperBound - 1), is not what was written")
         }

@@ -2,7 +2,7 @@ public import Llama2Core
 
 extension Inference {
     /// Takes the next bytes of a state.
-    public typealias StateSink = (UnsafeRawBufferPointer) throws(Llama2Error) -> Void
+    public typealias StateSink = (RawSpan) throws(Llama2Error) -> Void
 
     /// Bytes of the state of `sequence`, nil for the whole context.
     public func stateSize(_ sequence: Int?) throws(Llama2Error) -> Int { Int(try plan(sequence).head.stateBytes) }
@@ -143,8 +143,8 @@ private struct StateSection: ~Copyable {
     mutating func end(_ sink: Inference.StateSink) throws(Llama2Error) {
         try pad()
         var hash = WordHash()
-        hash.add(bytes.bytes)
+        hash.add(bytes.rawSpan)
         try append(hash.value)
-        try sink(bytes.bytes)
+        try sink(bytes.rawSpan)
     }
 }
