@@ -14,7 +14,7 @@ internal import X86Intrinsics
         base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next,
         sums: (scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self))
     if type == Q6_K.number {
-        if tokens > 7 { return false }
+        if tokens > 3 { return false }
         multiplyFewQ6_K(few, tokens)
         return true
     }
