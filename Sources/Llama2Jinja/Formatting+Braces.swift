@@ -99,37 +99,44 @@ extension Machine {
 
     private func formatted(_ value: Value, _ text: [Unit]) throws(Llama2Error) -> [Unit] {
         guard !text.isEmpty else { return try string(value) }
-        let spec = try specification(text)
-        if case .bool(let bool) = value, spec.type == 0 { return try padText(units(bool ? "True" : "False"), spec, .left) }
+        var spec = try specification(text)
         switch value {
         case .text(let string):
-            guard spec.type == 0 || spec.type == UInt8(ascii: "s"), spec.sign == 0x2d, !spec.isAlternate, spec.grouping == 0 else {
+            guard spec.type == 0 || spec.type == UInt8(ascii: "s"), !spec.hasSign, !spec.isAlternate, spec.grouping == 0 else {
                 throw Failure.because("a format that a text does not have")
             }
-            guard spec.side != .afterSign || spec.fill == [0x30] else { throw Failure.because("'=' alignment not allowed in string format specifier") }
+            guard spec.side != .afterSign else { throw Failure.because("'=' alignment not allowed in string format specifier") }
             return try padText(string.units, spec, .left)
         case .int, .bool:
+            guard
+                spec.grouping == 0 || [0, 0x64].contains(spec.type) || Machine.isOfFloats(spec.type)
+                    || spec.grouping == 0x5f && [0x62, 0x6f, 0x78, 0x58].contains(spec.type)
+            else { throw Failure.because("Cannot specify '\(Failure.shown([spec.grouping]))' with '\(Failure.shown([spec.type]))'.") }
+            spec.fillsBehindSign()
             switch spec.type {
             case 0, UInt8(ascii: "d"), UInt8(ascii: "n"), UInt8(ascii: "x"), UInt8(ascii: "X"), UInt8(ascii: "o"), UInt8(ascii: "b"):
                 guard spec.precision == nil else { throw Failure.because("Precision not allowed in integer format specifier") }
                 return try formattedInteger(value.integer ?? 0, spec)
             case UInt8(ascii: "c"):
+                guard spec.precision == nil, !spec.hasSign, !spec.isAlternate else { throw Failure.because("a format that 'c' does not have") }
                 guard let scalar = value.integer.flatMap({ UInt32(exactly: $0) }).flatMap({ Unicode.Scalar($0) }) else {
                     throw Failure.because("%c arg not in range(0x110000)")
                 }
-                return try padText(scalar.utf8Units, spec, .left)
-            case UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "f"), UInt8(ascii: "F"), UInt8(ascii: "g"), UInt8(ascii: "G"), UInt8(ascii: "%"):
+                return try padText(scalar.utf8Units, spec, .right)
+            case let type where Machine.isOfFloats(type):
                 return try formattedFloat(Double(value.integer ?? 0), spec)
             default: throw Failure.because("Unknown format code '\(Failure.shown([spec.type]))'")
             }
         case .float(let float):
+            spec.fillsBehindSign()
             switch spec.type {
             case 0:
                 guard spec.precision == nil else { throw Failure.unsupported("a precision without a type in a format") }
                 let made = Numbers.text(float), isNegative = made.first == 0x2d
-                return try finished(
-                    isNegative ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : "", made.dropFirst(isNegative ? 1 : 0).map(\.byte), spec)
-            case UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "f"), UInt8(ascii: "F"), UInt8(ascii: "g"), UInt8(ascii: "G"), UInt8(ascii: "%"):
+                var digits = made.dropFirst(isNegative ? 1 : 0).map(\.byte)
+                if float.isFinite { digits = withPoint(digits, spec) }
+                return try finished(isNegative ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : "", digits, spec)
+            case let type where Machine.isOfFloats(type):
                 return try formattedFloat(float, spec)
             default: throw Failure.because("Unknown format code '\(Failure.shown([spec.type]))'")
             }
@@ -138,6 +145,8 @@ extension Machine {
         }
     }
 
+    private static func isOfFloats(_ type: UInt8) -> Bool { [0x65, 0x45, 0x66, 0x46, 0x67, 0x47, 0x25].contains(type) }
+
     /// [[fill]align][sign][#][0][width][,_][.precision][type]
     private func specification(_ text: [Unit]) throws(Llama2Error) -> Specification {
         var spec = Specification(), at = 0
@@ -145,14 +154,16 @@ extension Machine {
             switch byte {
             case UInt8(ascii: "<"): .left
             case UInt8(ascii: ">"): .right
-            case UInt8(ascii: "^"): .center
+            case UInt8(ascii: "^"): .middle
             case UInt8(ascii: "="): .afterSign
             default: nil
             }
         }
+        var hasFill = false
         let length = Characters.scalar(text, 0).1
         if length < text.count, let found = side(text[length].byte) {
             spec.fill = Array(text[..<length])
+            hasFill = true
             spec.side = found
             at = length + 1
         } else if let found = side(text[0].byte) {
@@ -162,6 +173,7 @@ extension Machine {
         func has(_ byte: UInt8) -> Bool { at < text.count && text[at].byte == byte }
         if has(0x2b) || has(0x2d) || has(0x20) {
             spec.sign = text[at].byte
+            spec.hasSign = true
             at += 1
         }
         if has(0x23) {
@@ -169,9 +181,9 @@ extension Machine {
             at += 1
         }
         if has(0x30) {
-            if spec.side == nil {
+            if !hasFill {
                 spec.fill = [0x30]
-                spec.side = .afterSign
+                spec.isZeroFilled = true
             }
             at += 1
         }

@@ -7,11 +7,16 @@ extension Machine {
         var fill: [Unit] = [0x20]
         var side: Side?
         var sign: UInt8 = 0x2d  // - + or space
+        var hasSign = false
+        /// "0" before the width: a number's zeros come behind its sign when no side is given, a text stays on its side.
+        var isZeroFilled = false
         var isAlternate = false
         var grouping: UInt8 = 0
         var width = 0
         var precision: Int?
         var type: UInt8 = 0
+
+        mutating func fillsBehindSign() { if isZeroFilled, side == nil { side = .afterSign } }
     }
 
     func percent(_ text: Text, _ values: Value) throws(Llama2Error) -> [Unit] {
@@ -123,6 +128,7 @@ extension Machine {
             spec.fill = [0x20]
             return try padText(out, spec, .right)
         case UInt8(ascii: "c"):
+            (spec.fill, spec.precision) = ([0x20], nil)
             if let number = value.integer, let scalar = UInt32(exactly: number).flatMap({ Unicode.Scalar($0) }) {
                 return try padText(scalar.utf8Units, spec, .right)
             }
@@ -180,7 +186,7 @@ extension Machine {
             body = grouped([UInt8](repeating: 0x30, count: count - bare.count) + bare, spec.grouping, size) + rest
         }
         let units = Llama2Jinja.units(sign) + body.map { Unit($0) }
-        if spec.side == .afterSign, sign.utf8.count > 1 {
+        if spec.side == .afterSign, !sign.isEmpty {
             let missing = try pad(body.map { Unit($0) }, spec.width - sign.utf8.count, spec.fill, .right)
             return Llama2Jinja.units(sign) + missing
         }
@@ -238,10 +244,13 @@ extension Machine {
             }
         }
         if isUpper { digits = digits.map { $0 == 0x65 ? 0x45 : $0 } }
-        if spec.grouping != 0 {
-            let whole = digits.prefix { (0x30...0x39).contains($0) }
-            digits = grouped(Array(whole), spec.grouping, 3) + digits[whole.count...]
-        }
-        return try finished(sign, digits, spec)
+        return try finished(sign, withPoint(digits, spec), spec)
+    }
+
+    /// A float's digits with their groups, and with a point in any case where "#" asks for it.
+    func withPoint(_ digits: [UInt8], _ spec: Specification) -> [UInt8] {
+        let whole = Array(digits.prefix { (0x30...0x39).contains($0) }), rest = digits[whole.count...]
+        let point: [UInt8] = spec.isAlternate && !digits.contains(0x2e) ? [0x2e] : []
+        return (spec.grouping != 0 ? grouped(whole, spec.grouping, 3) : whole) + point + rest
     }
 }

@@ -257,7 +257,11 @@ extension Machine {
             markup: text.isMarkup)
     }
 
-    enum Side { case left, right, center, afterSign }
+    enum Side {
+        case left, right, afterSign
+        /// In the middle, one more before it as `str.center` has it, one more behind it as a format has it.
+        case center, middle
+    }
 
     /// side: where the text stands.
     func pad(_ units: [Unit], _ width: Int, _ fill: [Unit], _ side: Side) throws(Llama2Error) -> [Unit] {
@@ -271,11 +275,12 @@ extension Machine {
         switch side {
         case .left: return units + some(missing)
         case .right: return some(missing) + units
+        case .middle: return some(missing / 2) + units + some(missing - missing / 2)
         case .center:
             let left = missing / 2 + (missing & width & 1)
             return some(left) + units + some(missing - left)
         case .afterSign:
-            let sign = units.first.map { $0.byte == 0x2b || $0.byte == 0x2d } ?? false ? 1 : 0
+            let sign = units.first.map { [0x20, 0x2b, 0x2d].contains($0.byte) } ?? false ? 1 : 0
             return units[..<sign] + some(missing) + units[sign...]
         }
     }

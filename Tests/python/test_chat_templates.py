@@ -105,6 +105,9 @@ NUMBERS = [
     ("{{ 9007199254740993 / 3 }} {{ 7 / 9007199254740993 }} {{ -9223372036854775807 / 9223372036854775806 }} {{ 1 / 9223372036854775807 }} {{ 9223372036854775807 / -7 }}",
      f"{9007199254740993 / 3} {7 / 9007199254740993} {-9223372036854775807 / 9223372036854775806} {1 / 9223372036854775807} {9223372036854775807 / -7}"),
     ("{{ '१२'|int }} {{ '٣.٥'|float }} {{ '\u3000５ '|int(base=8) }} {{ '\x1f5'|int(-1) }} {{ '1_z'|int(base=36) }} {{ '1_e5'|float(-1) }}", f"12 3.5 5 -1 {int('1_z', 36)} -1"),
+    ("{{ '{:*^7}|{:^5}|{:05}|{:<05}|{:x= 6}|{:=+7}'.format(true, 'ab', 'ab', 7, 5, 2.5) }} {{ '% 05d|%05c|%.0c|%#.0f|%#.0e'|format(7, 'a', 'b', 2, 3) }} {{ '{:#.0f}|{:5c}|{:#.0%}'.format(2.0, 65, 1) }}",
+     "{:*^7}|{:^5}|{:05}|{:<05}|{:x= 6}|{:=+7}".format(True, "ab", "ab", 7, 5, 2.5) + " " + "% 05d|%05c|%.0c|%#.0f|%#.0e" % (7, "a", "b", 2, 3) + " " + "{:#.0f}|{:5c}|{:#.0%}".format(2.0, 65, 1)),
+    ("{{ '{:,}|{:_}|{:12,}|{:012,}|{:#}'.format(123456.789, 1234567.0, 1234567.5, 1234567.5, 1e22) }}", "{:,}|{:_}|{:12,}|{:012,}|{:#}".format(123456.789, 1234567.0, 1234567.5, 1234567.5, 1e22)),
     ("{{ 'हिन्दी भाषा'|wordcount }} {{ 'e\u0301e'|wordcount }} {{ 'a½_٣b'|wordcount }}", "5 2 1"),
     ("{% for i in range(5) if i % 2 == 0 %}{{ loop.length }}{{ i }}{{ loop.last }}{{ loop.nextitem }} {% endfor %}", "30False2 32False4 34True "),
 ]
@@ -115,7 +118,8 @@ def test_numbers_of_a_template_are_pythons(model, template, right):
     assert model.chat_text([user("x")], chat_template=template) == right
 
 
-@pytest.mark.parametrize("template", ["{{ dict([][0]) }}", "{% filter length %}x{% endfilter %}", "{{ ''.endswith(1, 5) }}", "{% filter first %}{% endfilter %}"])
+@pytest.mark.parametrize("template", ["{{ dict([][0]) }}", "{% filter length %}x{% endfilter %}", "{{ ''.endswith(1, 5) }}", "{% filter first %}{% endfilter %}",
+                                      "{{ '{:-5}'.format('a') }}", "{{ '{:0=5}'.format('a') }}", "{{ '{:.1c}'.format(65) }}", "{{ '{:,x}'.format(65) }}", "{{ '{:s}'.format(true) }}"])
 def test_what_python_refuses_is_no_text(model, template):
     with pytest.raises(UnknownTemplateError):
         model.chat_text([user("x")], chat_template=template)
