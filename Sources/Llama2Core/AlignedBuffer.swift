@@ -31,7 +31,7 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
     }
 
     /// For more elements, with what is there. Large memory moves by its pages: the old and the new are never there together.
-    mutating func grow(to wanted: Int, keeping used: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
+    public mutating func grow(to wanted: Int, keeping used: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
         precondition(used >= 0 && used <= count && count <= wanted)
         let larger = try Self.size(wanted, what())
         if size >= mappingThreshold, let raw = l2s_resize_mapping(pointer, size, larger) {

@@ -14,15 +14,17 @@ extension Automaton {
         var takes = false
         for leaf in states[state].dropFirst() where program.anyText >= 0 {
             let (kind, a, b, _) = frame(leaf)
-            guard kind == Program.Frame.string else { continue }
-            let form = program.strings[Int(a)], s = string(b), dfa = program.automata[Int(form.dfa)]
-            guard s.phase == StringState.Phase.body, s.alike.isNone else { continue }
-            if form.isAny ? s.dfa == dfa.start && form.most < 0 : stepper(a, b).mayEnd(s) && dfa.holds(program.automata[Int(program.anyText)], at: s.dfa) {
-                takes = true
-            }
+            if kind == Program.Frame.string, stringTakesAnyText(a, b) { takes = true }
         }
         rows[Int(state)][Automaton.anyText] = takes ? 1 : 0
         return takes
+    }
+
+    func stringTakesAnyText(_ a: Int32, _ b: Int32) -> Bool {
+        let form = program.strings[Int(a)], s = string(b), dfa = program.automata[Int(form.dfa)]
+        guard s.phase == StringState.Phase.body, s.alike.isNone else { return false }
+        if form.isAny { return s.dfa == dfa.start && form.most < 0 }
+        return stepper(a, b).mayEnd(s) && dfa.holds(program.automata[Int(program.anyText)], at: s.dfa)
     }
 
     /// Inside a JSON string where any characters may come: how many, Int.max for no limit; 0 elsewhere, and where something

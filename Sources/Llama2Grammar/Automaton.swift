@@ -28,10 +28,18 @@ final class Automaton {
     /// Numbers of a row.
     static let width = 257
     static let anyText = 256
+    /// Behind them, of a leaf alone: what it reaches.
+    static let localWidth = 258, reached = 257
 
     // work of one step
     private struct Pending: BitwiseCopyable { var frame, tag: Int32 }
     private var pending: GrowingBuffer<Pending>
+    // leaves alone, see Automaton+Local
+    var locals: TupleTable
+    var localRows: RowTable<Int32>  // (locals, localWidth)
+    var outcomes: GrowingBuffer<Outcome>
+    var completions: TupleTable  // (frame below, tag), each once
+    var behindCompletion: GrowingBuffer<Int32>  // (completions) the state behind each
     var leaves: GrowingBuffer<Int32>
     private var visited: GrowingBuffer<Int32>  // (frames) the step in which each was last met
     private var step: Int32 = 0
@@ -49,8 +57,13 @@ final class Automaton {
         strings = try TupleTable(256)
         tuples = try TupleTable(64)
         seen = try SeenValues()
-        rows = try RowTable(width: Automaton.width, capacity: 64)
+        rows = try RowTable(width: Automaton.width, capacity: 16)
         pending = try GrowingBuffer(capacity: 64, of: "states of a grammar")
+        locals = try TupleTable(64)
+        localRows = try RowTable(width: Automaton.localWidth, capacity: 16)
+        outcomes = try GrowingBuffer(capacity: 64, of: "states of a grammar")
+        completions = try TupleTable(64)
+        behindCompletion = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         leaves = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         visited = try GrowingBuffer(capacity: 1024, of: "states of a grammar")
         var frame = try frames.number(Program.Frame.end, 0, 0, -1)
@@ -62,7 +75,7 @@ final class Automaton {
     }
 
     /// Whether so much is known that starting anew is better.
-    var isFull: Bool { states.count > Automaton.mostStates || seen.size > Automaton.mostSeen }
+    var isFull: Bool { states.count + localRows.count > Automaton.mostStates || seen.size > Automaton.mostSeen }
 
     // bits of a state's first number
     private static let ends: Int32 = 1, pends: Int32 = 2
@@ -96,7 +109,14 @@ final class Automaton {
                 let target = program.automata[Int(a)].next(b, byte)
                 if target >= 0 { try push(kind, a, target, below) }
             case Program.Frame.string:
-                switch stepper(a, b).next(string(b), byte) {
+                let s = string(b)
+                if s.phase == StringState.Phase.body, s.alike.isNone, StringStepper.isPlain(byte) {
+                    if let next = plainStep(a, s, byte), s.allowed < 0 || isReached(program.strings[Int(a)].reachable[Int(next.dfa)], s.allowed) {
+                        try push(kind, a, try number(next), below)
+                    }
+                    continue
+                }
+                switch stepper(a, b).next(s, byte) {
                 case .dead: break
                 case .inside(let s): try push(kind, a, try number(s), below)
                 case .complete(let tag): try pending.append(Pending(frame: below, tag: tag))
@@ -187,6 +207,8 @@ final class Automaton {
         }
         return try result.get()
     }
+
+    func append(_ frame: Int32, _ tag: Int32) throws(Llama2Error) { try pending.append(Pending(frame: frame, tag: tag)) }
 
     func push(_ kind: Int32, _ a: Int32, _ b: Int32, _ below: Int32, tag: Int32 = 0) throws(Llama2Error) {
         try pending.append(Pending(frame: try frames.number(kind, a, b, below), tag: tag))

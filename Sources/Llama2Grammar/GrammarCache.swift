@@ -10,6 +10,11 @@ final class GrammarCache {
     private var masks: RowTable<UInt32>
     private var rowOf: GrowingBuffer<Int32>  // (states) -1: not asked for yet
     private let path: AlignedBuffer<Int32>  // (deepest + 1) the state behind each byte of the token in question
+    /// A leaf of the state in question.
+    private struct Part: BitwiseCopyable { var local, allowed, below, leaf: Int32 }
+    private let leafMasks: LeafMasks
+    private var parts: GrowingBuffer<Part>
+    private var below: GrowingBuffer<Int32>
     private let narrowed: AlignedBuffer<UInt32>  // (words)
     let words: Int
     /// Bytes of masks that are kept.
@@ -19,8 +24,11 @@ final class GrammarCache {
         self.program = program
         self.vocabulary = vocabulary
         automaton = try Automaton(program)
+        leafMasks = try LeafMasks(automaton, vocabulary)
+        parts = try GrowingBuffer(capacity: 64, of: "masks of a grammar")
+        below = try GrowingBuffer(capacity: 64, of: "masks of a grammar")
         words = (vocabulary.count + 31) / 32
-        masks = try RowTable(width: words, capacity: 16)
+        masks = try RowTable(width: words, capacity: 8)
         narrowed = try AlignedBuffer(count: words, of: "masks of a grammar")
         rowOf = try GrowingBuffer(capacity: 256, of: "masks of a grammar")
         path = try AlignedBuffer(count: vocabulary.deepest + 1, of: "masks of a grammar")
@@ -55,20 +63,117 @@ final class GrammarCache {
     private func row(_ index: Int32) -> UnsafeBufferPointer<UInt32> { UnsafeBufferPointer(start: masks[Int(index)], count: words) }
 
     private func fill(_ mask: UnsafeMutablePointer<UInt32>, _ state: Int32) throws(Llama2Error) {
-        let room = automaton.plainRoom(state)
-        if automaton.takesAnyText(state) {
-            take(vocabulary.plain[GrammarVocabulary.mostPlain + 1], mask)
-        } else if room > 0 {
-            take(vocabulary.plain[min(room, GrammarVocabulary.mostPlain + 1)], mask)
-            for (token, characters) in vocabulary.longPlain where characters > room { mask[Int(token) / 32] &= ~(1 << UInt32(token & 31)) }
-        } else {
-            try walk(vocabulary.plainTree, mask, state, isPlain: true)
+        // 1. the leaves, equal ones side by side
+        parts.removeAll()
+        for index in 1..<max(1, automaton.states[state].count) {
+            let leaf = automaton.states[state][index], (kind, _, _, below) = automaton.frame(leaf)
+            guard kind != Program.Frame.token else { continue }
+            let (local, allowed) = try automaton.local(of: leaf)
+            try parts.append(Part(local: local, allowed: allowed, below: below, leaf: leaf))
         }
-        try walk(vocabulary.special, mask, state, isPlain: false)
+        var list = UnsafeMutableBufferPointer(mutating: parts.elements)
+        if list.count > 1 { list.sort { ($0.local, $0.allowed, $0.below) < ($1.local, $1.allowed, $1.below) } }
+        // 2. each kind of leaf: what stays inside, then what goes on behind it
+        var from = 0
+        while from < parts.count {
+            let first = parts[from]
+            below.removeAll()
+            while from < parts.count, parts[from].local == first.local, parts[from].allowed == first.allowed {
+                try below.append(parts[from].below)
+                from += 1
+            }
+            let found = try leafMasks.mask(first.local)
+            try stayInside(found, first, mask)
+            try goOnBehind(found, first.allowed, mask)
+        }
+        // 3. the end, and tokens that the grammar names
         if automaton.canEnd(state) {
-            for end in vocabulary.ends { mask[Int(end) / 32] |= 1 << UInt32(end % 32) }
+            for end in vocabulary.ends { set(end, mask) }
         }
         for set in automaton.tokenSets(state) { allow(program.tokenSets[Int(set)], mask) }
+    }
+
+    private func set(_ token: Int32, _ mask: UnsafeMutablePointer<UInt32>) { mask[Int(token) / 32] |= 1 << UInt32(token & 31) }
+
+    private func stayInside(_ found: LeafMasks.Mask, _ part: Part, _ mask: UnsafeMutablePointer<UInt32>) throws(Llama2Error) {
+        if found.row != -1, automaton.isReached(found.reach, part.allowed) {
+            var row = found.row == LeafMasks.free ? vocabulary.freeText.row.pointer : leafMasks.rows[Int(found.row)]
+            if found.removedCount > 0 {
+                narrowed.pointer.update(from: row, count: words)
+                row = narrowed.pointer
+                for i in found.firstRemoved..<found.firstRemoved + found.removedCount {
+                    let token = leafMasks.removed[i]
+                    row[Int(token) / 32] &= ~(1 << UInt32(token & 31))
+                }
+            }
+            for i in 0..<words { mask[i] |= row[i] }
+        }
+        let list = UnsafeBufferPointer(rebasing: leafMasks.found.elements[found.firstFound..<found.firstFound + found.foundCount])
+        var reach: Int32 = .min, isReached = false
+        for one in list {
+            if one.reach != reach {
+                reach = one.reach
+                isReached = reach < 0 || automaton.isReached(reach, part.allowed)
+            }
+            guard isReached else { continue }
+            if reach >= 0 || part.allowed < 0 { set(one.token, mask) } else if try staysInside(one.token, part.leaf) { set(one.token, mask) }
+        }
+    }
+
+    /// Whether `leaf` takes all of a token and more.
+    private func staysInside(_ token: Int32, _ leaf: Int32) throws(Llama2Error) -> Bool {
+        let (_, a, b, _) = automaton.frame(leaf), stepper = automaton.stepper(a, b)
+        var s = automaton.string(b)
+        for byte in vocabulary.text(of: token) {
+            guard case .inside(let next) = stepper.next(s, byte) else { return false }
+            s = next
+        }
+        return true
+    }
+
+    private func goOnBehind(_ found: LeafMasks.Mask, _ allowed: Int32, _ mask: UnsafeMutablePointer<UInt32>) throws(Llama2Error) {
+        if found.row == LeafMasks.free, automaton.mayEnd(found.tag, allowed) {
+            let state = try automaton.behind(below.elements, found.tag)
+            if state >= 0 { try goOnBehindFreeText(found, mask, state) }
+        }
+        var tag: Int32 = -1, state = Automaton.dead
+        for i in found.firstEnd..<found.firstEnd + found.endCount {
+            let end = leafMasks.ends[i]
+            if end.tag != tag {
+                tag = end.tag
+                state = automaton.mayEnd(tag, allowed) ? try automaton.behind(below.elements, tag) : Automaton.dead
+            }
+            guard state >= 0 else { continue }
+            let tree = end.isPlain ? vocabulary.plainTree : vocabulary.special, node = Int(end.node)
+            setAll(tree, node, mask)
+            if Int(tree.after[node]) > node + 1 { try walk(tree, below: node, mask, state, isPlain: end.isPlain) }
+        }
+    }
+
+    private func goOnBehindFreeText(_ found: LeafMasks.Mask, _ mask: UnsafeMutablePointer<UInt32>, _ state: Int32) throws(Llama2Error) {
+        let freeText = vocabulary.freeText, tree = vocabulary.special, count = freeText.ends.count
+        for k in found.firstKept..<found.firstKept + found.keptCount {
+            let kept = leafMasks.kept[k], isAll = Int(kept.to - kept.from) == count
+            if isAll {
+                let row = freeText.endRow.pointer
+                for i in 0..<words { mask[i] |= row[i] }
+            }
+            for i in Int(kept.from)..<Int(kept.to) {
+                let node = Int(freeText.ends.pointer[i])
+                if !isAll { setAll(tree, node, mask) }
+                if Int(tree.after.pointer[node]) > node &+ 1 { try walk(tree, below: node, mask, state, isPlain: false) }
+            }
+        }
+    }
+
+    /// The tokens of a node.
+    @inline(__always)
+    private func setAll(_ tree: VocabularyTree, _ node: Int, _ mask: UnsafeMutablePointer<UInt32>) {
+        var token = tree.first.pointer[node]
+        while token >= 0 {
+            set(token, mask)
+            token = vocabulary.sameBytes.pointer[Int(token)]
+        }
     }
 
     private func allow(_ set: [Int32], _ mask: UnsafeMutablePointer<UInt32>) {
@@ -81,86 +186,32 @@ final class GrammarCache {
         }
     }
 
-    private func take(_ bits: [UInt32], _ mask: UnsafeMutablePointer<UInt32>) {
-        for i in 0..<words { mask[i] = bits[i] }
-    }
-
-    /// Sets the bits of the tokens of `tree` that lead somewhere from `state`.
-    ///
-    /// isPlain: it is the tree of plain tokens. Where any text may come, all that is below a node may, and is not looked at:
-    /// the key of an object that is none of the known ones is such a text from the first letter that tells it apart. If more
-    /// tokens begin so than lead nowhere, all bits are there from the start and those are cleared instead.
+    /// Sets the bits of the tokens below a node of `tree` that lead somewhere from `state`, which is the one behind that node.
     private func walk(
-        _ tree: GrammarVocabulary.Tree, _ mask: UnsafeMutablePointer<UInt32>, _ state: Int32, isPlain: Bool
+        _ tree: VocabularyTree, below top: Int, _ mask: UnsafeMutablePointer<UInt32>, _ state: Int32, isPlain: Bool
     ) throws(Llama2Error) {
-        let clears = isPlain ? try beginsMoreThanEnds(tree, state) : false
-        if clears { take(vocabulary.plain[GrammarVocabulary.mostPlain + 1], mask) }
-        let path = path.pointer, count = tree.count
-        path[0] = state
-        var rows = automaton.rowsSoFar
-        // plain pointers: this loop runs over every token
-        var failure: Llama2Error?
-        tree.byte.withUnsafeBufferPointer { bytes in
-            tree.depth.withUnsafeBufferPointer { depths in
-                tree.after.withUnsafeBufferPointer { after in
-                    tree.first.withUnsafeBufferPointer { first in
-                        vocabulary.sameBytes.withUnsafeBufferPointer { same in
-                            var node = 0
-                            while node < count {
-                                let depth = Int(depths[node]), from = path[depth &- 1]
-                                var to = rows[Int(from) &* Automaton.width &+ Int(bytes[node])]
-                                if to < Automaton.dead {
-                                    do throws(Llama2Error) { to = try automaton.explore(from, bytes[node]) } catch {
-                                        failure = error
-                                        return
-                                    }
-                                    rows = automaton.rowsSoFar
-                                }
-                                guard to >= 0 else {
-                                    if clears { change(tree, node, mask, to: false) }
-                                    node = Int(after[node])
-                                    continue
-                                }
-                                if isPlain, automaton.takesAnyText(to) {
-                                    if !clears { change(tree, node, mask, to: true) }
-                                    node = Int(after[node])
-                                    continue
-                                }
-                                path[depth] = to
-                                var token = clears ? -1 : first[node]
-                                while token >= 0 {
-                                    mask[Int(token) / 32] |= 1 << UInt32(token & 31)
-                                    token = same[Int(token)]
-                                }
-                                node &+= 1
-                            }
-                        }
-                    }
-                }
+        let path = path.pointer, end = Int(tree.after.pointer[top])
+        path[Int(tree.depth.pointer[top])] = state
+        var rows = automaton.rowsSoFar, node = top + 1
+        while node < end {
+            let depth = Int(tree.depth.pointer[node]), from = path[depth &- 1], byte = tree.byte.pointer[node]
+            var to = rows[Int(from) &* Automaton.width &+ Int(byte)]
+            if to == Automaton.unknown {
+                to = try automaton.explore(from, byte)
+                rows = automaton.rowsSoFar
             }
-        }
-        if let failure { throw failure }
-    }
-
-    /// Whether more tokens begin with a byte behind which any text may come than with one that leads nowhere.
-    private func beginsMoreThanEnds(_ tree: GrammarVocabulary.Tree, _ state: Int32) throws(Llama2Error) -> Bool {
-        var free: Int32 = 0, dead: Int32 = 0, node = 0
-        while node < tree.count {
-            let to = try automaton.next(state, tree.byte[node]), after = Int(tree.after[node])
-            let tokens = tree.rank[after] - tree.rank[node]
-            if to < 0 { dead += tokens } else if automaton.takesAnyText(to) { free += tokens }
-            node = after
-        }
-        return free > dead
-    }
-
-    /// The bits of all tokens of a node and below.
-    private func change(_ tree: GrammarVocabulary.Tree, _ node: Int, _ mask: UnsafeMutablePointer<UInt32>, to value: Bool) {
-        tree.tokens.withUnsafeBufferPointer { tokens in
-            for i in Int(tree.rank[node])..<Int(tree.rank[Int(tree.after[node])]) {
-                let token = UInt32(bitPattern: tokens[i]), bit = UInt32(1) << (token & 31)
-                if value { mask[Int(token / 32)] |= bit } else { mask[Int(token / 32)] &= ~bit }
+            guard to >= 0 else {
+                node = Int(tree.after.pointer[node])
+                continue
             }
+            if isPlain, automaton.takesAnyText(to) {
+                for token in tree.tokens(below: node) { set(token, mask) }
+                node = Int(tree.after.pointer[node])
+                continue
+            }
+            path[depth] = to
+            setAll(tree, node, mask)
+            node &+= 1
         }
     }
 }

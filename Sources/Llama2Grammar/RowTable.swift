@@ -26,9 +26,8 @@ struct RowTable<Element: BitwiseCopyable>: ~Copyable {
 
     mutating func append(repeating value: Element) throws(Llama2Error) {
         if (count + 1) * width > memory.count {  // below Int.max, as 2 * (rows in memory) was checked
-            let larger = try RowTable.allocated(width, max(2 * count, 16))
-            larger.pointer.update(from: memory.pointer, count: count * width)
-            memory = larger
+            let wanted = try checkedMultiply(width, max(2 * count, 16), "rows of a grammar", .noMemory)
+            try memory.grow(to: wanted, keeping: count * width, of: "rows of a grammar")
         }
         (memory.pointer + count * width).update(repeating: value, count: width)
         count += 1

@@ -1,46 +1,13 @@
 internal import Glibc
 public import Llama2Core
 
-/// The tokens of a model as grammars see them: bytes in a tree, and which of them end a text. Immutable.
-///
-///     node i    byte[i], depth[i] (1 for the first byte), after[i]: the next node that is not below it,
-///               tokens of these bytes: first[i], then sameBytes[...], -1 at the end
-///
-/// Nodes lie in the order of a walk from the top, so that leaving a branch out is a step to after[i].
+/// The tokens of a model as grammars see them: bytes in trees, and which of them end a text. Immutable.
 public final class GrammarVocabulary: Sendable {
-    /// A tree of some of the tokens.
-    struct Tree: Sendable {
-        var byte: [UInt8] = []
-        var depth: [UInt16] = []
-        var after: [Int32] = []
-        var first: [Int32] = []
-        /// Behind the last node one more: where the tokens of a node and below begin in `tokens`.
-        var rank: [Int32] = []
-        /// In the order of their bytes.
-        var tokens: [Int32] = []
-        var count: Int { byte.count }
-
-        /// The longest token that `text` begins with.
-        func longest(_ text: ArraySlice<UInt8>) -> (token: Int32, length: Int)? {
-            var node = 0, end = count, length = 0
-            var best: (token: Int32, length: Int)?
-            for wanted in text {
-                while node < end, byte[node] != wanted { node = Int(after[node]) }
-                guard node < end else { break }
-                length += 1
-                if first[node] >= 0 { best = (first[node], length) }
-                end = Int(after[node])
-                node += 1
-            }
-            return best
-        }
-    }
-
     public let count: Int
     /// The plain tokens (see `plain`), and all others: what those do inside a JSON string depends on its state.
-    let plainTree: Tree, special: Tree
+    let plainTree: VocabularyTree, special: VocabularyTree
     /// Number of the next token with the same bytes, -1.
-    let sameBytes: [Int32]
+    let sameBytes: AlignedBuffer<Int32>  // (tokens)
     /// Bits of the plain tokens of at most n characters, for n = 0 ... mostPlain; the last row has all plain ones.
     /// Plain: whole characters of UTF-8 that are writable, none of them a quote, a backslash or a control character.
     let plain: [[UInt32]]
@@ -55,6 +22,7 @@ public final class GrammarVocabulary: Sendable {
     /// A hash over all tokens: what a grammar was made for is known by it.
     public let fingerprint: UInt64
     let deepest: Int
+    let freeText: FreeText
     let formats = FormatCache()
     private let bytes: [UInt8], offsets: [Int32]
     /// Bytes that some token of one byte has: only these can always be written.
@@ -114,17 +82,18 @@ public final class GrammarVocabulary: Sendable {
         where text[Int(starts[token])..<Int(starts[token + 1])] == text[Int(starts[next])..<Int(starts[next + 1])] {
             same[token] = Int32(truncatingIfNeeded: next)
         }
-        plainTree = GrammarVocabulary.tree(arePlain, text, starts)
-        special = GrammarVocabulary.tree(notPlain, text, starts)
+        plainTree = try VocabularyTree(arePlain, text, starts)
+        special = try VocabularyTree(notPlain, text, starts)
         var spaced = [UInt32](repeating: 0, count: (count + 31) / 32)
         for token in order where GrammarVocabulary.isSpace(text[Int(starts[token])]) { spaced[token / 32] |= 1 << UInt32(token % 32) }
         self.spaced = spaced
-        sameBytes = same
+        sameBytes = try VocabularyTree.copy(same)
         plain = rows
         singleBytes = single
         self.writable = writable
         longPlain = long
-        deepest = Int(max(plainTree.depth.max() ?? 0, special.depth.max() ?? 0))
+        freeText = try FreeText(writable: writable, plain: rows[GrammarVocabulary.mostPlain + 1], special, sameBytes: sameBytes)
+        deepest = max(plainTree.deepest, special.deepest)
     }
 
     static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
@@ -141,30 +110,6 @@ public final class GrammarVocabulary: Sendable {
             case .error: return nil
             }
         }
-    }
-
-    private static func tree(_ order: [Int], _ text: [UInt8], _ starts: [Int32]) -> Tree {
-        var tree = Tree(), path: [Int32] = [], previous: ArraySlice<UInt8> = []
-        tree.tokens = order.map { Int32(truncatingIfNeeded: $0) }
-        for (rank, token) in order.enumerated() {
-            let piece = text[Int(starts[token])..<Int(starts[token + 1])]
-            let shared = zip(previous, piece).prefix { $0 == $1 }.count
-            if shared == piece.count, shared == previous.count { continue }  // found behind the first one
-            while path.count > shared { tree.after[Int(path.removeLast())] = Int32(truncatingIfNeeded: tree.count) }
-            for byte in piece.dropFirst(shared) {
-                path.append(Int32(truncatingIfNeeded: tree.count))
-                tree.byte.append(byte)
-                tree.depth.append(UInt16(truncatingIfNeeded: path.count))
-                tree.after.append(0)
-                tree.first.append(-1)
-                tree.rank.append(Int32(truncatingIfNeeded: rank))
-            }
-            if let node = path.last { tree.first[Int(node)] = Int32(truncatingIfNeeded: token) }
-            previous = piece
-        }
-        while let node = path.popLast() { tree.after[Int(node)] = Int32(truncatingIfNeeded: tree.count) }
-        tree.rank.append(Int32(truncatingIfNeeded: order.count))
-        return tree
     }
 
     /// The bytes of a token, none for a control token.

@@ -44,8 +44,7 @@ final class SchemaCompiler {
         made = vocabulary.formats
         isCompact = options.isCompact
         program.anyOrder = options.anyOrder
-        let any = try writable == .all ? DFA.anyText : RegexCompiler(budget).anchored(.loop(.set(writable), least: 0, most: nil))
-        program.anyText = add(any)
+        program.anyText = add(vocabulary.freeText.automaton)
     }
 
     private func run() throws(Llama2Error) {
