@@ -1051,7 +1051,8 @@ void llama2_grammar_options_init(llama2_grammar_options *options);
    that is offered ends nowhere. A schema is followed or refused: no keyword is passed over, except those that are
    annotations by the specification (unknown keywords and formats among them; all formats of section 7.3 of 2020-12 are
    asserted, idn-hostname, idn-email and regex by a part of their languages that every validator takes). Numbers that are
-   held to something are written without exponents.
+   held to something are written without exponents, and integers without a point: 2.0, which is an integer to JSON Schema and to
+   many of its readers is not, is not of the language of "type": "integer".
    text: (text_length), at most 16 MiB. *grammar: receives a handle, to be freed by the caller; NULL on failure. It keeps
    what it needs of the model, never changes, and serves any number of samplers and threads.
    Returns OK, INVALID_ARGUMENT (no such kind or flag; not of the kind's language, with the line or path; nothing
@@ -1065,7 +1066,8 @@ int32_t llama2_grammar_create(const llama2_model *model, uint32_t kind, const ch
 /* Frees the handle; samplers and states keep what they need. NULL or a bad handle: does nothing. Since 0.3. */
 void llama2_grammar_free(llama2_grammar *grammar);
 
-/* *accepts: 1 if the whole of `text` (text_length bytes) is of the language, else 0. Returns OK, UNSUPPORTED (too many
+/* *accepts: 1 if the whole of `text` (text_length bytes) is of the language, else 0: whether it could have been generated (members
+   in their order, integers without a point), which is less than what a validator of the schema takes. Returns OK, UNSUPPORTED (too many
    ways to read it at once), NO_MEMORY. Threads: any. Since 0.3. */
 int32_t llama2_grammar_accepts(const llama2_grammar *grammar, const char *text, size_t text_length, int32_t *accepts);
 

@@ -96,6 +96,20 @@ extension Automaton {
 
     private func beginsCharacter(_ byte: UInt8) -> Bool { byte < 0x80 || byte >= 0xC0 }
 
+    /// Where one automaton alone decides, what was found for a byte holds for all that it does not tell apart: in the keys of an object nearly all.
+    func learn(_ row: UnsafeMutablePointer<Int32>, _ state: Int32, _ byte: UInt8, _ target: Int32) {
+        guard states[state].count == 2 else { return }
+        let (kind, a, b, _) = frame(states[state][1])
+        if kind == Program.Frame.automaton {
+            for other in program.automata[Int(a)].alike(b, byte) { row[Int(other)] = target }
+        } else if kind == Program.Frame.string {
+            let form = program.strings[Int(a)], s = string(b)
+            // the quote, the backslash and what must be escaped are JSON's
+            guard !form.isAny, s.phase == StringState.Phase.body, s.alike.isNone, StringStepper.isPlain(byte) else { return }
+            for other in program.automata[Int(form.dfa)].alike(s.dfa, byte) where StringStepper.isPlain(other) { row[Int(other)] = target }
+        }
+    }
+
     /// Of a key, which tags can still be reached, a set of `Program.tagSets`; 0 for what is no key; -1 inside of an escape, where the automaton
     /// does not tell.
     @inline(__always)

@@ -398,6 +398,29 @@ def test_the_least_likely_way_never_ends_nowhere(stories, schema):
         ids.append(token)
 
 
+def test_the_least_likely_token_of_the_model_leads_on(stories):
+    """The short form of Tests/compare/grammar_proofs.py: all schemas, by rows of logits over a text."""
+    with stories.context(length=64) as context:
+        context.eval(stories.tokenize("Once upon a time there was a little girl who said: what is JSON?"), all_logits=True)
+        rows = np.array(context.logits(), np.float32)
+    is_end = np.array([stories.is_end(t) for t in range(rows.shape[1])])
+    for schema, *_ in S:
+        state = stories.grammar(json_schema=schema).start()
+        for turn in range(60):
+            allowed = np.flatnonzero(state.allowed() & ~is_end)
+            if not len(allowed):
+                assert state.complete
+                break
+            state.accept(int(allowed[np.argmin(rows[turn % len(rows)][allowed])]))
+
+
+def test_an_integer_is_written_without_a_point(stories):
+    """As the header says: JSON Schema counts 2.0 among the integers, many readers of JSON do not. Escapes of plain letters are the letters."""
+    holds(stories.grammar(json_schema={"type": "integer"}), ["2", "-10"], ["2.0", "2e0", "2.5"])
+    holds(stories.grammar(json_schema={"enum": ["abc"]}), ['"abc"', '"\\u0061bc"'], ['"\\u0062bc"'])
+    holds(stories.grammar(json_schema={"properties": {"abc": {"type": "null"}}, "additionalProperties": False}), ['{"\\u0061bc":null}'], ['{"\\u0062":null}'])
+
+
 def test_allowed_is_what_accept_takes(stories):
     state = stories.grammar(json_schema=SCHEMA).start()
     for token in stories.tokenize('{"name": "Tim')[:4]:

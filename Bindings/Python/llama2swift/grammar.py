@@ -85,7 +85,8 @@ class Grammar(Handle):
         self._size = int(shape.vocabulary_size)
 
     def accepts(self, text: A.Text) -> bool:
-        """Whether the whole of `text` is of the language."""
+        """Whether the whole of `text` is of the language: whether it could have been generated. That is less than what a validator of a schema
+        takes: members come in their order (but for ``any_order=True``), and 2.0 is no ``"type": "integer"``."""
         raw, out = A.text("text", text), C.c_int32()
         lib.call("grammar_accepts", self._handle, raw, len(raw), C.byref(out))
         return bool(out.value)
