@@ -204,18 +204,19 @@ def total_bytes(path: Path) -> int:
 
 # Loads argv[1]; prints the most memory of its own that it took meanwhile (KiB; the file's mapped pages are the system's), seconds of CPU,
 # and what came of it.
+# The call itself, not Model: that loads on a thread of its own, whose time is not this one's.
 LOADER = """
-import sys, threading, time
-import llama2swift
+import ctypes, sys, threading, time
+from llama2swift import _library as lib
 def anonymous(): return int(next(l for l in open('/proc/self/status') if l.startswith('RssAnon')).split()[1])
 done, most, base = threading.Event(), [0], anonymous()
 def watch():
     while not done.wait(0.001): most[0] = max(most[0], anonymous())
 watcher = threading.Thread(target=watch); watcher.start()
 start = time.thread_time()
-try: model, result = llama2swift.Model(sys.argv[1]), 'loaded'
-except llama2swift.Llama2Error as problem: result = str(problem)
+status = lib._cdll.llama2_model_load(sys.argv[1].encode(), None, ctypes.byref(ctypes.c_void_p()), None, 0)
 seconds = time.thread_time() - start
+result = lib._cdll.llama2_last_error().decode(errors='replace') if status else 'loaded'
 most[0] = max(most[0], anonymous()); done.set(); watcher.join()
 print(most[0] - base, seconds, result[:200])
 """
