@@ -503,6 +503,7 @@ void llama2_decoder_free(llama2_decoder *decoder);
 #define LLAMA2_ROPE_NTK 3u    /* NTK-aware: the base times rope_factor^(d / (d - 2)), d the rotated components of a head */
 #define LLAMA2_ROPE_YARN 4u   /* fast pairs as they are, slow ones divided by rope_factor, queries and keys times 1 + ln(rope_factor) / 10 (Peng et al.,
                                  YaRN, 2023) */
+#define LLAMA2_ROPE_LLAMA3 5u /* as YaRN, but by how often pairs turn and with nothing multiplied (Llama 3.1's "rope_type": "llama3") */
 
 typedef struct llama2_context_options {
     uint32_t struct_size;
@@ -518,14 +519,15 @@ typedef struct llama2_context_options {
                                 llama2_timings: of all of intel-rapl:0, intel-rapl:1, ... that are a whole processor ("package-0").
                                 Terminated. NULL: it is not measured. Since 0.3 */
     /* Since 0.3: RoPE in place of the file's. rope_freqs and the like in the file are followed all the same. A model whose
-       scaling is "longrope" has none but its own. */
+       scaling is "longrope" has none but its own; one with rope_freqs has no LLAMA3, which rope_freqs are. */
     uint32_t rope_scaling;        /* LLAMA2_ROPE_; 0: as the file says, and then of the following rope_base alone may be given */
-    uint32_t rope_trained_length; /* with YARN: positions before the scaling; 0: as the file says */
-    float rope_factor;            /* with LINEAR, NTK, YARN: 0.001 to 1,000,000 */
+    uint32_t rope_trained_length; /* with YARN, LLAMA3: positions before the scaling; 0: as the file says */
+    float rope_factor;            /* with LINEAR, NTK, YARN, LLAMA3: 0.001 to 1,000,000 */
     float rope_base;              /* 1 to 1e12; 0: the file's */
     float rope_attention;         /* queries and keys are multiplied by it, with YARN beside its own factor; 0.001 to 1000; 0: 1 */
-    float rope_beta_fast;         /* with YARN: pairs that turn so often within the trained length stay as they are; 0: 32 */
-    float rope_beta_slow;         /* with YARN: pairs that turn no more often are divided by the factor; 0: 1 */
+    float rope_beta_fast;         /* with YARN, LLAMA3 (its high_freq_factor): pairs that turn so often within the trained length stay as
+                                     they are; 0: 32, of LLAMA3 4 */
+    float rope_beta_slow;         /* with YARN, LLAMA3 (its low_freq_factor): pairs that turn no more often are divided by the factor; 0: 1 */
     uint32_t type_k; /* LLAMA2_KV_, of keys; 0: F16, or with LLAMA2_CONTEXT_KV_F32 F32 */
     uint32_t type_v; /* the same of values */
 } llama2_context_options;
@@ -558,8 +560,8 @@ int32_t llama2_preflight(const char *path, const llama2_model_options *model_opt
    *context: receives a handle, to be freed by the caller; NULL on failure.
    Returns OK, INVALID_ARGUMENT (a value beyond its limit, unknown flag), UNSUPPORTED (kernels that
    this machine does not have; more positions than a model whose RoPE scaling is "dynamic" was trained on, because there every further
-   token would change the keys of all before it; RoPE scaling for a model whose own is "longrope"), IO (energy_path:
-   there is no processor's counter, or one that this process may not read), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
+   token would change the keys of all before it; RoPE scaling for a model whose own is "longrope", LLAMA2_ROPE_LLAMA3 for one with
+   rope_freqs), IO (energy_path: there is no processor's counter, or one that this process may not read), STRUCT_SIZE, NO_MEMORY, THREAD. Threads: any. Since 0.1. */
 int32_t llama2_context_create(llama2_model *model, const llama2_context_options *options,
                               llama2_context **context, char *error, size_t error_capacity);
 

@@ -35,23 +35,28 @@ private func ropeOptions(_ o: llama2_context_options) throws(Llama2Error) -> RoP
         guard range.contains(Double(value)) else { throw refuse(name, "\(value)", "0 or \(range.lowerBound) to \(range.upperBound)") }
         return Double(value)
     }
-    let kind = o.rope_scaling, isYaRN = kind == LLAMA2_ROPE_YARN, isScaled = kind != 0 && kind != LLAMA2_ROPE_NONE
-    guard kind <= LLAMA2_ROPE_YARN else { throw refuse("rope_scaling", "\(o.rope_scaling)", "0 to 4") }
-    guard o.rope_trained_length == 0 || isYaRN && o.rope_trained_length <= 1 << 30 else {
-        throw refuse("rope_trained_length", "\(o.rope_trained_length)", "0, or with YaRN up to \(1 << 30)")
+    let kind = o.rope_scaling, isScaled = kind != 0 && kind != LLAMA2_ROPE_NONE
+    let isLlama3 = kind == LLAMA2_ROPE_LLAMA3, isByTurns = kind == LLAMA2_ROPE_YARN || isLlama3
+    guard kind <= LLAMA2_ROPE_LLAMA3 else { throw refuse("rope_scaling", "\(o.rope_scaling)", "0 to \(LLAMA2_ROPE_LLAMA3)") }
+    guard o.rope_trained_length == 0 || isByTurns && o.rope_trained_length <= 1 << 30 else {
+        throw refuse("rope_trained_length", "\(o.rope_trained_length)", "0, or with YaRN and llama3 up to \(1 << 30)")
     }
     guard !isScaled || o.rope_factor != 0 else { throw refuse("rope_factor", "0", "0.001 to 1000000 with this rope_scaling (\(kind))") }
     let factor = try number("rope_factor", o.rope_factor, 1e-3...1e6, usual: 1, isOwn: isScaled)
     var options = RoPEOptions(), scaling = RoPEScaling()
     if o.rope_base != 0 { options.base = try number("rope_base", o.rope_base, 1...1e12, usual: 0, isOwn: true) }
     scaling.attention = try number("rope_attention", o.rope_attention, 1e-3...1e3, usual: 1, isOwn: kind != 0)
-    scaling.betaFast = try number("rope_beta_fast", o.rope_beta_fast, 1e-3...1e6, usual: 32, isOwn: isYaRN)
-    scaling.betaSlow = try number("rope_beta_slow", o.rope_beta_slow, 1e-3...1e6, usual: 1, isOwn: isYaRN)
+    scaling.betaFast = try number("rope_beta_fast", o.rope_beta_fast, 1e-3...1e6, usual: isLlama3 ? 4 : 32, isOwn: isByTurns)
+    scaling.betaSlow = try number("rope_beta_slow", o.rope_beta_slow, 1e-3...1e6, usual: 1, isOwn: isByTurns)
+    guard !isLlama3 || scaling.betaFast > scaling.betaSlow else {
+        throw refuse("rope_beta_fast", "\(scaling.betaFast)", "more than rope_beta_slow, \(scaling.betaSlow), with llama3")
+    }
     scaling.trainedLength = Int(o.rope_trained_length)
     switch kind {
     case LLAMA2_ROPE_LINEAR: (scaling.kind, scaling.factor) = (.linear, factor)
     case LLAMA2_ROPE_NTK: scaling.alpha = factor
     case LLAMA2_ROPE_YARN: (scaling.kind, scaling.factor) = (.yarn, factor)
+    case LLAMA2_ROPE_LLAMA3: (scaling.kind, scaling.factor) = (.llama3, factor)
     default: break
     }
     if kind != 0 { options.scaling = scaling }

@@ -8,15 +8,17 @@ internal import Llama2Formats
 ///     NTK-aware the base times alpha^(d / (d - 2))                      bloc97, 2023
 ///     YaRN      f_i (r_i + (1 - r_i) / factor), r_i from 1 to 0 between the pairs that turn `betaFast` and `betaSlow` times within
 ///               the trained length; queries and keys times 1 + ln(factor) / 10    Peng et al., 2023
+///     llama3    the same of turns themselves: r_i from 1 to 0 between the pairs that turn `betaFast` and `betaSlow` times within the
+///               trained length, and nothing is stretched                         Llama 3.1, 2024
 ///     longrope  f_i / factor, with other factors_i in contexts beyond the trained length    Ding et al., 2024
 public struct RoPEScaling: Sendable, Equatable {
-    public enum Kind: Sendable { case none, linear, yarn, longrope, dynamic }
+    public enum Kind: Sendable { case none, linear, yarn, llama3, longrope, dynamic }
 
     public var kind = Kind.none
     public var factor = 1.0
     /// NTK-aware; 0 and 1 change nothing.
     public var alpha = 0.0
-    /// Positions before the scaling; YaRN and longrope use it.
+    /// Positions before the scaling; YaRN, llama3 and longrope use it.
     public var trainedLength = 0
     public var betaFast = 32.0, betaSlow = 1.0
     /// In place of YaRN's own: its divisor has this in place of 1 (mscale_all_dim); 0 for none.
@@ -30,7 +32,7 @@ public struct RoPEScaling: Sendable, Equatable {
     public var endsAtTrainedLength: Bool { kind == .dynamic }
 
     /// Positions are divided by this, in the slowest pairs at least.
-    public var divisor: Double { kind == .linear || kind == .yarn || kind == .longrope ? factor : 1 }
+    public var divisor: Double { kind == .none || kind == .dynamic ? 1 : factor }
 
     /// What queries and keys are multiplied by when they are rotated.
     var magnitude: Double {
@@ -55,9 +57,13 @@ public struct RoPEScaling: Sendable, Equatable {
         }
         return (0..<d / 2).map { i in
             let plain = power(base, -2 * Double(i) / Double(d)) / (factors.map { Double($0[i]) } ?? 1)
-            guard kind == .yarn else { return plain / divisor }
-            let ramp = 1 - min(1, max(0, (Double(i) - low) / max(0.001, high - low)))
-            return plain / factor * (1 - ramp) + plain * ramp
+            let kept: Double
+            switch kind {
+            case .yarn: kept = 1 - min(1, max(0, (Double(i) - low) / max(0.001, high - low)))
+            case .llama3: kept = min(1, max(0, (Double(trainedLength) * plain / (2 * Double.pi) - betaSlow) / (betaFast - betaSlow)))
+            case .none, .linear, .longrope, .dynamic: return plain / divisor
+            }
+            return plain / factor * (1 - kept) + plain * kept
         }
     }
 
@@ -136,6 +142,9 @@ extension Weights {
         if let own = c.rope.scaling {
             guard scaling.kind != .longrope else {
                 throw Llama2Error(.unsupported, "this model's RoPE scaling is \"longrope\", whose factors are its own: a context cannot have another")
+            }
+            guard own.kind != .llama3 || factors == nil else {
+                throw Llama2Error(.unsupported, "this model's rope_freqs divide its frequencies already, as llama3's scaling would: a context cannot have that once more")
             }
             scaling = own
             if scaling.trainedLength == 0 { scaling.trainedLength = h.ropeScaling.trainedLength }

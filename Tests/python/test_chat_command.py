@@ -38,6 +38,37 @@ def test_a_talk_longer_than_the_context_goes_on_and_says_so(stories_path, extra,
     assert all(m["content"] for m in messages)
 
 
+def test_what_follows_the_turns_that_are_left_out_is_not_evaluated_again(smollm2_path, monkeypatch):
+    """Ten questions in a context for three; the cache moves up, but not under a system prompt that is another one now."""
+    from llama2swift.cli.conversation import Conversation
+
+    model, given, left = llama2swift.Model(smollm2_path), [], []
+    generate = llama2swift.Context.generate
+    monkeypatch.setattr(llama2swift.Context, "generate", lambda self, tokens, *a, **options: given.append(len(tokens)) or generate(self, tokens, *a, **options))
+
+    def shares(edits):
+        """Of each prompt from which turns were left out, the share that was evaluated."""
+        out = []
+        with model.context(length=384) as context:
+            talk = Conversation(model, context, left.append)
+            talk.system = "You are a gardener."
+            for number in range(10):
+                left.clear()
+                given.clear()
+                if edits and number:
+                    talk.system = "You are a gardener." if number % 2 == 0 else None
+                asked = f"Question {number}: which flower comes after rose number {number}, and when do I water it in a dry summer?"
+                assert "".join(talk.answer({"role": "user", "content": asked}, llama2swift.Sampler(temperature=0), 48))
+                assert context.sequence_length() <= 384 and len(given) == 1
+                if left:
+                    out.append(given[0] / len(talk._cached))
+        return out
+
+    moved, anew = shares(False), shares(True)
+    assert len(moved) >= 3 and max(moved) < 0.6, moved
+    assert len(anew) >= 3 and min(anew) > 0.6, anew
+
+
 def test_an_answer_that_fills_the_context_goes_on_without_the_oldest_turns(stories_path, tmp_path):
     saved = tmp_path / "talk.json"
     text = f"Once upon a time\nThere was a dog\nOne day, a cat\n/save {saved}\n"

@@ -93,16 +93,24 @@ def test_options_of_a_context(tmp_path):
         ("none", None), ("none", RoPE("none")), ("linear", RoPE("linear", 4)), ("ntk", RoPE("ntk", 4)), ("ntk", RoPE(base=ropes.CASES["ntk"][0]["rope_theta"])),
         ("yarn", RoPE("yarn", 4, trained_length=32)), ("yarn betas", RoPE("yarn", 4, trained_length=32, beta_fast=3, beta_slow=0.25)),
         ("yarn attention_factor", RoPE("yarn", 4, trained_length=32, attention=1.375 / (0.1 * np.log(4) + 1))),
+        ("llama3", RoPE("llama3", 4, trained_length=32)), ("llama3", RoPE("llama3", 4, trained_length=32, beta_fast=4, beta_slow=1)),
     ):  # fmt: skip
         assert close(logits(model, rope=rope), GOLDEN[name]), rope
     scaled = plain(tmp_path / "n.gguf", scaling__type="yarn", scaling__factor=40.0, scaling__original_context_length=32)
     assert close(logits(scaled, rope=RoPE("yarn", 4)), GOLDEN["yarn"])  # the file's trained length
     assert close(logits(scaled, rope=RoPE("none")), GOLDEN["none"]) and close(logits(scaled, rope=RoPE("linear", 4)), GOLDEN["linear"])
-    for wrong in (RoPE("yarn"), RoPE("linear", 1e7), RoPE(factor=4), RoPE("none", 4), RoPE("linear", 4, beta_fast=3), RoPE(base=0.5), RoPE("ntk", 4, trained_length=32)):
+    for wrong in (RoPE("yarn"), RoPE("linear", 1e7), RoPE(factor=4), RoPE("none", 4), RoPE("linear", 4, beta_fast=3), RoPE(base=0.5), RoPE("ntk", 4, trained_length=32), RoPE("llama3"), RoPE("llama3", 4, beta_fast=1), RoPE("llama3", 4, beta_slow=4)):
         with pytest.raises(InvalidArgumentError, match="llama2_context_options.rope_"):
             model.context(rope=wrong)
         with pytest.raises(InvalidArgumentError, match="llama2_context_options.rope_"):
             llama2swift.preflight(tmp_path / "m.gguf", rope=wrong)
+
+
+def test_llama3s_scaling_is_not_had_twice(tmp_path):
+    model = llama2swift.Model(ropes.folder(tmp_path / "hf", "llama3"))
+    with pytest.raises(UnsupportedError, match="rope_freqs divide its frequencies already"):
+        model.context(rope=RoPE("llama3", 4))
+    assert not close(logits(plain(tmp_path / "m.gguf"), rope=RoPE("llama3", 4, trained_length=32, beta_fast=2)), GOLDEN["llama3"])
 
 
 def test_dynamic_scaling_ends_at_the_trained_length_unless_the_caller_takes_another(tmp_path):

@@ -17,7 +17,7 @@ KERNELS = {
     "best": K.KERNELS_BEST, "reference": K.KERNELS_REFERENCE, "avx2": K.KERNELS_AVX2, "avx512": K.KERNELS_AVX512,
     "neon": K.KERNELS_NEON, "dotprod": K.KERNELS_DOTPROD, "i8mm": K.KERNELS_I8MM,
 }  # fmt: skip
-ROPE = {"none": K.ROPE_NONE, "linear": K.ROPE_LINEAR, "ntk": K.ROPE_NTK, "yarn": K.ROPE_YARN}
+ROPE = {"none": K.ROPE_NONE, "linear": K.ROPE_LINEAR, "ntk": K.ROPE_NTK, "yarn": K.ROPE_YARN, "llama3": K.ROPE_LLAMA3}
 KV = {"f16": K.KV_F16, "f32": K.KV_F32, "q8_0": K.KV_Q8_0, "q4_0": K.KV_Q4_0}
 POOLING = {"mean": K.POOLING_MEAN, "last": K.POOLING_LAST, "first": K.POOLING_FIRST}
 
@@ -26,9 +26,9 @@ POOLING = {"mean": K.POOLING_MEAN, "last": K.POOLING_LAST, "first": K.POOLING_FI
 class RoPE:
     """RoPE scaling that a context has in place of the file's.
 
-    scaling: "none", "linear" (positions divided by factor), "ntk" (the base times factor^(d / (d - 2))), "yarn", or None for the file's with
-    another base. base: None for the file's. attention: what queries and keys are multiplied by, with YaRN beside its own factor.
-    trained_length, beta_fast, beta_slow: of YaRN; None for what the file says, 32 and 1. Raises ValueError for values that cannot be.
+    scaling: "none", "linear" (positions divided by factor), "ntk" (the base times factor^(d / (d - 2))), "yarn", "llama3", or None for the file's
+    with another base. base: None for the file's. attention: what queries and keys are multiplied by, with YaRN beside its own factor.
+    trained_length, beta_fast, beta_slow: of YaRN and llama3 (its high_freq_factor and low_freq_factor); None for what the file says, 32 (4) and 1. Raises ValueError for values that cannot be.
     """
 
     scaling: str | None = None

@@ -13,6 +13,7 @@ ROLES = ("system", "user", "assistant")
 
 class Conversation:
     """messages: all that was said, for saving; of these the oldest are no longer given to the model once the context is full.
+    What followed them stays in the cache and moves up (`Context.shift`), so that only what is new is evaluated.
 
     forgotten(n) is called when n more messages are left out. draft: a context of a smaller model that guesses.
     """
@@ -25,6 +26,8 @@ class Conversation:
         self._forgotten = forgotten
         self._first = 0  # the first message, but for the system prompt, that the model still sees
         self._cached: list[int] = []  # tokens of the cache, as far as they are known
+        # since they were evaluated: messages were left out; something else was changed, which what is cached behind it still tells of
+        self._left_out = self._edited = False
         self._length = context.info.context_length
 
     @property
@@ -35,10 +38,10 @@ class Conversation:
     def system(self, text: str | None) -> None:
         rest = self.messages[1:] if self.system is not None else self.messages
         self.messages = ([{"role": "system", "content": text}] if text else []) + rest
-        self._first = 0
+        self._first, self._edited = 0, True
 
     def replace(self, messages: list[Message]) -> None:
-        self.messages, self._first = messages, 0
+        self.messages, self._first, self._edited = messages, 0, True
 
     def undo(self) -> Message | None:
         """Takes back the last question with its answer; the question."""
@@ -46,7 +49,7 @@ class Conversation:
             if self.messages[index]["role"] == "user":
                 question = self.messages[index]
                 del self.messages[index:]
-                self._first = min(self._first, len(self.messages))
+                self._first, self._edited = min(self._first, len(self.messages)), True
                 return question
         return None
 
@@ -113,15 +116,29 @@ class Conversation:
         start = max(self._first, 1 if self.system is not None else 0)
         for index in range(start + 1, len(self.messages)):
             if self.messages[index]["role"] == "user":
-                self._first = index
+                self._first, self._left_out = index, True
                 self._forgotten(index - start)
                 return True
         return False
 
     def _generate(self, tokens: list[int], sampler: Sampler, max_tokens: int) -> Generation:
-        common, known = 0, min(len(self._cached), self.context.sequence_length(), len(tokens) - 1)
-        while common < known and self._cached[common] == tokens[common]:
+        known = min(len(self._cached), self.context.sequence_length())
+        common, most = 0, min(known, len(tokens) - 1)
+        while common < most and self._cached[common] == tokens[common]:
             common += 1  # at least one token is evaluated, so that there are logits
+        if self._left_out and not self._edited and (drop := self._gap(tokens, common, known)):
+            self.context.truncate(known)
+            self.context.shift(drop, keep=common)
+            common = known - drop
         self.context.truncate(common)
-        self._cached = tokens
+        self._cached, self._left_out, self._edited = tokens, False, False
         return self.context.generate(tokens[common:], sampler, max_tokens=max_tokens, draft=self.draft)
+
+    def _gap(self, tokens: list[int], common: int, known: int) -> int:
+        """How many of the cached tokens stand between the `common` first ones and a rest that `tokens` has right behind these; 0 where it has none.
+        The first four always stay: attention leans on them (Xiao et al., 2023)."""
+        if common >= 4:
+            for start in range(max(common + 1, known + common - len(tokens) + 1), known):
+                if self._cached[start] == tokens[common] and self._cached[start:known] == tokens[common : common + known - start]:
+                    return start - common
+        return 0
