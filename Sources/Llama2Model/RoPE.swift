@@ -144,7 +144,7 @@ extension Weights {
                 throw Llama2Error(.unsupported, "this model's RoPE scaling is \"longrope\", whose factors are its own: a context cannot have another")
             }
             guard own.kind != .llama3 || factors == nil else {
-                throw Llama2Error(.unsupported, "this model's rope_freqs divide its frequencies already, as llama3's scaling would: a context cannot have that once more")
+                throw Llama2Error(.unsupported, "this model's rope_freqs divide its frequencies already, as llama3's scaling would: a context cannot have both")
             }
             scaling = own
             if scaling.trainedLength == 0 { scaling.trainedLength = h.ropeScaling.trainedLength }
