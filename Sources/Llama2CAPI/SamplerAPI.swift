@@ -44,16 +44,29 @@ public func llama2_sample(_ context: OpaquePointer?, _ sampler: OpaquePointer?, 
     }
 }
 
+/// A host's row of logits, for the time of `body`. A span ends the process where its floats are not aligned, which a host's need not be: such a
+/// row is copied.
+private func withRow<Result>(
+    _ logits: UnsafePointer<Float>?, _ count: Int, _ body: (Span<Float>) throws(Llama2Error) -> Result
+) throws(Llama2Error) -> Result {
+    let row = try elements(try required(logits, "logits"), count, "logits")
+    guard let start = row.baseAddress, UInt(bitPattern: start) % UInt(MemoryLayout<Float>.alignment) != 0 else { return try body(row.span) }
+    let copy = try AlignedBuffer<Float>(count: count, of: "a row of logits")
+    UnsafeMutableRawPointer(copy.pointer).copyMemory(from: start, byteCount: count &* MemoryLayout<Float>.stride)  // there is memory for so many
+    return try body(UnsafeBufferPointer(start: copy.pointer, count: count).span)
+}
+
 @c @implementation
 public func llama2_sample_logits(
     _ sampler: OpaquePointer?, _ logits: UnsafePointer<Float>?, _ count: Int, _ token: UnsafeMutablePointer<Int32>?
 ) -> Int32 {
     call { (host: FloatMode) throws(Llama2Error) in
         let sampler = try Handles.sampler(sampler), token = try required(token, "token")
-        let row = try elements(try required(logits, "logits"), count, "logits")
-        token.pointee = try sampler.exclusively { (sampler) throws(Llama2Error) in
-            sampler.setHost(host)
-            return try sampler.take(row.span)
+        token.pointee = try withRow(logits, count) { (row) throws(Llama2Error) in
+            try sampler.exclusively { (sampler) throws(Llama2Error) in
+                sampler.setHost(host)
+                return try sampler.take(row)
+            }
         }
     }
 }
@@ -65,11 +78,12 @@ public func llama2_sampler_distribution(
 ) -> Int32 {
     call { (host: FloatMode) throws(Llama2Error) in
         let sampler = try Handles.sampler(sampler), needed = try required(needed, "the pointer for the size")
-        let row = try elements(try required(logits, "logits"), count, "logits")
-        try sampler.exclusively { (sampler) throws(Llama2Error) in
-            sampler.setHost(host)
-            let list = UnsafeRawBufferPointer(try sampler.distribution(row.span)).bindMemory(to: llama2_candidate.self)
-            try give(list, to: candidates, capacity, needed)
+        try withRow(logits, count) { (row) throws(Llama2Error) in
+            try sampler.exclusively { (sampler) throws(Llama2Error) in
+                sampler.setHost(host)
+                let list = UnsafeRawBufferPointer(try sampler.distribution(row)).bindMemory(to: llama2_candidate.self)
+                try give(list, to: candidates, capacity, needed)
+            }
         }
     }
 }

@@ -37,7 +37,8 @@ public final class AtomicFile {
     }
 
     public func write<T: BitwiseCopyable>(_ values: [T]) throws(Llama2Error) {
-        try write(values.span.bytes)
+        // not values.span: of an array that the compiler lays on the stack it takes the numbers for unused (Swift 6.3.1), and what is written is zeros
+        try values.withBytes { (bytes) throws(Llama2Error) in try write(bytes.bytes) }
     }
 
     private func flush() throws(Llama2Error) {

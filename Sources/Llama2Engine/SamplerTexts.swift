@@ -54,7 +54,7 @@ public struct SamplerTexts: Sendable {
                 if let known = tails[shared] {
                     tail = known
                 } else {
-                    let rest = try tokenizer.tokenizeRest(Array(breaker.dropFirst(shared)).span.bytes)
+                    let rest = try Array(breaker.dropFirst(shared)).withRawBytes { (rest) throws(Llama2Error) in try tokenizer.tokenizeRest(rest.bytes) }
                     tail = Array(rest.elements.prefix(longestTail))
                     withExtendedLifetime(rest) {}
                     tails[shared] = tail

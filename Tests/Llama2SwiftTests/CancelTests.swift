@@ -96,15 +96,13 @@ import Testing
         var random = TestRandom(state: 1)
         for _ in 0..<100 {
             let logits = (0..<200).map { _ in 4 * random.float() }
-            try logits.withUnsafeBufferPointer { logits in
-                _ = try sampler.sample(logits)
-                sampler.withdraw()
-                sampler.withdraw()
-                let token = try undisturbed.sample(logits)
-                #expect(try sampler.sample(logits) == token)
-                sampler.accept(token)
-                undisturbed.accept(token)
-            }
+            _ = try sampler.sample(logits.span)
+            sampler.withdraw()
+            sampler.withdraw()
+            let token = try undisturbed.sample(logits.span)
+            #expect(try sampler.sample(logits.span) == token)
+            sampler.accept(token)
+            undisturbed.accept(token)
         }
     }
 }

@@ -315,7 +315,7 @@ def test_text_held_back_for_a_stop_string_is_in_the_text(context):
 
 
 def test_a_worker_never_dies_silently(stories, monkeypatch):
-    from llama2swift import generation
+    from llama2swift import _stream
 
     class Broken(BaseException):
         pass
@@ -324,7 +324,7 @@ def test_a_worker_never_dies_silently(stories, monkeypatch):
         raise Broken("of the binding's own")
 
     with stories.context(length=64) as context:
-        monkeypatch.setattr(generation._Stream, "put", call)
+        monkeypatch.setattr(_stream.Stream, "put", call)
         pieces = context.generate("Once", max_tokens=5)
         with pytest.raises(Broken, match="own"):
             list(pieces)

@@ -76,8 +76,8 @@ def position(name: str, value: object) -> int:
     return number if number >= 0 else 1 << 63
 
 
-def real(name: str, value: object) -> float:
-    """A number as the float of C that is nearest to it; infinities and NaN stay what they are."""
+def double(name: str, value: object) -> float:
+    """A number as C's double; infinities and NaN stay what they are."""
     # booleans, texts and what only looks like a number (an array of one element) are none
     if type(value) is not float:
         if isinstance(value, (bool, np.bool_, np.ndarray, str, bytes)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
@@ -86,6 +86,12 @@ def real(name: str, value: object) -> float:
             value = float(value)  # type: ignore[arg-type]
         except TypeError:
             raise refuse(name, value, "a number") from None
+    return value
+
+
+def real(name: str, value: object) -> float:
+    """A number as the float of C that is nearest to it; infinities and NaN stay what they are."""
+    value = double(name, value)
     nearest = C.c_float(value).value
     if math.isinf(nearest) and not math.isinf(value):
         raise OverflowError(f"{name} is {shown(value)}, which is beyond a float of 32 bits")

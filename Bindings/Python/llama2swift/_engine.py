@@ -63,6 +63,7 @@ class Mailbox:
                 listener()
 
     def put(self, event: Event) -> None:
+        """The next event, from the thread that steps; after the end nothing is kept."""
         with self._changed:
             if self.ended:
                 return
@@ -128,6 +129,7 @@ class Engine:
         return 0
 
     def cancel(self, mailbox: Mailbox) -> None:
+        """Ends a request at the next step; one that is over already is none to end."""
         if self.process != os.getpid():
             return  # the requests are the parent's
         with self.lock:

@@ -32,6 +32,7 @@ Chunk = dict[str, Any]
 
 
 def only_neutral(given: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...]], what: str) -> None:
+    """Raises TypeError for what llama-cpp-python's does not have either, ValueError for what it has and nothing follows here."""
     for name, value in given.items():
         if name not in neutral:
             raise TypeError(f"{what} has no argument {name!r}")

@@ -76,8 +76,7 @@ def _tokens(context: Sequences, name: str, prompt: Any) -> list[int]:
     return tokens
 
 
-def _finite(name: str, value: Any) -> float:
-    number = A.real(name, value)
+def _finite(name: str, number: float) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}, expected a finite number")
     return number
@@ -96,7 +95,7 @@ def beam_search(
 ) -> list[Found]:
     """transformers' beam search without sampling. Uses `width` empty sequences."""
     n = A.unsigned("width", width, 16)
-    limit, wanted, penalty = A.unsigned("max_tokens", max_tokens), A.unsigned("count", count, 16), _finite("length_penalty", length_penalty)
+    limit, wanted, penalty = A.unsigned("max_tokens", max_tokens), A.unsigned("count", count, 16), _finite("length_penalty", A.double("length_penalty", length_penalty))
     if n < 1 or limit < 1 or not 1 <= wanted <= n:
         raise ValueError(f"width is {n}, max_tokens {limit} and count {wanted}, expected at least 1, and count at most width")
     if not (early_stopping is True or early_stopping is False or early_stopping == "never"):
@@ -150,7 +149,7 @@ def guided(
 ) -> Iterator[int]:
     """Classifier-free guidance (Sanchez et al. 2023): tokens from scale * log p(prompt) - (scale - 1) * log p(negative). Uses two
     empty sequences."""
-    limit, strength = A.unsigned("max_tokens", max_tokens), _finite("scale", scale)
+    limit, strength = A.unsigned("max_tokens", max_tokens), _finite("scale", A.real("scale", scale))
     if limit < 1:
         raise ValueError("max_tokens is 0, expected at least 1")
     model, start, against = context.model, _tokens(context, "prompt", prompt), _tokens(context, "negative", negative)

@@ -15,8 +15,10 @@ enum CacheKind {
     /// Integers that were made floats, of 8 bits, of 4 bits.
     static let unpacked = 2, int8 = 3, nibbles = 4
 
-    /// type: ggml's number.
-    @inline(__always) static func of(_ type: UInt32) -> Int { type == 0 ? f32 : type == 1 ? f16 : type == 8 ? int8 : nibbles }
+    /// type: a number of `CacheType`, which has these four.
+    @inline(__always) static func of(_ type: UInt32) -> Int {
+        type == F32.number ? f32 : type == F16.number ? f16 : type == Q8_0.number ? int8 : nibbles
+    }
 }
 
 /// scores (64) of one row, not yet scaled: sum over blocks, in order, of scale times the sum of query component times integer.
