@@ -37,7 +37,7 @@ public final class AtomicFile {
     }
 
     public func write<T: BitwiseCopyable>(_ values: [T]) throws(Llama2Error) {
-        // not values.span: of an array that the compiler lays on the stack it takes the numbers for unused (Swift 6.3.1), and what is written is zeros
+        // not values.span: optimised code (Swift 6.3.1) gives the array's memory back before the span is read where the caller is another module
         try values.withBytes { (bytes) throws(Llama2Error) in try write(bytes.bytes) }
     }
 
