@@ -110,7 +110,7 @@ def draft(o: argparse.Namespace, folder: Path) -> list[str]:
     questions = [prompt for kind, _, prompt in PROMPTS if kind == "other"]
     lines = [
         TITLES["draft"], "", f"At temperature 0 and 0.8 over the {len(questions)} questions above; prompt lookup is on both times. The drafts are the model's own Q2_K, and files with fewer of its layers (a GGUF file "
-        "whose `llama.block_count` is smaller is a model like any other): untrained, they say what the model would say too seldom to pay for what they take, and are left alone after three tries.", "",
+        "whose `llama.block_count` is smaller is a model like any other): untrained, they say what the model would say too seldom to pay for what they take.", "",
         "| model | its size, MiB | draft | its size | tokens/s with | without | ratio | guessed | came true |", "|---" * 9 + "|",
     ]  # fmt: skip
     drafts = {"Q2_K": q2_k()} | {name: with_layers(o.model, folder / f"{len(kept)}.gguf", kept) for name, kept in LAYERS.items()}
