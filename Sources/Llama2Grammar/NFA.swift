@@ -75,11 +75,12 @@ struct NFA {
 
     /// The subset construction (Rabin and Scott, 1959). `isBehind`: something was read before the start.
     func determinized(start: Int32, accept: Int32, isBehind: Bool = false, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
-        var mark = [Int](repeating: -1, count: count), stamp = 0
+        var mark = [Int](repeating: -1, count: count), stamp = 0, looks = 0
         func closure(_ seeds: [Int32], _ first: Place, _ second: Place? = nil) -> [Int32] {
             stamp += 1
             var set: [Int32] = [], pending = seeds
             while let state = pending.popLast() {
+                looks += 1
                 guard mark[Int(state)] != stamp else { continue }
                 mark[Int(state)] = stamp
                 // those without edges of their own only lead on; they tell no two sets apart
@@ -111,8 +112,10 @@ struct NFA {
                 boundaries[Int(edge.low)] = true
                 boundaries[Int(edge.high) + 1] = true
             }
-            // each piece between boundaries looks at the row: a sparse row costs a state, a crowded one what it takes
-            try budget.take(row.count * boundaries.count { $0 } / 4096)
+            // each piece between boundaries looks at the row, and where it leads is gathered and sorted: a sparse row costs a state, a crowded one
+            // what it takes
+            try budget.take(row.count * boundaries.count { $0 } / 4096 + looks / 96)
+            looks = 0
             var low = 0
             while low < 256 {
                 var high = low
