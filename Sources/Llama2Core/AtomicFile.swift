@@ -38,7 +38,7 @@ public final class AtomicFile {
 
     public func write<T: BitwiseCopyable>(_ values: [T]) throws(Llama2Error) {
         // not values.span: optimised code (Swift 6.3.1) gives the array's memory back before the span is read where the caller is another module
-        try values.withBytes { (bytes) throws(Llama2Error) in try write(bytes.bytes) }
+        try values.withRawBytes { (bytes) throws(Llama2Error) in try write(bytes.bytes) }
     }
 
     private func flush() throws(Llama2Error) {
@@ -90,11 +90,13 @@ public final class AtomicFile {
 }
 
 extension Array where Element: BitwiseCopyable {
-    /// With the type of the error kept, which the library's own closures erase.
-    fileprivate func withBytes(_ body: (UnsafeRawBufferPointer) throws(Llama2Error) -> Void) throws(Llama2Error) {
-        let result = withUnsafeBytes { bytes -> Result<Void, Llama2Error> in
-            do throws(Llama2Error) { return .success(try body(bytes)) } catch { return .failure(error) }
+    /// The standard library's closure would erase the error's type.
+    public func withRawBytes<T: ~Copyable>(_ body: (UnsafeRawBufferPointer) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
+        var result: Result<T, Llama2Error>?
+        withUnsafeBytes { bytes in
+            do throws(Llama2Error) { result = .success(try body(bytes)) } catch { result = .failure(error) }
         }
-        try result.get()
+        guard let result else { throw Llama2Error(.invalidArgument, "no bytes") }
+        return try result.get()
     }
 }

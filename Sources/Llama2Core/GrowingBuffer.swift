@@ -11,13 +11,7 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
         self.what = what
     }
 
-    /// What is there, as long as nobody changes the buffer: the compiler sees to it.
-    public var span: Span<Element> {
-        @_lifetime(borrow self)
-        get { _overrideLifetime(Span(_unsafeStart: UnsafePointer(memory.pointer), count: count), borrowing: self) }
-    }
-
-    /// The same as bytes.
+    /// What is there as bytes, as long as nobody changes the buffer: the compiler sees to it.
     public var rawSpan: RawSpan {
         @_lifetime(borrow self)
         get { _overrideLifetime(RawSpan(_unsafeStart: UnsafeRawPointer(memory.pointer), byteCount: count &* MemoryLayout<Element>.stride), borrowing: self) }

@@ -64,15 +64,3 @@ public struct SamplerTexts: Sendable {
         }
     }
 }
-
-extension [UInt8] {
-    /// The standard library's closure would erase the error's type.
-    func withRawBytes<T: ~Copyable>(_ body: (UnsafeRawBufferPointer) throws(Llama2Error) -> T) throws(Llama2Error) -> T {
-        var result: Result<T, Llama2Error>?
-        withUnsafeBytes { bytes in
-            do throws(Llama2Error) { result = .success(try body(bytes)) } catch { result = .failure(error) }
-        }
-        guard let result else { throw Llama2Error(.invalidArgument, "no bytes") }
-        return try result.get()
-    }
-}
