@@ -29,7 +29,7 @@ static double computed(void) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     double begin = computed();
     chosen->run(data, size);
-    MUST(computed() - begin < 10);
+    MUST(computed() - begin < 60);  // the ordinary library takes at most 2 s (unguided.c); the sanitizer makes what allocates much ten times as slow
     return 0;
 }
 

@@ -51,11 +51,11 @@ def waves(o, kind: str, path: Path, vocabulary: int, prompts: str, clients: int)
     head = bench.tokens(o.head, vocabulary) if prompts == "shared" else []
     rest = o.tail if prompts == "shared" else o.prompt
     with Server(kind, path, clients, len(head) + rest + o.tokens + 8, o.threads) as server:
-        together(server.port, [bench.tokens(16, vocabulary, 9000 + i) for i in range(clients)], 4, o.temperature)
+        together(server, [bench.tokens(16, vocabulary, 9000 + i) for i in range(clients)], 4, o.temperature)
         found = []
         for wave in range(o.waves):
             asked = [head + bench.tokens(rest, vocabulary, 1 + i + 100 * wave) for i in range(clients)]
-            found.append(together(server.port, asked, o.tokens, o.temperature, 1 + 100 * wave))
+            found.append(together(server, asked, o.tokens, o.temperature, 1 + 100 * wave))
     return {"first": figures(found[:1]), "again": figures(found[1:])} if prompts == "shared" else {"all": figures(found)}
 
 
@@ -68,7 +68,7 @@ def stall(o, kind: str, path: Path, vocabulary: int, clients: int) -> dict:
         while not stop.is_set() and not problems:
             answers.append(Answer())
             try:
-                ask(server.port, bench.tokens(16, vocabulary, 500 + number + 50 * turn), o.longest, number + 50 * turn, o.temperature, answers[-1], stop)
+                ask(server, bench.tokens(16, vocabulary, 500 + number + 50 * turn), o.longest, number + 50 * turn, o.temperature, answers[-1], stop)
             except Exception as problem:
                 problems.append(problem)
             turn += 1
@@ -88,7 +88,7 @@ def stall(o, kind: str, path: Path, vocabulary: int, clients: int) -> dict:
             begun = time.monotonic()
             for turn in range(o.stalls):
                 wait(o.idle)
-                long = ask(server.port, bench.tokens(o.stall, vocabulary, 700 + turn), 2, 1, o.temperature, Answer())
+                long = ask(server, bench.tokens(o.stall, vocabulary, 700 + turn), 2, 1, o.temperature, Answer())
                 windows.append((long.asked, long.times[0]))
                 firsts.append(long.first)
                 wait(4)  # the last gap of a window ends after it
@@ -113,7 +113,8 @@ def run(o, cell: str) -> dict:
     path = bench.model_path(model, o.cache)
     vocabulary = llama2swift.Model(path).hyperparameters.vocabulary_size
     out = {}
-    for name, kind in (("ours", "ours"), ("llama-server", o.llama_server)):
+    third = f"python:{o.llama_cpp_python}" if o.llama_cpp_python and prompts == "own" and int(clients) in (1, 8) else None
+    for name, kind in (("ours", "ours"), ("llama-server", o.llama_server), ("llama-cpp-python", third)):
         if kind is not None:
             out[name] = stall(o, kind, path, vocabulary, int(clients)) if prompts == "stall" else waves(o, kind, path, vocabulary, prompts, int(clients))
     settings = {name: getattr(o, name) for name in ("threads", "tokens", "waves", "prompt", "head", "tail", "stall", "stalls", "idle", "temperature")}
@@ -159,6 +160,17 @@ def page(data: dict) -> str:
             goal = GOALS[prompts].get(kernels)
             if clients == "8" and part != "again" and ratio and goal:
                 goals.append(f"- {model}, 8 clients, {prompts}: {ratio:.2f} times llama-server; goal {goal:g}: {'reached' if ratio >= goal else 'missed'}.")
+    third = {cell: found["llama-cpp-python"]["all"] for cell, found in data["cells"].items() if "llama-cpp-python" in found}
+    if third:
+        lines += [
+            "", "## llama-cpp-python's server", "",
+            "It takes one request after the other (`--interrupt_requests false`: by default a new one ends the one that runs), and prompts as text: the words of the ids, cut to as many tokens.", "",
+            "| model | clients | tokens/s | ratio of ours | to first token, ms | between tokens, ms |", "|---" * 6 + "|",
+        ]  # fmt: skip
+        for cell, peer in third.items():
+            model, _, clients = cell.split()
+            times = " | ".join(f"{_ms(peer[what + '_p50'])} / {_ms(peer[what + '_p99'])}" for what in ("first", "between"))
+            lines.append(f"| {model} | {clients} | {peer['rate']:.1f} | **{data['cells'][cell]['ours']['all']['rate'] / peer['rate']:.2f}** | {times} |")
     lines += [
         "", "## While a long prompt comes in", "",
         f"Clients decode, then another one's prompt of {s['stall']} tokens comes, {s['stalls']} times. p99 between tokens in ms; during: gaps that touch the time from the request to its first token.", "",
@@ -182,6 +194,7 @@ def main() -> None:
     numbers = lambda text: [int(n) for n in text.split(",")]  # noqa: E731
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--llama-server", help="the peer's program; without: ours alone")
+    p.add_argument("--llama-cpp-python", help="an interpreter that has llama_cpp.server: a third one where 1 and 8 clients have prompts of their own")
     p.add_argument("--models", default="smollm2,1.1b:Q4_0", help="default: %(default)s")
     p.add_argument("--prompts", default="own,shared,stall", help="default: %(default)s")
     p.add_argument("--clients", type=numbers, default=[1, 4, 8, 16], help="default: 1,4,8,16")
@@ -218,7 +231,7 @@ def main() -> None:
         data["cells"][cell] = found
         o.json.write_text(json.dumps(data, indent=1) + "\n")
         o.output.write_text(page(data))
-        rates = {name: {k: round(v["rate"], 1) if isinstance(v, dict) else round(v, 4) for k, v in found[name].items()} for name in ("ours", "llama-server") if name in found}
+        rates = {name: {k: round(v["rate"], 1) if isinstance(v, dict) else round(v, 4) for k, v in found[name].items()} for name in ("ours", "llama-server", "llama-cpp-python") if name in found}
         print(f"{cell}: {rates} ({time.monotonic() - begun:.0f} s)", flush=True)
     if o.page:
         o.output.write_text(page(data))

@@ -1,6 +1,7 @@
 """Servers in processes of their own and clients that clock what they are sent; for clients.py and load.py.
 
-Both servers are asked in the one way that both know: llama-server's /completion, prompts as token ids, streamed.
+llama-server and ours are asked in the one way that both know: llama-server's /completion, prompts as token ids, streamed.
+llama-cpp-python's server takes texts only: OpenAI's /v1/completions, the end tokens biased away.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from pathlib import Path
 
 from engines import resident
 
+import llama2swift
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Server:
-    """A server that answers at `port` as long as the block runs. kind: "ours" or a path of llama-server."""
+    """A server that answers at `port` as long as the block runs. kind: "ours", a path of llama-server, or "python:" and an interpreter that has llama_cpp.server."""
 
     def __init__(self, kind: str, model: Path, parallel: int, request: int, threads: int, more: list[str] | None = None):
         """request: positions of one request."""
@@ -32,7 +35,14 @@ class Server:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
         each = -(-request // 256) * 256
-        if kind == "ours":
+        self.ready, self.model, self.ends = "/health", None, {}
+        if kind.startswith("python:"):
+            # one request at a time, in the order they came (by default a new one ends the one that runs)
+            command = [kind[7:], "-m", "llama_cpp.server", "--model", model, "--n_ctx", each, "--n_threads", threads, "--n_threads_batch", threads]
+            command += ["--interrupt_requests", "false", "--verbose", "false"]
+            self.ready, self.model = "/v1/models", llama2swift.Model(model)
+            self.ends = {token: -100 for token in range(self.model.hyperparameters.vocabulary_size) if self.model.is_end(token)}
+        elif kind == "ours":
             command = [sys.executable, "-m", "llama2swift", "serve", model, "--parallel", parallel, "-c", each * parallel, "-t", threads, "--no-page"]
         else:
             command = [kind, "-m", model, "-np", parallel, "-c", each * parallel, "-t", threads, "-tb", threads, "--no-webui"]
@@ -57,7 +67,7 @@ class Server:
     def _answers(self) -> bool:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-            connection.request("GET", "/health")
+            connection.request("GET", self.ready)
             return connection.getresponse().status == 200
         except OSError:
             return False
@@ -102,16 +112,20 @@ class Answer:
         return [(b, b - a) for a, b in zip(self.times, self.times[1:])]
 
 
-def ask(port: int, prompt: list[int], tokens: int, seed: int, temperature: float, out: Answer, stop: threading.Event | None = None) -> Answer:
+def ask(server: Server, prompt: list[int], tokens: int, seed: int, temperature: float, out: Answer, stop: threading.Event | None = None) -> Answer:
     """A stream, read to its end or until `stop` is set; `out` is filled as it comes. Raises RuntimeError on any other answer."""
     body = {
         "prompt": prompt, "n_predict": tokens, "seed": seed, "temperature": temperature, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "ignore_eos": True,
         "stream": True,
     }  # fmt: skip
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=900)
+    if model := server.model:
+        text = model.detokenize(prompt)
+        # ids in no order are other ids when their words are read again, and more of them
+        body |= {"prompt": model.detokenize(model.tokenize(text)[: len(prompt)]), "max_tokens": tokens, "logit_bias": server.ends}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=900)
     written = json.dumps(body)
     out.asked = time.monotonic()
-    connection.request("POST", "/completion", written, {"Content-Type": "application/json"})
+    connection.request("POST", "/v1/completions" if model else "/completion", written, {"Content-Type": "application/json"})
     response = connection.getresponse()
     if response.status != 200:
         raise RuntimeError(f"{response.status}: {response.read(2000)!r}")
@@ -120,13 +134,15 @@ def ask(port: int, prompt: list[int], tokens: int, seed: int, temperature: float
         now = time.monotonic()
         if not line:
             break
-        if not line.startswith(b"data: "):
+        if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
             continue
         event = json.loads(line[6:])
         if "error" in event:
             raise RuntimeError(str(event))
-        out.text += event.get("content", "")
-        if event.get("stop"):
+        out.text += event["choices"][0]["text"] if model else event.get("content", "")
+        if model and event["choices"][0]["finish_reason"]:
+            out.tokens = tokens if event["choices"][0]["finish_reason"] == "length" else len(out.times)
+        elif event.get("stop"):
             out.tokens = event["tokens_predicted"]
         else:
             out.times.append(now)
@@ -135,14 +151,14 @@ def ask(port: int, prompt: list[int], tokens: int, seed: int, temperature: float
     return out
 
 
-def together(port: int, prompts: list[list[int]], tokens: int, temperature: float, seed: int = 0) -> list[Answer]:
+def together(server: Server, prompts: list[list[int]], tokens: int, temperature: float, seed: int = 0) -> list[Answer]:
     """All prompts asked at the same moment, each by a client of its own."""
     answers, problems, ready = [Answer() for _ in prompts], [], threading.Barrier(len(prompts))
 
     def client(index: int) -> None:
         try:
             ready.wait()
-            ask(port, prompts[index], tokens, seed + index, temperature, answers[index])
+            ask(server, prompts[index], tokens, seed + index, temperature, answers[index])
             if answers[index].tokens != tokens or len(answers[index].times) < min(tokens, 2):
                 raise RuntimeError(f"{answers[index].tokens} tokens in {len(answers[index].times)} events, {tokens} were asked for")
         except Exception as problem:
