@@ -36,9 +36,16 @@ extension Model {
         d.unk = try id(.unknown)
         d.ends = try m.integers(.endTokens) ?? []
         // as llama.cpp takes them: one that is beyond the vocabulary is none
-        for (place, key) in [MetadataKey.fillingPad, .fillingRepository, .fillingSeparator].enumerated() {
-            let value = try m.integer(key, in: -1...Int(UInt32.max))
-            d.filling[place] = value.flatMap { $0 >= 0 && $0 < count ? $0 : nil }
+        func known(_ key: MetadataKey) throws(Llama2Error) -> Int? {
+            try m.integer(key, in: -1...Int(UInt32.max)).flatMap { $0 >= 0 && $0 < count ? $0 : nil }
+        }
+        for (place, key) in [MetadataKey.fillingPad, .fillingRepository, .fillingSeparator].enumerated() { d.filling[place] = try known(key) }
+        for (place, keys) in MetadataKey.fillingMiddle.enumerated() {
+            for key in keys { d.middle[place] = try known(key) ?? d.middle[place] }
+        }
+        let name = try m.byteText(.modelName)?.lowercased.bytes ?? []
+        d.stripsBehindNames = ["phi-3", "phi3"].contains { part in
+            name.indices.contains { name[$0...].starts(with: part.utf8) }
         }
         guard try m.integers(.suppressedTokens) ?? [] == [] else {
             throw Llama2Error(.unsupported, "metadata \(MetadataKey.suppressedTokens): tokens that are never to be drawn")

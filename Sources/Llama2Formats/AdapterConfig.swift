@@ -9,7 +9,7 @@ struct AdapterConfig {
     private let rank: Int, alpha: Double, isStabilized: Bool
     private var ranks: [(pattern: ModulePattern, value: Int)] = []
     private var alphas: [(pattern: ModulePattern, value: Double)] = []
-    private var targets: Modules = .all, excluded: Modules = .none
+    private var targets: Modules = .linear, excluded: Modules = .none
     /// nil: all.
     private let layers: [Int]?
     /// Steps that all patterns together may take.
@@ -17,7 +17,7 @@ struct AdapterConfig {
 
     /// Which modules a key names.
     private enum Modules {
-        case all, none, linear
+        case none, linear
         case names([ByteText])
         case pattern(ModulePattern)
     }
@@ -78,15 +78,18 @@ struct AdapterConfig {
             }
         }
         if let pattern = json["layers_pattern"], !pattern.isNull {
-            let names = pattern.array?.map { $0.bytes.map { ByteText($0) } } ?? [pattern.bytes.map { ByteText($0) }]
-            guard names.allSatisfy({ $0 == "layers" }) else {
+            let names = pattern.array?.map { $0.bytes ?? [] } ?? [pattern.bytes ?? []]
+            // the first that is found counts, and no other word stands before a number in a Llama's names
+            let areWords = names.allSatisfy { !$0.isEmpty && $0.allSatisfy { (0x61...0x7a).contains($0 | 0x20) || $0 == 0x5f } }
+            guard names.isEmpty || areWords && names.contains(Array("layers".utf8)) else {
                 throw failure(.unsupported, "\"layers_pattern\" is \"\(says(pattern))\"; a Llama's is \"layers\"")
             }
         }
-        guard let r = json["r"]?.integer, (1...65_536).contains(r) else {
+        // 8 is the default of both in PEFT's LoraConfig; null is none
+        guard let r = json["r"].map(\.integer) ?? 8, (1...65_536).contains(r) else {
             throw failure(.corrupt, "\"r\" is \"\(json["r"].map(says) ?? "absent")\", expected a rank of 1 to 65536")
         }
-        guard let alpha = json["lora_alpha"]?.double, alpha.isFinite else { throw failure(.corrupt, "\"lora_alpha\" is no number") }
+        guard let alpha = json["lora_alpha"].map(\.double) ?? 8, alpha.isFinite else { throw failure(.corrupt, "\"lora_alpha\" is no number") }
         rank = r
         self.alpha = alpha
         switch json["use_rslora"] {
@@ -100,7 +103,7 @@ struct AdapterConfig {
             guard numbers.count <= 1 << 16, numbers.allSatisfy({ $0 != nil }) else {
                 throw failure(.corrupt, "\"layers_to_transform\" holds something else than numbers")
             }
-            layers = numbers.compactMap { $0 }
+            layers = numbers.isEmpty ? nil : numbers.compactMap { $0 }
         } else {
             layers = nil
         }
@@ -114,7 +117,8 @@ struct AdapterConfig {
             guard let x = value.double else { throw failure(.corrupt, "\"alpha_pattern\" says no number of \"\(key)\"") }
             alphas.append((pattern, x))
         }
-        targets = try AdapterConfig.modules(json, "target_modules", path) ?? .all
+        // what PEFT takes for a Llama whose file names none
+        targets = try AdapterConfig.modules(json, "target_modules", path) ?? .names(["q_proj", "v_proj"])
         excluded = try AdapterConfig.modules(json, "exclude_modules", path) ?? .none
     }
 
@@ -134,7 +138,7 @@ struct AdapterConfig {
     private static func modules(_ json: JSON, _ key: String, _ path: FilePath) throws(Llama2Error) -> Modules? {
         guard let value = json[key], !value.isNull else { return nil }
         if let text = value.bytes {
-            if ByteText(text) == "all-linear" { return .linear }
+            if key == "target_modules", ByteText(text).lowercased == "all-linear" { return .linear }
             return .pattern(try ModulePattern(text, "\(path): \"\(key)\""))
         }
         guard let list = value.array, list.count <= 1 << 16 else { throw Llama2Error(.corrupt, "\(path): \"\(key)\" is neither a text nor a list of texts") }
@@ -150,7 +154,9 @@ struct AdapterConfig {
     /// the settings say that it has none, or others.
     mutating func factor(_ module: ByteText, layer: Int?, rank: Int, _ tensor: ByteText) throws(Llama2Error) -> Double {
         let isTarget = names(targets, module), isExcluded = names(excluded, module)
-        let isLayer = layer.map { layer in layers?.contains(layer) ?? true } ?? (layers == nil)
+        // one that is named whole is adapted whatever its layer
+        let isWhole = if case .names(let list) = targets { list.contains(module) } else { false }
+        let isLayer = isWhole || layer.map { layer in layers?.contains(layer) ?? true } ?? (layers == nil)
         guard isTarget, !isExcluded, isLayer else {
             throw Llama2Error(.corrupt, "tensor \(tensor) is of a module that \(path) does not adapt (target_modules, exclude_modules, layers_to_transform)")
         }
@@ -172,7 +178,6 @@ struct AdapterConfig {
 
     private mutating func names(_ modules: Modules, _ module: ByteText) -> Bool {
         switch modules {
-        case .all: return true
         case .none: return false
         case .linear: return module != "lm_head"
         case .names(let list):

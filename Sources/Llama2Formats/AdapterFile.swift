@@ -16,6 +16,8 @@ public final class AdapterFile {
     }
 
     public let pairs: [Pair]
+    /// Matrices of the model itself, which PEFT saves beside an adapter of the output matrix or the embedding, and loads over the model's.
+    public let wholes: [(name: ByteText, tensor: TensorInfo, nameInFile: ByteText)]
     /// Of a control vector: what is added to the residual stream behind each layer, (columns).
     public let directions: [(layer: Int, tensor: TensorInfo)]
     /// The rows of q and k are in Hugging Face's order, see `ModelFile`.
@@ -44,6 +46,7 @@ public final class AdapterFile {
         let metadata = gguf.metadata
         if try metadata.byteText(.architecture) == "controlvector" {
             pairs = []
+            wholes = []
             directions = try AdapterFile.directions(gguf, path)
             rotatesHalves = false
             owners = [file]
@@ -73,6 +76,7 @@ public final class AdapterFile {
         }
         pairs = try parts.pairs { (_, rank, _) throws(Llama2Error) in alpha.map { $0 / Double(rank) } ?? 1 }
         directions = []
+        wholes = []
         rotatesHalves = false
         owners = [file]
     }
@@ -104,6 +108,11 @@ public final class AdapterFile {
         return found
     }
 
+    private static let wholes: [ByteText: ByteText] = [
+        "lm_head.weight": "output.weight", "lm_head.base_layer.weight": "output.weight",
+        "model.embed_tokens.weight": "token_embd.weight", "model.embed_tokens.base_layer.weight": "token_embd.weight",
+    ]
+
     private init(folder: FilePath, _ layers: Int) throws(Llama2Error) {
         guard let json = try HuggingFaceFolder.json(folder, "adapter_config.json") else {
             throw Llama2Error(.format, "\(folder) holds no adapter_config.json: not a folder of PEFT's")
@@ -115,8 +124,13 @@ public final class AdapterFile {
         let copies = Copies(limit: file.bytes.count &+ 16 << 20)
         var parts = Parts(folder), modules: [ByteText: ByteText] = [:]
         let prefix: ByteText = "base_model.model."
+        var whole: [(name: ByteText, tensor: TensorInfo, nameInFile: ByteText)] = []
         for tensor in stored {
             let name = tensor.name, isA = name.hasSuffix(".lora_A.weight")
+            if name.hasPrefix(prefix), let own = AdapterFile.wholes[name.dropFirst(prefix.count)] {
+                whole.append((own, try tensor.named(own, copies, "\(folder): tensor \(name)"), name))
+                continue
+            }
             guard name.hasPrefix(prefix), isA || name.hasSuffix(".lora_B.weight"), name.count > prefix.count + 14 else {
                 throw Llama2Error(
                     .unsupported,
@@ -136,6 +150,7 @@ public final class AdapterFile {
             try config.factor(modules[own] ?? own, layer: TensorNames.inLayer(own)?.layer, rank: rank, tensor)
         }
         directions = []
+        wholes = whole
         rotatesHalves = true
         owners = [file, copies]
     }

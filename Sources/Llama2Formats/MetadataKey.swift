@@ -20,6 +20,7 @@ extension MetadataKey {
     private static func general(_ name: ByteText) -> MetadataKey { MetadataKey(generalPrefix + name) }
 
     public static var architecture: MetadataKey { general("architecture") }
+    public static var modelName: MetadataKey { general("name") }
     public static var generalType: MetadataKey { general("type") }
     public static var alignment: MetadataKey { general("alignment") }
     public static var fileType: MetadataKey { general("file_type") }
@@ -50,6 +51,13 @@ extension MetadataKey {
     public static var fillingPad: MetadataKey { tokenizer("fim_pad_token_id") }
     public static var fillingRepository: MetadataKey { tokenizer("fim_rep_token_id") }
     public static var fillingSeparator: MetadataKey { tokenizer("fim_sep_token_id") }
+    /// Before, behind and between the texts of filling in, and the older names of these keys.
+    public static var fillingMiddle: [[MetadataKey]] {
+        [
+            [tokenizer("fim_pre_token_id"), tokenizer("prefix_token_id")], [tokenizer("fim_suf_token_id"), tokenizer("suffix_token_id")],
+            [tokenizer("fim_mid_token_id"), tokenizer("middle_token_id")],
+        ]
+    }
     /// Never drawn by llama.cpp's samplers.
     public static var suppressedTokens: MetadataKey { tokenizer("suppress_tokens") }
     public static var addsBOS: MetadataKey { tokenizer("add_bos_token") }

@@ -29,6 +29,7 @@ struct SentencePieceModel {
                     try addPiece(piece)
                 case (2, .bytes(let trainer)): try readTrainer(trainer)
                 case (3, .bytes(let normalizer)): try readNormalizer(normalizer)
+                case (5, .bytes(let denormalizer)): try readDenormalizer(denormalizer)
                 default: break
                 }
             }
@@ -67,7 +68,9 @@ struct SentencePieceModel {
         }
         if whitespaceIsSuffix { _ = metadata.insert(.whitespaceIsSuffix, .bool(true)) }
         if !escapesWhitespaces { _ = metadata.insert(.escapesWhitespaces, .bool(false)) }
-        if types.contains(4) { _ = metadata.insert(.keepsUserDefined, .bool(true)) }
+        // a byte is what has the type of one; by a name alone only llama.cpp finds it
+        let namesByte = !types.contains(6) && tokens.contains { $0.count == 6 && $0.starts(with: "<0x".utf8) }
+        if types.contains(4) || namesByte { _ = metadata.insert(.keepsUserDefined, .bool(true)) }
     }
 
     func putPrefix(_ adds: Bool, _ metadata: inout Metadata) { _ = metadata.insert(.addsSpacePrefix, .bool(adds)) }
@@ -122,6 +125,15 @@ struct SentencePieceModel {
             case 42: eos = id
             default: break
             }
+        }
+    }
+
+    /// Rules by which a decoded text is changed, as a whole: a text that comes token by token has none.
+    private func readDenormalizer(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
+        var fields = ProtobufReader(bytes)
+        while let field = try fields.next() {
+            guard field.number == 2, case .bytes(let map) = field.content, !map.isEmpty else { continue }
+            throw Llama2Error(.unsupported, "denormalizer_spec has rules by which decoded texts are changed; such a model is not supported")
         }
     }
 

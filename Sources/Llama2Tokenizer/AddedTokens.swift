@@ -117,12 +117,15 @@ struct AddedTokens: Sendable {
         return isRegexWord(scalar)
     }
 
+    /// llama.cpp takes C's.
+    private func isSpace(_ scalar: UInt32) -> Bool { passesOver ? isWhiteSpace(scalar) : (9...13).contains(scalar) || scalar == 0x20 }
+
     private func startOfSpace(_ text: UnsafeBufferPointer<UInt8>, _ position: Int, from least: Int) -> Int {
         var start = position
         while start > least {
             var before = start - 1
             while before > least, start - before < 4, text[before] & 0xC0 == 0x80 { before -= 1 }
-            guard case .scalar(let scalar, let length) = decodeUTF8(text, at: before), before + length == start, isWhiteSpace(scalar) else { break }
+            guard case .scalar(let scalar, let length) = decodeUTF8(text, at: before), before + length == start, isSpace(scalar) else { break }
             start = before
         }
         return start
@@ -130,7 +133,7 @@ struct AddedTokens: Sendable {
 
     private func endOfSpace(_ text: UnsafeBufferPointer<UInt8>, _ position: Int) -> Int {
         var end = position
-        while end < text.count, case .scalar(let scalar, let length) = decodeUTF8(text, at: end), isWhiteSpace(scalar) { end += length }
+        while end < text.count, case .scalar(let scalar, let length) = decodeUTF8(text, at: end), isSpace(scalar) { end += length }
         return end
     }
 }

@@ -17,9 +17,10 @@ struct SentencePieceBPE: Sendable {
     private var cuts = CutTable()
     private var hasUnused = false
 
-    /// isText: which tokens are found by merging. frozen: user-defined pieces that are part of the text.
+    /// isText: which tokens are found by merging. frozen: user-defined pieces that are part of the text. namesBytes: a token is a byte by its name
+    /// where none has the type of that byte, as in llama.cpp.
     init(
-        tokens texts: ByteStrings, types: [TokenType], scores: [Float], unknown: Int32?, frozen: NameMatcher?, isText: (Int) -> Bool
+        tokens texts: ByteStrings, types: [TokenType], scores: [Float], unknown: Int32?, frozen: NameMatcher?, namesBytes: Bool, isText: (Int) -> Bool
     ) throws(Llama2Error) {
         table = ByteStringTable(expecting: texts.count)
         self.unknown = unknown
@@ -54,7 +55,7 @@ struct SentencePieceBPE: Sendable {
             }
             if types[index] == .unused { hasUnused = true }
         }
-        for byte in 0..<256 where byteTokens[byte] < 0 {  // a vocabulary without types
+        for byte in 0..<256 where namesBytes && byteTokens[byte] < 0 {
             let name = Self.byteName(UInt8(byte))
             if let entry = name.withUnsafeBufferPointer({ table.find($0) }) { byteTokens[byte] = tokens[Int(entry)] }
         }

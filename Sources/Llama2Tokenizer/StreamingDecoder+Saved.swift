@@ -26,7 +26,7 @@ extension StreamingDecoder {
             switch state.trim.start {
             case .nothing: (0, 0)
             case .spaces(let left): (1, left)
-            case .spacesOfFirstToken: (2, 0)
+            case .marksOfFirstToken: (2, 0)
             case .oneSpaceOfEach: (3, 0)
             }
         try record.put(kind)
@@ -55,7 +55,7 @@ extension StreamingDecoder {
         switch kind {
         case 0: start = .nothing
         case 1: start = .spaces(Int(left))
-        case 2: start = .spacesOfFirstToken
+        case 2: start = .marksOfFirstToken
         case 3: start = .oneSpaceOfEach
         default: throw record.refused("a beginning of kind \(kind)")
         }

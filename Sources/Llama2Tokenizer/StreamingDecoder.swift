@@ -36,25 +36,25 @@ public final class StreamingDecoder {
     /// The characters that `token` completes, possibly none; valid until the next step.
     public func append(_ token: Int32) throws(Llama2Error) -> UnsafeRawBufferPointer {
         var piece = try tokenizer.piece(token, special: special)
-        if piece.isEmpty { return piece }
-        var dropsSpaces = false
-        if tokenizer.isFoundByName(token) {
+        let isLeftOut = try tokenizer.isLeftOut(token, special: special)
+        if isLeftOut || piece.isEmpty && !tokenizer.decoder.countsEmptyTokens { return piece }
+        if state.trim.takeFirst() {
+            piece = tokenizer.firstPiece(token)
+        } else if tokenizer.isFoundByName(token) {
             state.trim = TokenDecoder.Trim(.nothing)
         } else {
-            piece = state.trim.trim(piece, isByte: tokenizer.isByte(token), &dropsSpaces)
+            piece = state.trim.trim(piece, isByte: tokenizer.isByte(token))
         }
         defer { state.hasBegun = true }
-        return release(piece, separator: state.hasBegun ? tokenizer.decoder.separator : [], dropsSpaces: dropsSpaces, isLast: false)
+        return release(piece, separator: state.hasBegun ? tokenizer.decoder.separator : [], isLast: false)
     }
 
     /// What is held back: U+FFFD if a character was left unfinished.
     public func finish() -> UnsafeRawBufferPointer {
-        release(UnsafeRawBufferPointer(start: nil, count: 0), separator: [], dropsSpaces: false, isLast: true)
+        release(UnsafeRawBufferPointer(start: nil, count: 0), separator: [], isLast: true)
     }
 
-    private func release(
-        _ piece: UnsafeRawBufferPointer, separator: [UInt8], dropsSpaces: Bool, isLast: Bool
-    ) -> UnsafeRawBufferPointer {
+    private func release(_ piece: UnsafeRawBufferPointer, separator: [UInt8], isLast: Bool) -> UnsafeRawBufferPointer {
         // 1. the held bytes and the piece in one run
         let start = input.pointer
         var count = state.heldCount
@@ -63,7 +63,7 @@ public final class StreamingDecoder {
             start[count] = byte
             count += 1
         }
-        for byte in piece where !dropsSpaces || byte != 0x20 {
+        for byte in piece {
             start[count] = byte
             count += 1
         }

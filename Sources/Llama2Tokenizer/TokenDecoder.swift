@@ -5,6 +5,8 @@ struct TokenDecoder: Sendable {
     enum Step: Sendable {
         case replace(RegexProgram, with: [UInt8])
         case replaceText([UInt8], with: [UInt8])
+        /// Marks become spaces; drops: those of the first token become nothing.
+        case marks([UInt8], drops: Bool)
         case strip([UInt8], start: Int, stop: Int)
         case byteLevel
     }
@@ -14,8 +16,8 @@ struct TokenDecoder: Sendable {
         case nothing
         /// So many spaces, if they are there.
         case spaces(Int)
-        /// Every space of the first token.
-        case spacesOfFirstToken
+        /// The first token has another text: Metaspace's marks in it are no spaces.
+        case marksOfFirstToken
         /// sentencepiece with remove_extra_whitespaces: a space of each token, as long as there is no text.
         case oneSpaceOfEach
     }
@@ -25,6 +27,8 @@ struct TokenDecoder: Sendable {
     private var fallsBackToBytes = false
     /// Between tokens: a space when the file names no decoder.
     private(set) var separator: [UInt8] = []
+    /// Behind an added token, where a Prepend puts a space too. `tokenizers` takes Metaspace's marks of the first token of all only.
+    var startAfterNames: Start { start == .marksOfFirstToken ? .nothing : start }
     var isByteLevel: Bool { steps.contains { if case .byteLevel = $0 { true } else { false } } }
 
     init() {}
@@ -66,8 +70,8 @@ struct TokenDecoder: Sendable {
             isWhole = true
         case 2:
             let (mark, scheme) = try PreTokenizerReader.metaspace(json)
-            steps.append(.replaceText(mark, with: [0x20]))
-            if scheme != .never { start = .spacesOfFirstToken }
+            steps.append(.marks(mark, drops: scheme != .never))
+            if scheme != .never { start = .marksOfFirstToken }
         case 3:
             try check(json, "decoder Replace", ["type", "pattern", "content"])
             let content = try text(json, "content") ?? []
@@ -95,19 +99,36 @@ struct TokenDecoder: Sendable {
         }
     }
 
-    /// Appends the bytes that a token's text stands for. isName: it is an added token, found in a text as it is.
+    /// Whether a token without a text counts as one: what comes behind it is not the first, and a separator stands between.
+    var countsEmptyTokens: Bool { start == .marksOfFirstToken || !separator.isEmpty }
+
+    /// Appends the bytes that a token's text stands for. isName: it is an added token that no merge makes, found in a text as it is. isFirst: no
+    /// token stands before it.
     func append(
-        _ text: UnsafeBufferPointer<UInt8>, isName: Bool, to out: inout [UInt8]
+        _ text: UnsafeBufferPointer<UInt8>, isName: Bool, isFirst: Bool = false, to out: inout [UInt8]
     ) throws(Llama2Error) {
+        let begin = out.count
+        try appendSteps(text, isName, isFirst, &out)
+        // a byte's name is what the steps before left of a text
+        guard fallsBackToBytes, out.count - begin == 6,
+            let byte = out.withUnsafeBufferPointer({ SentencePieceBPE.byteValue(UnsafeBufferPointer(rebasing: $0[begin...])) })
+        else { return }
+        out.removeLast(6)
+        out.append(byte)
+    }
+
+    private func appendSteps(_ text: UnsafeBufferPointer<UInt8>, _ isName: Bool, _ isFirst: Bool, _ out: inout [UInt8]) throws(Llama2Error) {
         // the common cases without a copy
-        if steps.isEmpty, !fallsBackToBytes { return out.append(contentsOf: text) }
+        if steps.isEmpty { return out.append(contentsOf: text) }
         if steps.count == 1, case .byteLevel = steps[0] {
             if isName { out.append(contentsOf: text) } else { ByteCharacters.appendDecoded(text, to: &out) }
             return
         }
-        if fallsBackToBytes, let byte = SentencePieceBPE.byteValue(text) { return out.append(byte) }
         if steps.count == 1, case .replaceText(let wanted, let content) = steps[0] {
             return TokenDecoder.replace(text, wanted, content, &out)
+        }
+        if steps.count == 1, case .marks(let mark, let drops) = steps[0] {
+            return TokenDecoder.replace(text, mark, isFirst && drops ? [] : [0x20], &out)
         }
         var current = Array(text)
         for step in steps {
@@ -116,6 +137,8 @@ struct TokenDecoder: Sendable {
             case .byteLevel:
                 if isName { next = current } else { current.withUnsafeBufferPointer { ByteCharacters.appendDecoded($0, to: &next) } }
             case .replaceText(let wanted, let content): current.withUnsafeBufferPointer { TokenDecoder.replace($0, wanted, content, &next) }
+            case .marks(let mark, let drops):
+                current.withUnsafeBufferPointer { TokenDecoder.replace($0, mark, isFirst && drops ? [] : [0x20], &next) }
             case .replace(let program, let content):
                 var matcher = try RegexMatcher(program), ranges: [Range<Int>] = []
                 let copy = try owned(current)
@@ -171,15 +194,19 @@ struct TokenDecoder: Sendable {
 
         init(_ start: Start, isFirst: Bool = true) { (self.start, self.isFirst) = (start, isFirst) }
 
+        /// Whether the next token is the first, whose text is another; it is none afterwards.
+        mutating func takeFirst() -> Bool {
+            guard start == .marksOfFirstToken else { return false }
+            defer { (start, isFirst) = (.nothing, false) }
+            return isFirst
+        }
+
         /// isByte: a byte token, whose space is none that was added.
-        mutating func trim(
-            _ piece: UnsafeRawBufferPointer, isByte: Bool, _ spaces: inout Bool
-        ) -> UnsafeRawBufferPointer {
-            spaces = false
+        mutating func trim(_ piece: UnsafeRawBufferPointer, isByte: Bool) -> UnsafeRawBufferPointer {
             guard !piece.isEmpty else { return piece }
             defer { isFirst = false }
             switch start {
-            case .nothing: return piece
+            case .nothing, .marksOfFirstToken: return piece
             case .spaces(let left):
                 var count = 0
                 if !isByte { while count < left, count < piece.count, piece[count] == 0x20 { count += 1 } }
@@ -189,10 +216,6 @@ struct TokenDecoder: Sendable {
                 let count = !isByte && piece[0] == 0x20 ? 1 : 0
                 if count < piece.count { start = .nothing }
                 return UnsafeRawBufferPointer(rebasing: piece.dropFirst(count))
-            case .spacesOfFirstToken:
-                start = .nothing
-                spaces = isFirst
-                return piece
             }
         }
     }

@@ -22,21 +22,17 @@ extension Tokenizer {
         var out = try GrowingBuffer<UInt8>(of: "text of the tokens")
         var trim = TokenDecoder.Trim(decoder.start), hasBegun = false
         for token in tokens {
-            let range = try pieceRange(token, special: special)
-            if range.isEmpty { continue }
+            let range = try pieceRange(token, special: special), isLeftOut = try isLeftOut(token, special: special)
+            if isLeftOut || range.isEmpty && !decoder.countsEmptyTokens { continue }
             if hasBegun { for byte in decoder.separator { try out.append(byte) } }
             hasBegun = true
-            if isFoundByName(token) {
-                trim = TokenDecoder.Trim(addsSpaceAfterNames ? decoder.start : .nothing)
+            if trim.takeFirst() {
+                try out.append(firstPiece(token))
+            } else if isFoundByName(token) {
+                trim = TokenDecoder.Trim(addsSpaceAfterNames ? decoder.startAfterNames : .nothing)
                 try out.append(bytes(range))
-                continue
-            }
-            var dropsSpaces = false
-            let piece = trim.trim(bytes(range), isByte: isByte(token), &dropsSpaces)
-            if dropsSpaces {
-                for byte in piece where byte != 0x20 { try out.append(byte) }
             } else {
-                try out.append(piece)
+                try out.append(trim.trim(bytes(range), isByte: isByte(token)))
             }
         }
         return out
@@ -56,10 +52,20 @@ extension Tokenizer {
     func pieceRange(_ token: Int32, special: Bool) throws(Llama2Error) -> Range<Int> {
         let index = try checked(token)
         let start = Int(pieceOffsets[index])
-        switch types[index] {
-        case .control where !special, .unknown where !special: return start..<start
-        default: return start..<Int(pieceOffsets[index + 1])
+        return try isLeftOut(token, special: special) ? start..<start : start..<Int(pieceOffsets[index + 1])
+    }
+
+    /// Whether a text without special tokens does not have it.
+    func isLeftOut(_ token: Int32, special: Bool) throws(Llama2Error) -> Bool {
+        switch types[try checked(token)] {
+        case .control, .unknown: !special
+        case .undefined, .normal, .userDefined, .unused, .byte: false
         }
+    }
+
+    /// The bytes of a token where it is the first of a text, as a decoder wants them whose `start` is `marksOfFirstToken`.
+    func firstPiece(_ token: Int32) -> UnsafeRawBufferPointer {
+        bytes(Int(firstOffsets[Int(token)])..<Int(firstOffsets[Int(token) + 1]))
     }
 
     /// Whether `tokenize` finds this token by its name, so that a new run of text begins after it.

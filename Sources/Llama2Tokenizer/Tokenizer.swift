@@ -18,6 +18,7 @@ public final class Tokenizer: Sendable {
     public let addsBOS: Bool, addsEOS: Bool
     let chat: ChatTemplate
     private let namedEnds: EndTokens
+    private let hasNamedTypes: Bool
 
     /// Whether a text's first token begins with a space that is not in the text.
     let addsSpacePrefix: Bool
@@ -28,6 +29,8 @@ public final class Tokenizer: Sendable {
     let types: [TokenType]  // (count)
     let pieces: AlignedBuffer<UInt8>  // every token's bytes, end to end
     let pieceOffsets: [Int32]  // (count + 1)
+    /// Of each token's bytes where it is the first of a text, (count + 1); empty when they are the same.
+    let firstOffsets: [Int32]
     let longestPiece: Int  // bytes
     let isName: [Bool]  // (count) whether it is found in a text by its name, and given by that
     let pipeline: Pipeline
@@ -44,7 +47,15 @@ public final class Tokenizer: Sendable {
             throw Llama2Error(
                 .unsupported, "\(count) tokens and \(d.merges?.count ?? 0) merges; the limit of each is \(Self.most)")
         }
-        let types = try Self.checkedTypes(d)
+        var types = try Self.checkedTypes(d)
+        namedEnds = EndTokens(d.tokens, filling: d.filling, middle: d.middle)
+        // as llama.cpp takes a file of its own; other files have settings for each token, or sentencepiece's types
+        hasNamedTypes = d.settings == nil && !d.sentencePiece.keepsUserDefined
+        if hasNamedTypes {
+            for id in namedEnds.controls { types[Int(id)] = .control }
+            for id in namedEnds.userDefined { types[Int(id)] = .userDefined }
+            for id in namedEnds.normal { types[Int(id)] = .normal }
+        }
         self.types = types
 
         // 1. The model.
@@ -88,6 +99,7 @@ public final class Tokenizer: Sendable {
                 }
             }
         }
+        if d.settings == nil { names = names.map { Self.stripped($0, d) } }
         for token in names { isName[Int(token.id)] = true }
         try MemoryReserve.cover(names.reduce(0) { $0 &+ $1.name.count }, each: 4, for: "the names of added tokens")
 
@@ -113,6 +125,10 @@ public final class Tokenizer: Sendable {
                     continue
                 }
                 let text = try Self.normalized(token.name, normalizer)
+                guard !text.isEmpty else {  // which is found at every place, also within characters: there `tokenizers` ends
+                    throw Llama2Error(
+                        .unsupported, "added token \(token.id) is normalized, and nothing is left of its name: it would cut every text everywhere")
+                }
                 if text != token.name { normalizedNames[token.id] = text }
                 normalized.append(token)
                 texts.append(text)
@@ -129,7 +145,7 @@ public final class Tokenizer: Sendable {
                 if !list.isEmpty { frozen = try NameMatcher(list.map { (Array($0.element), Int32($0.offset)) }) }
             }
             let model = try SentencePieceBPE(
-                tokens: d.tokens, types: types, scores: d.scores, unknown: unknown, frozen: frozen,
+                tokens: d.tokens, types: types, scores: d.scores, unknown: unknown, frozen: frozen, namesBytes: !d.sentencePiece.keepsUserDefined,
                 isText: { isMerged($0) || isName[$0] && types[$0] == .userDefined && !AddedTokens.isMarker(Array(d.tokens[$0])) })
             pipeline = .sentencePiece(try SentencePieceNormalizer(d.sentencePiece, userDefined: frozen), model)
             added = try AddedTokens(names, passesOver: false)
@@ -167,6 +183,8 @@ public final class Tokenizer: Sendable {
         for id in normalizedNames.keys { isName[Int(id)] = false }
         self.isName = isName
         let decoder = decoder
+        let onlyNames = Set(settings?.onlyAdded ?? [])
+        func isOnlyName(_ index: Int) -> Bool { settings == nil || onlyNames.contains(index) }
         var pieces: [UInt8] = []
         var offsets: [Int32] = [0]
         offsets.reserveCapacity(count + 1)
@@ -182,28 +200,52 @@ public final class Tokenizer: Sendable {
             } else if settings == nil, types[index] == .byte, let byte = SentencePieceBPE.byteValue(text) {
                 pieces.append(byte)
             } else {
-                try decoder.append(text, isName: isName[index], to: &pieces)
+                // what merges make too, of bytes for instance, is given like all that they make
+                try decoder.append(text, isName: isName[index] && isOnlyName(index), to: &pieces)
             }
             guard pieces.count <= Int32.max else { throw Llama2Error(.unsupported, "tokens of more than 2 GiB together") }
             longest = max(longest, pieces.count - before)
             offsets.append(Int32(pieces.count))
         }
+        var firsts: [Int32] = []
+        if decoder.start == .marksOfFirstToken {
+            firsts.append(Int32(pieces.count))
+            for (index, bytes) in d.tokens.walk().enumerated() {
+                let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
+                let name = normalizedNames[Int32(index)]
+                try (name ?? Array(text)).withUnsafeBufferPointer { text in
+                    Result { () throws(Llama2Error) in try decoder.append(text, isName: isName[index] && isOnlyName(index), isFirst: true, to: &pieces) }
+                }.get()
+                guard pieces.count <= Int32.max else { throw Llama2Error(.unsupported, "tokens of more than 2 GiB together") }
+                longest = max(longest, pieces.count - before)
+                firsts.append(Int32(pieces.count))
+            }
+        }
+        firstOffsets = firsts
         let buffer = try AlignedBuffer<UInt8>(count: pieces.count, of: "texts of the tokens"), start = buffer.pointer
         pieces.withUnsafeBufferPointer { if let bytes = $0.baseAddress { start.update(from: bytes, count: $0.count) } }
         self.pieces = buffer
         pieceOffsets = offsets
         longestPiece = longest + decoder.separator.count
         chat = ChatTemplate(d.chatTemplate.map { Array($0.utf8) }, isLlama2: isSentencePiece)
-        namedEnds = EndTokens(d.tokens, filling: d.filling)
     }
 
     /// Whether generation ends with `token`: EOS, end of turn or message, or a token of such a name.
     public func isEndOfGeneration(_ token: Int32) -> Bool {
-        token == eos || token == eot || token == eom || ends.contains(token) || namedEnds.contains(token)
+        if hasNamedTypes, namedEnds.endsNothing(token) { return false }
+        return token == eos || token == eot || token == eom || ends.contains(token) || namedEnds.contains(token)
     }
 
     /// All of them, ascending.
     public var endsOfGeneration: [Int32] { (0..<Int32(truncatingIfNeeded: count)).filter { isEndOfGeneration($0) } }
+
+    /// What llama.cpp knows of white space beside a name, of which its files say nothing.
+    private static func stripped(_ token: AddedToken, _ d: TokenizerDescription) -> AddedToken {
+        var token = token
+        token.stripsLeft = ["jina-v2-de", "jina-v2-es"].contains { d.pre.elementsEqual($0.utf8) } && token.name.elementsEqual("<mask>".utf8)
+        token.stripsRight = d.stripsBehindNames && !["<unk>", "<s>", "<|endoftext|>"].contains { token.name.elementsEqual($0.utf8) }
+        return token
+    }
 
     private static func normalized(_ name: [UInt8], _ normalizer: Normalizer) throws(Llama2Error) -> [UInt8] {
         var copy = try GrowingBuffer<UInt8>(capacity: name.count, of: "a token's name"), isAtStart = true

@@ -19,6 +19,11 @@ public struct TokenizerDescription {
     /// Tokens of filling in that end a text too (padding, and what stands before a repository's name and between its files), where the file
     /// says which they are; the order is `EndTokens.filling`'s.
     public var filling: [Int?] = [nil, nil, nil]
+    /// Those before, behind and between the texts of filling in, which end nothing.
+    public var middle: [Int?] = [nil, nil, nil]
+    /// White space behind every control or user-defined token is its own, but for <unk>, <s> and <|endoftext|>: Phi-3's vocabulary, which
+    /// llama.cpp tells by the model's name.
+    public var stripsBehindNames = false
     public var addBOS: Bool?, addEOS: Bool?
     public var sentencePiece = SentencePieceSettings()
     /// Added tokens with settings, which GGUF's types cannot say; see `HuggingFaceSettings`.

@@ -279,7 +279,8 @@ def peft(model, path, **more):
         (dict(alpha_pattern={r"layers\.(1|2)\..*": 8, "q_proj": 6}), (3, 4)), (dict(alpha_pattern={"^model.layers.0.self_attn.q_proj": 8}), (4, 2)), (dict(alpha_pattern={"^layers.*": 8}), (2, 2)),
         (dict(alpha_pattern={r"layers\.[01]\.self_attn\.(?:k|q)_proj": 8}), (4, 4)), (dict(alpha_pattern={r"model\.layers\.\d+?\.\w+\.[^k]_proj$": 8}), (4, 4)),
         (dict(rank_pattern={"q_proj": 2}, r=16), (2, 2)), (dict(target_modules="all-linear"), (2, 2)), (dict(target_modules=r".*\.(q|v)_proj"), (2, 2)), (dict(target_modules=None), (2, 2)),
-        (dict(layers_to_transform=[0, 1], layers_pattern="layers"), (2, 2)), (dict(init_lora_weights="gaussian", eva_config=None, revision="main", auto_mapping=None, peft_version="0.18"), (2, 2)),
+        (dict(layers_to_transform=[0, 1], layers_pattern="layers"), (2, 2)), (dict(layers_to_transform=[]), (2, 2)), (dict(layers_to_transform=[0, 1], layers_pattern=["h", "layers"]), (2, 2)),
+        (dict(target_modules="All-Linear"), (2, 2)), (dict(exclude_modules="all-linear"), (2, 2)), (dict(layers_to_transform=[1], target_modules=["model.layers.0.self_attn.q_proj", "q_proj"]), (2, 2)), (dict(init_lora_weights="gaussian", eva_config=None, revision="main", auto_mapping=None, peft_version="0.18"), (2, 2)),
         (dict(exclude_modules=["lm_head"], layer_replication=None, alpha_pattern={}, use_dora=False, megatron_core="megatron.core"), (2, 2)),
     ],
 )  # fmt: skip
@@ -317,6 +318,52 @@ def test_settings_are_followed(model, tmp_path, more, factors):
 def test_settings_that_are_refused_by_name(model, tmp_path, more, match):
     with pytest.raises((E.UnsupportedError, E.CorruptFileError), match=match):
         peft(model, tmp_path / "a", **more)
+
+
+def test_ranks_and_factors_that_are_not_said_are_pefts(model, tmp_path):
+    """r and lora_alpha are 8, target_modules q_proj and v_proj: what `peft` 0.21 takes for a Llama."""
+    def without(path, key, names, **more):
+        weights = L.adapter("w", lambda name: 8 if name.split(".")[-1] in names else 0)
+        L.write_peft(path, weights, **dict(r=8, lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj"]) | more)
+        settings = json.loads((path / "adapter_config.json").read_text())
+        del settings[key]
+        (path / "adapter_config.json").write_text(json.dumps(settings))
+        return model.adapter(path)
+
+    whole = model.adapter(L.write_peft(tmp_path / "whole", L.adapter("w", lambda name: 8 if name.split(".")[-1] in ("attn_q", "attn_v") else 0), r=8, lora_alpha=8))
+    wanted = rows(model, [(whole, 1.0)])
+    for key in ("r", "lora_alpha", "target_modules"):
+        assert (rows(model, [(without(tmp_path / key, key, ("attn_q", "attn_v")), 1.0)]) == wanted).all(), key
+    with pytest.raises(E.CorruptFileError, match="k_proj.*does not adapt"):
+        without(tmp_path / "k", "target_modules", ("attn_q", "attn_k"))
+    with pytest.raises(E.CorruptFileError, match="has rank 8, but .* says 2"):
+        without(tmp_path / "r2", "lora_alpha", ("attn_q",), r=2)
+
+
+@pytest.mark.parametrize("name", ["lm_head.base_layer", "lm_head", "model.embed_tokens", "model.embed_tokens.base_layer"])
+def test_a_matrix_of_the_model_beside_the_adapter(tmp_path, name):
+    """`peft` saves it when an adapter is one of the output matrix, and loads it over the model's: it has to be the model's."""
+    own = "output" if "lm_head" in name else "token_embd"
+    base, weights = L.base(), L.adapter("head", lambda n: 4 if n in ("output", "blk.0.attn_q") else 0)
+    tensors = L.peft_tensors(weights)
+    F.write_gguf_model(tmp_path / "f32.gguf", base)
+    llama2swift.quantize(tmp_path / "f32.gguf", tmp_path / "f16.gguf", "F16")
+    llama2swift.quantize(tmp_path / "f32.gguf", tmp_path / "q8.gguf", "Q8_0")
+    L.write_peft(tmp_path / "plain", weights)
+    L.write_peft(tmp_path / "with", weights, tensors=tensors | {f"base_model.model.{name}.weight": base[own]})
+    other = base[own].copy()
+    other[7, 3] += 1
+    L.write_peft(tmp_path / "other", weights, tensors=tensors | {f"base_model.model.{name}.weight": other})
+    L.write_peft(tmp_path / "longer", weights, tensors=tensors | {f"base_model.model.{name}.weight": np.concatenate([other, other[:1]])})
+    for file in ("f32.gguf", "f16.gguf"):
+        model = llama2swift.Model(tmp_path / file)
+        assert (rows(model, [(model.adapter(tmp_path / "with"), 1.0)]) == rows(model, [(model.adapter(tmp_path / "plain"), 1.0)])).all()
+        with pytest.raises(E.UnsupportedError, match=f"{name}.weight would take the place of the model's {own}.weight and is another: row 7, column 3"):
+            model.adapter(tmp_path / "other")
+        with pytest.raises(E.UnsupportedError, match="it would take its place"):
+            model.adapter(tmp_path / "longer")
+    with pytest.raises(E.UnsupportedError, match="is Q8_0: whether it is the same cannot be told"):
+        llama2swift.Model(tmp_path / "q8.gguf").adapter(tmp_path / "with")
 
 
 def test_patterns_take_no_time(model, tmp_path):

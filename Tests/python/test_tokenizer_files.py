@@ -162,6 +162,83 @@ def test_unigram_is_refused(tmp_path):
         llama2swift.Model(path)
 
 
+# Decoders of tokenizer.json. Right: `tokenizers` 0.23.3.
+
+SPACED = ["a", "\u2581a", "a b", " b", "<0x20>", "\u2581", "b\u2581", "x"]
+# decoder, tokens, text
+DECODED = {
+    "a space that is no mark stays": (dict(type="Metaspace", replacement="\u2581", prepend_scheme="always"), ["a b", "\u2581a"], "a b a"),
+    "also at the begin": (dict(type="Metaspace", replacement="\u2581", prepend_scheme="first"), [" b", "b\u2581"], " bb "),
+    "marks of the first token go": (dict(type="Metaspace", replacement="\u2581", prepend_scheme="first"), ["b\u2581", "\u2581a"], "b a"),
+    "no mark goes": (dict(type="Metaspace", replacement="\u2581", prepend_scheme="never"), ["\u2581a", "\u2581a"], " a a"),
+    "another mark": (dict(type="Metaspace", replacement="x", prepend_scheme="always"), ["x", "x", " b"], "  b"),
+    "what is done behind the marks": (
+        dict(type="Sequence", decoders=[dict(type="Metaspace", replacement="\u2581", prepend_scheme="always"), dict(type="Replace", pattern={"Regex": "^ "}, content="x")]), ["\u2581a", "\u2581a"], "axa"),
+    "a byte's space": (dict(type="Sequence", decoders=[dict(type="Metaspace", replacement="\u2581", prepend_scheme="always"), dict(type="ByteFallback")]), ["<0x20>", "a"], " a"),
+    "a name that is no byte's any more": (dict(type="Sequence", decoders=[dict(type="Replace", pattern={"String": "<"}, content="("), dict(type="ByteFallback")]), ["<0x20>"], "(0x20>"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_decoders_of_the_first_token(tmp_path, name):
+    decoder, tokens, right = DECODED[name]
+    data = {"decoder": decoder, "model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(SPACED)}, "merges": []}}
+    model = llama2swift.Model(folder(tmp_path / "hf", len(SPACED), **{"tokenizer.json": data}))
+    ids = [SPACED.index(t) for t in tokens]
+    assert model.detokenize(ids) == right
+    streamed = model.decoder(text_start=True)
+    assert "".join(streamed.append(i) for i in ids) + streamed.finish() == right
+
+
+def added(id, content, **more):
+    return dict(id=id, content=content, single_word=False, lstrip=False, rstrip=False, normalized=False, special=False) | more
+
+
+def test_an_added_token_that_merges_make_too_is_given_as_they_give_it(tmp_path):
+    """A byte's character, of which a text of bytes is made. One that is only a name stays it, so that a text comes back."""
+    data = {"model": {"type": "BPE", "vocab": {"a": 0, "\u0120": 1, "\u00c3": 2, "\u00a9": 3}, "merges": []}, "pre_tokenizer": BYTE_LEVEL, "decoder": BYTE_LEVEL}
+    data["added_tokens"] = [added(1, "\u0120"), added(2, "\u00c3"), added(4, "\u0120\u0120")]
+    model = llama2swift.Model(folder(tmp_path / "hf", 5, **{"tokenizer.json": data}))
+    for text, ids in (("a \u00e9a", [0, 1, 2, 3, 0]), ("\u0120\u0120", [4])):
+        assert (model.tokenize(text), model.detokenize(ids)) == (ids, text)
+
+
+def test_an_added_token_whose_name_is_nothing_when_normalized(tmp_path):
+    """`tokenizers` finds it between any two bytes, and ends within characters."""
+    data = BASE | {"normalizer": {"type": "Strip", "strip_left": True, "strip_right": True}, "added_tokens": [added(8, "  ", normalized=True)]}
+    with pytest.raises(UnsupportedError, match="added token 8 is normalized"):
+        llama2swift.Model(folder(tmp_path / "hf", 9, **{"tokenizer.json": data}))
+
+
+# tokenizer.model
+
+
+def rewritten(raw, *more):
+    return raw + b"".join(F.field(number, value) for number, value in more)
+
+
+def test_rules_for_decoded_texts_are_refused(tmp_path):
+    """denormalizer_spec: sentencepiece changes the whole text by them, which a text that comes token by token never is."""
+    raw = bytes.fromhex(next(iter(MODELS.values()))["file"])
+    path = folder(tmp_path / "hf", len(list(F.sentencepiece_pieces(raw))))
+    (path / "tokenizer.model").write_bytes(rewritten(raw, (5, F.field(2, b"\x04\0\0\0\0\0\0\0"))))
+    with pytest.raises(UnsupportedError, match="denormalizer_spec"):
+        llama2swift.Model(path)
+    (path / "tokenizer.model").write_bytes(rewritten(raw, (5, F.field(1, b"identity") + F.field(3, 0))))
+    assert llama2swift.Model(path).tokenize("a")
+
+
+def test_a_byte_of_tokenizer_model_has_the_type_of_one(tmp_path):
+    """sentencepiece takes none by its name; llama.cpp, in its own files, does."""
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("a", -1, 1), ("<0x41>", -2, 1)]
+    for kind in (1, 4):
+        path = folder(tmp_path / f"hf{kind}", 5)
+        (path / "tokenizer.model").write_bytes(F.sentencepiece_model([*pieces[:4], (*pieces[4][:2], kind)], trainer=F.field(3, 2), normalizer=F.field(3, 0)))
+        llama2swift.convert(path, tmp_path / f"m{kind}.gguf")
+        for source in (path, tmp_path / f"m{kind}.gguf"):
+            assert llama2swift.Model(source).tokenize("Aa") == [0, 3]
+
+
 # GGUF
 
 BYTES, extra = [chr(b) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xAC or 0xAE <= b else None for b in range(256)], 0x100
@@ -215,3 +292,57 @@ def test_an_id_of_minus_one_is_none(tmp_path):
         assert model.tokenize("hello", bos=True) == [TOKENS.index("hello")]
     with pytest.raises(CorruptFileError):
         gguf(tmp_path / "m.gguf", "gpt-2", **{"tokenizer.ggml.bos_token_id": len(TOKENS)})
+
+
+# Types that follow from names. Right: llama.cpp, src/llama-vocab.cpp.
+
+CONTROL, USER_DEFINED, NORMAL = 3, 4, 1
+
+
+def typed(path, names, **more):
+    """A byte-level vocabulary with tokens (name, type) behind the others; and their ids."""
+    tokens, types = TOKENS + [name for name, _ in names], [1] * len(TOKENS) + [kind for _, kind in names]
+    shape = dict(F.SHAPE, vocabulary=len(tokens), layers=1)
+    metadata = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": MERGES, "tokenizer.ggml.token_type": types}
+    F.write_gguf_model(path, F.weights(shape), shape, metadata | more)
+    return llama2swift.Model(path), [tokens.index(name) for name, _ in names]
+
+
+@pytest.mark.parametrize("kind", [NORMAL, USER_DEFINED, CONTROL])
+@pytest.mark.parametrize("name", ["<|im_end|>", "</s>", "[EOT]", "<|fim_prefix|>", "<MID>", "<|file_sep|>", "[PAD]"])
+def test_ends_and_marks_of_filling_in_are_control_tokens(tmp_path, name, kind):
+    model, (token,) = typed(tmp_path / "m.gguf", [(name, kind)])
+    assert model.tokenize(f"he{name}", special=True)[1:] == [token]
+    assert token not in model.tokenize(f"he{name}")
+    assert (model.piece(token), model.piece(token, special=True)) == (b"", name.encode())
+
+
+def test_a_mark_of_filling_in_that_a_key_names_instead(tmp_path):
+    for key in ("fim_pre_token_id", "prefix_token_id"):
+        model, (token,) = typed(tmp_path / "m.gguf", [("<PRE>", USER_DEFINED)], **{f"tokenizer.ggml.{key}": 5})
+        assert (model.tokenize("<PRE>"), model.piece(token)) == ([token], b"<PRE>")
+
+
+def test_marks_of_channels_are_given(tmp_path):
+    model, ids = typed(tmp_path / "m.gguf", [(name, CONTROL) for name in ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")])
+    assert model.detokenize(ids) == "<|channel|><|message|><|start|><|constrain|>"
+    model, ids = typed(tmp_path / "m.gguf", [(name, CONTROL) for name in ("<|end|>", "<|return|>", "<|call|>")], **{"tokenizer.ggml.eos_token_id": len(TOKENS)})
+    assert ([model.is_end(i) for i in ids], model.detokenize(ids)) == ([False, True, True], "<|end|>")
+    model, ids = typed(tmp_path / "m.gguf", [("</s>", CONTROL), ("<|tool_response>", NORMAL)], **{"tokenizer.ggml.eos_token_id": len(TOKENS)})
+    assert ([model.is_end(i) for i in ids], model.detokenize(ids)) == ([False, True], "</s>")
+
+
+def test_white_space_behind_the_names_of_phi_3(tmp_path):
+    """llama.cpp tells the vocabulary by the model's name: its files do not say what is stripped. White space is C's."""
+    names = [("<|user|>", USER_DEFINED), ("<s>", USER_DEFINED)]
+    for name, strips in (("My Phi-3 mini", True), ("phi3", True), ("phi", False)):
+        model, (user, begin) = typed(tmp_path / "m.gguf", names, **{"general.name": name})
+        assert (model.tokenize("<|user|> \n\t") == [user]) == strips
+        assert model.tokenize("<|user|>\u3000")[1:] == model.tokenize("\u3000")
+        assert model.tokenize("<s>  ") == [begin, *model.tokenize("  ")]
+
+
+def test_white_space_before_the_mask_of_jina(tmp_path):
+    for pre, strips in (("jina-v2-de", True), ("jina-v2-es", True), ("gpt-2", False)):
+        model, (mask,) = typed(tmp_path / "m.gguf", [("<mask>", USER_DEFINED)], **{"tokenizer.ggml.pre": pre})
+        assert (model.tokenize("he  <mask>")[1:] == [mask]) == strips

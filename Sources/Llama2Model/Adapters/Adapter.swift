@@ -42,6 +42,7 @@ public final class Adapter: @unchecked Sendable {
         self.weights = weights
         let h = weights.hyperparameters, places = Adapter.places(h)
         try MemoryReserve.cover(places, each: MemoryLayout<Pair?>.stride * 2, for: "an adapter")
+        for whole in file.wholes { try Adapter.checkSame(whole.tensor, "\(path): tensor \(whole.nameInFile)", as: whole.name, of: weights) }
         // 1. every matrix has the shape that its product wants
         var floats = 0, chosen: [(place: Int, pair: AdapterFile.Pair)] = []
         for pair in file.pairs {
@@ -141,6 +142,46 @@ public final class Adapter: @unchecked Sendable {
         fingerprint = hash.value
         largestRank = largest
         number = Adapter.next.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+
+    /// Refuses a matrix that would take the place of the model's and is another. In the model it may be of a narrower type.
+    private static func checkSame(_ tensor: TensorInfo, _ what: String, as name: ByteText, of weights: Weights) throws(Llama2Error) {
+        guard let own = weights.file.tensor(name) ?? weights.file.tensor("token_embd.weight") else { return }  // a model without an embedding is none
+        guard tensor.columns == own.columns, tensor.rows == own.rows else {
+            throw Llama2Error(.unsupported, "\(what) has shape \(tensor.shape), the model's \(own.name) \(own.shape): it would take its place")
+        }
+        guard own.type.isFloat else {
+            throw Llama2Error(
+                .unsupported,
+                "\(what) takes the place of the model's \(own.name), which is \(own.type.name): whether it is the same cannot be told (save_embedding_layers=False leaves it out)"
+            )
+        }
+        if own.type == tensor.type, own.data.elementsEqual(tensor.data) { return }
+        let columns = own.columns, room = try AlignedBuffer<Float>(count: try checkedMultiply(columns, 2, what), of: "two rows"),
+            narrow = try AlignedBuffer<UInt8>(count: try checkedMultiply(columns, 4, what), of: "a row"),
+            scratch = try AlignedBuffer<UInt8>(count: max(Kernels.dequantizeScratchBytes, 8192), of: "scratch"), kernels = try Kernels.table(.reference)
+        let mine = room.pointer, theirs = mine + columns, lanes = scratch.pointer
+        defer {
+            withExtendedLifetime(room) {}
+            withExtendedLifetime(narrow) {}
+            withExtendedLifetime(scratch) {}
+        }
+        guard let ownData = own.data.baseAddress, let data = tensor.data.baseAddress, let ownBytes = own.type.rowBytes(columns),
+            let bytes = tensor.type.rowBytes(columns)
+        else { throw Llama2Error(.corrupt, "\(what) is empty") }
+        for row in 0..<own.rows {
+            kernels.dequantize(own.type, ownData + row * ownBytes, columns, mine, scratch: lanes)
+            kernels.dequantize(tensor.type, data + row * bytes, columns, theirs, scratch: lanes)
+            for column in 0..<columns where !theirs[column].isFinite {
+                throw Llama2Error(.corrupt, "\(what), row \(row), column \(column): \(theirs[column]) is not finite")
+            }
+            kernels.quantize(own.type, theirs, count: columns, narrow.pointer, scratch: lanes)
+            kernels.dequantize(own.type, narrow.pointer, columns, theirs, scratch: lanes)
+            for column in 0..<columns where mine[column] != theirs[column] {
+                throw Llama2Error(
+                    .unsupported, "\(what) would take the place of the model's \(own.name) and is another: row \(row), column \(column)")
+            }
+        }
     }
 
     private static func isRotated(_ place: Int, _ h: Hyperparameters) -> Bool { place < places(h) - 1 && place % productsOfLayer < 2 }
