@@ -60,6 +60,7 @@ extension Compiler {
         guard var block = open.popLast() else { return }
         try emit(.popScope)
         leaveScope()
+        if hasElse { try emit(.loopPassed) }
         let back = try emit(.jump(0))
         code[back] = .jump(Int32(truncatingIfNeeded: loops[block.number].next - back - 1))
         if let next = block.next { land(next) }

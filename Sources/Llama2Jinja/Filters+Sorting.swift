@@ -34,18 +34,19 @@ extension Machine {
 
     func sorted(_ items: [Value], reverse: Value?, caseSensitive: Value?, attribute: Value?) throws(Llama2Error) -> [Value] {
         let folds = try !isTrue(caseSensitive)
-        var keys: [Value]
-        if case .text(let text)? = attribute, text.units.contains(where: { $0.byte == 0x2c }) {
-            var columns: [[Value]] = [], start = 0
+        var columns: [[Value]] = []
+        if case .text(let text)? = attribute {
+            var start = 0
             for end in text.units.indices.filter({ text.units[$0].byte == 0x2c }) + [text.units.count] {
                 columns.append(try self.keys(items, try heap.value(Array(text.units[start..<end])), folds: folds))
                 start = end + 1
             }
-            keys = []
-            for i in items.indices { keys.append(try heap.list(columns.map { $0[i] })) }
         } else {
-            keys = try self.keys(items, attribute, folds: folds)
+            columns = [try self.keys(items, attribute, folds: folds)]
         }
+        // lists, also of one: values that are equal are not asked which is less
+        var keys: [Value] = []
+        for i in items.indices { keys.append(try heap.list(columns.map { $0[i] })) }
         return try order(keys, reverse: try isTrue(reverse)).map { items[$0] }
     }
 

@@ -143,16 +143,23 @@ extension Machine {
     }
 
     private func truncated(_ value: Value, _ values: [Value?]) throws(Llama2Error) -> Value {
-        guard case .text(let text) = value else { throw Failure.because("truncate of a value of type '\(value.typeName)'") }
         let length = try integer(values[0], "length") ?? 255
         let kills = try values[1].map { value throws(Llama2Error) in try truth(value) } ?? false
         let end = try values[2].map { value throws(Llama2Error) in try string(value) } ?? units("...")
         var leeway = 5
         if let given = values[3] { if case .none = given {} else { leeway = try integer(given, "leeway") ?? 5 } }
-        let endCount = Text(end).count, count = text.count
+        let text: Text?, count: Int
+        if case .text(let given) = value {
+            (text, count) = (given, given.count)
+        } else {
+            guard let length = try self.length(value) else { throw Failure.because("object of type '\(value.typeName)' has no len()") }
+            (text, count) = (nil, length)
+        }
+        let endCount = Text(end).count
         guard length >= endCount else { throw Failure.because("expected length >= \(endCount), got \(length)") }
         guard leeway >= 0 else { throw Failure.because("expected leeway >= 0, got \(leeway)") }
         if count <= length || count - length <= leeway { return value }
+        guard let text else { throw Failure.unsupported("truncate of a value of type '\(value.typeName)'") }
         var kept = Array(text.units[..<text.offset(length - endCount)])
         if !kills, let space = kept.lastIndex(where: { $0.byte == 0x20 }) { kept = Array(kept[..<space]) }
         return try heap.value(kept + end, markup: text.isMarkup)

@@ -43,10 +43,10 @@ extension Machine {
             switch conversion {
             case 0: break
             case UInt8(ascii: "s"): value = try heap.value(try string(value))
-            case UInt8(ascii: "r"):
+            case UInt8(ascii: "r"), UInt8(ascii: "a"):
                 var made: [Unit] = []
                 try represent(value, &made)
-                value = try heap.value(made)
+                value = try heap.value(conversion == UInt8(ascii: "a") ? Machine.inASCII(made) : made)
             default: throw Failure.because("Unknown conversion specifier \(Failure.shown([conversion]))")
             }
             let made = try formatted(value, specText)
@@ -63,11 +63,14 @@ extension Machine {
         let first = Array(name[..<firstEnd])
         var value: Value
         if first.isEmpty || first.allSatisfy({ (0x30...0x39).contains($0.byte) }) {
-            guard first.isEmpty ? !isManual : automatic == 0 else {
+            // Python's string.Formatter, by which jinja2 formats, looks at a name that is a number and nothing else
+            let isWhole = firstEnd == name.count
+            guard !isWhole || (first.isEmpty ? !isManual : automatic == 0) else {
                 throw Failure.because("cannot switch between automatic field numbering and manual field specification")
             }
+            guard isWhole || !first.isEmpty else { throw Failure.because("a field that has an attribute and no name") }
             let index = first.isEmpty ? automatic : Numbers.integer(first, base: 10) ?? Int.max
-            if first.isEmpty { automatic += 1 } else { isManual = true }
+            if first.isEmpty { automatic += 1 } else if isWhole { isManual = true }
             guard index < arguments.positional.count else { throw Failure.because("Replacement index out of range for positional args tuple") }
             value = arguments.positional[index]
         } else {
@@ -131,11 +134,15 @@ extension Machine {
             spec.fillsBehindSign()
             switch spec.type {
             case 0:
-                guard spec.precision == nil else { throw Failure.unsupported("a precision without a type in a format") }
+                if spec.precision != nil { return try formattedFloat(float, spec) }
                 let made = Numbers.text(float), isNegative = made.first == 0x2d
                 var digits = made.dropFirst(isNegative ? 1 : 0).map(\.byte)
                 if float.isFinite { digits = withPoint(digits, spec) }
                 return try finished(isNegative ? "-" : spec.sign == 0x2b ? "+" : spec.sign == 0x20 ? " " : "", digits, spec)
+            case UInt8(ascii: "n"):  // Python's "C" locale: as g, without groups
+                guard spec.grouping == 0 else { throw Failure.because("Cannot specify '\(Failure.shown([spec.grouping]))' with 'n'.") }
+                spec.type = UInt8(ascii: "g")
+                return try formattedFloat(float, spec)
             case let type where Machine.isOfFloats(type):
                 return try formattedFloat(float, spec)
             default: throw Failure.because("Unknown format code '\(Failure.shown([spec.type]))'")

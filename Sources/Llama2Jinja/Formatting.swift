@@ -37,6 +37,7 @@ extension Machine {
             }
             at += 1
             // 1. (key), flags, width, precision
+            let start = at
             var value: Value?, spec = Specification()
             if at < units.count, units[at].byte == 0x28 {
                 var end = at + 1, open = 1
@@ -62,17 +63,18 @@ extension Machine {
                 case UInt8(ascii: "0"):
                     spec.fill = [0x30]
                 default:
-                    if spec.fill == [0x30] { if spec.side == .left { spec.fill = [0x20] } else { spec.side = .afterSign } }
                     spec.width = try count(units, &at, next)
+                    if spec.width < 0 { (spec.side, spec.width) = (.left, -spec.width) }
+                    if spec.fill == [0x30] { if spec.side == .left { spec.fill = [0x20] } else { spec.side = .afterSign } }
                     if at < units.count, units[at].byte == 0x2e {
                         at += 1
-                        spec.precision = try count(units, &at, next)
+                        spec.precision = max(try count(units, &at, next), 0)
                     }
                     while at < units.count, [0x68, 0x6c, 0x4c].contains(units[at].byte) { at += 1 }
                     guard at < units.count else { throw Failure.because("incomplete format") }
                     spec.type = units[at].byte
                     at += 1
-                    if spec.type == 0x25 {
+                    if spec.type == 0x25, value == nil, units[at - 2].byte == 0x25, start == at - 1 {
                         out.append(units[at - 1])
                     } else {
                         let given = value
@@ -100,7 +102,7 @@ extension Machine {
 
     private static func isContainer(_ value: Value) -> Bool {
         switch value {
-        case .list, .dict, .range: true
+        case .list, .dict, .range, .undefined: true
         default: false
         }
     }
@@ -108,8 +110,8 @@ extension Machine {
     func count(_ units: [Unit], _ at: inout Int, _ next: () throws(Llama2Error) -> Value) throws(Llama2Error) -> Int {
         if at < units.count, units[at].byte == 0x2a {
             at += 1
-            guard let value = try next().integer, value >= 0 else { throw Failure.because("* wants int") }
-            return min(value, 1 << 25)
+            guard let value = try next().integer else { throw Failure.because("* wants int") }
+            return max(min(value, 1 << 25), -(1 << 25))
         }
         var value = 0
         while at < units.count, (0x30...0x39).contains(units[at].byte) {
@@ -124,7 +126,7 @@ extension Machine {
         case UInt8(ascii: "s"), UInt8(ascii: "r"), UInt8(ascii: "a"):
             var out: [Unit] = []
             if spec.type == UInt8(ascii: "s") { out = try string(value) } else { try represent(value, &out) }
-            if spec.type == UInt8(ascii: "a"), out.contains(where: { $0.byte >= 0x80 }) { throw Failure.unsupported("%a of other characters than ASCII") }
+            if spec.type == UInt8(ascii: "a") { out = Machine.inASCII(out) }
             spec.fill = [0x20]
             return try padText(out, spec, .right)
         case UInt8(ascii: "c"):
@@ -229,14 +231,16 @@ extension Machine {
             let (significand, exponent) = Numbers.scientific(magnitude, decimals: precision)
             digits = [significand[0]] + (precision > 0 ? [0x2e] + significand[1...] : []) + Numbers.exponent(exponent)
         default:
-            let wanted = max(precision, 1)
+            // without a type a number always looks like a float: a digit behind the point, or an exponent
+            let wanted = max(precision, 1), isBare = spec.type == 0
             let (significand, exponent) = Numbers.scientific(magnitude, decimals: wanted - 1)
-            if exponent >= -4, exponent < wanted {
+            if exponent >= -4, exponent < (isBare ? wanted - 1 : wanted) {
                 digits = Numbers.fixed(magnitude, decimals: wanted - 1 - exponent)
                 if !spec.isAlternate, digits.contains(0x2e) {
                     while digits.last == 0x30 { digits.removeLast() }
                     if digits.last == 0x2e { digits.removeLast() }
                 }
+                if isBare, !digits.contains(0x2e) { digits += [0x2e, 0x30] }
             } else {
                 var rest = significand[1...]
                 if !spec.isAlternate { while rest.last == 0x30 { rest = rest.dropLast() } }

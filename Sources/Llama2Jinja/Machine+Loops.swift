@@ -12,6 +12,8 @@ final class Loop {
     var position = 0  // of the next item, before any condition
     var index = -1
     var before: Value?, now: Value?
+    /// Whether a body was gone through to its end: what `else` asks, where there is one.
+    var wasPassed = false
     /// Items that passed the condition before their turn: from `aheadAt` on.
     private var ahead: [Value] = []
     private var aheadAt = 0
@@ -143,7 +145,7 @@ extension Machine {
 
     func endLoop(_ distance: Int) throws(Llama2Error) {
         guard let run = loops.popLast() else { throw Failure.because("no loop") }
-        if run.loop.index >= 0 { at += distance }
+        if run.loop.wasPassed { at += distance }
     }
 
     // MARK: Recursive loops

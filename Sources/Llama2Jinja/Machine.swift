@@ -207,6 +207,7 @@ final class Machine {
             case .loopBegin(let number): try beginLoop(Int(number))
             case .loopNext(let distance): try nextItem(Int(distance))
             case .loopTest: try endLoopTest()
+            case .loopPassed: loops.last?.loop.wasPassed = true
             case .loopEnd(let distance): try endLoop(Int(distance))
             case .loopCall(let number):
                 let value = try pop()

@@ -31,7 +31,8 @@ extension Machine {
             }
             return try heap.list(out)
         }
-        try arguments.refuseNamed(name)
+        let size = name.equals("expandtabs") ? try arguments.bind(name, ["tabsize"])[0] : nil
+        if size == nil { try arguments.refuseNamed(name) }
         if name.equals("strip") || name.equals("lstrip") || name.equals("rstrip") {
             let characters = try arguments.bind(name, ["chars"])[0] ?? .none
             return try heap.value(try strip(text.units, characters, left: !name.equals("rstrip"), right: !name.equals("lstrip")), markup: text.isMarkup)
@@ -69,6 +70,7 @@ extension Machine {
             return try heap.value(Array(isPrefix ? text.units.dropFirst(part.count) : text.units.dropLast(part.count)), markup: text.isMarkup)
         }
         if name.equals("center") || name.equals("ljust") || name.equals("rjust") || name.equals("zfill") { return try padded(text, name, arguments) }
+        if name.equals("expandtabs") { return try heap.value(try withoutTabs(text.units, try integer(size, "tabsize") ?? 8), markup: text.isMarkup) }
         throw Failure.unsupported("the method '\(name.shown)' of a text")
     }
 
@@ -157,7 +159,7 @@ extension Machine {
                 at += length
             }
             if let begun = start { words.append(begun..<units.count) }
-            guard most >= 0, most < words.count, words.count - 1 > most || most == 0 else { return try values(words, text) }
+            guard most >= 0, most < words.count else { return try values(words, text) }
             if fromRight {
                 let kept = words.count - most
                 ranges = [0..<words[kept - 1].upperBound] + words[kept...]
@@ -245,43 +247,5 @@ extension Machine {
             return try heap.tuple(isRight ? [empty, empty, .text(text)] : [.text(text), empty, empty])
         }
         return try heap.tuple(try values([0..<place, place..<place + part.count, place + part.count..<text.units.count], text))
-    }
-
-    private func padded(_ text: Text, _ name: Text, _ arguments: Arguments) throws(Llama2Error) -> Value {
-        let values = try arguments.bind(name, ["width", "fillchar"], required: 1)
-        let width = try integer(values[0], "width") ?? 0
-        let fill = values[1] == nil ? [Unit(name.equals("zfill") ? 0x30 : 0x20)] : try argument(values[1], text, name)
-        guard Text(fill).count == 1 else { throw Failure.because("The fill character must be exactly one character long") }
-        return try heap.value(
-            try pad(text.units, width, fill, name.equals("center") ? .center : name.equals("ljust") ? .left : name.equals("zfill") ? .afterSign : .right),
-            markup: text.isMarkup)
-    }
-
-    enum Side {
-        case left, right, afterSign
-        /// In the middle, one more before it as `str.center` has it, one more behind it as a format has it.
-        case center, middle
-    }
-
-    /// side: where the text stands.
-    func pad(_ units: [Unit], _ width: Int, _ fill: [Unit], _ side: Side) throws(Llama2Error) -> [Unit] {
-        let count = Text(units).count
-        guard width > count else { return units }
-        guard width <= 1 << 24 else { throw Failure.because("a field of \(width) characters; the limit is \(1 << 24)") }
-        let missing = width - count
-        try heap.take(missing * 2 * fill.count)
-        heap.give(missing * 2 * fill.count)
-        func some(_ count: Int) -> [Unit] { Array((0..<max(count, 0)).lazy.flatMap { _ in fill }) }
-        switch side {
-        case .left: return units + some(missing)
-        case .right: return some(missing) + units
-        case .middle: return some(missing / 2) + units + some(missing - missing / 2)
-        case .center:
-            let left = missing / 2 + (missing & width & 1)
-            return some(left) + units + some(missing - left)
-        case .afterSign:
-            let sign = units.first.map { [0x20, 0x2b, 0x2d].contains($0.byte) } ?? false ? 1 : 0
-            return units[..<sign] + some(missing) + units[sign...]
-        }
     }
 }

@@ -13,7 +13,7 @@ extension Machine {
                 return method.receiver
             }
             try arguments.refuseNamed(name)
-            let values = try arguments.bind(name, ["value", "start", "stop"], required: 1)
+            let values = try arguments.bind(name, name.equals("count") ? ["value"] : ["value", "start", "stop"], required: 1)
             let wanted = values[0] ?? .none
             if name.equals("count") {
                 var count = 0

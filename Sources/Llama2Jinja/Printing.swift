@@ -92,6 +92,22 @@ extension Machine {
     /// Brackets and commas around what may be a message's: they are counted as its text.
     func frame(_ literal: StaticString) -> [Unit] { units(literal).map { $0 | .message } }
 
+    private static func escape(_ scalar: Unicode.Scalar) -> String {
+        let hex = String(scalar.value, radix: 16), width = scalar.value < 0x100 ? 2 : scalar.value < 0x10000 ? 4 : 8
+        return (width == 2 ? "\\x" : width == 4 ? "\\u" : "\\U") + String(repeating: "0", count: max(0, width - hex.utf8.count)) + hex
+    }
+
+    /// Python's ascii of what repr made.
+    static func inASCII(_ text: [Unit]) -> [Unit] {
+        var out: [Unit] = [], at = 0
+        while at < text.count {
+            let (scalar, length) = Characters.scalar(text[at..<min(at + 4, text.count)], 0)
+            if let scalar, !scalar.isASCII { for byte in escape(scalar).utf8 { out.append(text[at].with(byte)) } } else { out.append(text[at]) }
+            at += length
+        }
+        return out
+    }
+
     /// Python's repr of a str.
     static func quote(_ text: [Unit], _ out: inout [Unit]) {
         let hasSingle = text.contains { $0.byte == 0x27 }, hasDouble = text.contains { $0.byte == 0x22 }
@@ -113,9 +129,7 @@ extension Machine {
                     if Characters.isPrintable(scalar) {
                         out += text[at..<at + length]
                     } else {
-                        let hex = String(scalar.value, radix: 16)
-                        let width = scalar.value < 0x100 ? 2 : scalar.value < 0x10000 ? 4 : 8
-                        put((width == 2 ? "\\x" : width == 4 ? "\\u" : "\\U") + String(repeating: "0", count: max(0, width - hex.utf8.count)) + hex)
+                        put(escape(scalar))
                     }
                 }
             } else {

@@ -33,7 +33,9 @@ enum Instruction {
     case loopNext(Int32)
     /// After a loop's condition.
     case loopTest(Int32)
-    /// Past the else part if there was an item.
+    /// A body was gone through to its end: `break` and `continue` do not come by here.
+    case loopPassed
+    /// Past the else part if a body was gone through to its end.
     case loopEnd(Int32)
     /// Calls a recursive loop's code for the first time.
     case loopCall(Int32)

@@ -181,3 +181,33 @@ def test_what_a_schema_is_for_is_told_to_the_model(http):
     assert said in prompt({"description": "who it is"}) and "JSON" not in prompt({})
     told = prompt({"description": "who it is"}, messages=[{"role": "system", "content": "Be kind."}, *TALK])
     assert told.index("Be kind.") < told.index(said) < told.index("Tell me") and told.count("system") == 1
+
+
+def test_where_tokens_stand_is_told_alike_in_a_stream(http):
+    """What a stop string holds back of a stream moves no token."""
+    body = {"prompt": "The cat sat", "max_tokens": 60, "stop": ["the", " a dog"], "logprobs": 1, "echo": True, "seed": 1, "temperature": 0.8}
+    whole = http.post("/v1/completions", json=body).json()["choices"][0]["logprobs"]
+    lines = http.post("/v1/completions", json={**body, "stream": True}).text.splitlines()
+    parts = [json.loads(line[6:])["choices"][0]["logprobs"] for line in lines if line.startswith("data: {")]
+    for name in ("tokens", "text_offset"):
+        assert whole[name] and [one for part in parts for one in part[name]] == whole[name]
+
+
+@pytest.mark.parametrize("samplers", ["", [], ["top_k"], "pk"])
+def test_steps_that_are_left_out_are_shown_as_doing_nothing(http, samplers):
+    answer = http.post("/completion", json={"prompt": "Once", "n_predict": 3, "samplers": samplers, "seed": 3})
+    assert answer.status_code == 200
+    shown = answer.json()["generation_settings"]
+    assert shown["temperature"] == 1 and shown["min_p"] == 0 and (shown["top_k"] == 0) == (samplers in ("", []))
+
+
+@pytest.mark.parametrize("stops, word", [(["zzz", "time"], "time"), (["upon a", "upon"], "upon"), (["e"], "e"), (["zzz"], "")])
+def test_the_stop_string_that_ended_a_text_is_named(http, stops, word):
+    answer = http.post("/completion", json={"prompt": "Say:", "n_predict": 20, "stop": stops, "grammar": 'root ::= "Once upon a time."'}).json()
+    assert answer["stopping_word"] == word and answer["stop_type"] == ("word" if word else "eos") and not any(one in answer["content"] for one in stops)
+
+
+@pytest.mark.parametrize("name, value", [("dynatemp_exponent", -1), ("repeat_penalty", 1e-300), ("dry_penalty_last_n", -2), ("dry_allowed_length", -1), ("mirostat_tau", -1)])
+def test_a_value_outside_its_range_is_refused_by_the_requests_name(http, name, value):
+    error = chat(http, **{name: value, "dry_multiplier": 0.5, "mirostat": 2}).json()["error"]
+    assert name in error["message"] and error["param"] == name

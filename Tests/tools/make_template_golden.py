@@ -278,7 +278,25 @@ i
 {{ 1..real }}
 {{ a.b.1.c is undefined }}
 {%set x=1%}{{x}}{%if x%}y{%endif%}{{-x-}}{{+x}}
-{{ "{{ nested }}" }}{{ '{% x %}' }}{{ "#}" }}{{ '%}' }}{{ {'a':{'b':1}}['a']['b'] }}{{ {'a': {}} }}'''
+{{ "{{ nested }}" }}{{ '{% x %}' }}{{ "#}" }}{{ '%}' }}{{ {'a':{'b':1}}['a']['b'] }}{{ {'a': {}} }}
+{% for q in l %}{{ q }}{% break %}{% else %}E{% endfor %}|{% for q in l %}{% continue %}{% else %}E{% endfor %}|{% for q in l %}{{ q }}{% if q == 1 %}{% break %}{% endif %}{% else %}E{% endfor %}|{% for q in l %}{% if q != 2 %}{% continue %}{% endif %}{{ q }}{% else %}E{% endfor %}
+{% for q in l %}{% for r in [1, 2] %}{% break %}{% else %}{% break %}{% endfor %}{{ q }}{% else %}E{% endfor %}|{% for q in l if q > 9 %}{{ q }}{% else %}E{% endfor %}|{% for q in l recursive %}{% break %}{% else %}E{% endfor %}
+{{ ' a  b c \n'.split(none, 2) }}|{{ ' a  b c '.split(none, 3) }}|{{ ' a '.split(none, 0) }}|{{ ' a  b c '.rsplit(none, 2) }}|{{ ' a b '.rsplit(none, 1) }}|{{ '  '.split(none, 0) }}|{{ ' a '.rsplit(none, 0) }}
+{{ 'a\tb\tccc\n\td\té\tx'.expandtabs() }}|{{ '\ta\t'.expandtabs(4) }}|{{ 'a\tb'.expandtabs(0) }}|{{ 'a\tb'.expandtabs(tabsize=2) }}|{{ 'a\tb'.expandtabs(-1) }}
+{{ '{!a}'.format('naïve 🎉\n') }}|{{ '{!a:>12}'.format('é') }}|{{ '%a' % ('日本',) }}|{{ '{!a}'.format(l) }}
+{{ '{:.3}'.format(2.0) }}|{{ '{:.1}'.format(25.0) }}|{{ '{:.5}'.format(12345.678) }}|{{ '{:.5}'.format(1234.5678) }}|{{ '{:10.3}'.format(-0.0) }}|{{ '{:.3}'.format(0.00001) }}|{{ '{:,.8}'.format(123456.5) }}|{{ '{:#.3}'.format(1.0) }}|{{ '{:n}'.format(1234567) }}|{{ '{:n}'.format(1234567.0) }}|{{ '{:.1}'.format(5.0) }}|{{ '{:.0}'.format(0.0) }}
+{{ '{0[0]}{}'.format('ab') }}|{{ '{}{0[0]}{}'.format('ab', 'c') }}
+{{ '{.real}'.format(3) }}
+{{ '%5%' % () }}
+{{ '% %' % (1,) }}
+{{ '%*%' % (1, 2) }}
+{{ '%*d|%-*d|%0*d|%.*f|%.*f' % (5, 1, -5, 2, 4, 3, 1, 2.55, -1, 2.5) }}|{{ '%0*d|' % (-4, 3) }}|{{ '%%' % undefined_thing }}
+{{ us|sort(attribute='zzz')|map(attribute='name')|join }}|{{ [none, none]|sort }}|{{ [{}, {}]|sort }}|{{ us|sort(attribute='in.c,zzz')|map(attribute='name')|join }}
+{{ [none, 1]|sort }}
+{{ l|truncate }}|{{ undefined_thing|truncate(9) }}|{{ d|truncate(4, leeway=0) }}
+{{ l|truncate(2, leeway=0, end='') }}
+{{ l.count(1, 2) }}
+'''
 
 
 def templates() -> list[str]:

@@ -87,21 +87,16 @@ class _Run:
                 choices.append(self.choice(len(choices), text, scored, "length"))
         return {**self.chunk(choices), "usage": self.usage()}
 
-    def choice(self, index: int, text: str, tokens: Sequence[Token], why: str | None, offset: int = 0) -> dict[str, Any]:
-        """One of the choices."""
-        asked = self.body.logprobs
-        return {"index": index, "text": text, "logprobs": None if asked is None else self.logprobs(tokens, offset), "finish_reason": why}
+    def choice(self, index: int, text: str, tokens: Sequence[Token], why: str | None, places: _Places | None = None) -> dict[str, Any]:
+        """One of the choices, or a part of one: places knows where its tokens stand."""
+        lists = None if self.body.logprobs is None else self.logprobs(tokens, places or _Places(self))
+        return {"index": index, "text": text, "logprobs": lists, "finish_reason": why}
 
-    def logprobs(self, tokens: Sequence[Token], offset: int) -> dict[str, Any]:
-        """OpenAI's four lists. Offsets are those of whole characters; control tokens have no width."""
+    def logprobs(self, tokens: Sequence[Token], places: _Places) -> dict[str, Any]:
+        """OpenAI's four lists."""
         engine, top = self.engine, self.body.logprobs
-        decoder = engine.model.decoder(text_start=bool(self.body.echo) and offset == 0)
-        offsets = []
-        for token in tokens:
-            offsets.append(offset)
-            offset += len(decoder.append(token.id))
         lists: dict[str, Any] = {
-            "tokens": [_named(engine.piece(t.id)) for t in tokens], "token_logprobs": [t.logprob for t in tokens], "text_offset": offsets,
+            "tokens": [_named(engine.piece(t.id)) for t in tokens], "token_logprobs": [t.logprob for t in tokens], "text_offset": [places.next(t.id) for t in tokens],
         }  # fmt: skip
         if top:
             lists["top_logprobs"] = [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens]
@@ -112,14 +107,14 @@ class _Run:
         options = self.body.stream_options
         wants = bool(options and options.include_usage)
         more: dict[str, Any] = {"usage": None} if wants else {}
-        offsets: list[int] = []
+        places: list[_Places] = []
         for index in range(len(self.prompts)):
             text, scored = self.echo(index)
             for number in range(self.n):
                 at = index * self.n + number
-                offsets.append(len(text))
+                places.append(_Places(self))
                 if text or scored:
-                    yield {**self.chunk([self.choice(at, text, scored, None)]), **more}
+                    yield {**self.chunk([self.choice(at, text, scored, None, places[at])]), **more}
                 if not self.answers[index]:
                     yield {**self.chunk([self.choice(at, "", [], "length")]), **more}
         answers = self.running
@@ -127,14 +122,27 @@ class _Run:
         async for index, piece in side_by_side(answers):
             held[index] += piece.tokens
             if piece.text:
-                yield {**self.chunk([self.choice(index, piece.text, held[index], None, offsets[index])]), **more}
-                offsets[index] += len(piece.text)
+                yield {**self.chunk([self.choice(index, piece.text, held[index], None, places[index])]), **more}
                 held[index] = []
             if piece.reason:
                 why = reason(answers[index], self.body.t_max_predict_ms)
-                yield {**self.chunk([self.choice(index, "", held[index], why, offsets[index])]), **more}
+                yield {**self.chunk([self.choice(index, "", held[index], why, places[index])]), **more}
         if wants:
             yield {**self.chunk([]), "usage": self.usage()}
+
+
+class _Places:
+    """Where the tokens of a choice stand in its text, one after the other: what a stop string holds back of a stream moves none.
+    Places are those of whole characters; control tokens have no width."""
+
+    def __init__(self, run: _Run):
+        self._decoder, self._at = run.engine.model.decoder(text_start=bool(run.body.echo)), 0
+
+    def next(self, token: int) -> int:
+        """The next token's."""
+        at = self._at
+        self._at += len(self._decoder.append(token))
+        return at
 
 
 def _mean(answer: Answer) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from .. import errors as library
+from .bodies import Sampled
 
 
 class ApiError(Exception):
@@ -39,9 +40,20 @@ def too_long(tokens: int, length: int) -> ApiError:
     )  # fmt: skip
 
 
+# arguments of a sampler that requests have under other names, llama-server's
+_NAMES = {
+    "dynamic_range": "dynatemp_range", "dynamic_exponent": "dynatemp_exponent", "repetition_penalty": "repeat_penalty", "penalty_last_n": "repeat_last_n",
+    "dry_last_n": "dry_penalty_last_n", "dry_breakers": "dry_sequence_breakers",
+}  # fmt: skip
+
+
 def of(problem: BaseException) -> ApiError:
     """What an exception of the library says to a client."""
     text = " ".join(str(problem).split()) or type(problem).__name__
+    first, _, rest = text.partition(" ")
+    name = _NAMES.get(first, first)
+    if name in Sampled.model_fields and not isinstance(problem, ApiError):
+        return ApiError(400, f"{name} {rest}", param=name)
     if isinstance(problem, ApiError):
         return problem
     if isinstance(problem, library.ContextFullError):

@@ -63,8 +63,14 @@ class _Run:
         why = reason(answer, self.body.t_max_predict_ms)
         ended = bool(answer.tokens) and self.engine.model.is_end(answer.tokens[-1].id)
         kind = "limit" if why == "length" else "eos" if ended else "word"
-        word = next((s for s in self.body.stops if kind == "word"), "") if len(self.body.stops) == 1 else ""
-        return {"stop_type": kind, "stopping_word": word}
+        return {"stop_type": kind, "stopping_word": self._word(answer) if kind == "word" else ""}
+
+    def _word(self, answer: Answer) -> str:
+        """The stop string that ended an answer: the one behind its text, and of two the one that was whole first."""
+        decoder = self.engine.model.decoder()
+        said = "".join(decoder.append(t.id) for t in answer.tokens) + decoder.finish()
+        rest = said[len(answer.text) :]
+        return min((s for s in self.body.stops if rest.startswith(s)), key=len, default="")
 
     def _probs(self, tokens: Sequence[Token]) -> dict[str, Any]:
         if not self.body.n_probs:
@@ -123,8 +129,10 @@ def _settings(engine: Engine, body: Native | None, given: dict[str, Any], asked:
     limits = [n for n in (asked, most) if n is not None]
     bias = given.get("logit_bias", {})
     return {
-        "n_predict": min(limits, default=-1), "seed": given["seed"], "temperature": given["temperature"], "top_k": given["top_k"], "top_p": given["top_p"],
-        "min_p": given["min_p"], "repeat_penalty": given.get("repetition_penalty", 1.0), "repeat_last_n": given.get("penalty_last_n", 64),
+        "n_predict": min(limits, default=-1), "seed": given["seed"],
+        # a step that is not done has the value that does nothing
+        "temperature": given.get("temperature", 1.0), "top_k": given.get("top_k", 0), "top_p": given.get("top_p", 1.0), "min_p": given.get("min_p", 0.0),
+        "repeat_penalty": given.get("repetition_penalty", 1.0), "repeat_last_n": given.get("penalty_last_n", 64),
         "presence_penalty": given.get("presence_penalty", 0.0), "frequency_penalty": given.get("frequency_penalty", 0.0),
         "stop": list(body.stops) if body else [], "n_probs": (body.n_probs or 0) if body else 0, "stream": bool(body and body.stream),
         "logit_bias": [{"token": t, "bias": None if b == sampling.BANNED else b} for t, b in bias.items()],
