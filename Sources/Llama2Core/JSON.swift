@@ -87,8 +87,20 @@ public struct JSON {
     public subscript(_ key: String) -> JSON? {
         guard let members else { return nil }
         let wanted = Array(key.utf8)
-        for (name, value) in members where name.bytes == wanted { return value }
+        for (name, value) in members where name.isText(wanted) { return value }
         return nil
+    }
+
+    /// Whether it is a string of these bytes.
+    private func isText(_ wanted: [UInt8]) -> Bool {
+        // nothing is copied of one that is written as it is: no escape can stand for a byte that is there
+        let bytes = document.bytes, from = start + 1
+        for (i, byte) in wanted.enumerated() {
+            guard from + i < bytes.count, bytes[from + i] != UInt8(ascii: "\\") else { return self.bytes == wanted }
+            if bytes[from + i] != byte { return false }
+        }
+        guard from + wanted.count < bytes.count, bytes[from + wanted.count] != UInt8(ascii: "\\") else { return self.bytes == wanted }
+        return bytes[from + wanted.count] == UInt8(ascii: "\"")
     }
 }
 

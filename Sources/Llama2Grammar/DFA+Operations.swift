@@ -1,7 +1,6 @@
 internal import Llama2Core
 
 extension DFA {
-    private static let mostRefined = 5_000_000
     /// States times lengths, four bytes each.
     private static let mostPlaces = 8_000_000
 
@@ -19,22 +18,9 @@ extension DFA {
 
     /// Exactly these texts; the tag is the number of the text.
     static func texts(_ list: [[UInt8]], tag: (Int) -> Int32 = { _ in 0 }, _ budget: GrammarBudget) throws(Llama2Error) -> DFA {
-        let order = list.indices.sorted { list[$0].lexicographicallyPrecedes(list[$1]) }
-        var builder = DFABuilder()
-        var path = [builder.add()], text: [UInt8] = []  // path[i]: the state after i bytes of text
-        for index in order {
-            let shared = zip(text, list[index]).prefix { $0 == $1 }.count
-            path.removeLast(path.count - 1 - shared)
-            text = list[index]
-            try budget.take(text.count - shared)
-            for byte in text[shared...] {
-                let next = builder.add()
-                builder.connect(path[path.count - 1], byte, byte, next)
-                path.append(next)
-            }
-            if builder.tag(path[path.count - 1]) < 0 { builder.setTag(path[path.count - 1], tag(index)) }
-        }
-        return builder.finished(start: 0)
+        var tree = TextTree()
+        for (index, text) in list.enumerated() { try tree.add(text, tag: tag(index), budget) }
+        return tree.finished()
     }
 
     /// The automaton of a rule: the states that `next` reaches from `start` over the bytes of `alphabet`.
@@ -64,10 +50,10 @@ extension DFA {
     ) throws(Llama2Error) -> DFA {
         let first: Int32 = isEmpty ? DFA.dead : start, second: Int32 = other.isEmpty ? DFA.dead : other.start
         if needsFirst && first < 0 || needsSecond && second < 0 || first < 0 && second < 0 { return .none }
-        func key(_ a: Int32, _ b: Int32) -> UInt64 { UInt64(UInt32(bitPattern: a)) << 32 | UInt64(UInt32(bitPattern: b)) }
         func label(_ a: Int32, _ b: Int32) -> Int32 { tag(a < 0 ? -1 : tags[Int(a)], b < 0 ? -1 : other.tags[Int(b)]) }
-        var builder = DFABuilder(), pairs = [(first, second)]
-        var numbers = [key(first, second): builder.add(tag: label(first, second))], at = 0
+        var builder = DFABuilder(), pairs = try PairTable(), at = 0
+        _ = try pairs.number(first, second)
+        _ = builder.add(tag: label(first, second))
         while at < pairs.count {
             let (a, b) = pairs[at], from = Int32(truncatingIfNeeded: at)
             var i = a < 0 ? 0 : Int(offsets[Int(a)]), j = b < 0 ? 0 : Int(other.offsets[Int(b)])
@@ -84,13 +70,12 @@ extension DFA {
                 if j < jEnd { last = min(last, inSecond ? Int(other.edges[j].high) : Int(other.edges[j].low) - 1) }
                 let ta = inFirst ? edges[i].to : DFA.dead, tb = inSecond ? other.edges[j].to : DFA.dead
                 if !(needsFirst && ta < 0 || needsSecond && tb < 0 || ta < 0 && tb < 0) {
-                    let target = key(ta, tb)
-                    if numbers[target] == nil {
+                    let (target, isNew) = try pairs.number(ta, tb)
+                    if isNew {
                         try budget.take()
-                        numbers[target] = builder.add(tag: label(ta, tb))
-                        pairs.append((ta, tb))
+                        _ = builder.add(tag: label(ta, tb))
                     }
-                    builder.connect(from, UInt8(byte), UInt8(last), numbers[target] ?? 0)
+                    builder.connect(from, UInt8(byte), UInt8(last), target)
                 }
                 byte = last + 1
             }
@@ -114,51 +99,6 @@ extension DFA {
         return try product(other, needsFirst: false, needsSecond: false, budget) { max($0, $1) }
     }
 
-    /// The same language with the fewest states (Moore, 1956): states are told apart by tag, then by where their edges lead.
-    /// A long chain of states takes as many rounds as it is long: beyond `mostRefined` edges looked at, all states stay.
-    func minimized() throws(Llama2Error) -> DFA {
-        guard count > 1 else { return self }
-        var groups = tags, groupCount = 0, looked = 0
-        var signature = try GrowingBuffer<Int32>(capacity: 64, of: "states of a grammar")
-        while true {
-            var seen = try TupleTable(count), next = [Int32](repeating: 0, count: count)
-            looked += edges.count + count
-            guard looked <= DFA.mostRefined else { return self }
-            for state in 0..<count {
-                signature.removeAll()
-                try signature.append(groups[state])
-                var last: (high: UInt8, group: Int32)?
-                for i in Int(offsets[state])..<Int(offsets[state + 1]) {
-                    let edge = edges[i], group = groups[Int(edge.to)]
-                    // neighbouring edges to one group are one edge
-                    if let l = last, l.group == group, l.high < 255, l.high + 1 == edge.low {
-                        signature[signature.count - 2] = Int32(edge.high)
-                    } else {
-                        try signature.append(Int32(edge.low))
-                        try signature.append(Int32(edge.high))
-                        try signature.append(group)
-                    }
-                    last = (edge.high, group)
-                }
-                next[state] = try seen.number(signature.elements)
-            }
-            groups = next
-            if seen.count == groupCount { break }
-            groupCount = seen.count
-        }
-        guard groupCount < count else { return self }
-        var builder = DFABuilder(), isMade = [Bool](repeating: false, count: groupCount)
-        for _ in 0..<groupCount { _ = builder.add() }
-        for state in 0..<count where !isMade[Int(groups[state])] {
-            isMade[Int(groups[state])] = true
-            builder.setTag(groups[state], tags[state])
-            for edge in edges(of: Int32(truncatingIfNeeded: state)) {
-                builder.connect(groups[state], edge.low, edge.high, groups[Int(edge.to)])
-            }
-        }
-        return builder.finished(start: groups[Int(start)])
-    }
-
     /// The states in an order in which edges lead forward (Kahn, 1962); nil when something leads back, so that texts have no end.
     private var order: [Int]? {
         var arriving = [Int32](repeating: 0, count: count), out: [Int] = []
@@ -175,10 +115,15 @@ extension DFA {
     }
 
     /// The texts with these tags.
-    func keeping(_ isKept: (Int32) -> Bool) -> DFA {
-        guard !isEmpty else { return self }
+    func keeping(_ isKept: (Int32) -> Bool) -> DFA { retagged { isKept($0) ? $0 : -1 } }
+
+    /// With other tags; -1 for texts that are of the language no more.
+    func retagged(_ tag: (Int32) -> Int32) -> DFA {
+        let new = tags.map { $0 >= 0 ? tag($0) : -1 }
+        if new == tags { return self }
+        if zip(tags, new).allSatisfy({ $0 < 0 || $1 >= 0 }) { return DFA(start: start, offsets: offsets, edges: edges, tags: new) }
         var builder = DFABuilder()
-        for tag in tags { _ = builder.add(tag: tag >= 0 && isKept(tag) ? tag : -1) }
+        for tag in new { _ = builder.add(tag: tag) }
         for state in 0..<Int32(truncatingIfNeeded: count) {
             for edge in edges(of: state) { builder.connect(state, edge.low, edge.high, edge.to) }
         }

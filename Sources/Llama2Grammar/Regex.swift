@@ -24,4 +24,15 @@ indirect enum Regex: Sendable {
         case .ahead: true
         }
     }
+
+    /// Whether every match begins where the text does.
+    var beginsText: Bool {
+        switch self {
+        case .begin: true
+        case .set, .end, .ahead: false
+        case .sequence(let parts): parts.first?.beginsText ?? false
+        case .choice(let branches): !branches.isEmpty && branches.allSatisfy { $0.beginsText }
+        case .loop(let body, let least, _): least > 0 && body.beginsText
+        }
+    }
 }

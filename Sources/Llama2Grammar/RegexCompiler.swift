@@ -23,7 +23,8 @@ struct RegexCompiler {
 
     /// The texts in which it matches somewhere, as JSON Schema's `pattern` asks.
     func searched(_ regex: Regex) throws(Llama2Error) -> DFA {
-        try whole(.sequence([.loop(.set(.all), least: 0, most: nil), regex]), then: Rest(both: .anyText))
+        let text = regex.beginsText ? regex : .sequence([.loop(.set(.all), least: 0, most: nil), regex])
+        return try whole(text, then: Rest(both: .anyText))
     }
 
     private func whole(_ regex: Regex, then rest: Rest) throws(Llama2Error) -> DFA {

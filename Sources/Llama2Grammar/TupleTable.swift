@@ -72,6 +72,10 @@ struct TupleTable: ~Copyable {
         slots = larger
     }
 
+    mutating func number(_ list: [Int32]) throws(Llama2Error) -> Int32 {
+        try list.withUnsafeBufferPointer { (list) throws(Llama2Error) in try number(list) }
+    }
+
     mutating func number(_ state: StringState) throws(Llama2Error) -> Int32 {
         var state = state, result: Result<Int32, Llama2Error> = .success(0)
         withUnsafeBytes(of: &state) { bytes in

@@ -23,7 +23,7 @@ public final class GrammarVocabulary: Sendable {
     public let fingerprint: UInt64
     let deepest: Int
     let freeText: FreeText
-    let formats = FormatCache()
+    let shared = SharedAutomata()
     private let bytes: [UInt8], offsets: [Int32]
     /// Bytes that some token of one byte has: only these can always be written.
     let singleBytes: [Bool]

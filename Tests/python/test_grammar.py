@@ -233,6 +233,19 @@ S = [
     ({"type": "object", "minProperties": 1}, [{"x": 1}], [{}]),
     ({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "properties": {"v": {"type": "integer"}, "l": {"$ref": "#/$defs/tree"}},
       "required": ["v"], "additionalProperties": False}}}, [{"v": 1, "l": {"v": 2}}], [{"l": {"v": 1}}, {"v": 1, "l": {}}]),
+    # names that share bytes with those of the schema, half a character too, and are not among them
+    ({"type": "object", "properties": {"start_date": {"type": "integer"}, "\u00e9a": {"type": "null"}, "no": False}, "additionalProperties": {"type": "string"}},
+     [{"start": "x", "start_": "", "start_datez": "", "\u00e8": "x", "\u00e9": "", "n": "", "not": "", "": ""}, {"start_date": 1, "\u00e9a": None}],
+     [{"start_date": "x"}, {"\u00e9a": "x"}, {"no": "x"}, {"start": 1}, {"not": None}]),
+    # a pattern that only names of the schema match leaves no others
+    ({"type": "object", "properties": {"a": {"type": "null"}, "b": {}}, "patternProperties": {"^[ab]$": {}}, "additionalProperties": False, "minProperties": 1},
+     [{"a": None}, {"a": None, "b": 1}, {"b": {}}], [{}, {"a": 1}, {"c": 1}, {"ab": 1}]),
+    ({"type": "object", "properties": {"a": {"type": "null"}}, "patternProperties": {"^[ab]$": {}}, "additionalProperties": False, "required": ["a", "b"]},
+     [{"a": None, "b": 1}], [{"b": {}}, {"a": None}, {"a": None, "c": 1}]),
+    ({"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "propertyNames": {"enum": ["a", "b", "c"]}},
+     [{"a": None, "b": None, "c": 1}, {"c": []}], [{"b": 1}, {"d": 1}]),
+    ({"type": "string", "pattern": "^(?:ab|cd)$|^x"}, ["ab", "x", "xyz"], ["abx", "yx", ""]),
+    ({"type": "string", "pattern": "(?:^a)?b$"}, ["ab", "b", "cb", "cab"], ["a", "ba"]),
     (True, [1, {}, [None]], []),
     ({"type": "string", "format": "nosuchformat", "description": 5, "x-own": {}}, ["anything"], [1]),
 ]  # fmt: skip

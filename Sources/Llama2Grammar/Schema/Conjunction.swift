@@ -20,17 +20,30 @@ struct Conjunction {
         let properties: [([UInt8], Literal)]
         let patterns: [(pattern: Int32, Literal)]
         let additional: Literal?
-        private let places: [[UInt8]: [Int]]  // in `properties`, by name
+        private let first: [[UInt8]: Int]  // in `properties`, by name, where they are many
+        private let further: [[UInt8]: [Int]]  // of names that come twice
 
         init(properties: [([UInt8], Literal)], patterns: [(pattern: Int32, Literal)], additional: Literal?) {
             self.properties = properties
             self.patterns = patterns
             self.additional = additional
-            places = Dictionary(grouping: properties.indices) { properties[$0].0 }
+            var first: [[UInt8]: Int] = [:], further: [[UInt8]: [Int]] = [:]
+            if properties.count > 8 {
+                first.reserveCapacity(properties.count)
+                for (index, property) in properties.enumerated() {
+                    if first[property.0] == nil { first[property.0] = index } else { further[property.0, default: []].append(index) }
+                }
+            }
+            self.first = first
+            self.further = further
         }
 
         /// What it says of a member of that name.
-        func named(_ name: [UInt8]) -> [Literal] { (places[name] ?? []).map { properties[$0].1 } }
+        func named(_ name: [UInt8]) -> [Literal] {
+            if first.isEmpty { return properties.compactMap { $0.0 == name ? $0.1 : nil } }
+            guard let index = first[name] else { return [] }
+            return [properties[index].1] + (further[name] ?? []).map { properties[$0].1 }
+        }
     }
 
     struct ObjectRule {
@@ -65,7 +78,7 @@ struct Conjunction {
     var object = ObjectRule()
     var array = ArrayRule()
     /// Schemas that were put in already.
-    var applied: Set<Literal> = []
+    var applied: [Literal] = []
     /// Those of them that hold and that nothing denies around them: the members and items that they name are evaluated.
     var evaluating: Set<SchemaID> = []
 

@@ -17,7 +17,7 @@ final class SchemaCompiler {
 
     var automata: [DFA] { program.automata }
     private let writable: CodePointSet
-    private let made: FormatCache
+    private let shared: SharedAutomata
     private var isCompact: Bool
     private var forms: [[Literal]: Int32] = [:]
     private var waiting: [([Literal], Int32)] = []
@@ -41,7 +41,7 @@ final class SchemaCompiler {
         source = try SchemaSource(json, ignoresUnsupported: options.ignoresUnsupported)
         always = source.add(SchemaNode(bool: true))
         writable = vocabulary.writable
-        made = vocabulary.formats
+        shared = vocabulary.shared
         isCompact = options.isCompact
         program.anyOrder = options.anyOrder
         program.anyText = add(vocabulary.freeText.automaton)
@@ -67,21 +67,24 @@ final class SchemaCompiler {
     }
 
     private func addPunctuation() throws(Llama2Error) {
-        let space = isCompact ? "" : "[ \\t\\n\\r]*"
-        func automaton(_ pattern: String) throws(Llama2Error) -> Int32 {
-            add(try RegexCompiler(budget).anchored(try RegexParser.parse(Array(pattern.utf8), .re2)))
+        func automaton(_ symbol: JSONSymbol) throws(Llama2Error) -> Int32 {
+            add(
+                try shared.automaton(.symbol(symbol, isCompact: isCompact)) { budget throws(Llama2Error) in
+                    try RegexCompiler(budget).anchored(try RegexParser.parse(Array(symbol.expression(isCompact: isCompact).utf8), .re2))
+                })
         }
         program.punctuation = Program.Punctuation(
-            openObject: try automaton("\\{\(space)"), closeObject: try automaton("\(space)\\}"), openArray: try automaton("\\[\(space)"),
-            closeArray: try automaton("\(space)\\]"), closeEmptyObject: try automaton("\\}"), closeEmptyArray: try automaton("\\]"),
-            comma: try automaton("\(space),\(space)"), colon: try automaton("\(space):\(space)"), space: isCompact ? -1 : try automaton(space))
+            openObject: try automaton(.openObject), closeObject: try automaton(.closeObject), openArray: try automaton(.openArray),
+            closeArray: try automaton(.closeArray), closeEmptyObject: try automaton(.closeEmptyObject), closeEmptyArray: try automaton(.closeEmptyArray),
+            comma: try automaton(.comma), colon: try automaton(.colon), space: isCompact ? -1 : try automaton(.space))
     }
 
     // MARK: Forms
 
     /// The form of what satisfies all of `literals`, made later if it is new.
     func number(of literals: [Literal]) throws(Llama2Error) -> Int32 {
-        let key = Set(literals).filter { source.node($0.schema).bool == nil || source.node($0.schema).bool == $0.isNegated }.sorted()
+        func says(_ literal: Literal) -> Bool { source.node(literal.schema).bool.map { $0 == literal.isNegated } ?? true }
+        let key = literals.count == 1 && says(literals[0]) ? literals : Set(literals).filter(says).sorted()
         if let known = forms[key] { return known }
         guard program.values.count < SchemaCompiler.mostForms else {
             throw Llama2Error(.unsupported, "the schema has more than \(SchemaCompiler.mostForms) different places")
@@ -129,7 +132,11 @@ final class SchemaCompiler {
 
     func automaton(number rule: NumberRule) throws(Llama2Error) -> Int32 {
         if let known = numbers[rule] { return known }
-        let number = add(try NumberAutomaton.build(rule, budget))
+        let dfa =
+            rule.isFree
+            ? try shared.automaton(.number(isInteger: rule.isInteger)) { budget throws(Llama2Error) in try NumberAutomaton.build(rule, budget) }
+            : try NumberAutomaton.build(rule, budget)
+        let number = add(dfa)
         numbers[rule] = number
         return number
     }
@@ -155,14 +162,10 @@ final class SchemaCompiler {
             formats[format] = -1
             return nil
         }
-        var dfa = made[place]
-        if dfa == nil {
-            // of a budget of its own: what a schema may still take does not depend on what others made
-            let compiler = RegexCompiler(GrammarBudget("a format"), allowed: writable)
-            dfa = try compiler.anchored(try RegexParser.parse(regex, .re2))
-            if let dfa { made.keep(dfa, place) }
-        }
-        let number = add(dfa ?? .none)
+        let number = add(
+            try shared.automaton(.format(place)) { budget throws(Llama2Error) in
+                try RegexCompiler(budget, allowed: writable).anchored(try RegexParser.parse(regex, .re2))
+            })
         formats[format] = number
         return number
     }
@@ -224,7 +227,7 @@ final class SchemaCompiler {
     /// A schema that holds where one of `choices` does; the same for the same choices, so that a schema that contains itself has an end.
     func anyOf(_ choices: [SchemaID], _ path: [UInt8]) -> SchemaID {
         if let known = choicesOf[choices] { return known }
-        var node = SchemaNode(path: path)
+        let node = SchemaNode(path: path)
         node.anyOf = choices
         let id = source.add(node)
         choicesOf[choices] = id
@@ -235,7 +238,7 @@ final class SchemaCompiler {
     func schema(of value: JSONValue, _ path: [UInt8]) -> SchemaID {
         let key = SchemaCompiler.written(value)
         if let known = values[key] { return known }
-        var node = SchemaNode(path: path)
+        let node = SchemaNode(path: path)
         node.isValue = true
         switch value {
         case .array(let elements):

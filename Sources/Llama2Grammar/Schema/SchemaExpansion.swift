@@ -41,7 +41,7 @@ extension SchemaCompiler {
             throw source.failure(node.path, "references that lead to themselves, or more than \(SchemaCompiler.deepest) schemas inside each other at one place")
         }
         var start = conjunction
-        start.applied.insert(literal)
+        start.applied.append(literal)
         if literal.isNegated {
             denying += 1
             defer { denying -= 1 }

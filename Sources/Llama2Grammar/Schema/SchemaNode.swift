@@ -39,7 +39,9 @@ indirect enum JSONValue {
 typealias SchemaID = Int32
 
 /// One schema, its keywords read. What is nil or empty was not said. JSON Schema 2020-12, and draft 7 where they differ.
-struct SchemaNode {
+///
+/// A class because a schema is looked at for each conjunction that it is put into: passing it on is one count, not one a list.
+final class SchemaNode {
     /// `true`, or `false`.
     var bool: Bool?
     var path: [UInt8] = []  // JSON Pointer, for sentences
@@ -78,6 +80,12 @@ struct SchemaNode {
     var dependentSchemas: [([UInt8], SchemaID)] = []
     /// Closed to what no applied schema has named.
     var unevaluatedProperties: SchemaID?, unevaluatedItems: SchemaID?
+
+    init(bool: Bool? = nil, path: [UInt8] = [], values: [JSONValue]? = nil) {
+        self.bool = bool
+        self.path = path
+        self.values = values
+    }
 
     /// Schemas that are applied to the same value as this one.
     var appliedInPlace: [SchemaID] {

@@ -30,37 +30,33 @@ extension SchemaCompiler {
         for name in rule.maps.flatMap({ $0.properties.map { $0.0 } }) + rule.required where known.insert(name).inserted { order.append(name) }
         // what must be kept track of: names that a demand means are named if they are few
         let (others, isWatched) = try watchedNames(rule, allowedNames, &order)
-        var form = Program.ObjectForm(), texts: [[UInt8]] = [], options: [[Program.Watch.Option]] = []
+        var form = Program.ObjectForm(), names = TextTree(), options: [[Program.Watch.Option]] = []
         for name in order {
             let literals = try memberLiterals(rule, name), isRequired = rule.requires(name)
             if isNever(literals) || !allowedNames.contains(name) {
                 if isRequired { return nil }
+                try names.add(name, tag: TextTree.excluded, budget)
                 continue
             }
+            try names.add(name, tag: Int32(truncatingIfNeeded: form.members.count), budget)
             form.members.append(.init(value: try number(of: literals), isRequired: isRequired))
             if isWatched { options.append(try self.options(literals, rule) { program.automata[Int($0)].contains(name) }) }
-            texts.append(name)
         }
-        // 2. others: classes of names that ask for the same
-        let (free, classes) = try freeNames(rule, others)
-        if !free.isEmpty {
-            for (literals, demands) in classes {
-                form.free.append(try number(of: literals))
-                if isWatched { options.append(try self.options(literals, rule) { demands.contains($0) }) }
-            }
+        // 2. the keys as one automaton: tags in the order of members, then classes of other names that ask for the same
+        let (keys, classes) = try keys(rule, names, others, form.members.count)
+        for (literals, demands) in classes {
+            form.free.append(try number(of: literals))
+            if isWatched { options.append(try self.options(literals, rule) { demands.contains($0) }) }
         }
         // 3. counts
         form.least = Int32(truncatingIfNeeded: rule.least)
         form.most = Int32(truncatingIfNeeded: rule.most ?? -1)
         guard rule.least <= form.members.count || !form.free.isEmpty else { return nil }
-        if isWatched, !free.isEmpty, free.textCount < Int32.max { form.most = form.most < 0 ? DFA.plenty - 1 : min(form.most, DFA.plenty - 1) }
+        if isWatched, !form.free.isEmpty, keys.keeping({ Int($0) >= form.members.count }).textCount < Int32.max {
+            form.most = form.most < 0 ? DFA.plenty - 1 : min(form.most, DFA.plenty - 1)
+        }
         guard form.most < 0 || form.least <= form.most else { return nil }
         if isWatched { form.watch = Program.Watch(demands: UInt8(1 << rule.demands.count - 1), options: options) }
-        // 4. the keys as one automaton, tags in the order of members, then classes
-        let count = Int32(truncatingIfNeeded: form.members.count)
-        let named = try DFA.texts(texts, tag: { Int32(truncatingIfNeeded: $0) }, budget)
-        let keys =
-            form.free.isEmpty ? named : try named.product(free, needsFirst: false, needsSecond: false, budget) { $0 >= 0 ? $0 : $1 >= 0 ? $1 + count : -1 }
         var string = Program.StringForm(dfa: add(keys))
         string.reachable = try reachableTags(keys, count: form.members.count + form.free.count)
         program.strings.append(string)
@@ -69,9 +65,10 @@ extension SchemaCompiler {
         return Int32(truncatingIfNeeded: program.objects.count - 1)
     }
 
-    /// The names that no schema names, and whether members must be watched: a demand, or free names that are counted. Then names
-    /// without end are the only free ones; few of them join `order`.
+    /// The names among which those that no schema names are, and whether members must be watched: a demand, or free names that are
+    /// counted. Then names without end are the only free ones; few of them join `order`.
     private func watchedNames(_ rule: Conjunction.ObjectRule, _ allowed: DFA, _ order: inout [[UInt8]]) throws(Llama2Error) -> (DFA, Bool) {
+        guard !rule.demands.isEmpty || rule.least > max(1, rule.required.count + 1) else { return (allowed, false) }
         var others = try allowed.subtracting(try DFA.texts(order, budget), budget)
         let isCounted = !others.isEmpty && rule.least > max(1, rule.required.count + 1)
         guard isCounted || !rule.demands.isEmpty else { return (others, false) }
@@ -104,27 +101,31 @@ extension SchemaCompiler {
         return out
     }
 
-    /// Free names, tagged by the class of what they ask for: its literals, and the names of the demands that mean it.
-    private func freeNames(_ rule: Conjunction.ObjectRule, _ allowed: DFA) throws(Llama2Error) -> (DFA, [([Literal], Set<Int32>)]) {
+    /// The keys of an object: `names`, then of `others` those that are none of them, by the class of what they ask for: its literals, and the
+    /// names of the demands that mean it.
+    private func keys(
+        _ rule: Conjunction.ObjectRule, _ names: TextTree, _ others: DFA, _ count: Int
+    ) throws(Llama2Error) -> (DFA, [([Literal], Set<Int32>)]) {
+        let members = Int32(truncatingIfNeeded: count)
         var patterns: [Int32] = []
         for pattern in rule.maps.flatMap({ $0.patterns.map { $0.pattern } }) + rule.demands.map({ $0.names }) where !patterns.contains(pattern) {
             patterns.append(pattern)
         }
-        if patterns.isEmpty {
-            let literals = rule.maps.compactMap { $0.additional }
-            return isNever(literals) ? (.none, []) : (allowed, [(literals, Set())])
+        if patterns.isEmpty, case let literals = rule.maps.compactMap({ $0.additional }), isNever(literals) {
+            return (try names.over(.none, shift: members, budget), [])
         }
         // subsets of patterns that a name may match, as tags
         guard patterns.count <= 24 else { throw Llama2Error(.unsupported, "schema: more than 24 patternProperties at one place") }
-        var dfa = allowed
+        var free = others
         for (bit, pattern) in patterns.enumerated() {
-            dfa = try dfa.product(program.automata[Int(pattern)], needsFirst: true, needsSecond: false, budget) {
+            free = try free.product(program.automata[Int(pattern)], needsFirst: true, needsSecond: false, budget) {
                 $0 < 0 ? -1 : $1 >= 0 ? $0 | 1 << Int32(bit) : $0
             }
         }
-        var classes: [([Literal], Set<Int32>)] = [], keys: [[Int32]] = [], classOf: [Int32: Int32] = [:]
-        for tag in Set(dfa.tags).sorted() where tag >= 0 {
-            func matches(_ pattern: Int32) -> Bool { patterns.firstIndex(of: pattern).map { tag >> Int32($0) & 1 != 0 } ?? false }
+        let keys = try names.over(free, shift: members, budget)
+        var classes: [([Literal], Set<Int32>)] = [], known: [[Int32]] = [], classOf: [Int32: Int32] = [:]
+        for tag in Set(keys.tags).sorted() where tag >= members {
+            func matches(_ pattern: Int32) -> Bool { patterns.firstIndex(of: pattern).map { (tag - members) >> Int32($0) & 1 != 0 } ?? false }
             var literals: [Literal] = []
             for map in rule.maps {
                 let named = map.patterns.filter { matches($0.pattern) }.map { $0.1 }
@@ -133,15 +134,14 @@ extension SchemaCompiler {
             }
             guard !isNever(literals) else { continue }
             let demands = Set(rule.demands.map { $0.names }.filter { matches($0) }), key = [try number(of: literals)] + demands.sorted()
-            let index = keys.firstIndex(of: key) ?? keys.count
-            if index == keys.count {
-                keys.append(key)
+            let index = known.firstIndex(of: key) ?? known.count
+            if index == known.count {
+                known.append(key)
                 classes.append((literals, demands))
             }
-            classOf[tag] = Int32(truncatingIfNeeded: index)
+            classOf[tag] = members + Int32(truncatingIfNeeded: index)
         }
-        let tagged = try dfa.product(.none, needsFirst: true, needsSecond: false, budget) { tag, _ in tag < 0 ? -1 : classOf[tag] ?? -1 }
-        return (tagged, classes)
+        return (keys.retagged { $0 < members ? $0 : classOf[$0] ?? -1 }, classes)
     }
 
     /// Of each state the tags that can be reached from it, as numbers of sets.
@@ -150,29 +150,33 @@ extension SchemaCompiler {
         try budget.take(dfa.count * words / 8)
         var bits = [UInt64](repeating: 0, count: dfa.count * words)
         for state in 0..<dfa.count where dfa.tags[state] >= 0 { bits[state * words + Int(dfa.tags[state]) / 64] |= 1 << UInt64(dfa.tags[state] % 64) }
-        var changed = true
+        // from the last state to the first: only what leads back may be told something that came too late for those before
+        var isBehind = [Bool](repeating: false, count: dfa.count), changed = true
         while changed {
             changed = false
             for state in (0..<dfa.count).reversed() {
-                for edge in dfa.edges(of: Int32(truncatingIfNeeded: state)) where Int(edge.to) != state {
-                    for word in 0..<words {
-                        let new = bits[state * words + word] | bits[Int(edge.to) * words + word]
-                        if new != bits[state * words + word] {
-                            bits[state * words + word] = new
-                            changed = true
-                        }
+                for i in Int(dfa.offsets[state])..<Int(dfa.offsets[state + 1]) {
+                    let to = Int(dfa.edges[i].to)
+                    if to < state { isBehind[to] = true }
+                    for word in 0..<words where bits[to * words + word] & ~bits[state * words + word] != 0 {
+                        bits[state * words + word] |= bits[to * words + word]
+                        if isBehind[state] { changed = true }
                     }
                 }
             }
         }
-        var numbers: [[UInt64]: Int32] = [:], out: [Int32] = []
+        var sets = try TupleTable(64), list = [Int32](repeating: 0, count: 2 * words), out: [Int32] = []
+        out.reserveCapacity(dfa.count)
+        let first = program.tagSets.count
         for state in 0..<dfa.count {
-            let set = Array(bits[state * words..<(state + 1) * words])
-            if numbers[set] == nil {
-                numbers[set] = Int32(truncatingIfNeeded: program.tagSets.count)
-                program.tagSets.append(set)
+            let set = bits[state * words..<(state + 1) * words]
+            for (i, word) in set.enumerated() {
+                list[2 * i] = Int32(truncatingIfNeeded: word)
+                list[2 * i + 1] = Int32(truncatingIfNeeded: word >> 32)
             }
-            out.append(numbers[set] ?? 0)
+            let number = Int(try sets.number(list))
+            if first + number == program.tagSets.count { program.tagSets.append(Array(set)) }
+            out.append(Int32(truncatingIfNeeded: first + number))
         }
         return out
     }

@@ -99,7 +99,7 @@ final class SchemaSource {
 
     private func read(_ json: JSON, _ id: SchemaID, _ base: [UInt8]) throws(Llama2Error) -> SchemaNode {
         let path = nodes[Int(id)].path
-        var node = SchemaNode(path: path)
+        let node = SchemaNode(path: path)
         if let bool = json.bool {
             node.bool = bool
             return node
@@ -157,11 +157,11 @@ final class SchemaSource {
                 return out
             }
             switch SchemaKeyword.named(name) {
-            case .type: try readType(value, &node)
+            case .type: try readType(value, node)
             case .enumeration:
                 guard let elements = value.array else { throw failure(path, "enum is no list") }
-                try addValues(elements, &node)
-            case .const: try addValues([value], &node)
+                try addValues(elements, node)
+            case .const: try addValues([value], node)
             case .ref: node.reference = try resolve(value, path, base)
             case .dynamicRef: node.reference = try resolveDynamic(value, path, base)
             case .allOf: node.allOf += try list()
@@ -243,7 +243,7 @@ final class SchemaSource {
         return node
     }
 
-    private func readType(_ value: JSON, _ node: inout SchemaNode) throws(Llama2Error) {
+    private func readType(_ value: JSON, _ node: SchemaNode) throws(Llama2Error) {
         let list = value.array ?? [value]
         var bits: UInt8 = 0, isInteger = false, isNumber = false
         for element in list {
@@ -257,7 +257,7 @@ final class SchemaSource {
         node.isIntegerOnly = isInteger && !isNumber
     }
 
-    private func addValues(_ elements: [JSON], _ node: inout SchemaNode) throws(Llama2Error) {
+    private func addValues(_ elements: [JSON], _ node: SchemaNode) throws(Llama2Error) {
         var values: [JSONValue] = []
         for element in elements {
             guard let value = JSONValue(element) else { throw failure(node.path, "a number beyond what can be followed") }
