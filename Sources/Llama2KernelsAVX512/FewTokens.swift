@@ -1,6 +1,6 @@
 internal import X86Intrinsics
 
-/// A panel of 16 rows for 1 to 8 or 16 tokens, each lane block used in the registers where it was unpacked: the
+/// A panel of 16 rows for 1 to 8 tokens, each lane block used in the registers where it was unpacked: the
 /// scratch of the general path would cost more stores than there are multiplications. The same operations in the
 /// same order. false for whatever is left to the general path: eight tokens of superblocks are as fast there (their code here was
 /// half of this module, and of the time to build it).
@@ -9,7 +9,7 @@ internal import X86Intrinsics
     _ s: UnsafePointer<Float>, _ c: UnsafePointer<Int32>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>,
     _ outStride: Int, _ next: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
 ) -> Bool {
-    if tokens > 8 && tokens != 16 { return false }
+    if tokens > 8 { return false }
     let few = Few(
         base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next,
         sums: (scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self))
@@ -32,7 +32,7 @@ private struct FewMultiplier: ColumnVisitor {
 
     @inline(__always) func visitShort<F: ColumnFormat>(_: F.Type) -> Bool {
         if tokens < 8 { return visit(F.self) }
-        if tokens == 8 { eight(F.self, few) } else { sixteen(F.self, few) }
+        eight(F.self, few)
         return true
     }
 
@@ -104,17 +104,9 @@ private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
 }
 
 @inline(never) private func eight<F: ColumnFormat>(_: F.Type, _ few: Few) {
-    var sums = Eight(few: few, tile: 0)
+    var sums = Eight(few: few)
     walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
     sums.store(few.out, few.outStride)
-}
-
-/// The sums of two tiles and a block of weights still fit the 32 registers.
-@inline(never) private func sixteen<F: ColumnFormat>(_: F.Type, _ few: Few) {
-    var sums = Sixteen(first: Eight(few: few, tile: 0), second: Eight(few: few, tile: 1))
-    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
-    sums.first.store(few.out, few.outStride)
-    sums.second.store(few.out + 8 &* few.outStride, few.outStride)
 }
 
 @inline(__always) func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
@@ -196,17 +188,14 @@ private struct UpToFour: LaneBlockUser {
 
 /// A tile of eight tokens, which lie side by side.
 private struct Eight: LaneBlockUser {
-    let few: Few, tile: Int
+    let few: Few
     var a0 = _mm512_setzero_ps(), a1 = _mm512_setzero_ps(), a2 = _mm512_setzero_ps(), a3 = _mm512_setzero_ps()
     var a4 = _mm512_setzero_ps(), a5 = _mm512_setzero_ps(), a6 = _mm512_setzero_ps(), a7 = _mm512_setzero_ps()
 
-    @inline(__always) init(few: Few, tile: Int) {
-        self.few = few
-        self.tile = tile
-    }
+    @inline(__always) init(few: Few) { self.few = few }
 
     @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _: Int, _ block: LaneBlock) {
-        let o = tile &* few.blocks &+ b, q = few.q + 256 &* o, s = few.s + 8 &* o, c = few.c + 32 &* o
+        let q = few.q + 256 &* b, s = few.s + 8 &* b, c = few.c + 32 &* b
         @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
             step(F.self, block, q + 32 &* t, s[t], c + 4 &* t, few.sums + 4 &* t, acc)
         }
@@ -229,19 +218,5 @@ private struct Eight: LaneBlockUser {
         _mm512_storeu_ps(out + 5 &* next, a5)
         _mm512_storeu_ps(out + 6 &* next, a6)
         _mm512_storeu_ps(out + 7 &* next, a7)
-    }
-}
-
-private struct Sixteen: LaneBlockUser {
-    var first: Eight, second: Eight
-
-    @inline(__always) init(first: Eight, second: Eight) {
-        self.first = first
-        self.second = second
-    }
-
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
-        first.use(F.self, b, half, i, block)
-        second.use(F.self, b, half, i, block)
     }
 }

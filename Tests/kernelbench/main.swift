@@ -1,4 +1,4 @@
-/// Speed of the products of one thread: swift run -c release kernelbench [TYPES [COLUMNS [MEGABYTES]]]; and `kernelbench compare`
+/// Speed of the products of one thread: swift run -c release kernelbench [TYPES [COLUMNS [MEGABYTES [TOKENS]]]]; and `kernelbench compare`
 ///
 /// For each type and instruction set: one token in GB/s of weights beside a bare read of the same bytes in the same loop, and
 /// several tokens in GOP/s (a multiplication and an addition are two). By CPU time of the thread, the best of many short
@@ -15,13 +15,13 @@ if arguments.count > 1 && arguments[1] == "compare" {
     comparison.all()
     for name in comparison.differing { print("different: \(name)") }
     let same = comparison.total.value == digestOfAllKernels
-    print("\(comparison.cases) comparisons, \(comparison.differing.count) different; the reference is \(same ? "" : "NOT ")as everywhere")
+    print("\(comparison.cases) comparisons, \(comparison.differing.count) different; the reference is \(same ? "" : "NOT (\(comparison.total.value)) ")as everywhere")
     exit(comparison.differing.isEmpty && same ? 0 : 1)
 }
 let columns = arguments.count > 2 ? Int(arguments[2])! : 2048
 let megabytes = arguments.count > 3 ? Int(arguments[3])! : 64
 let types = BlockType.allCases.filter { arguments.count < 2 || arguments[1].split(separator: ",").contains(Substring($0.name)) }
-let tokenCounts = [1, 2, 4, 8, 16, 512]
+let tokenCounts = arguments.count > 4 ? arguments[4].split(separator: ",").map { Int($0)! } : [1, 2, 4, 8, 16, 512]
 
 func seconds() -> Double {
     var t = timespec()
@@ -87,6 +87,8 @@ for type in types {
             let scratch = try AlignedBuffer<UInt8>(count: Kernels.scratchBytes, of: "scratch")
             let out = try AlignedBuffer<Float>(count: tokens * rows, of: "out")
             for i in 0..<tokens * columns { x.pointer[i] = Float(i % 17) - 8 }
+            // the pages are there before anything is timed
+            for i in stride(from: 0, to: tokens * rows, by: 1024) { out.pointer[i] = 1 }
             let a = Activations(f32: x.pointer, q: q.pointer, scale: scale.pointer, corrections: c.pointer, tokens: tokens)
             if !type.isFloat {
                 for t in 0..<tokens { kernels.quantize(a, columns: columns, token: t, first: 0, count: columns) }

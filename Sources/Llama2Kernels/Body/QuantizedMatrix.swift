@@ -63,80 +63,102 @@ private struct Job {
 
 /// Tokens whose accumulators fit the scratch beside eight lane blocks; a multiple of the tile.
 private var tokensAtOnce: Int { @inline(__always) get { 256 } }
+/// Bytes of activations (52 a block) that stay in the second-level cache from one panel to the next, beside the panels.
+private var activationBytes: Int { @inline(__always) get { 1 << 19 } }
 
 @inline(__always) private func multiplyPanels(_ type: UInt32, _ form: LaneForm, _ job: Job) {
-    let rowBytes = job.rowBytes, blocks = job.blocks, scratch = job.scratch
-    let q = job.q, s = job.s, c = job.c, tokens = job.tokens
-    let accumulators = (scratch + 8 &* laneBlockBytes).assumingMemoryBound(to: Float.self)
-    var panel = job.firstPanel
-    while panel < job.endPanel {
-        let base = job.data + panel &* 16 &* rowBytes, valid = job.rows &- panel &* 16
-        let few = job.out + panel &* 16, next = panel &+ 1 < job.endPanel ? base + 16 &* rowBytes : job.next
-        if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, q, s, c, tokens, few, job.outStride, next, scratch) {
+    // Some tokens over all panels, then the next ones: their activations are read from the second-level cache once they are there,
+    // and the panels of a call are few.
+    let fitting = activationBytes / (52 &* (job.blocks > 0 ? job.blocks : 1)) & ~7
+    let most = fitting < 64 ? 64 : fitting < tokensAtOnce ? fitting : tokensAtOnce
+    var first = 0
+    while first < job.tokens {
+        let count = job.tokens &- first < most ? job.tokens &- first : most
+        var panel = job.firstPanel
+        while panel < job.endPanel {
+            multiplyPanel(type, form, job, panel, first, count)
             panel &+= 1
-            continue
         }
-        var firstToken = 0
-        while firstToken < tokens {
-            let count = tokens &- firstToken < tokensAtOnce ? tokens &- firstToken : tokensAtOnce
-            var t = 0
-            while t < count {
-                F32x16(splat: 0).store(accumulators + 16 &* t)
-                t &+= 1
-            }
-            // Eight lane blocks at a time: 5 KiB, unpacked once and used for every token from L1. Where tiles are of eight tokens, the
-            // first one fetches the same blocks of the next panel; unpacking does elsewhere.
-            let share = I32x16.tokensInRegisters == 8 ? 16 &* rowBytes / blocks : 0
-            var b = 0
-            while b < blocks {
-                let n = blocks &- b < 8 ? blocks &- b : 8
-                unpack(type, base, rowBytes, valid, b, n, next, scratch)
-                t = 0
-                while t < count {
-                    let i = firstToken &+ t, left = count &- t, a = accumulators + 16 &* t
-                    let ahead = next + b &* share, fetched = i == 0 ? share : 0
-                    if job.width == 8 {
-                        // i is a multiple of 8 unless the tile is the last one, which fours and ones end
-                        let o = ((i >> 3) &* blocks &+ b) &* 8 &+ (i & 7)
-                        let tile = TokenTile(
-                            q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: 1, blockStride: 8, ahead: ahead, share: fetched)
-                        if I32x16.tokensInRegisters == 8 && left >= 8 {
-                            eightTokens(form, scratch, n, tile, a)
-                            t &+= 8
-                        } else if left >= 4 {
-                            fourTokens(form, scratch, n, tile, a)
-                            t &+= 4
-                        } else {
-                            multiplyOneToken(form, scratch, n, tile, a)
-                            t &+= 1
-                        }
-                    } else {
-                        let o = i &* blocks &+ b
-                        let tile = TokenTile(
-                            q: q + 32 &* o, s: s + o, c: c + 4 &* o, tokenStride: blocks, blockStride: 1, ahead: ahead, share: fetched)
-                        if left >= 4 {
-                            fourTokens(form, scratch, n, tile, a)
-                            t &+= 4
-                        } else {
-                            multiplyOneToken(form, scratch, n, tile, a)
-                            t &+= 1
-                        }
-                    }
-                }
-                b &+= n
-            }
-            t = 0
-            while t < count {
-                let target = job.out + ((firstToken &+ t) &* job.outStride &+ panel &* 16)
-                if valid >= 16 {
-                    F32x16(load: accumulators + 16 &* t).store(target)
+        first &+= count
+    }
+}
+
+/// Tokens first ..< first + count by one panel; first is a multiple of the tile.
+@inline(__always) private func multiplyPanel(
+    _ type: UInt32, _ form: LaneForm, _ job: Job, _ panel: Int, _ first: Int, _ count: Int
+) {
+    let rowBytes = job.rowBytes, blocks = job.blocks, scratch = job.scratch
+    let base = job.data + panel &* 16 &* rowBytes, valid = job.rows &- panel &* 16
+    let out = job.out + panel &* 16, next = panel &+ 1 < job.endPanel ? base + 16 &* rowBytes : job.next
+    if valid >= 16 && multiplyFewTokens(type, base, rowBytes, blocks, job.q, job.s, job.c, job.tokens, out, job.outStride, next, scratch) {
+        return
+    }
+    let accumulators = (scratch + 8 &* laneBlockBytes).assumingMemoryBound(to: Float.self)
+    var t = 0
+    while t < count {
+        F32x16(splat: 0).store(accumulators + 16 &* t)
+        t &+= 1
+    }
+    // Eight lane blocks at a time: 5 KiB, unpacked once and used for every token from L1. Where tiles are of eight tokens, the
+    // first ones fetch the same blocks of the next panel, each a part; unpacking does elsewhere.
+    let parts = count >= 32 ? 4 : count >= 16 ? 2 : 1
+    let share = I32x16.tokensInRegisters == 8 ? 16 &* rowBytes / (blocks &* parts) : 0
+    var b = 0
+    while b < blocks {
+        let n = blocks &- b < 8 ? blocks &- b : 8
+        unpack(type, base, rowBytes, valid, b, n, next, scratch)
+        t = 0
+        while t < count {
+            let i = first &+ t, left = count &- t, a = accumulators + 16 &* t, part = t >> 3
+            let ahead = next + (b &* parts &+ part &* n) &* share, fetched = t & 7 == 0 && part < parts ? share : 0
+            if job.width == 8 {
+                // i is a multiple of 8 unless the tile is the last one, which fours and ones end
+                let o = ((i >> 3) &* blocks &+ b) &* 8 &+ (i & 7)
+                let tile = TokenTile(
+                    q: job.q + 32 &* o, s: job.s + o, c: job.c + 4 &* o, tokenStride: 1, blockStride: 8, ahead: ahead, share: fetched)
+                if I32x16.tokensInRegisters == 8 && left >= 8 {
+                    // lines of the output that this tile ends in, one a token and far apart
+                    if b &+ n == blocks { fetchLines(out + i &* job.outStride, job.outStride) }
+                    eightTokens(form, scratch, n, tile, a)
+                    t &+= 8
+                } else if left >= 4 {
+                    fourTokens(form, scratch, n, tile, a)
+                    t &+= 4
                 } else {
-                    storeTail(F32x16(load: accumulators + 16 &* t), target, valid)
+                    multiplyOneToken(form, scratch, n, tile, a)
+                    t &+= 1
                 }
-                t &+= 1
+            } else {
+                let o = i &* blocks &+ b
+                let tile = TokenTile(
+                    q: job.q + 32 &* o, s: job.s + o, c: job.c + 4 &* o, tokenStride: blocks, blockStride: 1, ahead: ahead, share: fetched)
+                if left >= 4 {
+                    fourTokens(form, scratch, n, tile, a)
+                    t &+= 4
+                } else {
+                    multiplyOneToken(form, scratch, n, tile, a)
+                    t &+= 1
+                }
             }
-            firstToken &+= count
         }
-        panel &+= 1
+        b &+= n
+    }
+    t = 0
+    while t < count {
+        let target = out + (first &+ t) &* job.outStride
+        if valid >= 16 {
+            F32x16(load: accumulators + 16 &* t).store(target)
+        } else {
+            storeTail(F32x16(load: accumulators + 16 &* t), target, valid)
+        }
+        t &+= 1
+    }
+}
+
+@inline(__always) private func fetchLines(_ p: UnsafePointer<Float>, _ stride: Int) {
+    var t = 0
+    while t < 8 {
+        F32x16.prefetch(p + t &* stride)
+        t &+= 1
     }
 }

@@ -11,9 +11,10 @@ struct TokenTile {
     let ahead: UnsafeRawPointer, share: Int
 
     @inline(__always) func fetch(_ b: Int) {
-        var line = 0
-        while line < share {
-            F32x16.prefetch(ahead + (b &* share &+ line))
+        let end = (b &+ 1) &* share
+        var line = (b &* share &+ 63) & ~63
+        while line < end {
+            F32x16.prefetch(ahead + line)
             line &+= 64
         }
     }

@@ -1,39 +1,47 @@
 internal import Llama2Core
 internal import Llama2Kernels
 
-/// 0..<count, handed out a piece at a time to whichever thread asks; once between two barriers.
+/// 0..<count, handed out a piece at a time to whichever thread asks; once between two barriers. The first piece of each thread is
+/// larger where pieces are short: of SmolLM2's panels of half a microsecond the tickets took 9 % of the time.
 struct Pieces {
     private let pool: Unmanaged<ThreadPool>
     private let count: Int, size: Int
-    /// One thread draws no tickets.
-    private let isSingle: Bool
-    private var first: Int
+    /// Pieces 0 ..< threads, and what each has.
+    private let threads: Int, firstSize: Int
+    /// The number of the next piece; one thread draws no tickets and has one piece after the other.
+    private var number = 0
 
     /// A piece is at most this many multiplications (some hundredths of a second), or one of `count`: then a host that wants no
     /// more is heard.
     private static let largest = 1 << 29
+    /// Multiplications of a larger first piece: some ten microseconds.
+    private static let short = 1 << 18
 
     /// work: multiplications of one of `count`.
     @inline(__always)
     init(_ count: Int, work: Int, _ threads: Int, _ pool: Unmanaged<ThreadPool>) {
         self.pool = pool
         self.count = count
-        isSingle = threads == 1
-        size = max(1, min(isSingle ? count : count / (12 &* threads), Pieces.largest / max(work, 1)))
-        first = 0
-        first = isSingle ? 0 : take()
+        self.threads = threads
+        size = max(1, min(threads == 1 ? count : count / (12 &* threads), Pieces.largest / max(work, 1)))
+        firstSize = threads == 1 ? size : max(size, min(count / (2 &* threads), Pieces.short / max(work, 1)))
+        if threads > 1 { number = ticket() }
     }
 
-    @inline(__always) private func take() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } &* size }
+    @inline(__always) private func ticket() -> Int { pool._withUnsafeGuaranteedRef { $0.ticket() } }
+
+    /// Where piece n begins; a thread asks once more than there is work, so this stays small.
+    @inline(__always) private func start(_ n: Int) -> Int { n < threads ? n &* firstSize : threads &* firstSize &+ (n &- threads) &* size }
 
     /// The next piece of this thread, and where its next but one begins (beyond count when there is none), so that it can
     /// be fetched ahead.
     @inline(__always)
     mutating func next() -> (share: Range<Int>, following: Int)? {
+        let first = start(number)
         guard first < count else { return nil }
-        let share = first..<min(first &+ size, count), following = isSingle ? share.upperBound : take()
-        first = following
-        return (share, following)
+        let share = first..<min(start(number &+ 1), count)
+        number = threads == 1 ? number &+ 1 : ticket()
+        return (share, start(number))
     }
 }
 
