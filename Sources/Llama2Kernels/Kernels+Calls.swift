@@ -9,7 +9,7 @@ extension Kernels {
 
     /// The same for `attention`: scores, a state for each row, a page of keys and one of values as floats, scaled weights.
     public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int {
-        4 * (256 + 2 * ((rows + 7) & ~7) + 2 * 64 * headStride)
+        4 * (400 + 2 * ((rows + 7) & ~7) + 2 * 64 * headStride)
     }
 
     /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).

@@ -17,8 +17,8 @@ public func attention(
     _ kPages: UnsafePointer<UnsafeRawPointer>, _ vPages: UnsafePointer<UnsafeRawPointer>, _ length: Int,
     _ kType: UInt32, _ vType: UInt32, _ out: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
 ) {
-    // 1. scratch: scores of two rows, (maximum, total) of every row, a page of each kind as floats, scaled weights
-    let scores = scratch.assumingMemoryBound(to: Float.self), state = scores + 128
+    // 1. scratch: scores of four rows, their factors, (maximum, total) of every row, a page of each kind as floats, scaled weights
+    let scores = scratch.assumingMemoryBound(to: Float.self), factors = scores + 256, state = factors + 16
     let keysAsFloats = state + 2 &* ((rows &+ 7) & ~7), valuesAsFloats = keysAsFloats + 64 &* headStride
     let products = valuesAsFloats + 64 &* headStride
     var r = 0
@@ -55,7 +55,17 @@ public func attention(
             let count = min64(length &+ r / group &- 64 &* page)
             let next = r &+ 1 < rows ? min64(length &+ (r &+ 1) / group &- 64 &* page) : 0
             let query = q + r &* headStride, target = out + r &* headStride, s = state + 2 &* r
-            if I32x16.tokensInRegisters == 8 && count > 0 && next > 0 && k <= CacheKind.f16 && v <= CacheKind.f16 {
+            if I32x16.tokensInRegisters == 8 && count > 0 && r &+ 4 <= rows && k == CacheKind.f32 && v == CacheKind.f32
+                && headStride & 63 == 0
+            {
+                let counts = (
+                    count, next, min64(length &+ (r &+ 2) / group &- 64 &* page), min64(length &+ (r &+ 3) / group &- 64 &* page)
+                )
+                scoreFour(query, headStride, keys, scores)
+                weighFour(scores, counts, scale, s, factors)
+                addFour(values, headStride, scores, counts, factors, target)
+                r &+= 4
+            } else if I32x16.tokensInRegisters == 8 && count > 0 && next > 0 && k <= CacheKind.f16 && v <= CacheKind.f16 {
                 if k == CacheKind.f16 {
                     scoreTwo(query, headStride, keys, true, scores)
                 } else {

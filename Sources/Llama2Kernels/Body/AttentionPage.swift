@@ -6,6 +6,45 @@
     half ? F32x16(loadHalf: p + 2 &* index) : F32x16(load: (p + 4 &* index).assumingMemoryBound(to: Float.self))
 }
 
+/// Four vectors: the scores of 64 positions, or 64 components of an output.
+private struct Quad {
+    var a: F32x16, b: F32x16, c: F32x16, d: F32x16
+
+    @inline(__always) init(splat x: Float) {
+        a = F32x16(splat: x)
+        b = a
+        c = a
+        d = a
+    }
+    /// Numbers index ..< index + 64 of halves or floats.
+    @inline(__always) init(_ p: UnsafeRawPointer, _ index: Int, _ half: Bool) {
+        a = loadCached(p, index, half)
+        b = loadCached(p, index &+ 16, half)
+        c = loadCached(p, index &+ 32, half)
+        d = loadCached(p, index &+ 48, half)
+    }
+    @inline(__always) init(_ p: UnsafePointer<Float>, times x: F32x16) {
+        a = F32x16(load: p) * x
+        b = F32x16(load: p + 16) * x
+        c = F32x16(load: p + 32) * x
+        d = F32x16(load: p + 48) * x
+    }
+
+    @inline(__always) mutating func add(_ x: F32x16, _ y: Quad) {
+        a = F32x16.fma(x, y.a, a)
+        b = F32x16.fma(x, y.b, b)
+        c = F32x16.fma(x, y.c, c)
+        d = F32x16.fma(x, y.d, d)
+    }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) {
+        a.store(p)
+        b.store(p + 16)
+        c.store(p + 32)
+        d.store(p + 48)
+    }
+    @inline(__always) var largest: Float { F32x16.max(F32x16.max(a, b), F32x16.max(c, d)).largest }
+}
+
 /// F16 to floats; count: a multiple of 16.
 func widen(_ p: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
     var i = 0
@@ -41,30 +80,35 @@ func widen(_ p: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Floa
     _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ half: Bool,
     _ scores: UnsafeMutablePointer<Float>
 ) {
-    var s0 = F32x16(splat: 0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0
+    var s = Quad(splat: 0), t = s
     var d = 0
     while d < headStride {
-        let x = F32x16(splat: q[d]), y = F32x16(splat: q[headStride &+ d]), o = 64 &* d
-        let k0 = loadCached(keys, o, half), k1 = loadCached(keys, o &+ 16, half)
-        let k2 = loadCached(keys, o &+ 32, half), k3 = loadCached(keys, o &+ 48, half)
-        s0 = F32x16.fma(x, k0, s0)
-        t0 = F32x16.fma(y, k0, t0)
-        s1 = F32x16.fma(x, k1, s1)
-        t1 = F32x16.fma(y, k1, t1)
-        s2 = F32x16.fma(x, k2, s2)
-        t2 = F32x16.fma(y, k2, t2)
-        s3 = F32x16.fma(x, k3, s3)
-        t3 = F32x16.fma(y, k3, t3)
+        let k = Quad(keys, 64 &* d, half)
+        s.add(F32x16(splat: q[d]), k)
+        t.add(F32x16(splat: q[headStride &+ d]), k)
         d &+= 1
     }
-    s0.store(scores)
-    s1.store(scores + 16)
-    s2.store(scores + 32)
-    s3.store(scores + 48)
-    t0.store(scores + 64)
-    t1.store(scores + 80)
-    t2.store(scores + 96)
-    t3.store(scores + 112)
+    s.store(scores)
+    t.store(scores + 64)
+}
+
+/// scores (4, 64) of four rows, keys as floats: sixteen chains, twice as many as the additions that are under way at a time.
+func scoreFour(_ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ scores: UnsafeMutablePointer<Float>) {
+    var s = Quad(splat: 0), t = s, u = s, v = s
+    let second = q + headStride, third = second + headStride, fourth = third + headStride
+    var d = 0
+    while d < headStride {
+        let k = Quad(keys, 64 &* d, false)
+        s.add(F32x16(splat: q[d]), k)
+        t.add(F32x16(splat: second[d]), k)
+        u.add(F32x16(splat: third[d]), k)
+        v.add(F32x16(splat: fourth[d]), k)
+        d &+= 1
+    }
+    s.store(scores)
+    t.store(scores + 64)
+    u.store(scores + 128)
+    v.store(scores + 192)
 }
 
 /// Scores of a page to weights e^(scale score - maximum), of which the first `count` are used; what was summed so far
@@ -72,33 +116,71 @@ func widen(_ p: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Floa
 func weigh(
     _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ scale: Float, _ state: UnsafeMutablePointer<Float>
 ) -> Float {
+    let largest = largestScore(scores, count, scale, state[0])
+    let correction = largest == state[0] ? 1 : exponential(F32x16(splat: state[0] - largest)).first
+    weigh(scores, count, scale, largest, correction, state)
+    return correction
+}
+
+/// `weigh` for the scores (4, 64) of four rows whose counts these are; factors: (16), of which the first four become the rows'.
+func weighFour(
+    _ scores: UnsafeMutablePointer<Float>, _ counts: (Int, Int, Int, Int), _ scale: Float, _ state: UnsafeMutablePointer<Float>,
+    _ factors: UnsafeMutablePointer<Float>
+) {
+    // what one row waits for is done for all four: the maxima, one vector of differences, the exponentials
+    let a = largestScore(scores, counts.0, scale, state[0]), b = largestScore(scores + 64, counts.1, scale, state[2])
+    let c = largestScore(scores + 128, counts.2, scale, state[4]), d = largestScore(scores + 192, counts.3, scale, state[6])
+    factors[0] = state[0] - a
+    factors[1] = state[2] - b
+    factors[2] = state[4] - c
+    factors[3] = state[6] - d
+    exponential(F32x16(load: factors)).store(factors)
+    if a == state[0] { factors[0] = 1 }
+    if b == state[2] { factors[1] = 1 }
+    if c == state[4] { factors[2] = 1 }
+    if d == state[6] { factors[3] = 1 }
+    weigh(scores, counts.0, scale, a, factors[0], state)
+    weigh(scores + 64, counts.1, scale, b, factors[1], state + 2)
+    weigh(scores + 128, counts.2, scale, c, factors[2], state + 4)
+    weigh(scores + 192, counts.3, scale, d, factors[3], state + 6)
+}
+
+/// The row's new maximum.
+@inline(__always) private func largestScore(
+    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ scale: Float, _ previous: Float
+) -> Float {
     // positions beyond the last hold what an earlier sequence left there, anything
     var j = count
     while j < 64 {
         scores[j] = -Float.infinity
         j &+= 1
     }
-    let f = F32x16(splat: scale)
-    let s0 = F32x16(load: scores) * f, s1 = F32x16(load: scores + 16) * f
-    let s2 = F32x16(load: scores + 32) * f, s3 = F32x16(load: scores + 48) * f
-    let most = F32x16.max(F32x16.max(s0, s1), F32x16.max(s2, s3)).largest
+    let most = Quad(scores, times: F32x16(splat: scale)).largest
     // a NaN among the scores may hide here, or make -infinity the maximum: then the differences below are NaN, and the total
-    let previous = state[0], largest = most > previous ? most : previous
-    let m = F32x16(splat: largest)
-    exponential(s0 - m).store(scores)
-    exponential(s1 - m).store(scores + 16)
-    exponential(s2 - m).store(scores + 32)
-    exponential(s3 - m).store(scores + 48)
-    j = count
-    while j < 64 {
-        scores[j] = 0
-        j &+= 1
+    return most > previous ? most : previous
+}
+
+@inline(__always) private func weigh(
+    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ scale: Float, _ largest: Float, _ correction: Float,
+    _ state: UnsafeMutablePointer<Float>
+) {
+    let s = Quad(scores, times: F32x16(splat: scale)), m = F32x16(splat: largest)
+    var w0 = exponential(s.a - m), w1 = exponential(s.b - m), w2 = exponential(s.c - m), w3 = exponential(s.d - m)
+    w0.store(scores)
+    w1.store(scores + 16)
+    w2.store(scores + 32)
+    w3.store(scores + 48)
+    if count < 64 {
+        var j = count
+        while j < 64 {
+            scores[j] = 0
+            j &+= 1
+        }
+        (w0, w1) = (F32x16(load: scores), F32x16(load: scores + 16))
+        (w2, w3) = (F32x16(load: scores + 32), F32x16(load: scores + 48))
     }
-    let sum = (F32x16(load: scores) + F32x16(load: scores + 16)) + (F32x16(load: scores + 32) + F32x16(load: scores + 48))
-    let correction = largest == previous ? 1 : exponential(F32x16(splat: previous - largest)).first
     state[0] = largest
-    state[1] = state[1] * correction + sum.sum
-    return correction
+    state[1] = state[1] * correction + ((w0 + w1) + (w2 + w3)).sum
 }
 
 /// out = out * correction + sum_j w_j v_j for j in first ..< count, in order; 64 components at a time.
@@ -109,21 +191,13 @@ func weigh(
     let c = F32x16(splat: correction)
     var i = 0
     while i &+ 64 <= headStride {
-        var a0 = F32x16(load: out + i) * c, a1 = F32x16(load: out + (i &+ 16)) * c
-        var a2 = F32x16(load: out + (i &+ 32)) * c, a3 = F32x16(load: out + (i &+ 48)) * c
+        var a = Quad(out + i, times: c)
         var j = first
         while j < count {
-            let w = F32x16(splat: weights[j]), o = j &* headStride &+ i
-            a0 = F32x16.fma(w, loadCached(values, o, half), a0)
-            a1 = F32x16.fma(w, loadCached(values, o &+ 16, half), a1)
-            a2 = F32x16.fma(w, loadCached(values, o &+ 32, half), a2)
-            a3 = F32x16.fma(w, loadCached(values, o &+ 48, half), a3)
+            a.add(F32x16(splat: weights[j]), Quad(values, j &* headStride &+ i, half))
             j &+= 1
         }
-        a0.store(out + i)
-        a1.store(out + (i &+ 16))
-        a2.store(out + (i &+ 32))
-        a3.store(out + (i &+ 48))
+        a.store(out + i)
         i &+= 64
     }
     while i < headStride {
@@ -152,44 +226,57 @@ func weigh(
     let c = F32x16(splat: correction), e = F32x16(splat: nextCorrection)
     var i = 0
     while i < headStride {
-        let p = out + i, r = second + i
-        var a0 = F32x16(load: p) * c, a1 = F32x16(load: p + 16) * c
-        var a2 = F32x16(load: p + 32) * c, a3 = F32x16(load: p + 48) * c
-        var b0 = F32x16(load: r) * e, b1 = F32x16(load: r + 16) * e
-        var b2 = F32x16(load: r + 32) * e, b3 = F32x16(load: r + 48) * e
+        var a = Quad(out + i, times: c), b = Quad(second + i, times: e)
         var j = 0
         while j < count {
-            let w = F32x16(splat: weights[j]), x = F32x16(splat: weights[64 &+ j]), o = j &* headStride &+ i
-            let v0 = loadCached(values, o, half), v1 = loadCached(values, o &+ 16, half)
-            let v2 = loadCached(values, o &+ 32, half), v3 = loadCached(values, o &+ 48, half)
-            a0 = F32x16.fma(w, v0, a0)
-            b0 = F32x16.fma(x, v0, b0)
-            a1 = F32x16.fma(w, v1, a1)
-            b1 = F32x16.fma(x, v1, b1)
-            a2 = F32x16.fma(w, v2, a2)
-            b2 = F32x16.fma(x, v2, b2)
-            a3 = F32x16.fma(w, v3, a3)
-            b3 = F32x16.fma(x, v3, b3)
+            let v = Quad(values, j &* headStride &+ i, half)
+            a.add(F32x16(splat: weights[j]), v)
+            b.add(F32x16(splat: weights[64 &+ j]), v)
             j &+= 1
         }
-        while j < next {
-            let x = F32x16(splat: weights[64 &+ j]), o = j &* headStride &+ i
-            b0 = F32x16.fma(x, loadCached(values, o, half), b0)
-            b1 = F32x16.fma(x, loadCached(values, o &+ 16, half), b1)
-            b2 = F32x16.fma(x, loadCached(values, o &+ 32, half), b2)
-            b3 = F32x16.fma(x, loadCached(values, o &+ 48, half), b3)
-            j &+= 1
-        }
-        a0.store(p)
-        a1.store(p + 16)
-        a2.store(p + 32)
-        a3.store(p + 48)
-        b0.store(r)
-        b1.store(r + 16)
-        b2.store(r + 32)
-        b3.store(r + 48)
+        a.store(out + i)
+        b.store(second + i)
         i &+= 64
     }
+    addRest(values, headStride, half, weights + 64, count, next, second)
+}
+
+/// `addOne` for four rows, values as floats; no row has fewer positions than the first. headStride: a multiple of 64.
+func addFour(
+    _ values: UnsafeRawPointer, _ headStride: Int, _ weights: UnsafePointer<Float>, _ counts: (Int, Int, Int, Int),
+    _ factors: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+) {
+    let second = out + headStride, third = second + headStride, fourth = third + headStride
+    let f = F32x16(splat: factors[0]), g = F32x16(splat: factors[1]), h = F32x16(splat: factors[2]), k = F32x16(splat: factors[3])
+    var i = 0
+    while i < headStride {
+        var a = Quad(out + i, times: f), b = Quad(second + i, times: g), c = Quad(third + i, times: h), d = Quad(fourth + i, times: k)
+        var j = 0
+        while j < counts.0 {
+            let v = Quad(values, j &* headStride &+ i, false)
+            a.add(F32x16(splat: weights[j]), v)
+            b.add(F32x16(splat: weights[64 &+ j]), v)
+            c.add(F32x16(splat: weights[128 &+ j]), v)
+            d.add(F32x16(splat: weights[192 &+ j]), v)
+            j &+= 1
+        }
+        a.store(out + i)
+        b.store(second + i)
+        c.store(third + i)
+        d.store(fourth + i)
+        i &+= 64
+    }
+    addRest(values, headStride, false, weights + 64, counts.0, counts.1, second)
+    addRest(values, headStride, false, weights + 128, counts.0, counts.2, third)
+    addRest(values, headStride, false, weights + 192, counts.0, counts.3, fourth)
+}
+
+/// The positions of a row that those beside it do not have: the chain goes on, as a factor of 1 changes nothing.
+@inline(__always) private func addRest(
+    _ values: UnsafeRawPointer, _ headStride: Int, _ half: Bool, _ weights: UnsafePointer<Float>, _ first: Int, _ count: Int,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    if first < count { addOne(values, headStride, half, weights, first, count, 1, out) }
 }
 
 extension F32x16 {
