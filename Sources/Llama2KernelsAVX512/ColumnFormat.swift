@@ -131,8 +131,14 @@ struct LaneBlock {
 
 /// What is done with the lane blocks of a panel, in order.
 protocol LaneBlockUser {
+    /// How weights are fetched ahead, see `l2s_fetches_once`.
+    static var fetchesOnce: Bool { get }
     /// Block b of the rows, number i, 0...3, of its half of a superblock; half: 0 or 4.
     mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock)
+}
+
+extension LaneBlockUser {
+    static var fetchesOnce: Bool { @inline(__always) get { false } }
 }
 
 /// `count` blocks, whole superblocks, of 16 rows. p: the (super)block of row 0; next: what is fetched ahead, as many blocks.
@@ -166,7 +172,7 @@ protocol LaneBlockUser {
 ) {
     let share = 16 &* F.bytes / F.blocks
     @inline(__always) func use(_ i: Int, _ x: Bytes32) {
-        if let ahead { prefetchLines(ahead + (half &+ i) &* share, share) }
+        if let ahead { prefetchLines(ahead + (half &+ i) &* share, share, User.fetchesOnce) }
         user.use(F.self, b &+ i, half, i, LaneBlock(w: F.columnWeights(x, header, i), s: F.columnScales(header, i)))
     }
     @inline(__always) func group(_ i: Int) {
@@ -186,12 +192,12 @@ protocol LaneBlockUser {
 }
 
 /// A panel's rows are one piece of the file: while one panel is multiplied, the same share of the next one is
-/// fetched into L2, in file order; a few lines at a time, or the loads of this one would queue behind
+/// fetched into L2 (once: or as what is not used again), in file order; a few lines at a time, or the loads of this one would queue behind
 /// them. A prefetch beyond the mapping does nothing.
-@inline(__always) func prefetchLines(_ p: UnsafeRawPointer, _ bytes: Int) {
+@inline(__always) func prefetchLines(_ p: UnsafeRawPointer, _ bytes: Int, _ once: Bool) {
     var line = 0
     while line < bytes {
-        l2s_prefetch_t1(p + line)
+        if once { l2s_prefetch_nta(p + line) } else { l2s_prefetch_t1(p + line) }
         line &+= 64
     }
 }

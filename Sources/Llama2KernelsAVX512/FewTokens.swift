@@ -26,7 +26,7 @@ private struct FewMultiplier: ColumnVisitor {
 
     @inline(__always) func visit<F: ColumnFormat>(_: F.Type) -> Bool {
         if tokens > 7 { return false }
-        if tokens == 1 { one(F.self, few) } else { several(F.self, few, tokens) }
+        if tokens > 1 { several(F.self, few, tokens) } else { single(F.self) }
         return true
     }
 
@@ -38,8 +38,12 @@ private struct FewMultiplier: ColumnVisitor {
 
     @inline(__always) func visitTables<F: ColumnFormat>(_: F.Type) -> Bool {
         if tokens > 1 { return false }  // gathers take longer than stores
-        one(F.self, few)
+        single(F.self)
         return true
+    }
+
+    @inline(__always) private func single<F: ColumnFormat>(_: F.Type) {
+        if l2s_fetches_once() != 0 { oneOnce(F.self, few) } else { one(F.self, few) }
     }
 }
 
@@ -74,7 +78,7 @@ private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
             four(F.self, few.from(t))
             t &+= 4
         } else if left >= 2 {
-            two(F.self, few.from(t))
+            if l2s_fetches_once() != 0 { twoOnce(F.self, few.from(t)) } else { two(F.self, few.from(t)) }
             t &+= 2
         } else {
             one(F.self, few.from(t))
@@ -89,7 +93,19 @@ private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
     _mm512_storeu_ps(few.out, sums.acc)
 }
 
+@inline(never) private func oneOnce<F: ColumnFormat>(_: F.Type, _ few: Few) {
+    var sums = Once(One(few: few))
+    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    _mm512_storeu_ps(few.out, sums.user.acc)
+}
+
 @inline(never) private func two<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 2) }
+@inline(never) private func twoOnce<F: ColumnFormat>(_: F.Type, _ few: Few) {
+    var sums = Once(UpToFour(few: few, tokens: 2))
+    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    _mm512_storeu_ps(few.out, sums.user.a0)
+    _mm512_storeu_ps(few.out + few.outStride, sums.user.a1)
+}
 @inline(never) private func four<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 4) }
 
 @inline(__always) private func multiplyUpToFour<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
@@ -158,6 +174,18 @@ private struct One: LaneBlockUser {
     @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
         if F.form == .affineHalves && i == 0 && half == 0 { scaledSums(few.c + 4 &* b, few.s + b, few.sums) }
         acc = step(F.self, block, few.q + 32 &* b, few.s[b], few.c + 4 &* b, few.sums + 4 &* (half &+ i), acc)
+    }
+}
+
+/// The same, with weights fetched as what is not used again.
+private struct Once<User: LaneBlockUser>: LaneBlockUser {
+    static var fetchesOnce: Bool { @inline(__always) get { true } }
+    var user: User
+
+    @inline(__always) init(_ user: User) { self.user = user }
+
+    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
+        user.use(F.self, b, half, i, block)
     }
 }
 

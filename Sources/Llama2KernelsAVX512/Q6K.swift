@@ -10,17 +10,19 @@ internal import X86Intrinsics
     var t = 0
     while t < tokens {
         if tokens &- t >= 2 {
-            twoQ6_K(few.from(t))
+            if l2s_fetches_once() != 0 { twoOnceQ6_K(few.from(t)) } else { twoQ6_K(few.from(t)) }
             t &+= 2
         } else {
-            oneQ6_K(few.from(t))
+            if l2s_fetches_once() != 0 { oneOnceQ6_K(few.from(t)) } else { oneQ6_K(few.from(t)) }
             t &+= 1
         }
     }
 }
 
-@inline(never) private func oneQ6_K(_ few: Few) { multiplyQ6_K(1, few) }
-@inline(never) private func twoQ6_K(_ few: Few) { multiplyQ6_K(2, few) }
+@inline(never) private func oneQ6_K(_ few: Few) { multiplyQ6_K(1, few, once: false) }
+@inline(never) private func oneOnceQ6_K(_ few: Few) { multiplyQ6_K(1, few, once: true) }
+@inline(never) private func twoQ6_K(_ few: Few) { multiplyQ6_K(2, few, once: false) }
+@inline(never) private func twoOnceQ6_K(_ few: Few) { multiplyQ6_K(2, few, once: true) }
 
 /// Four groups of 4 columns.
 private struct SixteenColumns {
@@ -76,7 +78,7 @@ private struct SixBits {
     }
 }
 
-@inline(__always) private func multiplyQ6_K(_ tokens: Int, _ few: Few) {
+@inline(__always) private func multiplyQ6_K(_ tokens: Int, _ few: Few, once: Bool) {
     let stride = few.stride, blocks = few.blocks
     var acc = _mm512_setzero_ps(), other = acc
     var b = 0
@@ -94,15 +96,15 @@ private struct SixBits {
                 let a = one(block &+ i)
                 return Two(a: a, b: tokens == 2 ? one(blocks &+ block &+ i) : a)
             }
-            prefetchShare(next, 4 &* side, 27)  // 26.25, rounded up
+            prefetchShare(next, 4 &* side, 27, once)  // 26.25, rounded up
             let x = SixBits(p, side, 0, stride)
             let x0 = sum(x.weights(0), 0, 0), x1 = sum(x.weights(1), 1, 0)
-            prefetchShare(next, 4 &* side &+ 1, 27)
+            prefetchShare(next, 4 &* side &+ 1, 27, once)
             let x2 = sum(x.weights(2), 2, 0), x3 = sum(x.weights(3), 3, 0)
-            prefetchShare(next, 4 &* side &+ 2, 27)
+            prefetchShare(next, 4 &* side &+ 2, 27, once)
             let y = SixBits(p, side, 1, stride)
             let y0 = sum(y.weights(0), 0, 1), y1 = sum(y.weights(1), 1, 1)
-            prefetchShare(next, 4 &* side &+ 3, 27)
+            prefetchShare(next, 4 &* side &+ 3, 27, once)
             let y2 = sum(y.weights(2), 2, 1), y3 = sum(y.weights(3), 3, 1)
             @inline(__always) func step(_ i: Int, _ d0: __m512, _ d1: __m512, _ x: Two, _ y: Two) {
                 let o = block &+ i
@@ -123,8 +125,8 @@ private struct SixBits {
 }
 
 /// `block` counts lines of 16 rows: as many bytes as `blockBytes` of each.
-@inline(__always) private func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int) {
-    prefetchLines(next + block &* blockBytes &* 16, blockBytes &* 16)
+@inline(__always) private func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int, _ once: Bool) {
+    prefetchLines(next + block &* blockBytes &* 16, blockBytes &* 16, once)
 }
 
 @inline(__always) private func storeScale(_ x: __m512, _ out: UnsafeMutableRawPointer, _ index: Int) {
