@@ -190,6 +190,8 @@ struct GBNFParser {
         at += 1
         let isNegated = take("^")
         var ranges: [(UInt32, UInt32)] = []
+        // to llama.cpp it is the empty text, negated too: nobody who writes it means that
+        guard peek() != 0x5D else { throw failure("a class without characters") }
         while !take("]") {
             let low = try character()
             var high = low

@@ -79,6 +79,9 @@ extension RegexParser {
             // ECMA-262 outside its u mode and RE2 differ here; a letter that means nothing is never guessed
             at -= 1
             throw failure("an escape that means nothing")
+        case _ where c >= 0x80 && dialect == .re2:
+            at -= 1
+            throw failure("an escape that means nothing")
         default: return c
         }
     }
@@ -136,6 +139,7 @@ extension RegexParser {
                 let dash = at
                 at += 1
                 if try classEscape() != nil {
+                    guard dialect == .ecma else { throw failure("a range that ends with a class") }
                     // [a-\d]: the dash is a character, the class is read again
                     at = dash
                 } else {
@@ -151,7 +155,7 @@ extension RegexParser {
     private mutating func member() throws(Llama2Error) -> UInt32 {
         guard let c = peek() else { throw failure("a bracket that is not closed") }
         if c == 0x5C {
-            if peek(1) == 0x62 {  // \b is a backspace here
+            if peek(1) == 0x62, dialect == .ecma {  // \b is a backspace here
                 at += 2
                 return 0x08
             }

@@ -11,6 +11,7 @@ struct RegexParser {
     let dialect: Dialect
     var at = 0
     private var depth = 0
+    private var names: Set<[UInt32]> = []
     private var ignoresCase = false, dotTakesAll = false, isMultiline = false
     /// Nesting of groups: the parser calls itself.
     private static let deepest = 60
@@ -115,7 +116,9 @@ struct RegexParser {
         var high = low
         if take(",") { high = try number() }
         // a brace that begins no repetition stands for itself
-        guard let low, text[at - 1] != 0x7B, take("}") else {
+        // neither does one in which RE2 finds a number with a zero before it
+        let isOdd = dialect == .re2 && (start..<at).contains { !isDigit($0) && peek($0 + 1 - at) == 0x30 && isDigit($0 + 2) }
+        guard let low, !isOdd, text[at - 1] != 0x7B, take("}") else {
             at = start
             return nil
         }
@@ -125,6 +128,8 @@ struct RegexParser {
         }
         return (low, high)
     }
+
+    private func isDigit(_ place: Int) -> Bool { place < text.count && (0x30...0x39).contains(text[place]) }
 
     private mutating func number() throws(Llama2Error) -> Int? {
         var value: Int?
@@ -184,8 +189,11 @@ struct RegexParser {
             } else if take(word: "<=") || take(word: "<!") {
                 throw unsupported("looking behind")
             } else if take(word: "P<") || take("<") {
-                while let c = peek(), c != 0x3E { at += 1; _ = c }
-                guard take(">") else { throw failure("a name without its end") }
+                let start = at
+                while let c = peek(), c == 0x5F || c >= 0x80 || CodePointSet.word.contains(c) || c == 0x24 && dialect == .ecma { at += 1 }
+                guard at > start, take(">") else { throw failure("the name of a group is none") }
+                let isNew = names.insert(Array(text[start..<at])).inserted
+                guard isNew || dialect == .ecma else { throw failure("two groups have one name") }
             } else if take(word: "P=") || take(word: "P>") {
                 throw unsupported("a reference back")
             } else {

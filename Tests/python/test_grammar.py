@@ -46,6 +46,9 @@ EXPRESSIONS = [
     (r"^^a$$", ["a"], ["", "aa"]),
     (r"(^a|b)^c|^(^foo|^bar$)$", ["foo", "bar"], ["ac", "bc", "c", "foobar"]),
     (r"\A|-|(?:^A*){2,}", ["", "-", "A", "AA"], ["-A"]),
+    # as RE2 reads them
+    (r"a{01}|b{0,02}|c{0}|d{10}", ["a{01}", "b{0,02}", "", "d" * 10], ["a", "b", "bb"]),
+    (r"(?P<a>x)(?<b_1>y)", ["xy"], ["x"]),
 ]
 
 
@@ -54,7 +57,7 @@ def test_a_regular_expression_is_the_whole_text(stories, expression, yes, no):
     holds(stories.grammar(regex=expression), yes, no)
 
 
-@pytest.mark.parametrize("expression", [r"(a)\1", r"\bword", r"(?=a)b", r"a{5,2}", "(", "[b-a]", r"(?<=a)b", "*", "a**", "a*+", "a++b", "a{2}{3}", "a{2}*", "(?i)é", r"(?i)[à-ü]", r"(?i)\p{Lu}"])
+@pytest.mark.parametrize("expression", [r"(a)\1", r"\bword", r"(?=a)b", r"a{5,2}", "(", "[b-a]", r"(?<=a)b", "*", "a**", "a*+", "a++b", "a{2}{3}", "a{2}*", "(?i)é", r"(?i)[à-ü]", r"(?P<a b>x)", "(?P<>x)", "(?P<a>x)(?P<a>y)", r"\é", r"[\b]", r"[a-\d]", r"[--\pL]", r"(?i)\p{Lu}"])
 def test_what_no_automaton_can_follow_is_refused_by_name(stories, expression):
     with pytest.raises((UnsupportedError, InvalidArgumentError), match="regular expression"):
         stories.grammar(regex=expression)
@@ -147,6 +150,7 @@ def test_gbnf_is_llama_cpps(stories, text, yes, no):
         ('root ::= "a" root', "no finite text"), ('other ::= "a"', "no rule root"), ('root ::= "a', "does not end"), ("root = 1", "line 1"),
         ('root ::= "a"\n\nb ::= "\\q"', "line 3"), ("root ::= <[99999]>", "vocabulary"), ("root ::= <nosuchtoken>", "no single token"), ("root ::= *", "nothing"),
         ('root ::= "a"{3,1}', "repetition"), ("root ::= " + "(" * 10000, "nested deeper"),
+        ('root ::= "a" []', "without characters"), ("root ::= [^]", "without characters"),
     ],
 )  # fmt: skip
 def test_a_wrong_grammar_is_refused_with_its_line_or_rule(stories, text, what):

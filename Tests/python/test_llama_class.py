@@ -9,6 +9,7 @@ from tiny_gguf import random_model
 
 import llama2swift
 from llama2swift import Llama
+from llama2swift.errors import OutOfRangeError
 
 PROMPT = "Once upon a time, there was a"
 TALK = [{"role": "system", "content": "You are a helpful assistant that outputs in JSON."}, {"role": "user", "content": "Who won the world series in 2020"}]
@@ -245,3 +246,35 @@ def test_from_pretrained(monkeypatch, stories_path):
     hub.HfApi = unreachable
     with pytest.raises(OSError, match="no network.*model_path"):
         Llama.from_pretrained(repo_id="a/b", filename="*.gguf")
+
+
+def test_where_tokens_stand_and_what_they_have(llm, stories):
+    """As llama-cpp-python lists them: places in prompt and answer together, and with echo the prompt's tokens but for BOS."""
+    options = dict(max_tokens=12, temperature=1.3, seed=3, logprobs=2, stop=["zebra", "the q"])
+    whole = llm(PROMPT, **options)["choices"][0]
+    alone = whole["logprobs"]
+    assert alone["text_offset"][0] == len(PROMPT) and alone["text_offset"] == sorted(alone["text_offset"])
+    for name, place in zip(alone["tokens"], alone["text_offset"]):
+        assert (PROMPT + whole["text"])[place:].startswith(name)
+    assert all(name in top and len(top) in (2, 3) for name, top in zip(alone["tokens"], alone["top_logprobs"]))
+    echoed = llm(PROMPT, echo=True, **options)["choices"][0]
+    tokens = stories.tokenize_prompt(PROMPT)[1:]
+    lists = echoed["logprobs"]
+    assert echoed["text"] == PROMPT + whole["text"] and lists["text_offset"][0] == 0 and lists["token_logprobs"][0] is None and lists["top_logprobs"][0] is None
+    for name in alone:
+        assert len(lists[name]) == len(tokens) + len(alone[name])
+    assert lists["text_offset"][len(tokens) :] == alone["text_offset"] and lists["tokens"][len(tokens) :] == alone["tokens"]
+    with stories.context() as context:
+        score = context.score(stories.tokenize_prompt(PROMPT)[:2], tokens[1:])
+    assert lists["token_logprobs"][1 : len(tokens)] == pytest.approx(score.log_probabilities.tolist(), abs=1e-4)
+    for echo, want in ((False, alone), (True, lists)):
+        chunks = [c["choices"][0] for c in llm(PROMPT, echo=echo, stream=True, **options)]
+        assert "".join(c["text"] for c in chunks) == (echoed if echo else whole)["text"]
+        for name in ("tokens", "text_offset"):
+            assert [one for c in chunks for one in c["logprobs"][name]] == want[name]
+
+
+def test_a_temperature_below_zero_is_refused(llm):
+    for call in (lambda: llm(PROMPT, max_tokens=1, temperature=-1), lambda: llm.create_chat_completion(TALK, max_tokens=1, temperature=-0.5)):
+        with pytest.raises(OutOfRangeError, match="temperature"):
+            call()

@@ -185,12 +185,13 @@ class LlamaBase(Closing):
         # OpenAI's clients write the ids as texts
         biases = {int(t) if isinstance(t, str) and t.isdecimal() else A.token("logit_bias", t): b for t, b in (bias or {}).items()}
         return Sampler(
-            temperature=max(temperature, 0.0), top_p=top_p, min_p=min_p, top_k=max(top_k, 0), frequency_penalty=frequency, presence_penalty=presence,
+            temperature=temperature, top_p=top_p, min_p=min_p, top_k=max(top_k, 0), frequency_penalty=frequency, presence_penalty=presence,
             repetition_penalty=repeat, penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias=biases,
         )  # fmt: skip
 
     def _events(
-        self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | None, stop: str | list[str] | None, logprobs: int | None
+        self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | None, stop: str | list[str] | None, logprobs: int | None,
+        echo: bool = False,
     ) -> Iterator[Event]:  # fmt: skip
         for index, token in enumerate(tokens):
             if not 0 <= token < self.n_vocab():
@@ -204,7 +205,7 @@ class LlamaBase(Closing):
         stops = text_list("stop", [] if stop is None else stop)
         if self._scheduler is None:
             self._scheduler = Scheduler(self._context, draft=self._draft)
-        return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs), tokens)
+        return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs, echo=echo), tokens)
 
     def _until_left(self, request: Request, tokens: list[int]) -> Iterator[Event]:
         """The events; whoever lets go of them before the end ends the request."""

@@ -18,6 +18,7 @@ from typing import Any
 from . import _arguments as A
 from ._llama_arguments import NEUTRAL_SAMPLERS, Chunk, only_neutral, text_list
 from ._llama_chats import Chats
+from ._llama_logprobs import Shown
 from .grammar import Grammar
 
 
@@ -39,50 +40,45 @@ class Llama(Chats):
         **others: Any,
     ) -> Any:  # fmt: skip
         """The text goes on: a dict in OpenAI's shape, or for stream an iterator of such. max_tokens: None or less than 1 for as many as
-        there is room for. grammar: `Model.grammar`. Raises ContextFullError for a prompt that does not fit."""
+        there is room for. grammar: `Model.grammar`. logprobs: beside the best so many the token that came; with echo the prompt's too, the first
+        without one. Raises ContextFullError for a prompt that does not fit."""
         only_neutral({**others, "suffix": suffix, "typical_p": typical_p}, NEUTRAL_SAMPLERS, "create_completion")
         tokens = self._prompt(prompt)
         logprobs = None if logprobs is None else A.unsigned("logprobs", logprobs, 31)
         sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias)
         frame = {"id": f"cmpl-{uuid.uuid4()}", "object": "text_completion", "created": int(time.time()), "model": model or self.model_path}
-        text = (prompt if isinstance(prompt, str) else self.model.detokenize(tokens)) if echo else ""
-        events = self._events(tokens, max_tokens, sampler, grammar, stop, logprobs)
+        given = prompt if isinstance(prompt, str) else self.model.detokenize(tokens)
+        text, shown = given if echo else "", Shown(self.model, given, echo, logprobs)
+        events = self._events(tokens, max_tokens, sampler, grammar, stop, logprobs, echo and logprobs is not None)
         if stream:
-            return self._completion_chunks(frame, text, events, logprobs)
+            return self._completion_chunks(frame, text, events, shown)
         ids: list[Any] = []
+        reports: list[Any] = []
         reason = None
         for event in events:
             text += event.text
             ids += [event] if event.token is not None else []
+            reports += [event.report] if event.report is not None else []
             reason = event.reason or reason
-        choice = {"text": text, "index": 0, "logprobs": self._logprobs(ids, 0, logprobs), "finish_reason": reason}
+        choice = {"text": text, "index": 0, "logprobs": shown.lists(reports), "finish_reason": reason}
         usage = {"prompt_tokens": len(tokens), "completion_tokens": len(ids), "total_tokens": len(tokens) + len(ids)}
         return {**frame, "choices": [choice], "usage": usage}
 
     __call__ = create_completion
 
-    def _completion_chunks(self, frame: Chunk, echoed: str, events: Iterator[Any], logprobs: int | None) -> Iterator[Chunk]:
-        offset = 0
-        if echoed:
-            yield {**frame, "choices": [{"text": echoed, "index": 0, "logprobs": None, "finish_reason": None}]}
+    def _completion_chunks(self, frame: Chunk, echoed: str, events: Iterator[Any], shown: Shown) -> Iterator[Chunk]:
+        def chunk(text: str, reports: list[Any] | None, reason: str | None = None) -> Chunk:
+            return {**frame, "choices": [{"text": text, "index": 0, "logprobs": None if reports is None else shown.lists(reports), "finish_reason": reason}]}
+
+        prompt: list[Any] = []
         for event in events:
-            shown = self._logprobs([event] if event.token is not None else [], offset, logprobs)
-            offset += len(event.text)
-            yield {**frame, "choices": [{"text": event.text, "index": 0, "logprobs": shown, "finish_reason": event.reason}]}
-
-    def _logprobs(self, events: list[Any], offset: int, count: int | None) -> Any:
-        if count is None:
-            return None
-
-        def name(token: int) -> str:
-            return self.model.piece(token).decode("utf-8", "replace")
-
-        texts, offsets = [name(e.token) for e in events], []
-        for text in texts:
-            offsets.append(offset)
-            offset += len(text)
-        top = [{name(t): p for t, p in e.report.best} for e in events]
-        return {"tokens": texts, "text_offset": offsets, "token_logprobs": [e.report.logprob for e in events], "top_logprobs": top}
+            if event.report is not None and event.report.prompt:
+                prompt.append(event.report)
+                continue
+            if echoed:
+                yield chunk(echoed, prompt)
+                echoed = ""
+            yield chunk(event.text, [event.report] if event.report is not None else [], event.reason)
 
     def embed(self, input: str | list[str], normalize: bool = False, truncate: bool = True, return_count: bool = False) -> Any:
         """The embedding of a text, or of each of a list: a vector a token, or one for all by pooling_type."""
