@@ -50,39 +50,46 @@ public func attention(
             values = UnsafeRawPointer(valuesAsFloats)
             v = v == CacheKind.f16 ? CacheKind.f32 : CacheKind.unpacked
         }
+        // the next page, when there is one, is fetched by the first rows of this one
+        let isLast = (page &+ 1) &* 64 >= longest, keyBytes = isLast ? 0 : CacheKind.bytes(CacheKind.of(kType), headStride)
+        let valueBytes = isLast ? 0 : CacheKind.bytes(CacheKind.of(vType), headStride)
+        let nextKeys = isLast ? keyScales : kPages[page &+ 1], nextValues = isLast ? valueScales : vPages[page &+ 1]
+        let areFloats = k == CacheKind.f32 && v == CacheKind.f32 && headStride & 63 == 0
+        let together = I32x16.tokensInRegisters != 8 || k > CacheKind.f16 || v > CacheKind.f16 ? 1 : areFloats && rows >= 4 ? 4 : 2
+        let steps = rows < together ? 1 : rows < 8 &* together ? rows / together : 8
         r = 0
         while r < rows {
+            let keysAhead = Ahead(nextKeys, keyBytes, headStride, r / together, steps)
+            let valuesAhead = Ahead(nextValues, valueBytes, 64, r / together, steps)
             let count = min64(length &+ r / group &- 64 &* page)
             let next = r &+ 1 < rows ? min64(length &+ (r &+ 1) / group &- 64 &* page) : 0
             let query = q + r &* headStride, target = out + r &* headStride, s = state + 2 &* r
-            if I32x16.tokensInRegisters == 8 && count > 0 && r &+ 4 <= rows && k == CacheKind.f32 && v == CacheKind.f32
-                && headStride & 63 == 0
-            {
+            if together == 4 && count > 0 && r &+ 4 <= rows {
                 let counts = (
                     count, next, min64(length &+ (r &+ 2) / group &- 64 &* page), min64(length &+ (r &+ 3) / group &- 64 &* page)
                 )
-                scoreFour(query, headStride, keys, scores)
+                scoreFour(query, headStride, keys, scores, keysAhead)
                 weighFour(scores, counts, scale, s, factors)
-                addFour(values, headStride, scores, counts, factors, target)
+                addFour(values, headStride, scores, counts, factors, target, valuesAhead)
                 r &+= 4
-            } else if I32x16.tokensInRegisters == 8 && count > 0 && next > 0 && k <= CacheKind.f16 && v <= CacheKind.f16 {
+            } else if together > 1 && count > 0 && next > 0 {
                 if k == CacheKind.f16 {
-                    scoreTwo(query, headStride, keys, true, scores)
+                    scoreTwo(query, headStride, keys, true, scores, keysAhead)
                 } else {
-                    scoreTwo(query, headStride, keys, false, scores)
+                    scoreTwo(query, headStride, keys, false, scores, keysAhead)
                 }
                 let a = weigh(scores, count, scale, s), b = weigh(scores + 64, next, scale, s + 2)
                 if v == CacheKind.f16 {
-                    addTwo(values, headStride, true, scores, count, next, a, b, target)
+                    addTwo(values, headStride, true, scores, count, next, a, b, target, valuesAhead)
                 } else {
-                    addTwo(values, headStride, false, scores, count, next, a, b, target)
+                    addTwo(values, headStride, false, scores, count, next, a, b, target, valuesAhead)
                 }
                 r &+= 2
             } else {
                 if count > 0 {
-                    score(query, headStride, keys, keyScales, k, scores)
+                    score(query, headStride, keys, keyScales, k, scores, keysAhead)
                     let a = weigh(scores, count, scale, s)
-                    addValues(values, valueScales, headStride, v, scores, count, a, target, products)
+                    addValues(values, valueScales, headStride, v, scores, count, a, target, products, valuesAhead)
                 }
                 r &+= 1
             }
@@ -105,37 +112,64 @@ public func attention(
 /// `scoreOne` or `scoreScaled`, with the kind known to each.
 @inline(__always) private func score(
     _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ kind: Int,
-    _ scores: UnsafeMutablePointer<Float>
+    _ scores: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     if kind == CacheKind.f32 {
-        scoreOne(q, headStride, keys, false, scores)
+        scoreOne(q, headStride, keys, false, scores, ahead)
     } else if kind == CacheKind.f16 {
-        scoreOne(q, headStride, keys, true, scores)
+        scoreOne(q, headStride, keys, true, scores, ahead)
     } else if kind == CacheKind.unpacked {
-        scoreScaled(q, headStride, keys, scales, CacheKind.unpacked, scores)
+        scoreScaled(q, headStride, keys, scales, CacheKind.unpacked, scores, ahead)
     } else if kind == CacheKind.int8 {
-        scoreScaled(q, headStride, keys, scales, CacheKind.int8, scores)
+        scoreScaled(q, headStride, keys, scales, CacheKind.int8, scores, ahead)
     } else {
-        scoreScaled(q, headStride, keys, scales, CacheKind.nibbles, scores)
+        scoreScaled(q, headStride, keys, scales, CacheKind.nibbles, scores, ahead)
     }
 }
 
 /// `addOne` or `addScaled`.
 @inline(__always) private func addValues(
     _ values: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ weights: UnsafePointer<Float>,
-    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ products: UnsafeMutablePointer<Float>
+    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ products: UnsafeMutablePointer<Float>,
+    _ ahead: Ahead
 ) {
     if kind == CacheKind.f32 {
-        addOne(values, headStride, false, weights, 0, count, correction, out)
+        addOne(values, headStride, false, weights, 0, count, correction, out, ahead)
     } else if kind == CacheKind.f16 {
-        addOne(values, headStride, true, weights, 0, count, correction, out)
+        addOne(values, headStride, true, weights, 0, count, correction, out, ahead)
     } else if kind == CacheKind.unpacked {
-        addScaled(values, scales, headStride, CacheKind.unpacked, weights, count, correction, out, products)
+        addScaled(values, scales, headStride, CacheKind.unpacked, weights, count, correction, out, products, ahead)
     } else if kind == CacheKind.int8 {
-        addScaled(values, scales, headStride, CacheKind.int8, weights, count, correction, out, products)
+        addScaled(values, scales, headStride, CacheKind.int8, weights, count, correction, out, products, ahead)
     } else {
-        addScaled(values, scales, headStride, CacheKind.nibbles, weights, count, correction, out, products)
+        addScaled(values, scales, headStride, CacheKind.nibbles, weights, count, correction, out, products, ahead)
     }
 }
 
 @inline(__always) private func min64(_ n: Int) -> Int { n < 64 ? n : 64 }
+
+/// The part of the next page that is fetched while this one is worked on, `share` bytes an iteration: a page is a piece of memory of its
+/// own, and a burst of fetches would keep its reader waiting and the memory idle while there is arithmetic to do.
+struct Ahead {
+    let p: UnsafeRawPointer, share: Int
+
+    /// bytes: of the whole part, of which rows take `steps` shares in turn, this one number `step`; iterations: of a step.
+    @inline(__always) init(_ p: UnsafeRawPointer, _ bytes: Int, _ iterations: Int, _ step: Int, _ steps: Int) {
+        share = step < steps ? (bytes &+ iterations &* steps &- 1) / (iterations &* steps) : 0
+        self.p = p + step &* iterations &* share
+    }
+    @inline(__always) init(nothingAt p: UnsafeRawPointer) {
+        self.p = p
+        share = 0
+    }
+
+    /// What belongs to iterations i ..< i + count.
+    @inline(__always) func fetch(_ i: Int, _ count: Int = 1) {
+        let end = (i &+ count) &* share
+        var line = (i &* share &+ 63) & ~63
+        while line < end {
+            F32x16.prefetch(p + line)
+            line &+= 64
+        }
+    }
+}

@@ -57,11 +57,12 @@ func widen(_ p: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Floa
 /// scores (64) of one row, not yet scaled.
 @inline(__always) func scoreOne(
     _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ half: Bool,
-    _ scores: UnsafeMutablePointer<Float>
+    _ scores: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     var s0 = F32x16(splat: 0), s1 = s0, s2 = s0, s3 = s0
     var d = 0
     while d < headStride {
+        ahead.fetch(d)
         let x = F32x16(splat: q[d]), o = 64 &* d
         s0 = F32x16.fma(x, loadCached(keys, o, half), s0)
         s1 = F32x16.fma(x, loadCached(keys, o &+ 16, half), s1)
@@ -78,11 +79,12 @@ func widen(_ p: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Floa
 /// scores (2, 64) of two rows: the same operations, each key loaded once.
 @inline(__always) func scoreTwo(
     _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ half: Bool,
-    _ scores: UnsafeMutablePointer<Float>
+    _ scores: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     var s = Quad(splat: 0), t = s
     var d = 0
     while d < headStride {
+        ahead.fetch(d)
         let k = Quad(keys, 64 &* d, half)
         s.add(F32x16(splat: q[d]), k)
         t.add(F32x16(splat: q[headStride &+ d]), k)
@@ -93,11 +95,14 @@ func widen(_ p: UnsafeRawPointer, _ count: Int, _ out: UnsafeMutablePointer<Floa
 }
 
 /// scores (4, 64) of four rows, keys as floats: sixteen chains, twice as many as the additions that are under way at a time.
-func scoreFour(_ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ scores: UnsafeMutablePointer<Float>) {
+func scoreFour(
+    _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ scores: UnsafeMutablePointer<Float>, _ ahead: Ahead
+) {
     var s = Quad(splat: 0), t = s, u = s, v = s
     let second = q + headStride, third = second + headStride, fourth = third + headStride
     var d = 0
     while d < headStride {
+        ahead.fetch(d)
         let k = Quad(keys, 64 &* d, false)
         s.add(F32x16(splat: q[d]), k)
         t.add(F32x16(splat: second[d]), k)
@@ -186,7 +191,7 @@ func weighFour(
 /// out = out * correction + sum_j w_j v_j for j in first ..< count, in order; 64 components at a time.
 @inline(__always) func addOne(
     _ values: UnsafeRawPointer, _ headStride: Int, _ half: Bool, _ weights: UnsafePointer<Float>, _ first: Int,
-    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>
+    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     let c = F32x16(splat: correction)
     var i = 0
@@ -194,6 +199,7 @@ func weighFour(
         var a = Quad(out + i, times: c)
         var j = first
         while j < count {
+            if i == 0 { ahead.fetch(j) }
             a.add(F32x16(splat: weights[j]), Quad(values, j &* headStride &+ i, half))
             j &+= 1
         }
@@ -215,12 +221,12 @@ func weighFour(
 /// `addOne` for two rows, the second with at least as many positions; each value is loaded once.
 @inline(__always) func addTwo(
     _ values: UnsafeRawPointer, _ headStride: Int, _ half: Bool, _ weights: UnsafePointer<Float>, _ count: Int,
-    _ next: Int, _ correction: Float, _ nextCorrection: Float, _ out: UnsafeMutablePointer<Float>
+    _ next: Int, _ correction: Float, _ nextCorrection: Float, _ out: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     let second = out + headStride
     guard headStride & 63 == 0 else {
-        addOne(values, headStride, half, weights, 0, count, correction, out)
-        addOne(values, headStride, half, weights + 64, 0, next, nextCorrection, second)
+        addOne(values, headStride, half, weights, 0, count, correction, out, ahead)
+        addOne(values, headStride, half, weights + 64, 0, next, nextCorrection, second, Ahead(nothingAt: values))
         return
     }
     let c = F32x16(splat: correction), e = F32x16(splat: nextCorrection)
@@ -229,6 +235,7 @@ func weighFour(
         var a = Quad(out + i, times: c), b = Quad(second + i, times: e)
         var j = 0
         while j < count {
+            if i == 0 { ahead.fetch(j) }
             let v = Quad(values, j &* headStride &+ i, half)
             a.add(F32x16(splat: weights[j]), v)
             b.add(F32x16(splat: weights[64 &+ j]), v)
@@ -244,7 +251,7 @@ func weighFour(
 /// `addOne` for four rows, values as floats; no row has fewer positions than the first. headStride: a multiple of 64.
 func addFour(
     _ values: UnsafeRawPointer, _ headStride: Int, _ weights: UnsafePointer<Float>, _ counts: (Int, Int, Int, Int),
-    _ factors: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>
+    _ factors: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     let second = out + headStride, third = second + headStride, fourth = third + headStride
     let f = F32x16(splat: factors[0]), g = F32x16(splat: factors[1]), h = F32x16(splat: factors[2]), k = F32x16(splat: factors[3])
@@ -253,6 +260,7 @@ func addFour(
         var a = Quad(out + i, times: f), b = Quad(second + i, times: g), c = Quad(third + i, times: h), d = Quad(fourth + i, times: k)
         var j = 0
         while j < counts.0 {
+            if i == 0 { ahead.fetch(j) }
             let v = Quad(values, j &* headStride &+ i, false)
             a.add(F32x16(splat: weights[j]), v)
             b.add(F32x16(splat: weights[64 &+ j]), v)
@@ -276,7 +284,7 @@ func addFour(
     _ values: UnsafeRawPointer, _ headStride: Int, _ half: Bool, _ weights: UnsafePointer<Float>, _ first: Int, _ count: Int,
     _ out: UnsafeMutablePointer<Float>
 ) {
-    if first < count { addOne(values, headStride, half, weights, first, count, 1, out) }
+    if first < count { addOne(values, headStride, half, weights, first, count, 1, out, Ahead(nothingAt: values)) }
 }
 
 extension F32x16 {

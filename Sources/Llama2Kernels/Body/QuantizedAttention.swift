@@ -15,6 +15,11 @@ enum CacheKind {
     /// Integers that were made floats, of 8 bits, of 4 bits.
     static let unpacked = 2, int8 = 3, nibbles = 4
 
+    /// Bytes of a part of a page; kind: as it lies there.
+    @inline(__always) static func bytes(_ kind: Int, _ headStride: Int) -> Int {
+        kind == f32 ? 256 &* headStride : kind == f16 ? 128 &* headStride : kind == int8 ? 68 &* headStride : 36 &* headStride
+    }
+
     /// type: a number of `CacheType`, which has these four.
     @inline(__always) static func of(_ type: UInt32) -> Int {
         type == F32.number ? f32 : type == F16.number ? f16 : type == Q8_0.number ? int8 : nibbles
@@ -24,7 +29,7 @@ enum CacheKind {
 /// scores (64) of one row, not yet scaled: sum over blocks, in order, of scale times the sum of query component times integer.
 @inline(__always) func scoreScaled(
     _ q: UnsafePointer<Float>, _ headStride: Int, _ integers: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ kind: Int,
-    _ scores: UnsafeMutablePointer<Float>
+    _ scores: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
     let zero = F32x16(splat: 0)
     zero.store(scores)
@@ -33,6 +38,7 @@ enum CacheKind {
     zero.store(scores + 48)
     var first = 0
     while first < headStride {
+        ahead.fetch(first, 32)
         var s0 = zero, s1 = zero, s2 = zero, s3 = zero
         var d = first
         if kind == CacheKind.nibbles {
@@ -79,9 +85,11 @@ enum CacheKind {
 /// out = out * correction + sum_j (w_j scale_j) v_j for j in 0 ..< count, in order; 64 components at a time. products: (128) of scratch.
 @inline(__always) func addScaled(
     _ integers: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ weights: UnsafePointer<Float>,
-    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ products: UnsafeMutablePointer<Float>
+    _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ products: UnsafeMutablePointer<Float>,
+    _ ahead: Ahead
 ) {
     let c = F32x16(splat: correction)
+    ahead.fetch(0, 64)
     var i = 0
     while i < headStride {
         var k = 0
