@@ -12,8 +12,9 @@ public func llama2_chat_encode(
         guard count > 0, count <= 1 << 20 else {
             throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: count)) messages, expected 1 to \(1 << 20)")
         }
-        try MemoryReserve.cover(count, each: 192, for: "the messages")
-        var list: [(role: UnsafeRawBufferPointer, content: UnsafeRawBufferPointer)] = [], size = 0
+        typealias Message = (role: UnsafeRawBufferPointer, content: UnsafeRawBufferPointer)
+        try MemoryReserve.cover(.list(count, of: Message.self), for: "the messages")
+        var list: [Message] = [], size = 0
         for message in try elements(messages, count, "messages") {
             let role = try text(message.role, message.role_length, "role")
             guard role.count <= 64 else { throw Llama2Error(.invalidArgument, "a role of \(role.count) bytes") }

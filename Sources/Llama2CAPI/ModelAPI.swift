@@ -162,10 +162,9 @@ public func llama2_model_metadata(
 ) -> Int32 {
     call { () throws(Llama2Error) in
         let metadata = try Handles.model(model).metadata
-        let name = try text(key, keyLength, "key")
-        try MemoryReserve.cover(name.count, each: 4, for: "the key")
-        let key = ByteText(name)
-        try MemoryReserve.cover(metadata.byteCount(key), each: 6, for: "the value")
+        let key = try ByteText(covered: try text(key, keyLength, "key"), "the key")
+        // repaired, which makes three bytes of one; joined, where it is a list; and given out
+        try MemoryReserve.cover(5 * .text(metadata.byteCount(key)), for: "the value")
         guard let value = metadata.text(key) else { throw Llama2Error(.notFound, "the file has no metadata \"\(key)\"") }
         try give(Array(value.utf8), to: out, capacity, needed)
     }

@@ -30,7 +30,7 @@ private func samplerOptions(_ o: llama2_sampler_options) throws(Llama2Error) -> 
     guard (0...1 << 20).contains(o.logit_bias_count) else {
         throw Llama2Error(.invalidArgument, "\(UInt(bitPattern: o.logit_bias_count)) logit biases, expected at most \(1 << 20)")
     }
-    try MemoryReserve.cover(o.logit_bias_count, each: 20, for: "the logit biases")
+    try MemoryReserve.cover(2 * .array(o.logit_bias_count, of: (Int32, Float).self), for: "the logit biases")
     s.logitBias = try elements(o.logit_bias, o.logit_bias_count, "logit_bias").map { ($0.token, $0.bias) }
 
     if o.typical_p != 0 { s.typicalP = o.typical_p }
@@ -113,7 +113,8 @@ private func samplerTexts(_ o: llama2_sampler_options) throws(Llama2Error) -> Sa
         guard (1...4096).contains(bytes.count) else {
             throw Llama2Error(.invalidArgument, "text_bias[\(texts.bias.count)] has a text of \(bytes.count) bytes, expected 1 to 4096")
         }
-        try MemoryReserve.cover(bytes.count, each: 24, for: "a bias by text")
+        // the text, and its tokens while they are found
+        try MemoryReserve.cover(.text(bytes.count) + .list(bytes.count, of: Int32.self), for: "a bias by text")
         texts.bias.append((Array(bytes), entry.bias))
     }
     return texts

@@ -6,22 +6,25 @@
 /// The bytes are kept alive by whoever made the list.
 public struct ByteStrings: RandomAccessCollection, @unchecked Sendable {
     private static let step = 16
-    /// Of memory that a string takes at most while the list of places doubles, a sixteenth of it.
-    public static let mostBytes = 3
-
     private let bytes: UnsafeRawBufferPointer
     private let lengthSize: Int
     private var places: [Int] = []
     public private(set) var count = 0
     private var end = 0
 
-    /// No strings yet, in `bytes`.
-    public init(_ bytes: UnsafeRawBufferPointer, lengthSize: Int = 8) {
+    /// No strings yet, in `bytes`, and room for the places of `count`. what: for the error.
+    public init(_ bytes: UnsafeRawBufferPointer, lengthSize: Int = 8, count: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
+        try MemoryReserve.cover(.list(count / ByteStrings.step + 1, of: Int.self), for: what())
         self.bytes = bytes
         self.lengthSize = lengthSize
     }
 
-    public static let none = ByteStrings(UnsafeRawBufferPointer(start: nil, count: 0))
+    private init() {
+        bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+        lengthSize = 8
+    }
+
+    public static let none = ByteStrings()
 
     /// The next string is of that length; the caller has checked that it lies within the bytes.
     public mutating func append(length: Int) {

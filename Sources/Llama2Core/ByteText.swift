@@ -8,6 +8,11 @@ public struct ByteText: Hashable, Sendable, Comparable, ExpressibleByStringInter
 
     public init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
     public init(_ text: String) { bytes = Array(text.utf8) }
+    /// Of what a file or a caller says, however long it is; twice that is covered, so that an error may name it.
+    public init(covered text: UnsafeRawBufferPointer, _ what: @autoclosure () -> String) throws(Llama2Error) {
+        try MemoryReserve.cover(4 * .text(text.count), for: what())
+        bytes = Array(text)
+    }
     public init(stringLiteral text: String) { bytes = Array(text.utf8) }
 
     /// For people: what is no UTF-8 becomes U+FFFD.

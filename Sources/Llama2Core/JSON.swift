@@ -10,10 +10,12 @@ public struct JSON {
 
     /// Checks and indexes `bytes`, which `owner` keeps alive. An error names the file and the byte.
     public static func parse(_ bytes: UnsafeRawBufferPointer, _ name: String, owner: AnyObject? = nil) throws(Llama2Error) -> JSON {
-        // keys are sorted, in lists that double; texts are made when they are asked for, each once or twice
-        try MemoryReserve.cover(JSONParser.mostNodes(bytes), each: 10, for: name)
-        try MemoryReserve.cover(bytes.count { $0 == 0x3a }, each: 64, for: name)
-        try MemoryReserve.cover(bytes.count, each: 6, for: name)
+        // the nodes, and the keys of each object, which are sorted; texts are made when they are asked for, each once or twice, in lists
+        // that double
+        let keys = bytes.count { $0 == 0x3a }
+        try MemoryReserve.cover(
+            .array(JSONParser.mostNodes(bytes), of: JSONNode.self) + .list(keys, of: UInt64.self) + .array(keys, of: UInt64.self)
+                + 5 * .text(bytes.count), for: name)
         var parser = JSONParser(bytes: bytes, name: name)
         return JSON(document: JSONDocument(bytes, try parser.document(), owner), node: 0)
     }

@@ -3,17 +3,10 @@ internal import LinuxSystem
 /// Swift's own values (arrays, strings, dictionaries) end the process when the system has no memory for them. Where
 /// their size follows from a file or an argument, the call first covers it: see LinuxSystem/memory_reserve.h.
 public enum MemoryReserve {
-    /// Sees to it that Swift values of `bytes` more can be made until the call ends. Address space only, which is
-    /// touched when the system refuses the values themselves.
-    public static func cover(_ bytes: Int, for what: @autoclosure () -> String) throws(Llama2Error) {
-        guard l2s_cover(max(bytes, 0)) == 0 else { throw Llama2Error(.noMemory, "\(what()): the system refused \(bytes) bytes") }
-    }
-
-    /// `count` values that take up to `bytes` each.
-    public static func cover(_ count: Int, each bytes: Int, for what: @autoclosure () -> String) throws(Llama2Error) {
-        let (product, overflow) = count.multipliedReportingOverflow(by: bytes)
-        guard !overflow else { throw Llama2Error(.noMemory, "\(what()): \(count) values do not fit the address space") }
-        try cover(product, for: what())
+    /// Sees to it that such Swift values can be made until the call ends. Address space only, which is touched when the system
+    /// refuses the values themselves.
+    public static func cover(_ memory: SwiftMemory, for what: @autoclosure () -> String) throws(Llama2Error) {
+        guard l2s_cover(memory.bytes) == 0 else { throw Llama2Error(.noMemory, "\(what()): the system refused \(memory.bytes) bytes") }
     }
 
     /// Whether the system refused something since this thread's call began, so that the reserve is in use.

@@ -62,7 +62,7 @@ public final class Completion {
         try sampler.prepare(vocabularySize)
         decoder = try StreamingDecoder(tokenizer: tokenizer)
         guesser = try guesses ? Guesser() : nil
-        try MemoryReserve.cover(decoder.longestText, each: 4, for: "text that is held back")
+        try MemoryReserve.cover(2 * .text(decoder.longestText), for: "text that is held back")
         stopMatcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
     }
 

@@ -14,7 +14,8 @@ extension Model {
     public func grammarVocabulary() throws(Llama2Error) -> GrammarVocabulary {
         if let known = grammarVocabulary_.value { return known }
         let tokenizer = try tokenizer()
-        try MemoryReserve.cover(tokenizer.count, each: 512, for: "the vocabulary as a tree")
+        // texts, and the nodes of the tree that they become
+        try MemoryReserve.cover(vocabulary: 2 * tokenizer.count, for: "the vocabulary as a tree")
         // a name is that of one token, whatever its kind
         let names = Kept<TokenNames>()
         let find: @Sendable (UnsafeRawBufferPointer) -> Int32? = { name in (names.value ?? names.keep(TokenNames(tokenizer))).token(name) }
@@ -28,8 +29,8 @@ extension Model {
     public func grammar(
         _ kind: Grammar.Kind, _ text: UnsafeRawBufferPointer, _ options: Grammar.Options
     ) throws(Llama2Error) -> Grammar {
-        try MemoryReserve.cover(text.count, each: 64, for: "the grammar")
-        try MemoryReserve.cover(1, each: 128 << 20, for: "the grammar")
+        // automata have budgets of states and places, which this holds; before them a text becomes a tree of at most a node a sign
+        try MemoryReserve.cover(.bounded(128 << 20) + 8 * .list(text.count, of: Int.self) + 4 * .text(text.count), for: "the grammar")
         return try Grammar(kind, text, options, try grammarVocabulary())
     }
 }

@@ -33,7 +33,8 @@ extension Context {
                 throw Llama2Error(.cancelled, "cancelled after \(index + 1) of \(windows) windows; \(path) is as it was")
             }
         }
-        try MemoryReserve.cover(try model.weights.hyperparameters.layerCount, each: 4096, for: "importance")
+        // two tensors for each product of a layer
+        try MemoryReserve.cover(tensors: 2 * 7 * (try model.weights.hyperparameters.layerCount + 1), for: "importance")
         var list: [(name: ByteText, values: UnsafeBufferPointer<Float>)] = []
         try sums.forEach { (name, values) throws(Llama2Error) in list.append((ByteText(name), values)) }
         try ImportanceFile.write(path, tokens: sums.tokens, windows: windows, window: length, list)

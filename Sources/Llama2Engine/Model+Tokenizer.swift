@@ -16,8 +16,9 @@ extension Model {
             return value
         }
         let tokens = try m.byteStrings(.tokens), merges = try m.byteStrings(.merges)
-        try MemoryReserve.cover((tokens?.count ?? 0) + (merges?.count ?? 0), each: 160, for: "the vocabulary")
-        try MemoryReserve.cover((tokens?.byteCount ?? 0) + (merges?.byteCount ?? 0), each: 6, for: "the vocabulary")
+        try MemoryReserve.cover(
+            vocabulary: (tokens?.count ?? 0) + (merges?.count ?? 0), bytes: 4 * ((tokens?.byteCount ?? 0) + (merges?.byteCount ?? 0)),
+            for: "the vocabulary")
         var d = TokenizerDescription()
         d.model = Array(kind)
         d.pre = try m.bytes(.preTokenizer).map { Array($0) } ?? []

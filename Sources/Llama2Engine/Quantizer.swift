@@ -29,8 +29,8 @@ public struct Quantizer {
 
     public func run(from path: FilePath, to output: FilePath) throws(Llama2Error) {
         let weights = try Weights(file: try ModelFile.open(path: path, LoadOptions(contextLength: contextLength))), file = weights.file
-        try MemoryReserve.cover(file.tensors.count, each: 1024, for: "\(file.tensors.count) tensors")
-        try MemoryReserve.cover(file.metadata.keys.count, each: 512, for: "metadata")
+        try MemoryReserve.cover(tensors: file.tensors.count, for: "\(file.tensors.count) tensors")
+        try MemoryReserve.cover(keys: file.metadata.keys.count, for: "metadata")
         var jobs = try plan(weights)
         let merge = try adapter.map { (adapter) throws(Llama2Error) in try Merge(adapter.path, adapter.scale, weights) }
         var importance: [ByteText: [Float]] = [:]

@@ -129,7 +129,6 @@ struct AdapterConfig {
         for (name, value) in members {
             guard found.count < 8192 else { throw Llama2Error(.unsupported, "\(path): \"\(key)\" has more than 8192 entries") }
             let text = name.bytes ?? []
-            try MemoryReserve.cover(text.count, each: 256, for: "\(path): \"\(key)\"")
             found.append((ByteText(text.prefix(100)), try ModulePattern(text, "\(path): a key of \"\(key)\""), value))
         }
         return found

@@ -41,8 +41,8 @@ struct GGUFFile {
         for (name, count, most) in [("tensors", tensorCount, TensorInfo.most), ("metadata keys", keyCount, Metadata.mostKeys)] where count > most {
             throw Llama2Error(.unsupported, "number of \(name): \(count); the limit is \(most)")
         }
-        try MemoryReserve.cover(tensorCount, each: 1536, for: "\(tensorCount) tensors")
-        try MemoryReserve.cover(keyCount, each: 512, for: "\(keyCount) keys")
+        try MemoryReserve.cover(tensors: tensorCount, for: "\(tensorCount) tensors")
+        try MemoryReserve.cover(keys: keyCount, for: "\(keyCount) keys")
 
         // 2. metadata
         var metadata = Metadata()
@@ -78,12 +78,12 @@ struct GGUFFile {
         guard bytes.count > 0, bytes.count < maximumNameLength else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) has \(bytes.count) bytes, expected 1 to \(maximumNameLength - 1)")
         }
-        try MemoryReserve.cover(bytes.count, each: 4, for: "name of \(what())")
+        let name = try ByteText(covered: bytes, "name of \(what())")
         guard !bytes.contains(0) else { throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) contains NUL") }
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw Llama2Error(.corrupt, "name of \(what()) at offset \(start) is not UTF-8")
         }
-        return ByteText(bytes)
+        return name
     }
 
     private static func elementType(_ reader: inout ByteReader, _ key: ByteText) throws(Llama2Error) -> Metadata.ElementType {
@@ -112,8 +112,7 @@ struct GGUFFile {
         }
         let count = try reader.count(unit: element.size ?? (reader.wideCounts ? 8 : 4), "length of metadata \(key)")
         if let size = element.size { return .array(element, count: count, try reader.take(count &* size, "metadata \(key)")) }
-        try MemoryReserve.cover(count, each: ByteStrings.mostBytes, for: "metadata \(key)")
-        var strings = ByteStrings(reader.rest, lengthSize: reader.wideCounts ? 8 : 4)
+        var strings = try ByteStrings(reader.rest, lengthSize: reader.wideCounts ? 8 : 4, count: count, of: "metadata \(key)")
         for index in 0..<count { strings.append(length: try reader.string("metadata \(key)[\(index)]").count) }
         return .strings(strings)
     }

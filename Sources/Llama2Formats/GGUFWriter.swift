@@ -21,28 +21,28 @@ public final class GGUFWriter {
 
     public init(path: FilePath, metadata: Metadata, tensors: [Tensor]) throws(Llama2Error) {
         file = try AtomicFile(path)
-        try MemoryReserve.cover(metadata.byteCount, each: 4, for: "metadata of \(path)")
-        var head: [UInt8] = Array("GGUF".utf8)
-        head.append(number: UInt32(3))
-        head.append(number: UInt64(tensors.count))
-        head.append(number: UInt64(metadata.keys.count))
+        var head = try GrowingBuffer<UInt8>(of: "metadata")
+        try head.append("GGUF")
+        try head.append(number: UInt32(3))
+        try head.append(number: UInt64(tensors.count))
+        try head.append(number: UInt64(metadata.keys.count))
         for key in metadata.keys {
-            metadata.encode(key, to: &head)
-            try file.write(head)
-            head.removeAll(keepingCapacity: true)
+            try metadata.encode(key, to: &head)
+            try file.write(head.rawSpan)
+            head.removeAll()
         }
         var offset = 0
         for tensor in tensors {
-            head.append(text: tensor.name.bytes)
-            head.append(number: UInt32(tensor.shape.count))
-            for length in tensor.shape { head.append(number: UInt64(length)) }
-            head.append(number: tensor.type.rawValue)
-            head.append(number: UInt64(offset))
+            try head.append(text: tensor.name)
+            try head.append(number: UInt32(tensor.shape.count))
+            for length in tensor.shape { try head.append(number: UInt64(length)) }
+            try head.append(number: tensor.type.rawValue)
+            try head.append(number: UInt64(offset))
             offset = try alignUp(try checkedAdd(offset, tensor.size, "size of the file"), GGUFWriter.alignment, "size of the file")
-            try file.write(head)
-            head.removeAll(keepingCapacity: true)
+            try file.write(head.rawSpan)
+            head.removeAll()
         }
-        try file.write(head)
+        try file.write(head.rawSpan)
         try pad()
     }
 
@@ -62,14 +62,22 @@ public final class GGUFWriter {
     public func finish() throws(Llama2Error) { try file.finish() }
 }
 
-extension [UInt8] {
-    mutating func append<T: FixedWidthInteger>(number: T) {
+extension GrowingBuffer<UInt8> {
+    mutating func append<T: FixedWidthInteger & BitwiseCopyable>(number: T) throws(Llama2Error) {
         var value = number.littleEndian
-        Swift.withUnsafeBytes(of: &value) { self += $0 }
+        for _ in 0..<MemoryLayout<T>.size {
+            try append(UInt8(truncatingIfNeeded: value))
+            value >>= 8
+        }
     }
 
-    mutating func append(text: [UInt8]) {
-        append(number: UInt64(text.count))
-        self += text
+    mutating func append(text: ByteText) throws(Llama2Error) {
+        try append(number: UInt64(text.count))
+        for byte in text.bytes { try append(byte) }
+    }
+
+    mutating func append(text: UnsafeRawBufferPointer) throws(Llama2Error) {
+        try append(number: UInt64(text.count))
+        try append(text)
     }
 }

@@ -130,7 +130,7 @@ private struct WeightFiles {
         guard let map = index["weight_map"]?.members, map.contains(where: { _ in true }) else {
             throw Llama2Error(.corrupt, "\(path): no weight_map")
         }
-        try MemoryReserve.cover(min(map.count { _ in true }, TensorInfo.most + 1), each: 1024, for: "the tensors of \(path)")
+        try MemoryReserve.cover(tensors: min(map.count { _ in true }, TensorInfo.most + 1), for: "the tensors of \(path)")
         var found: [ByteText: FilePath] = [:]
         for (key, value) in map {
             guard let tensor = key.bytes, let name = value.bytes, let child = folder.child(name) else {

@@ -97,7 +97,7 @@ extension HuggingFaceTokenizer {
         let path = folder + "/chat_template.jinja"
         if try MappedFile.exists(path) {
             let file = try MappedFile(path: path, copy: true)
-            try MemoryReserve.cover(file.bytes.count, each: 3, for: path.description)
+            try MemoryReserve.cover(2 * .text(file.bytes.count), for: path.description)
             return try file.withBytes { Array($0) }
         }
         let value = settings["chat_template"]

@@ -10,7 +10,8 @@ extension HuggingFaceTokenizer {
         }
         guard let vocabulary = model["vocab"]?.members, vocabulary.contains(where: { _ in true }) else { throw failure("no vocabulary") }
         guard let list = model["merges"]?.elements else { throw failure("no merges") }
-        try MemoryReserve.cover(vocabulary.count { _ in true } + list.count { _ in true }, each: 512, for: "the vocabulary")
+        // their bytes were covered with the JSON
+        try MemoryReserve.cover(vocabulary: vocabulary.count { _ in true } + list.count { _ in true }, for: "the vocabulary")
         for (text, id) in vocabulary { try place(text.bytes ?? [], id.integer, type: 1) }
         for (index, merge) in list.enumerated() {
             var pair: [UInt8]

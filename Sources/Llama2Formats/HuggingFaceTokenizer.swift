@@ -32,7 +32,7 @@ struct HuggingFaceTokenizer {
         let settings = try HuggingFaceFolder.json(folder, "tokenizer_config.json") ?? .null
         let map = try HuggingFaceFolder.json(folder, "special_tokens_map.json") ?? .null
         try checkOptions(settings, whole)
-        try MemoryReserve.cover(count, each: 512, for: "the vocabulary")
+        try MemoryReserve.cover(vocabulary: count, for: "the vocabulary")
         // 1. the vocabulary
         let proto = folder + "/tokenizer.model"
         var pieces: SentencePieceModel?

@@ -39,7 +39,7 @@ public enum ImportanceFile {
         guard try file.metadata.byteText(.generalType) == "imatrix" else {
             throw Llama2Error(.format, "\(path) is no importance matrix: its \(MetadataKey.generalType) is not imatrix")
         }
-        try MemoryReserve.cover(file.byteCount, each: 4, for: "importance")
+        try MemoryReserve.cover(sums: file.byteCount, of: file.tensors.count)
         let sums: ByteText = ".in_sum2", counters: ByteText = ".counts"
         guard file.tensors.contains(where: { $0.name.hasSuffix(sums) }) else { throw Llama2Error(.corrupt, "\(path) holds no NAME.in_sum2") }
         var found: [ByteText: [Float]] = [:]
@@ -59,6 +59,7 @@ public enum ImportanceFile {
             let count = counts.data.loadUnaligned(as: Float.self)
             guard count.isFinite, count > 0 else { throw Llama2Error(.corrupt, "\(path): \(counts.name) is \(count), expected a positive number") }
             var values: [Float] = []
+            values.reserveCapacity(tensor.columns)
             for i in 0..<tensor.columns {
                 let sum = tensor.data.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)
                 guard sum.isFinite, sum >= 0 else { throw Llama2Error(.corrupt, "\(path): \(tensor.name)[\(i)] is \(sum), expected a sum of squares") }
@@ -75,6 +76,13 @@ public enum ImportanceFile {
             throw Llama2Error(.corrupt, "\(path): the mean square of column \(column) of \(name) is \(sum) / \(count), beyond what floats hold")
         }
         return mean
+    }
+}
+
+extension MemoryReserve {
+    /// Means of as many columns as `bytes` hold, by the names of `count` matrices.
+    fileprivate static func cover(sums bytes: Int, of count: Int) throws(Llama2Error) {
+        try cover(.text(bytes) + .table(count, of: ByteText.self, [Float].self) + .texts(6 * count, bytes: bytes), for: "importance")
     }
 }
 
@@ -109,7 +117,7 @@ private enum OlderImportanceFile {
             (1...mostMatrices).contains(matrices), matrices <= bytes.count / 16
         else { throw Llama2Error(.format, "no importance matrix: neither a GGUF file nor the number of its matrices at its beginning") }
         _ = try integer("the number of matrices", 1...mostMatrices)
-        try MemoryReserve.cover(bytes.count, each: 4, for: "importance")
+        try MemoryReserve.cover(sums: bytes.count, of: matrices)
         var found: [ByteText: [Float]] = [:]
         for index in 0..<matrices {
             let length = try integer("the length of the name of matrix \(index)", 1...longestName)
@@ -117,6 +125,7 @@ private enum OlderImportanceFile {
             let calls = try integer("the calls of \(name)", 1...Int(Int32.max)), columns = try integer("the columns of \(name)", 1...1 << 24)
             let sums = try reader.take(columns * 4, "the sums of \(name)")
             var values: [Float] = []
+            values.reserveCapacity(columns)
             for i in 0..<columns {
                 let sum = sums.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)
                 guard sum.isFinite, sum >= 0 else { throw Llama2Error(.corrupt, "column \(i) of \(name) is \(sum), expected a sum of squares") }

@@ -114,7 +114,7 @@ struct Llama2CFile {
             throw Llama2Error(error.kind, "\(path?.description ?? "memory"): \(error.message)")
         }
         let texts = OwnedBytes()
-        try MemoryReserve.cover(9 * header.layers + 16, each: 1024, for: "the tensors")
+        try MemoryReserve.cover(tensors: 9 * header.layers + 16, for: "the tensors")
         // 1. the tensors, as they follow each other
         var tensors: [TensorInfo] = [], offset = header.dataStart
         for part in header.parts {
@@ -173,8 +173,9 @@ struct Llama2CFile {
         }
         defer { withExtendedLifetime(file) {} }
         // a token takes at least the eight bytes of its score and length
-        try MemoryReserve.cover(min(count, file.bytes.count / 8), each: 512, for: "the vocabulary")
-        try MemoryReserve.cover(file.bytes.count, each: 16, for: "the vocabulary")
+        try MemoryReserve.cover(vocabulary: min(count, file.bytes.count / 8), for: "the vocabulary")
+        // a piece grows byte by byte, three bytes of a space
+        try MemoryReserve.cover(3 * .list(file.bytes.count, of: UInt8.self), for: "the vocabulary")
         var reader = ByteReader(file.bytes)
         _ = try reader.number(Int32.self, "longest token in \(file.path)")
         var tokens: [[UInt8]] = [], scores: [Float] = [], types: [Int32] = []
@@ -234,8 +235,7 @@ final class OwnedBytes {
                 end += text.count
             }
         }
-        try MemoryReserve.cover(texts.count, each: ByteStrings.mostBytes, for: "a list of texts")
-        var list = ByteStrings(bytes)
+        var list = try ByteStrings(bytes, count: texts.count, of: "a list of texts")
         for text in texts { list.append(length: text.count) }
         return list
     }

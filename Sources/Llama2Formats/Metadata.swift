@@ -33,50 +33,46 @@ public struct Metadata: Sendable {
     }
 
     /// Key and value as GGUF has them; integers and floats as 32 bits where they fit, which is what readers expect.
-    func encode(_ key: ByteText, to out: inout [UInt8]) {
+    func encode(_ key: ByteText, to out: inout GrowingBuffer<UInt8>) throws(Llama2Error) {
         guard let value = values[key] else { return }
-        func type(_ t: ElementType) { out.append(number: t.rawValue) }
-        out.append(text: key.bytes)
+        func type(_ t: ElementType) throws(Llama2Error) { try out.append(number: t.rawValue) }
+        try out.append(text: key)
         switch value {
         case .unsigned(let n):
             if let small = UInt32(exactly: n) {
-                type(.uint32)
-                out.append(number: small)
+                try type(.uint32)
+                try out.append(number: small)
             } else {
-                type(.uint64)
-                out.append(number: n)
+                try type(.uint64)
+                try out.append(number: n)
             }
         case .signed(let n):
             if let small = Int32(exactly: n) {
-                type(.int32)
-                out.append(number: small)
+                try type(.int32)
+                try out.append(number: small)
             } else {
-                type(.int64)
-                out.append(number: n)
+                try type(.int64)
+                try out.append(number: n)
             }
         case .float(let x):
-            type(.float32)
-            out.append(number: Float(x).bitPattern)
+            try type(.float32)
+            try out.append(number: Float(x).bitPattern)
         case .bool(let b):
-            type(.bool)
-            out.append(b ? 1 : 0)
+            try type(.bool)
+            try out.append(b ? 1 : 0)
         case .string(let bytes):
-            type(.string)
-            out.append(number: UInt64(bytes.count))
-            out += bytes
+            try type(.string)
+            try out.append(text: bytes)
         case .strings(let list):
-            type(.array)
-            type(.string)
-            out.append(number: UInt64(list.count))
-            for i in 0..<list.count {
-                out.append(number: UInt64(list[i].count))
-                out += list[i]
-            }
+            try type(.array)
+            try type(.string)
+            try out.append(number: UInt64(list.count))
+            for text in list.walk() { try out.append(text: text) }
         case .array(let element, let count, let bytes):
-            type(.array)
-            type(element)
-            out.append(number: UInt64(count))
-            out += bytes
+            try type(.array)
+            try type(element)
+            try out.append(number: UInt64(count))
+            try out.append(bytes)
         }
     }
 
@@ -111,7 +107,8 @@ public struct Metadata: Sendable {
     public func string(_ key: MetadataKey) throws(Llama2Error) -> String? {
         guard let value = self[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
-        try MemoryReserve.cover(bytes.count, each: 6, for: "metadata \(key)")
+        // repaired, which makes three bytes of one
+        try MemoryReserve.cover(4 * .text(bytes.count), for: "metadata \(key)")
         return String(decoding: bytes, as: UTF8.self)
     }
 
@@ -119,8 +116,7 @@ public struct Metadata: Sendable {
     public func byteText(_ key: MetadataKey) throws(Llama2Error) -> ByteText? {
         guard let value = self[key] else { return nil }
         guard case .string(let bytes) = value else { throw mismatch(key, "a string") }
-        try MemoryReserve.cover(bytes.count, each: 2, for: "metadata \(key)")
-        return ByteText(bytes)
+        return try ByteText(covered: bytes, "metadata \(key)")
     }
 
     /// The number, or each of an array; not a number is NaN.
@@ -241,7 +237,8 @@ public struct Metadata: Sendable {
             if case .array(_, 0, _) = value { return [] }
             throw mismatch(key, "an array of numbers")
         }
-        try MemoryReserve.cover(count, each: 24, for: "metadata \(key)")
+        // and once more as what becomes of them
+        try MemoryReserve.cover(2 * .array(count, of: T.self), for: "metadata \(key)")
         var out: [T] = []
         out.reserveCapacity(count)
         for index in 0..<count { out.append(try convert(type.load(base + index &* size))) }

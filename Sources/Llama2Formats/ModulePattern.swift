@@ -27,6 +27,8 @@ struct ModulePattern {
             Llama2Error(.unsupported, "\(what()) is \"\(ByteText(text.prefix(200)))\": \(why)")
         }
         guard text.count <= ModulePattern.longest else { throw refused("longer than \(ModulePattern.longest) bytes") }
+        try MemoryReserve.cover(
+            2 * .list(text.count, of: Node.self) + .list(text.count, of: Step.self) + .texts(2 * text.count), for: what())
         var parser = Parser(text: text)
         guard let node = parser.choice(), parser.at == text.count else {
             throw refused("a regular expression that this version does not read, at byte \(parser.at)")

@@ -29,9 +29,11 @@ struct PickledTensors {
     static func read(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(Llama2Error) -> [(name: ByteText, tensor: Tensor)] {
         do throws(Llama2Error) {
             guard bytes.count <= longest else { throw Llama2Error(.unsupported, "data.pkl has \(bytes.count) bytes; the limit is \(longest)") }
-            // an instruction of one byte makes a value of up to 64, in lists that double: of the stack, the memo, the tuples
-            try MemoryReserve.cover(min(bytes.count, mostInstructions), each: 640, for: "the names and shapes")
-            try MemoryReserve.cover(bytes.count, each: 4, for: "the names")
+            // an instruction of one byte makes a value, on the stack and in the memo or a tuple, and a tuple of its own at most
+            let most = min(bytes.count, mostInstructions)
+            try MemoryReserve.cover(
+                2 * .list(most, of: Value.self) + .table(most, of: Int.self, Value.self) + .list(most, of: [Value].self)
+                    + 2 * .texts(most, bytes: bytes.count), for: "the names and shapes")
             var machine = PickledTensors(reader: ByteReader(bytes))
             guard case .dictionary(let result) = try machine.run() else { throw Llama2Error(.corrupt, "the pickle is no dictionary of tensors") }
             return try machine.tensors(of: try machine.unwrapped(result))

@@ -34,7 +34,7 @@ enum Safetensors {
         guard let members = try JSON.parse(header, path.description).members else {
             throw Llama2Error(.corrupt, "\(path): the header is not a JSON object")
         }
-        try MemoryReserve.cover(min(members.count { _ in true }, TensorInfo.most + 1), each: 1536, for: "the tensors of \(path)")
+        try MemoryReserve.cover(tensors: min(members.count { _ in true }, TensorInfo.most + 1), for: "the tensors of \(path)")
         let data = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
         var ranges: [(begin: Int, end: Int, name: ByteText)] = [], tensors: [StoredTensor] = []
         for (key, value) in members {

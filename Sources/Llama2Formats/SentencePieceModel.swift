@@ -19,8 +19,10 @@ struct SentencePieceModel {
     init(_ file: MappedFile, most: Int) throws(Llama2Error) {
         self.file = file
         do throws(Llama2Error) {
-            // a piece takes at least two bytes
-            try MemoryReserve.cover(min(file.bytes.count / 2, most), each: 128, for: "the pieces")
+            // a piece takes at least two bytes, and stays where it lies
+            let count = min(file.bytes.count / 2, most)
+            try MemoryReserve.cover(
+                .list(count, of: UnsafeRawBufferPointer.self) + .list(count, of: Float.self) + .list(count, of: Int32.self), for: "the pieces")
             var fields = ProtobufReader(file.bytes)
             while let field = try fields.next() {
                 switch (field.number, field.content) {
@@ -42,7 +44,7 @@ struct SentencePieceModel {
 
     /// As GGUF's `tokenizer.*` keys, for an embedding of `count` rows.
     func add(to metadata: inout Metadata, count: Int, _ owned: OwnedBytes) throws(Llama2Error) {
-        try MemoryReserve.cover(count, each: 96, for: "the pieces of \(file.path)")
+        try MemoryReserve.cover(vocabulary: count, for: "the pieces of \(file.path)")
         var scores = scores, types = types
         let texts = try owned.keep(texts: (0..<count).lazy.map { $0 < tokens.count ? Array(tokens[$0]) : Array("[PAD\($0)]".utf8) })
         while types.count < count {  // rows without a piece

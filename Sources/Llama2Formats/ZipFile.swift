@@ -18,8 +18,12 @@ struct ZipFile {
     private mutating func read(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) {
         let directory = try ZipFile.directory(bytes)
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[directory.offset..<(directory.offset + directory.size)]))
-        try MemoryReserve.cover(directory.size, each: 12, for: "the zip directory")
-        var ranges: [(start: Int, end: Int, name: ByteText)] = []
+        typealias Place = (start: Int, end: Int, name: ByteText)
+        // sorted, which takes half as many beside it; a name is checked as a string, and one that is refused is said
+        try MemoryReserve.cover(
+            2 * .list(directory.count, of: Place.self) + .table(directory.count, of: ByteText.self, UnsafeRawBufferPointer.self)
+                + 2 * .texts(directory.count, bytes: directory.size), for: "the zip directory")
+        var ranges: [Place] = []
         for index in 0..<directory.count {
             let entry = try Entry(&reader, index)
             let start = try entry.dataStart(bytes), end = try checkedAdd(start, entry.size, "end of entry \(entry.name)")

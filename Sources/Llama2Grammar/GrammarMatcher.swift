@@ -33,7 +33,6 @@ public final class GrammarMatcher {
     public var isComplete: Bool { state == GrammarMatcher.ended || state >= 0 && cache.automaton.canEnd(state) }
     /// Whether the end token was taken.
     public var hasEnded: Bool { state == GrammarMatcher.ended }
-    public var tokenCount: Int { tokens.count }
     /// All that lead from the beginning to here; valid until the next call.
     public var taken: UnsafeBufferPointer<Int32> { tokens.elements }
     /// Whether the text is complete and nothing can follow.

@@ -16,7 +16,8 @@ public final class Template: Sendable {
         guard source.byteCount <= Template.mostBytes else {
             throw Failure.because("the chat template has \(source.byteCount) bytes; the limit is \(Template.mostBytes)")
         }
-        try MemoryReserve.cover(source.byteCount, each: 64, for: "the chat template")
+        try MemoryReserve.cover(
+            .list(source.byteCount, of: Instruction.self) + .list(source.byteCount, of: Int32.self) + 4 * .text(source.byteCount), for: "the chat template")
         do throws(Llama2Error) {
             program = try source.withUnsafeBytes { (source) throws(Llama2Error) in try Compiler.compile(source) }
         } catch {
@@ -28,8 +29,10 @@ public final class Template: Sendable {
     /// itself refuses the conversation.
     public func render(_ conversation: Conversation) throws(Llama2Error) -> Rendering {
         let size = program.size + conversation.size
-        let heap = Heap(mostSteps: conversation.mostSteps > 0 ? conversation.mostSteps : 10_000_000 + 200 * size, mostBytes: 20 << 20 + 12 * size)
-        try MemoryReserve.cover(60 << 20 + 36 * size, for: "the rendering of the chat template")
+        // counted by what values say; lists and dictionaries that double take up to three times that
+        let mostBytes = 20 << 20 + 12 * size
+        let heap = Heap(mostSteps: conversation.mostSteps > 0 ? conversation.mostSteps : 10_000_000 + 200 * size, mostBytes: mostBytes)
+        try MemoryReserve.cover(.bounded(3 * mostBytes), for: "the rendering of the chat template")
         do throws(Llama2Error) {
             let machine = try conversation.machine(program, heap)
             let units = try conversation.cut(try machine.render(), heap)

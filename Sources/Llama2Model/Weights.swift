@@ -74,8 +74,10 @@ public final class Weights: @unchecked Sendable {
         output = Linear(
             file.tensor("output.weight") == nil
                 ? embedding : try Self.matrix(file, "output.weight", rows: h.vocabularySize, columns: e))
-        try MemoryReserve.cover(h.layerCount, each: 1024, for: "\(h.layerCount) layers")
-        try MemoryReserve.cover(h.ropeDimension, each: 24, for: "frequencies of RoPE")
+        // the names of a layer's twelve tensors are made to look for them; frequencies of RoPE are computed in doubles, for short and long texts
+        try MemoryReserve.cover(
+            .list(h.layerCount, of: Layer.self) + .texts(12 * h.layerCount) + 2 * .list(h.ropeDimension / 2, of: Double.self),
+            for: "\(h.layerCount) layers")
         var biases = try Biases(file)
         var layers: [Layer] = []
         for index in 0..<h.layerCount {

@@ -182,7 +182,8 @@ extension NormalizerStep {
     /// `tokenizers`' reading of SentencePiece's rules: a grapheme cluster of under 6 bytes at once, else character by
     /// character; of the rules for its beginnings the shortest, and it replaces all of it.
     private static func precompiled(_ text: UnsafeBufferPointer<UInt8>, _ map: CharacterMap, _ out: inout GrowingBuffer<UInt8>) throws(Llama2Error) {
-        try MemoryReserve.cover(text.count, each: 8, for: "a text's clusters")
+        // Swift finds clusters in strings only: of each part, repaired, which makes three bytes of one, and of a cluster at a time
+        try MemoryReserve.cover(6 * .text(text.count), for: "a text's clusters")
         func give(_ range: Range<Int>) throws(Llama2Error) -> Bool {
             guard let rule = map.rule(text[range], takesShortest: true) else { return false }
             try map.withReplacement(rule.replacement) { (bytes) throws(Llama2Error) in try out.append(contentsOf: bytes) }

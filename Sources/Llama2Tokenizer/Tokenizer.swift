@@ -101,7 +101,8 @@ public final class Tokenizer: Sendable {
         }
         if d.settings == nil { names = names.map { Self.stripped($0, d) } }
         for token in names { isName[Int(token.id)] = true }
-        try MemoryReserve.cover(names.reduce(0) { $0 &+ $1.name.count }, each: 4, for: "the names of added tokens")
+        // each as it is, normalized, and as the matcher has it; the lists are covered by whoever read the vocabulary
+        try MemoryReserve.cover(3 * .texts(names.count, bytes: names.reduce(0) { $0 &+ $1.name.count }), for: "the names of added tokens")
 
         // 4. The pipeline.
         var normalizedNames: [Int32: [UInt8]] = [:]

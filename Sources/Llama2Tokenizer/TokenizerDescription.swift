@@ -31,7 +31,7 @@ public struct TokenizerDescription {
     public var chatTemplate: String?
 
     public init() {
-        tokens = ByteStrings(UnsafeRawBufferPointer(start: nil, count: 0))
+        tokens = ByteStrings.none
     }
 }
 

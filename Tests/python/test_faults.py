@@ -1,17 +1,21 @@
 """What a refused allocation, a failing system call, a full disk or a kill leaves behind: Tests/c/faults.c and real faults."""
 
 import errno
+import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import zipfile
 
 import fault_tools as faults
 import formats
+import numpy as np
 import pytest
 from conftest import ROOT
 from fault_tools import ALIGNED, FILES, MALLOC, MEMORY, STORIES, THREAD
+from tiny_gguf import shape_metadata, write_gguf
 
 import llama2swift
 from llama2swift.errors import CorruptFileError, Llama2Error
@@ -56,6 +60,53 @@ def test_a_thread_that_does_not_start_is_a_status(walker):
 
 def test_a_load_lives_from_what_it_has_covered(walker, folders):
     faults.run(walker, "hostile", STORIES, *folders)
+
+
+MANY = 30_000
+
+
+def many_tensors(folder, w):
+    empty = {f"blk.{i % 80}.{'x' * 40}.{i}.weight": (0, (32,), bytes(128)) for i in range(MANY)}
+    write_gguf(folder / "tensors.gguf", shape_metadata(**formats.SHAPE), empty)
+    return folder / "tensors.gguf"
+
+
+def many_keys(folder, w):
+    return formats.write_gguf_model(folder / "keys.gguf", w, metadata={f"general.base_model.{i}.{'x' * 40}": "a text" for i in range(MANY)})
+
+
+def many_stored(folder, w):
+    target = formats.write_hugging_face(folder / "hf", w)
+    tensors = {f"model.layers.{i}.{'x' * 40}": np.zeros((2, 2), np.float32) for i in range(MANY)}
+    (target / "model.safetensors").write_bytes(formats.safetensors(tensors))
+    return target
+
+
+def many_tokens(folder, w):
+    """With merges, which are tokens too."""
+    shape = formats.SHAPE | dict(vocabulary=MANY)
+    target = formats.write_hugging_face(folder / "hf", formats.weights(shape), shape)
+    letters = [chr(0x4E00 + i) for i in range(200)]
+    pairs = [(a, b) for a in letters for b in letters][: MANY - 1000]
+    words = letters + [a + b for a, b in pairs]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    text = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": [f"{a} {b}" for a, b in pairs]}}
+    (target / "tokenizer.json").write_text(json.dumps(text))
+    return target
+
+
+def many_pieces(folder, w):
+    shape = formats.SHAPE | dict(vocabulary=MANY)
+    (folder / "model.bin").write_bytes(formats.llama2c(formats.weights(shape), 0, shape))
+    pieces = b"".join(struct.pack("<fi", -i, 12) + f"  piece{i:05}".encode() for i in range(MANY))
+    (folder / "tokenizer.bin").write_bytes(struct.pack("<i", 12) + pieces)
+    return folder / "model.bin"
+
+
+@pytest.mark.parametrize("make", [many_tensors, many_keys, many_stored, many_tokens, many_pieces])
+def test_what_a_load_covers_follows_what_there_is(walker, tmp_path, make):
+    """The reserve of 256 KiB is not enough for these: where a cover is too small, the process ends."""
+    faults.run(walker, "hostile", make(tmp_path, formats.weights()))
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])

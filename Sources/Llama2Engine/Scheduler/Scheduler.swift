@@ -70,7 +70,7 @@ public final class Scheduler {
         pieces = try GrowingBuffer(capacity: configuration.maxSequences, of: "pieces of a step")
         entries = try AlignedBuffer(
             count: configuration.batchSize + configuration.maxSequences + Scheduler.leastPrompt + Scheduler.guessing, of: "tokens of a step")
-        try MemoryReserve.cover(options.maxRequests, each: 16, for: "the list of requests")
+        try MemoryReserve.cover(.array(options.maxRequests, of: Request.self), for: "the list of requests")
         live.reserveCapacity(options.maxRequests)
         drafter = try draft.map { (draft) throws(Llama2Error) in
             try Drafter(draft, beside: context, sequences: configuration.maxSequences)

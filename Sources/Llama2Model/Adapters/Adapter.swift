@@ -41,7 +41,7 @@ public final class Adapter: @unchecked Sendable {
     public init(_ file: AdapterFile, for weights: Weights, _ path: FilePath) throws(Llama2Error) {
         self.weights = weights
         let h = weights.hyperparameters, places = Adapter.places(h)
-        try MemoryReserve.cover(places, each: MemoryLayout<Pair?>.stride * 2, for: "an adapter")
+        try MemoryReserve.cover(.list(places, of: Pair?.self), for: "an adapter")
         for whole in file.wholes { try Adapter.checkSame(whole.tensor, "\(path): tensor \(whole.nameInFile)", as: whole.name, of: weights) }
         // 1. every matrix has the shape that its product wants
         var floats = 0, chosen: [(place: Int, pair: AdapterFile.Pair)] = []

@@ -48,18 +48,17 @@ extension Inference {
         }
         for own in state.sequences { try checkAdapters(state, own, in: own.number) }
         let rows = Int(state.head.rows), floats = rows * weights.hyperparameters.vocabularySize
-        try MemoryReserve.cover(state.pages.count, each: 16, for: "a state")
+        let installed = try AlignedBuffer<Int32>(count: state.pages.count, of: "pages of a state")  // number in the cache, and 1; 0: not yet
         try makeRoomForLogits(floats)
         // from here on nothing can fail: these positions fit, and only last pages are not full
         reset()
-        var installed = [Int32](repeating: -1, count: state.pages.count)
         for own in state.sequences {
             for index in 0..<KVCache.pages(own.length) {
                 let page = state.reference(own, index)
-                if installed[page] >= 0 {
-                    cache.share(installed[page], own.number, index, min(PageFormat.positions, own.length - index * PageFormat.positions))
+                if installed[page] > 0 {
+                    cache.share(installed[page] - 1, own.number, index, min(PageFormat.positions, own.length - index * PageFormat.positions))
                 } else {
-                    installed[page] = install(state, own, index, in: own.number) ?? -1
+                    installed[page] = install(state, own, index, in: own.number).map { $0 + 1 } ?? 0
                 }
             }
             cache.setPure(own.number, own.pure)

@@ -5,6 +5,9 @@ internal import Llama2Core
 struct StateReader {
     struct Sequence { var number: Int, length: Int, pure: Int?, references: Int, adapters: Int }
 
+    /// Where the sequences have a page: its number in them, the page before it, and positions of it that are used; 0: nowhere.
+    private struct Place { let index: Int, before: Int, most: Int }
+
     let head: StateHead
     private(set) var sequences: [Sequence] = []
     /// (pages): where each page begins, and its positions.
@@ -54,7 +57,11 @@ struct StateReader {
         guard Int(head.sequences) <= bytes.count / 16, head.references <= UInt64(bytes.count / 4), Int(head.pages) <= bytes.count / 16,
             Int(head.rows) <= bytes.count / 4 / max(1, Int(head.vocabulary)), head.sequencesBytes <= bytes.count - StateHead.bytes
         else { throw Llama2Error(.corrupt, "the head counts more than \(bytes.count) bytes can hold") }
-        try MemoryReserve.cover(Int(head.sequences) + Int(head.pages), each: 160, for: "a state")
+        // numbers, sequences and pages; the adapters of each sequence, of which lists are made to compare them
+        try MemoryReserve.cover(
+            .table(Int(head.sequences), of: UInt32.self, Void.self) + .list(Int(head.sequences), of: Sequence.self)
+                + .table(Int(head.sequences), of: [UInt64].self, Int.self) + .texts(2 * Int(head.sequences), bytes: 8 * Int(head.references))
+                + .list(Int(head.pages), of: (offset: Int, positions: Int).self), for: "a state")
         // 2. the sequences
         at = StateHead.bytes
         let table = at..<(at + head.sequencesBytes)
@@ -103,8 +110,7 @@ struct StateReader {
 
     /// A page is number i of every sequence that has it, after the same page, and full unless it is the last of all.
     private func checkReferences() throws(Llama2Error) {
-        try MemoryReserve.cover(pages.count, each: 64, for: "a state")
-        var place = [(index: Int, before: Int, most: Int)](repeating: (-1, -1, 0), count: pages.count)
+        let place = try AlignedBuffer<Place>(count: pages.count, of: "pages of a state")
         var groups: [[UInt64]: Int] = [:]  // by adapters, numbers from 0 on
         for sequence in sequences {
             // pages that were computed with other adapters are other pages
@@ -113,15 +119,15 @@ struct StateReader {
             var before = -1 - group
             for index in 0..<KVCache.pages(sequence.length) {
                 let page = reference(sequence, index), here = min(PageFormat.positions, sequence.length - index * PageFormat.positions)
-                guard page < pages.count, place[page].index < 0 || (place[page].index, place[page].before) == (index, before),
+                guard page < pages.count, place[page].most == 0 || (place[page].index, place[page].before) == (index, before),
                     here <= pages[page].positions
                 else { throw Llama2Error(.corrupt, "sequence \(sequence.number): its page \(index) is none, or out of its place") }
-                place[page] = (index, before, max(place[page].most, here))
+                place[page] = Place(index: index, before: before, most: max(place[page].most, here))
                 before = page
             }
         }
-        for (number, found) in place.enumerated() where found.most != pages[number].positions {
-            throw Llama2Error(.corrupt, "page \(number) has \(pages[number].positions) positions, the sequences \(found.most) of them")
+        for (number, page) in pages.enumerated() where place[number].most != page.positions {
+            throw Llama2Error(.corrupt, "page \(number) has \(page.positions) positions, the sequences \(place[number].most) of them")
         }
     }
 
