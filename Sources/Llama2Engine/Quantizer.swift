@@ -99,7 +99,7 @@ public struct Quantizer {
         let rows = source.rows, columns = source.columns, rowBytes = target.size / rows
         let rowsAtOnce = max(1, min(rows, Quantizer.pieceBytes / max(rowBytes, columns)))
         let out = try AlignedBuffer<UInt8>(count: try checkedMultiply(rowsAtOnce, rowBytes, "rows of \(source.name)"), of: "quantized rows")
-        let scratchBytes = max(8192, Kernels.dequantizeScratchBytes)
+        let scratchBytes = max(Kernels.quantizeScratchBytes, Kernels.dequantizeScratchBytes)
         let floats = try AlignedBuffer<Float>(
             count: try checkedMultiply(pool.threads, 2 * columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")
         // an owned copy: plain memory is all that the threads see
@@ -163,7 +163,7 @@ extension Quantizer {
         for (index, job) in jobs.enumerated() where job.source.type != job.target.type && job.target.type != .f32 {
             let source = job.source, rows = source.rows, columns = source.columns
             guard let data = source.data.baseAddress else { throw Llama2Error(.corrupt, "tensor \(source.name) is empty") }
-            let rowBytes = job.target.size / rows, scratchBytes = max(8192, Kernels.dequantizeScratchBytes)
+            let rowBytes = job.target.size / rows, scratchBytes = max(Kernels.quantizeScratchBytes, Kernels.dequantizeScratchBytes)
             let out = try AlignedBuffer<UInt8>(count: try checkedMultiply(pool.threads, rowBytes, "a row of \(source.name)"), of: "quantized rows")
             let floats = try AlignedBuffer<Float>(
                 count: try checkedMultiply(pool.threads, 2 * columns + scratchBytes / 4, "rows of \(source.name)"), of: "rows")

@@ -7,10 +7,8 @@ extension Kernels {
 
     private static func alignedUp(_ n: Int) -> Int { (n + 63) & ~63 }
 
-    /// The same for `attention`: scores, a state for each row, a page of keys and one of values as floats, scaled weights.
-    public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int {
-        4 * (400 + 2 * ((rows + 7) & ~7) + 2 * 64 * headStride)
-    }
+    /// The same for `attention`.
+    public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int { AttentionScratch(rows: rows, headStride: headStride).bytes }
 
     /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).
     /// next: what this thread will read next, nil for the panel that follows; only fetched ahead.

@@ -2,11 +2,13 @@ internal import KernelOperands
 public import Llama2Core
 
 extension Kernels {
+    public static var quantizeScratchBytes: Int { FitScratch.bytes }
+
     /// Whether `quantize` can make this type.
     public static func canQuantize(_ type: BlockType) -> Bool { visitFormat(type.rawValue, HasQuantizer()) ?? false }
 
     /// `count` finite floats, whole blocks, to a type that `canQuantize`. importance: (count) weights of the squared errors, for types
-    /// that weigh columns. scratch: 8 KiB.
+    /// that weigh columns. scratch: `quantizeScratchBytes`.
     public func quantize(
         _ type: BlockType, _ x: UnsafePointer<Float>, importance: UnsafePointer<Float>? = nil, count: Int,
         _ out: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer

@@ -36,20 +36,10 @@ internal import X86Intrinsics
     return spread | (parity & 0x0101_0101) << 7
 }
 
-/// (d (1/2 + n)) / 4
-@inline(__always) private func quarter(_ d: __m256, _ n: __m256i) -> __m256 {
-    _mm256_mul_ps(_mm256_mul_ps(d, _mm256_add_ps(splat(0.5), floats(n))), splat(0.25))
-}
-
 extension IQ2_XXS: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p, stride)) }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = Columns(p + (2 &+ 16 &* (b >> 1)), stride)
-        return Scales(quarter(h.d, bits(b & 1 == 0 ? x.c1 : x.c3, 28, 4)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xxs_grid(UInt32(byte(p, i))) }
@@ -62,13 +52,6 @@ extension IQ2_XS: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 58, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
-        return Scales(quarter(h.d, bits(x, first, 4)), quarter(h.d, bits(x, first &+ 4, 4)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xs_grid(word(p, 2 &* i) & 511) }
@@ -82,13 +65,6 @@ extension IQ2_S: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 66, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
-        return Scales(quarter(h.d, bits(x, first, 4)), quarter(h.d, bits(x, first &+ 4, 4)))
-    }
     static var usesIndexes: Bool { true }
     /// A byte and two bits of one that four share.
     @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {
@@ -113,13 +89,6 @@ extension IQ3_XXS: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 66, stride), halves(p, stride), Columns(p + 82, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let n = bits(b < 4 ? h.x[b] : h.y[b], 28, 4)
-        return Scales(_mm256_mul_ps(_mm256_mul_ps(h.d, _mm256_add_ps(splat(0.5), floats(n))), splat(0.5)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let grid = p + (2 &+ 8 &* b)
         let signs = evenSigns(p.loadUnaligned(fromByteOffset: 66 &+ 4 &* b, as: UInt32.self))
@@ -131,13 +100,6 @@ extension IQ3_S: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .eight }
     static var bias: Int { 16 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 94, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let n = bits(h.x.c3, 4 &* b, 4), one = _mm256_set1_epi32(1)
-        return Scales(_mm256_mul_ps(h.d, floats(_mm256_add_epi32(one, _mm256_add_epi32(n, n)))))
-    }
     static var usesIndexes: Bool { true }
     /// A byte and a bit of one that eight share.
     @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {
@@ -156,12 +118,6 @@ extension IQ3_S: KernelFormat {
     }
 }
 
-/// (d (2 n + 1)) / 8
-@inline(__always) private func eighth(_ d: __m256, _ n: __m256i) -> __m256 {
-    let odd = _mm256_add_epi32(_mm256_add_epi32(n, n), _mm256_set1_epi32(1))
-    return _mm256_mul_ps(_mm256_mul_ps(d, floats(odd)), splat(0.125))
-}
-
 /// 0, 1 or 2 to 8 (w - 1) + delta + 16, delta a byte of 1 or -1.
 @inline(__always) private func ternary(_ grid: __m256i, _ delta: __m256i) -> __m256i {
     _mm256_add_epi8(shiftLeft(grid, 3), _mm256_add_epi8(delta, _mm256_set1_epi8(8)))
@@ -171,12 +127,6 @@ extension IQ1_S: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .eight }
     static var bias: Int { 16 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 34, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(eighth(h.d, bits(h.x[b >> 1], 16 &* (b & 1) &+ 12, 3)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let high = word(p, 34 &+ 2 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 {
@@ -191,19 +141,6 @@ extension IQ1_M: KernelFormat {
     @inline(__always) static var usesTables: Bool { true }
     static var capacity: Capacity { .eight }
     static var bias: Int { 16 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        let x = Columns(p + 40, stride)
-        @inline(__always) func part(_ x: __m256i, _ by: Int, _ bits: Int32) -> __m256i {
-            _mm256_and_si256(shift(x, by), _mm256_set1_epi32(bits))
-        }
-        let low = _mm256_or_si256(part(x.c2, -12, 0xf), part(x.c2, -24, 0xf0))
-        let high = _mm256_or_si256(part(x.c3, -4, 0xf00), part(x.c3, -16, 0xf000))
-        return Header(lowHalves(_mm256_or_si256(low, high)), x)
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = b < 4 ? h.x.c2 : h.x.c3, first = 16 &* (b >> 1 & 1) &+ 6 &* (b & 1)
-        return Scales(eighth(h.d, bits(x, first, 3)), eighth(h.d, bits(x, first &+ 3, 3)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         let high = word(p, 32 &+ 2 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 {
@@ -226,21 +163,11 @@ extension IQ1_M: KernelFormat {
 extension IQ4_NL: KernelFormat {
     static var capacity: Capacity { .signed }
     static var bias: Int { 0 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nonlinearWeights(p + 2) }
 }
 
 extension IQ4_XS: KernelFormat {
     static var capacity: Capacity { .signed }
     static var bias: Int { 0 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let low = bits(h.x.c1, 4 &* b, 4), high = bits(h.x.c0, 16 &+ 2 &* b, 2)
-        let n = _mm256_or_si256(low, shiftLeft(high, 4))
-        return Scales(_mm256_mul_ps(h.d, floats(_mm256_sub_epi32(n, _mm256_set1_epi32(32)))))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nonlinearWeights(p + (8 &+ 16 &* b)) }
 }

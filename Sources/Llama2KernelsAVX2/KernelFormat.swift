@@ -2,14 +2,10 @@ internal import X86Intrinsics
 
 /// What the kernels of this module know of a format beside its layout. The weights of a block are bytes from 0 on, with
 /// `bias` added; `capacity` says how far their products with int8 activations (at most 127) can be summed in 16 bits.
-protocol KernelFormat: BlockFormat {
+protocol KernelFormat: ScaledFormat {
     static var capacity: Capacity { get }
     /// What was added to each weight: 0 or a power of two. Nothing is added when `capacity` is `.signed`.
     static var bias: Int { get }
-    /// What is read once a superblock for its scales. p: the (super)block of row 0 of eight rows that are `stride` bytes apart.
-    static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header
-    /// Scales (and offsets) of block b (0...7) of the superblock, lane r for row r.
-    static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales
     /// Whether weights are put together from entries of tables by integer instructions: then row after row by way of memory, as
     /// those of eight rows at once need more registers than there are.
     static var usesTables: Bool { get }
@@ -47,44 +43,10 @@ enum Capacity {
     }
 }
 
-/// What `header` keeps for `scales`, of eight rows: the halves d and dmin, and 16 or 32 bytes of each. One type for every
-/// format: a type of each would have functions of the standard's names (to copy it) in this module.
-struct Header {
-    let d: __m256, m: __m256, x: Columns, y: Columns
-
-    @inline(__always) init() { self.init(_mm256_setzero_ps()) }
-    @inline(__always) init(_ d: __m256) { self.init(d, Columns()) }
-    @inline(__always) init(_ d: __m256, _ x: Columns) { self.init(d, x, d, x) }
-    @inline(__always) init(_ d: __m256, _ x: Columns, _ m: __m256, _ y: Columns) {
-        self.d = d
-        self.m = m
-        self.x = x
-        self.y = y
-    }
-}
-
-/// Lane r for row r: the scale (of columns 0..<16), that of columns 16..<32, and the offsets of both.
-struct Scales {
-    let d0: __m256, d1: __m256, m0: __m256, m1: __m256
-
-    @inline(__always) init(_ d: __m256) { self.init(d, d, d, d) }
-    /// d * w + m
-    @inline(__always) init(_ d: __m256, offset m: __m256) { self.init(d, d, m, m) }
-    @inline(__always) init(_ d0: __m256, _ d1: __m256) { self.init(d0, d1, d0, d0) }
-    @inline(__always) init(_ d0: __m256, _ d1: __m256, _ m0: __m256, _ m1: __m256) {
-        self.d0 = d0
-        self.d1 = d1
-        self.m0 = m0
-        self.m1 = m1
-    }
-}
-
 extension KernelFormat {
     @inline(__always) static var usesTables: Bool { false }
     @inline(__always) static var usesIndexes: Bool { false }
     @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {}
-    /// Blocks of 32 weights that begin at one address.
-    @inline(__always) static var blocks: Int { elements / 32 }
     @inline(__always) static var hasHalves: Bool { form.hasHalves }
 }
 
@@ -93,23 +55,6 @@ enum TableScratch {
     static var indexes: Int { 8 &* 32 }
     static var indexStride: Int { 2 &* 64 }
     static var end: Int { indexes &+ 8 &* indexStride }
-}
-
-/// The scales of a lane block of F's form (Formats/LaneBlock.swift), of the rows whose first is at `out`.
-@inline(__always) func storeScales<F: KernelFormat>(_: F.Type, _ s: Scales, _ out: UnsafeMutableRawPointer) {
-    @inline(__always) func store(_ x: __m256, _ index: Int) {
-        _mm256_storeu_ps((out + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self), x)
-    }
-    store(s.d0, 0)
-    switch F.form {
-    case .symmetric4, .signed8: break
-    case .affine: store(s.m0, 1)
-    case .halves6, .halves8: store(s.d1, 1)
-    case .affineHalves:
-        store(s.d1, 1)
-        store(s.m0, 2)
-        store(s.m1, 3)
-    }
 }
 
 /// What the blocks of the superblocks of eight rows from p on need: before the first `storeRows` of them.
@@ -132,6 +77,3 @@ enum TableScratch {
         r &+= 1
     }
 }
-
-/// -x, and +0 for 0, as the reference subtracts from zero.
-@inline(__always) func negative(_ x: __m256) -> __m256 { _mm256_sub_ps(_mm256_setzero_ps(), x) }

@@ -13,26 +13,18 @@ internal import X86Intrinsics
 extension Q4_0: KernelFormat {
     static var capacity: Capacity { .sixteen }
     static var bias: Int { 8 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nibbles(p + 2) }
 }
 
 extension Q4_1: KernelFormat {
     static var capacity: Capacity { .sixteen }
     static var bias: Int { 0 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(halves(p, stride), offset: halves(p + 2, stride))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { nibbles(p + 4) }
 }
 
 extension Q5_0: KernelFormat {
     static var capacity: Capacity { .eight }
     static var bias: Int { 16 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         _mm256_or_si256(nibbles(p + 6), fifthBits(p + 2))
     }
@@ -41,10 +33,6 @@ extension Q5_0: KernelFormat {
 extension Q5_1: KernelFormat {
     static var capacity: Capacity { .eight }
     static var bias: Int { 0 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(halves(p, stride), offset: halves(p + 2, stride))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         _mm256_or_si256(nibbles(p + 8), fifthBits(p + 4))
     }
@@ -53,7 +41,5 @@ extension Q5_1: KernelFormat {
 extension Q8_0: KernelFormat {
     static var capacity: Capacity { .signed }
     static var bias: Int { 0 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i { load32(p + 2) }
 }

@@ -27,6 +27,26 @@ internal import X86Intrinsics
     _mm256_and_si256(x, _mm256_set1_epi8(bytes))
 }
 
+/// What Scales goes by: 32 bits and a float of each of eight rows.
+typealias Words = __m256i
+typealias RowFloats = __m256
+
+@inline(__always) func maskBytes(_ x: Words, _ byte: UInt8) -> Words { mask(x, Int8(bitPattern: byte)) }
+@inline(__always) func maskWords(_ x: Words, _ bits: UInt32) -> Words { _mm256_and_si256(x, _mm256_set1_epi32(Int32(bitPattern: bits))) }
+@inline(__always) func or(_ x: Words, _ y: Words) -> Words { _mm256_or_si256(x, y) }
+@inline(__always) func twice(_ x: Words) -> Words { _mm256_add_epi32(x, x) }
+@inline(__always) func oneMore(_ x: Words) -> Words { _mm256_add_epi32(x, _mm256_set1_epi32(1)) }
+/// x - by as a float.
+@inline(__always) func floats(_ x: Words, less by: Int32) -> RowFloats { floats(_mm256_sub_epi32(x, _mm256_set1_epi32(by))) }
+/// Byte i (0...3) of each lane, which is signed, as a float.
+@inline(__always) func signedByte(_ x: Words, _ i: Int) -> RowFloats {
+    floats(_mm256_srav_epi32(shiftLeft(x, 24 &- 8 &* i), _mm256_set1_epi32(24)))
+}
+@inline(__always) func times(_ x: RowFloats, _ y: RowFloats) -> RowFloats { _mm256_mul_ps(x, y) }
+@inline(__always) func plus(_ x: RowFloats, _ y: RowFloats) -> RowFloats { _mm256_add_ps(x, y) }
+@inline(__always) func minus(_ x: RowFloats, _ y: RowFloats) -> RowFloats { _mm256_sub_ps(x, y) }
+@inline(__always) func storeFloats(_ x: RowFloats, _ p: UnsafeMutablePointer<Float>) { _mm256_storeu_ps(p, x) }
+
 /// The sums of neighbouring 16-bit lanes.
 @inline(__always) func widened(_ pairs: __m256i) -> __m256i { _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)) }
 

@@ -3,8 +3,6 @@ internal import X86Intrinsics
 extension TQ2_0: KernelFormat {
     static var capacity: Capacity { .sixteen }
     static var bias: Int { 1 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p + 64, stride)) }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(h.d) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         mask(shiftRight(load32(p + 32 &* (b >> 2)), 2 &* (b & 3)), 3)
     }
@@ -30,8 +28,6 @@ extension TQ2_0: KernelFormat {
 extension TQ1_0: KernelFormat {
     static var capacity: Capacity { .sixteen }
     static var bias: Int { 1 }
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p + 52, stride)) }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(h.d) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
         switch b {
         case 0: digits(load32(p), powers(1, 1))

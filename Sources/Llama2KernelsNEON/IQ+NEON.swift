@@ -20,22 +20,7 @@ internal import BlockTables
     return expandBits(spread | (parity & 0x0101_0101) << 7)
 }
 
-/// (d (1/2 + n)) times a power of two
-@inline(__always) private func fraction(_ d: float32x4_t, _ n: uint32x4_t, _ power: Float) -> float32x4_t {
-    vmulq_f32(vmulq_f32(d, vaddq_f32(vdupq_n_f32(0.5), floats(n))), vdupq_n_f32(power))
-}
-
-/// d (2 n + 1)
-@inline(__always) private func odd(_ d: float32x4_t, _ n: uint32x4_t) -> float32x4_t {
-    vmulq_f32(d, floats(vaddq_u32(vaddq_u32(n, n), vdupq_n_u32(1))))
-}
-
 extension IQ2_XXS: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p, stride)) }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = Columns(p + (2 &+ 16 &* (b >> 1)), stride)
-        return Scales(fraction(h.d, bits(b & 1 == 0 ? x.c1 : x.c3, 28, 4), 0.25))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let p = p + (2 &+ 8 &* b)
         return eights { l2s_iq2_xxs_grid(UInt32(byte(p, $0))) }
@@ -44,13 +29,6 @@ extension IQ2_XXS: KernelFormat {
 }
 
 extension IQ2_XS: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 58, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
-        return Scales(fraction(h.d, bits(x, first, 4), 0.25), fraction(h.d, bits(x, first &+ 4, 4), 0.25))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func seven(_ i: Int) -> UInt32 { (word(p, 2 &* i) >> 9) << UInt32(truncatingIfNeeded: 7 &* i) }
@@ -59,13 +37,6 @@ extension IQ2_XS: KernelFormat {
 }
 
 extension IQ2_S: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 66, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = b < 4 ? h.x.c2 : h.x.c3, first = 8 &* (b & 3)
-        return Scales(fraction(h.d, bits(x, first, 4), 0.25), fraction(h.d, bits(x, first &+ 4, 4), 0.25))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let high = UInt32(byte(p, 66 &+ b)), low = p.loadUnaligned(fromByteOffset: 2 &+ 4 &* b, as: UInt32.self)
         return eights {
@@ -75,12 +46,6 @@ extension IQ2_S: KernelFormat {
 }
 
 extension IQ3_XXS: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 66, stride), halves(p, stride), Columns(p + 82, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(fraction(h.d, bits(b < 4 ? h.x[b] : h.y[b], 28, 4), 0.5))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let grid = p + (2 &+ 8 &* b)
         return fours { l2s_iq3_xxs_grid(UInt32(byte(grid, $0))) }
@@ -89,12 +54,6 @@ extension IQ3_XXS: KernelFormat {
 }
 
 extension IQ3_S: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 94, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(odd(h.d, bits(h.x.c3, 4 &* b, 4)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let grid = p + (2 &+ 8 &* b), high = UInt32(byte(p, 66 &+ b))
         return fours { l2s_iq3_s_grid(UInt32(byte(grid, $0)) | high << UInt32(truncatingIfNeeded: 8 &- $0) & 256) }
@@ -106,12 +65,6 @@ extension IQ3_S: KernelFormat {
 @inline(__always) private func ternary(_ grid: Bytes32, _ less: Bytes32) -> Bytes32 { grid >> -3 - less }
 
 extension IQ1_S: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p + 34, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(vmulq_f32(odd(h.d, bits(h.x[b >> 1], 16 &* (b & 1) &+ 12, 3)), vdupq_n_f32(0.125)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let high = word(p, 34 &+ 2 &* b)
         let grid = eights {
@@ -122,16 +75,6 @@ extension IQ1_S: KernelFormat {
 }
 
 extension IQ1_M: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        let x = Columns(p + 40, stride)
-        let low = vorrq_u32(mask(shift(x.c2, 12), 0xf), mask(shift(x.c2, 24), 0xf0))
-        let high = vorrq_u32(mask(shift(x.c3, 4), 0xf00), mask(shift(x.c3, 16), 0xf000))
-        return Header(l2s_low_halves(vorrq_u32(low, high)), x)
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let x = b < 4 ? h.x.c2 : h.x.c3, first = 16 &* (b >> 1 & 1) &+ 6 &* (b & 1), eighth = vdupq_n_f32(0.125)
-        return Scales(vmulq_f32(odd(h.d, bits(x, first, 3)), eighth), vmulq_f32(odd(h.d, bits(x, first &+ 3, 3)), eighth))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         let high = word(p, 32 &+ 2 &* b)
         let grid = eights {
@@ -151,18 +94,9 @@ extension IQ1_M: KernelFormat {
 }
 
 extension IQ4_NL: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { nonlinearWeights(p + 2) }
 }
 
 extension IQ4_XS: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header {
-        Header(halves(p, stride), Columns(p, stride))
-    }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        let low = bits(h.x.c1, 4 &* b, 4), high = bits(h.x.c0, 16 &+ 2 &* b, 2)
-        return Scales(vmulq_f32(h.d, floats(vorrq_u32(low, shift(high, -4)), less: 32)))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { nonlinearWeights(p + (8 &+ 16 &* b)) }
 }

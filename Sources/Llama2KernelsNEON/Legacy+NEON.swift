@@ -10,35 +10,21 @@ internal import ArmIntrinsics
 @inline(__always) private func fifthBits(_ p: UnsafeRawPointer) -> Bytes32 { expandBits(p.loadUnaligned(as: UInt32.self)) & 16 }
 
 extension Q4_0: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { nibbles(p + 2) }
 }
 
 extension Q4_1: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(halves(p, stride), offset: halves(p + 2, stride))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { nibbles(p + 4) }
 }
 
 extension Q5_0: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { (nibbles(p + 6) | fifthBits(p + 2)) - 16 }
 }
 
 extension Q5_1: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales {
-        Scales(halves(p, stride), offset: halves(p + 2, stride))
-    }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { nibbles(p + 8) | fifthBits(p + 4) }
 }
 
 extension Q8_0: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header() }
-    @inline(__always) static func scales(_: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(halves(p, stride)) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 { Bytes32(p + 2) }
 }

@@ -86,17 +86,34 @@ struct Columns {
     }
 }
 
-/// The bits of each lane moved right; left for a negative number.
-@inline(__always) func shift(_ x: uint32x4_t, _ by: Int) -> uint32x4_t {
-    by < 0 ? l2s_lanes_left(x, 0 &- by) : by == 0 ? x : l2s_lanes_right(x, by)
-}
+/// What Scales goes by: 32 bits and a float of each of four rows.
+typealias Words = uint32x4_t
+typealias RowFloats = float32x4_t
 
-@inline(__always) func mask(_ x: uint32x4_t, _ bits: UInt32) -> uint32x4_t { vandq_u32(x, vdupq_n_u32(bits)) }
+/// The bits of each lane moved.
+@inline(__always) func shiftRight(_ x: Words, _ by: Int) -> Words { by == 0 ? x : l2s_lanes_right(x, by) }
+@inline(__always) func shiftLeft(_ x: Words, _ by: Int) -> Words { by == 0 ? x : l2s_lanes_left(x, by) }
+@inline(__always) func maskWords(_ x: Words, _ bits: UInt32) -> Words { vandq_u32(x, vdupq_n_u32(bits)) }
+@inline(__always) func maskBytes(_ x: Words, _ byte: UInt8) -> Words { maskWords(x, UInt32(byte) &* 0x0101_0101) }
+@inline(__always) func or(_ x: Words, _ y: Words) -> Words { vorrq_u32(x, y) }
+@inline(__always) func twice(_ x: Words) -> Words { vaddq_u32(x, x) }
+@inline(__always) func oneMore(_ x: Words) -> Words { vaddq_u32(x, vdupq_n_u32(1)) }
+/// Byte i (0...3) of each lane, which is signed, as a float.
+@inline(__always) func signedByte(_ x: Words, _ i: Int) -> RowFloats {
+    floats(l2s_signed_right(vreinterpretq_s32_u32(shiftLeft(x, 24 &- 8 &* i)), 24))
+}
+@inline(__always) func splat(_ x: Float) -> RowFloats { vdupq_n_f32(x) }
+@inline(__always) func times(_ x: RowFloats, _ y: RowFloats) -> RowFloats { vmulq_f32(x, y) }
+@inline(__always) func plus(_ x: RowFloats, _ y: RowFloats) -> RowFloats { vaddq_f32(x, y) }
+@inline(__always) func minus(_ x: RowFloats, _ y: RowFloats) -> RowFloats { vsubq_f32(x, y) }
+@inline(__always) func storeFloats(_ x: RowFloats, _ p: UnsafeMutablePointer<Float>) { l2s_store_floats(p, x) }
+/// The half in the low 16 bits of each lane, as floats.
+@inline(__always) func lowHalves(_ x: Words) -> RowFloats { l2s_low_halves(x) }
 
 /// `count` bits from bit `first` on of each lane, as an integer.
 @inline(__always) func bits(_ x: uint32x4_t, _ first: Int, _ count: Int) -> uint32x4_t {
-    let shifted = shift(x, first)
-    return first &+ count == 32 ? shifted : mask(shifted, 1 << UInt32(truncatingIfNeeded: count) &- 1)
+    let shifted = shiftRight(x, first)
+    return first &+ count == 32 ? shifted : maskWords(shifted, 1 << UInt32(truncatingIfNeeded: count) &- 1)
 }
 
 /// The half at `p` of 4 rows, as floats.
@@ -110,9 +127,6 @@ struct Columns {
 @inline(__always) func floats(_ x: uint32x4_t, less by: Int32) -> float32x4_t {
     vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(x), vdupq_n_s32(by)))
 }
-
-/// -x, and +0 for 0, as the reference subtracts from zero.
-@inline(__always) func negative(_ x: float32x4_t) -> float32x4_t { vsubq_f32(vdupq_n_f32(0), x) }
 
 /// A panel's rows are one piece of the file: while some rows are read, the same share of the next ones is fetched, in file
 /// order. An address that is not mapped does nothing.

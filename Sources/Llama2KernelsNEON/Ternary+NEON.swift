@@ -1,8 +1,6 @@
 internal import ArmIntrinsics
 
 extension TQ2_0: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p + 64, stride)) }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(h.d) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         (Bytes32(p + 32 &* (b >> 2)) >> (2 &* (b & 3)) & 3) - 1
     }
@@ -17,8 +15,6 @@ extension TQ2_0: KernelFormat {
 }
 
 extension TQ1_0: KernelFormat {
-    @inline(__always) static func header(_ p: UnsafeRawPointer, _ stride: Int) -> Header { Header(halves(p + 52, stride)) }
-    @inline(__always) static func scales(_ h: Header, _ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Scales { Scales(h.d) }
     @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int) -> Bytes32 {
         @inline(__always) func both(_ x: Bytes32, _ first: UInt8, _ second: UInt8) -> Bytes32 {
             Bytes32(digits(x.a, vdupq_n_u8(first)), digits(x.b, vdupq_n_u8(second)))

@@ -48,22 +48,6 @@ private struct PanelUnpacker: KernelVisitor {
     }
 }
 
-@inline(__always) private func storeScales<F: KernelFormat>(_: F.Type, _ s: Scales, _ out: UnsafeMutableRawPointer) {
-    @inline(__always) func store(_ x: float32x4_t, _ index: Int) {
-        l2s_store_floats((out + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self), x)
-    }
-    store(s.d0, 0)
-    switch F.form {
-    case .symmetric4, .signed8: break
-    case .affine: store(s.m0, 1)
-    case .halves6, .halves8: store(s.d1, 1)
-    case .affineHalves:
-        store(s.d1, 1)
-        store(s.m0, 2)
-        store(s.m1, 3)
-    }
-}
-
 /// Block i of four rows: eight groups of four columns of each.
 @inline(__always) private func storeWeights<F: KernelFormat>(
     _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ i: Int, _ out: UnsafeMutableRawPointer

@@ -17,14 +17,23 @@ struct Digest: Equatable {
     mutating func add(_ bool: Bool) { add(bool ? UInt32(1) : 2) }
 }
 
-/// Memory on a cache line, as kernels want their scratch.
+/// Memory on a cache line, as kernels want their scratch: exactly as much as is said, and behind it what nobody may write.
 final class Scratch {
     let pointer: UnsafeMutableRawPointer
+    private let bytes: Int
+    private static let behind = 4096
+
     init(_ bytes: Int) {
-        pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes + 64, alignment: 64)
-        pointer.initializeMemory(as: UInt8.self, repeating: 0, count: bytes + 64)
+        self.bytes = bytes
+        pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes + Scratch.behind, alignment: 64)
+        pointer.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+        (pointer + bytes).initializeMemory(as: UInt8.self, repeating: 0xa5, count: Scratch.behind)
     }
-    deinit { pointer.deallocate() }
+
+    deinit {
+        for i in 0..<Scratch.behind { precondition(pointer.load(fromByteOffset: bytes + i, as: UInt8.self) == 0xa5, "written behind the scratch") }
+        pointer.deallocate()
+    }
 }
 
 /// The digest of all that the reference computes here, on every machine; whoever changes a sequence of operations changes it.
@@ -229,7 +238,7 @@ struct KernelComparison {
         for type in [BlockType.q2_K, .q3_K, .q4_K, .q5_K, .q6_K] {
             for weighted in [false, true] {
                 compare("\(type.name) made, fill \(fill.number)") { kernels, digest in
-                    let out = Scratch(5 * type.bytes), scratch = Scratch(8192), back = Scratch(4 * count)
+                    let out = Scratch(5 * type.bytes), scratch = Scratch(Kernels.quantizeScratchBytes), back = Scratch(4 * count)
                     let table = Scratch(Kernels.dequantizeScratchBytes), floats = back.pointer.assumingMemoryBound(to: Float.self)
                     importance.withUnsafeBufferPointer {
                         kernels.quantize(

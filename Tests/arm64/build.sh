@@ -25,7 +25,7 @@ compile() {
     -emit-module -emit-module-path "$out/$module.swiftmodule" -c -o "$out/$module.o" "$@"
 }
 
-kernels() { echo Sources/"$1"/*.swift Sources/"$1"/Body/*.swift Sources/"$1"/Formats/*.swift; }
+kernels() { echo Sources/"$1"/*.swift Sources/"$1"/Body/*.swift Sources/"$1"/Formats/*.swift $(find Sources/"$1"/Scales -name "*.swift" 2> /dev/null); }
 
 compile Llama2Core Sources/Llama2Core/{Llama2Error,BlockType}.swift Sources/Llama2Core/Formats/*.swift & jobs=($!)
 compile Llama2KernelsNEON $(kernels Llama2KernelsNEON) & jobs+=($!)

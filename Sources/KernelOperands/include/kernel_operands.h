@@ -45,7 +45,7 @@ typedef struct {
     long length;
     uint32_t k_type, v_type; /* of keys and values, ggml's numbers: F32, F16, Q4_0, Q8_0 */
     float *out;          /* (rows, head_stride) */
-    void *scratch;
+    void *scratch;       /* AttentionScratch, 64-byte aligned */
 } __attribute__((swift_name("AttentionOperands"))) l2s_attention_operands;
 
 /* Floats to int8, by blocks of 32: quantizeRow in Body/Vectors.swift. */
@@ -62,7 +62,7 @@ typedef struct {
     const float *x;      /* (elements count) */
     const float *_Nullable importance; /* (elements count) */
     long count;          /* of blocks */
-    void *out, *scratch; /* scratch: 8 KiB */
+    void *out, *scratch; /* scratch: Kernels.quantizeScratchBytes */
     uint32_t type;
 } __attribute__((swift_name("BlocksOperands"))) l2s_blocks_operands;
 

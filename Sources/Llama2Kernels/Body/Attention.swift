@@ -11,16 +11,16 @@
 ///
 /// q, out: (rows, headStride), padded with zeros; row r sees `length + r / group` positions.
 /// kPages: a pointer a page, each (headStride, 64); vPages: (64, headStride); of ggml's types kType and vType, F16 or F32 (quantized
-/// ones: QuantizedAttention.swift); headStride a multiple of 16. scratch: `attentionScratchBytes`, 64-byte aligned.
+/// ones: QuantizedAttention.swift); headStride a multiple of 16. scratch: `AttentionScratch`, 64-byte aligned.
 public func attention(
     _ q: UnsafePointer<Float>, _ rows: Int, _ group: Int, _ headStride: Int, _ scale: Float,
     _ kPages: UnsafePointer<UnsafeRawPointer>, _ vPages: UnsafePointer<UnsafeRawPointer>, _ length: Int,
     _ kType: UInt32, _ vType: UInt32, _ out: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
 ) {
-    // 1. scratch: scores of four rows, their factors, (maximum, total) of every row, a page of each kind as floats, scaled weights
-    let scores = scratch.assumingMemoryBound(to: Float.self), factors = scores + 256, state = factors + 16
-    let keysAsFloats = state + 2 &* ((rows &+ 7) & ~7), valuesAsFloats = keysAsFloats + 64 &* headStride
-    let products = valuesAsFloats + 64 &* headStride
+    // 1. nothing seen yet
+    let scores = scratch.assumingMemoryBound(to: Float.self), place = AttentionScratch(rows: rows, headStride: headStride)
+    let factors = scores + place.factors, state = scores + place.state, products = scores + place.products
+    let keysAsFloats = scores + place.keys, valuesAsFloats = scores + place.values
     var r = 0
     while r < rows {
         state[2 &* r] = -Float.infinity
@@ -107,6 +107,22 @@ public func attention(
         }
         r &+= 1
     }
+}
+
+/// What `attention` needs beside its operands, in floats from the beginning of its scratch: (4, 64) scores of four rows and (16) their factors; behind
+/// them (rows, 2) the maximum and the total of every row, (64, headStride) a page of keys and one of values as floats, (128) scaled weights.
+struct AttentionScratch {
+    let factors: Int, state: Int, keys: Int, values: Int, products: Int
+
+    @inline(__always) init(rows: Int, headStride: Int) {
+        factors = 256
+        state = factors &+ 16
+        keys = state &+ 2 &* ((rows &+ 7) & ~7)  // whole lines
+        values = keys &+ 64 &* headStride
+        products = values &+ 64 &* headStride
+    }
+
+    var bytes: Int { 4 &* (products &+ 128) }
 }
 
 /// `scoreOne` or `scoreScaled`, with the kind known to each.

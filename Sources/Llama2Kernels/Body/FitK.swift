@@ -5,6 +5,13 @@
 /// obvious one. The scales are then rounded to the bits that the type has for them; of the neighbours of that
 /// level the best is taken, and the integers are chosen once more.
 
+/// What a quantizer needs beside its operands, in floats: (32, 16) values, (32, 16) weights, and what is fitted.
+enum FitScratch {
+    static var weights: Int { @inline(__always) get { 512 } }
+    static var fit: Int { @inline(__always) get { 1024 } }
+    static var bytes: Int { 8192 }
+}
+
 /// Values and weights of sixteen blocks of `size`, lane by lane: (size, 16) each.
 struct FittedBlocks {
     let x: UnsafeMutablePointer<Float>, w: UnsafeMutablePointer<Float>, size: Int
@@ -14,7 +21,7 @@ struct FittedBlocks {
         _ values: UnsafePointer<Float>, _ weights: UnsafePointer<Float>?, _ size: Int, _ lanes: UnsafeMutablePointer<Float>
     ) {
         x = lanes
-        w = lanes + 512
+        w = lanes + FitScratch.weights
         self.size = size
         let count = 256 / size
         var i = 0

@@ -1,6 +1,6 @@
 /// Floats to the K types' superblocks: what is fitted (FitK.swift) becomes the bytes of Formats/K.swift.
 ///
-/// x: (256); w: (256) weights of the squared errors, or nil; out: a superblock; lanes: 8 KiB.
+/// x: (256); w: (256) weights of the squared errors, or nil; out: a superblock; lanes: `FitScratch`.
 
 extension Q2_K {
     static var quantizer: Quantizer? { quantizeQ2_K }
@@ -35,7 +35,7 @@ extension Q6_K {
     _ bits: Int, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutableRawPointer,
     _ lanes: UnsafeMutablePointer<Float>
 ) {
-    let b = FittedBlocks(x, w, 32, lanes), fit = lanes + 1024, most: Float = bits == 5 ? 31 : 15
+    let b = FittedBlocks(x, w, 32, lanes), fit = lanes + FitScratch.fit, most: Float = bits == 5 ? 31 : 15
     fitAffine(b, most, fit)
     let d = storedHalf(greatest(fit, 8) / 63, out), dmin = storedHalf(greatest(fit + 16, 8) / 63, out + 2)
     let packed = (out + 4).assumingMemoryBound(to: UInt8.self)
@@ -74,7 +74,7 @@ extension Q6_K {
 @inline(never) private func quantizeQ2_K(
     _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutableRawPointer, _ lanes: UnsafeMutablePointer<Float>
 ) {
-    let b = FittedBlocks(x, w, 16, lanes), fit = lanes + 1024
+    let b = FittedBlocks(x, w, 16, lanes), fit = lanes + FitScratch.fit
     fitAffine(b, 3, fit)
     let d = storedHalf(greatest(fit, 16) / 15, out + 80), dmin = storedHalf(greatest(fit + 16, 16) / 15, out + 82)
     let bytes = out.assumingMemoryBound(to: UInt8.self)
@@ -106,7 +106,7 @@ extension Q6_K {
 @inline(never) private func quantizeQ3_K(
     _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutableRawPointer, _ lanes: UnsafeMutablePointer<Float>
 ) {
-    let b = FittedBlocks(x, w, 16, lanes), fit = lanes + 1024, bytes = out.assumingMemoryBound(to: UInt8.self)
+    let b = FittedBlocks(x, w, 16, lanes), fit = lanes + FitScratch.fit, bytes = out.assumingMemoryBound(to: UInt8.self)
     fitSymmetric(b, 4, fit)
     let d = storedHalf(greatestMagnitude(fit) / -32, out + 108), scales = bytes + 96
     for i in 0..<12 { scales[i] = 0 }
@@ -134,7 +134,7 @@ extension Q6_K {
 @inline(never) private func quantizeQ6_K(
     _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutableRawPointer, _ lanes: UnsafeMutablePointer<Float>
 ) {
-    let b = FittedBlocks(x, w, 16, lanes), fit = lanes + 1024, bytes = out.assumingMemoryBound(to: UInt8.self)
+    let b = FittedBlocks(x, w, 16, lanes), fit = lanes + FitScratch.fit, bytes = out.assumingMemoryBound(to: UInt8.self)
     fitSymmetric(b, 32, fit)
     let d = storedHalf(greatestMagnitude(fit) / -128, out + 208)
     for lane in 0..<16 { fit[lane] = level(fit[lane], d, -128, 127) }
