@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 import llama2swift
-from llama2swift.evaluation import TASKS, run
+from llama2swift.evaluation import TASKS
+from llama2swift.evaluation.plan import plan_of
 
 LIMIT = 1e-3
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/eval"
@@ -127,7 +128,7 @@ def main() -> None:
     for items in map(int, a.items.split(",")):
         for name in a.tasks.split(","):
             begun = time.monotonic()
-            plan = run._plan(TASKS[name], a.data, items, 0)
+            plan = plan_of(TASKS[name], a.data, items, 0)
             if a.page and any(side.left(name, plan) for side in sides):
                 continue
             rows[name] = compare(plan, *(side.scores(name, plan) for side in sides))

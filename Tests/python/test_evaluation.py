@@ -14,8 +14,10 @@ import pytest
 from terminals import command
 
 import llama2swift
-from llama2swift.evaluation import TASKS, card, code, data, journal, report, run, sandbox, texts
-from llama2swift.evaluation.engine import Engine, Prompt, Scored
+from llama2swift.evaluation import TASKS, card, code, data, journal, report, sandbox, texts
+from llama2swift.evaluation.asked import Prompt, Scored
+from llama2swift.evaluation.engine import Engine
+from llama2swift.evaluation.plan import plan_of, tokenize
 from llama2swift.evaluation.question import Choice
 
 LONG = 3000  # positions: the tiny model's tokens are letters
@@ -74,8 +76,8 @@ def test_what_contexts_share_is_evaluated_once(stories):
 
 def test_answers_and_what_they_are_compared_with_have_a_head_each(stories, stories_path, folder):
     found = llama2swift.evaluate(stories_path, folder, "openbookqa")
-    plan = run._plan(TASKS["openbookqa"], folder, None, 0)
-    run._tokenize(plan, stories, False, 0)
+    plan = plan_of(TASKS["openbookqa"], folder, None, 0)
+    tokenize(plan, stories, False, 0)
     # of each question its text once, and each answer twice; not the question before each of the answers
     most = sum(len(g[0].tokens) + sum(2 * (len(s.tokens) - s.start) for s in g[: len(g) // 2]) + 16 for g in plan.scored)
     assert found.data["footprint"]["prompt"]["tokens"] <= most
@@ -294,14 +296,14 @@ def test_a_full_disk_loses_nothing(stories_path, folder, tmp_path, monkeypatch):
 
 def test_a_chat_is_asked_in_its_template(smollm2, tmp_path):
     evaluation_items.write(tmp_path, {"hellaswag": evaluation_items.FILES["hellaswag"][:2], "gsm8k_test": evaluation_items._SUMS[:1], "gsm8k_train": evaluation_items._SUMS})
-    plan = run._plan(TASKS["hellaswag"], tmp_path, None, 0)
-    run._tokenize(plan, smollm2, True, 0)
+    plan = plan_of(TASKS["hellaswag"], tmp_path, None, 0)
+    tokenize(plan, smollm2, True, 0)
     text = smollm2.detokenize(plan.scored[0][0].tokens, special=True)
     assert text.startswith("<|im_start|>") and text.endswith("<|im_start|>assistant\na shady tree to lie under.")
     evaluation_items.write(tmp_path, {"hellaswag": [], "gsm8k_test": [], "humaneval": evaluation_items.FILES["humaneval"]})
     for chat, stops in ((True, ()), (False, code.TASKS[0].ask(evaluation_items.FILES["humaneval"][0], []).stops)):
-        written = run._plan(TASKS["humaneval"], tmp_path, None, 0)
-        run._tokenize(written, smollm2, chat, 0)
+        written = plan_of(TASKS["humaneval"], tmp_path, None, 0)
+        tokenize(written, smollm2, chat, 0)
         assert {p.stops for p in written.prompts} == {stops}
     assert smollm2.detokenize(plan.scored[0][0].tokens[plan.scored[0][0].start :]) == "a shady tree to lie under."
 

@@ -16,6 +16,7 @@ import llama2swift
 from llama2swift import Sampler, _wire, pipeline as module
 from llama2swift import errors as E
 from llama2swift._piece import Piece, fingerprint
+from llama2swift._pieces import Pieces
 from llama2swift.pipeline import PieceLostError, Pipeline
 
 IDS = [3 + 11 * i * i % 490 for i in range(40)]
@@ -86,7 +87,7 @@ def test_texts_are_one_process_s(stories_path):
 def test_a_piece_that_dies_is_computed_again(ray, stories_path):
     with Pipeline(stories_path, 3, length=512, sequences=2, restarts=3) as pipeline:
         pipeline.eval(IDS[:20]), pipeline.eval(IDS[5:9], 1)
-        kill(ray, pipeline._actors[1])
+        kill(ray, pipeline._pieces.actors[1])
         assert pipeline.eval(IDS[20:22]).tobytes() == alone(stories_path, [IDS[:22]])[0]
         assert pipeline.eval(IDS[9:12], 1).tobytes() == alone(stories_path, [IDS[5:12]])[0]
         calls = 0
@@ -97,7 +98,7 @@ def test_a_piece_that_dies_is_computed_again(ray, stories_path):
                     nonlocal calls
                     calls += 1
                     if calls in (5, 16):
-                        kill(ray, pipeline._actors[calls % 3])
+                        kill(ray, pipeline._pieces.actors[calls % 3])
                     return super().sample(logits)
 
             return Dies(temperature=0)
@@ -109,7 +110,7 @@ def test_a_piece_that_dies_is_computed_again(ray, stories_path):
                 context.reset()
                 with context.generate(prompt, Sampler(temperature=0), max_tokens=10) as pieces:
                     assert "".join(pieces) == text and reason == "max_tokens"
-        kill(ray, pipeline._actors[0])
+        kill(ray, pipeline._pieces.actors[0])
         with pytest.raises(PieceLostError, match="piece 0 died"):
             pipeline.eval(IDS[:3])
 
@@ -146,13 +147,13 @@ def test_pieces_of_another_file_are_refused(stories_path, tmp_path, monkeypatch)
     (tmp_path / "other.bin").write_bytes(other)
     (tmp_path / "same.bin").write_bytes(open(stories_path, "rb").read())
     assert fingerprint(stories_path) == fingerprint(tmp_path / "same.bin") != fingerprint(tmp_path / "other.bin")
-    started = Pipeline._started
+    started = Pieces._started
 
     def elsewhere(self, index):
         self.path = str(tmp_path / ("other.bin" if index else "same.bin"))  # what another machine has under the path
         return started(self, index)
 
-    monkeypatch.setattr(Pipeline, "_started", elsewhere)
+    monkeypatch.setattr(Pieces, "_started", elsewhere)
     with pytest.raises(E.InvalidArgumentError, match="piece 1 has another file than piece 0"):
         Pipeline(stories_path, 2)
 
@@ -190,11 +191,11 @@ def test_long_prompts_go_through_in_parts(stories_path, monkeypatch):
 def test_a_connection_that_breaks_is_made_again_as_often_as_pieces_are(stories_path):
     with Pipeline(stories_path, 2, length=256, sequences=2, restarts=2) as pipeline:
         pipeline.eval(IDS[:20])
-        pipeline._first.close()
+        pipeline._pieces.first.close()
         assert pipeline.eval(IDS[20:22]).tobytes() == alone(stories_path, [IDS[:22]])[0]
-        pipeline._last.close()
+        pipeline._pieces.last.close()
         assert pipeline.eval(IDS[22:30]).tobytes() == alone(stories_path, [IDS[:30]])[0]
-        pipeline._last.close()
+        pipeline._pieces.last.close()
         with pytest.raises(PieceLostError, match="the connection between the pieces broke"):
             pipeline.eval(IDS[30:])
         assert pipeline.length() == 30

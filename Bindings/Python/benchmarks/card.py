@@ -20,6 +20,7 @@ from pathlib import Path
 import llama2swift
 from llama2swift.evaluation import TASKS, card, report, run
 from llama2swift.evaluation.report import Evaluation, Figure
+from llama2swift.evaluation.plan import plan_of
 
 SHARED = Path(__file__).resolve().parents[4] / "shared/data/eval"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -53,7 +54,7 @@ def cost(task: str) -> tuple[bool, bool, int]:
 @functools.cache
 def asked(data: Path, task: str, limit: int) -> set[int]:
     """The items of a task at a stage."""
-    return set(run._plan(TASKS[task], data, limit, 0).asked)
+    return set(plan_of(TASKS[task], data, limit, 0).asked)
 
 
 def ask(a, name: str, path: Path, task: str, limit: int) -> Evaluation:

@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 
 import llama2swift
-from llama2swift.evaluation import TASKS, run
+from llama2swift.evaluation import TASKS
 from llama2swift.evaluation.engine import Engine
+from llama2swift.evaluation.plan import plan_of, tokenize
 
 SHARED = Path(__file__).resolve().parents[4] / "shared/data/eval"
 
@@ -30,7 +31,7 @@ def ours(model, plan, threads):
     """(seconds, log-probabilities, tokens of each answer)."""
     start = time.perf_counter()
     plan.scored, plan.longest = [], 0
-    run._tokenize(plan, model, False, 0)
+    tokenize(plan, model, False, 0)
     engine = Engine(model, longest=plan.longest, threads=threads)
     found = [[a.log_probability for a in answers] for answers in engine.score(plan.scored)]
     seconds = time.perf_counter() - start
@@ -84,7 +85,7 @@ def main():
     parser.add_argument("--write", type=Path, help="the page")
     a = parser.parse_args()
     model = llama2swift.Model(a.model)
-    plan = run._plan(TASKS["hellaswag"], a.data, a.items, 0)
+    plan = plan_of(TASKS["hellaswag"], a.data, a.items, 0)
     part, parts = map(int, a.part.split("/"))
     here = slice(len(plan.asked) * (part - 1) // parts, len(plan.asked) * part // parts)
     plan.asked, plan.questions = plan.asked[here], plan.questions[here]

@@ -128,7 +128,7 @@ with whole.context(256, threads=1) as context, Measured(a.model, pieces, length=
     for _ in range(a.rounds):
         for name, measure in zip(rates, (alone, lambda: together(pieces, 1, a.tokens), lambda: together(pieces, 2, a.tokens))):
             rates[name].append(measure())
-            spent = ray.get([actor.spent.remote() for actor in pieces._actors]) if name != "one process" else None
+            spent = ray.get([actor.spent.remote() for actor in pieces._pieces.actors]) if name != "one process" else None
             if spent:
                 evals[name].append([seconds for seconds, *_ in spent])
     held = spent

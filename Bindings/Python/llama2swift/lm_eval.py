@@ -17,7 +17,8 @@ from importlib import import_module
 from typing import Any
 
 from . import _arguments as A
-from .evaluation.engine import Engine, Prompt, Scored
+from .evaluation.asked import Prompt, Scored
+from .evaluation.engine import Engine
 from .model import Model
 from .results import SpecialTokens
 

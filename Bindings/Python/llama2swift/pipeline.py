@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
-import select
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,7 +18,9 @@ from typing import Any
 from . import _wire
 from . import _arguments as A
 from ._closing import Closing
-from ._piece import Piece, host
+from ._piece import Piece
+from ._pieces import PieceLostError as PieceLostError
+from ._pieces import Pieces, split
 from ._wire import Message, Row, Wire
 from ._written import WrittenText
 from .errors import InvalidArgumentError, error_for
@@ -30,12 +29,6 @@ from .sampler import Sampler
 
 # tokens that go on to the next piece while the piece before computes the next ones
 CHUNK = 256
-# seconds without an answer after which it is asked who lives
-PATIENCE = 10
-
-
-class PieceLostError(RuntimeError):
-    """A piece died, and as often as it was started again."""
 
 
 class Pipeline(Closing):
@@ -58,38 +51,27 @@ class Pipeline(Closing):
         placement: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (), restarts: int = 3,
     ) -> None:  # fmt: skip
         try:
-            self._ray: Any = import_module("ray")
+            ray: Any = import_module("ray")
         except ImportError:
             raise ValueError("a pipeline needs Ray (pip install llama2swift[ray])") from None
         self.path = os.path.abspath(os.fsdecode(A.path("path", path)))
         # the vocabulary, and the shape: no tensor of it is read here
         self.model: ModelFile = ModelFile(self.path, first_layer=0, layer_count=1)
-        self.layers = _split(self.model.hyperparameters.all_layers, pieces)
-        self.sequences, self._restarts = A.unsigned("sequences", sequences, 16), A.unsigned("restarts", restarts, 16)
-        self._options = {"length": A.unsigned("length", length, 32), "sequences": self.sequences, "threads": A.unsigned("threads", threads, 32), "kv": A.string("kv", kv)}
+        self.layers = split(self.model.hyperparameters.all_layers, pieces)
+        self.sequences, most = A.unsigned("sequences", sequences, 16), A.unsigned("restarts", restarts, 16)
+        options = {"length": A.unsigned("length", length, 32), "sequences": self.sequences, "threads": A.unsigned("threads", threads, 32), "kv": A.string("kv", kv)}
         places = [placement] * len(self.layers) if isinstance(placement, Mapping) else list(placement) or [{}] * len(self.layers)
         if len(places) != len(self.layers):
             raise ValueError(f"placement has {len(places)} mappings for {len(self.layers)} pieces")
-        self._places = [dict(place) for place in places]
         # of each sequence, and whether all pieces have them: not after one was started again
         self._tokens: list[list[int]] = [[] for _ in range(self.sequences)]
         self._is_whole = [True] * self.sequences
-        self._actors: list[Any] = [None] * len(self.layers)
-        self._restarted = 0
-        # requests without an answer yet: a sequence and its new tokens; and answers that came while something was sent
+        # requests without an answer yet: a sequence and its new tokens
         self._under_way: dict[int, tuple[int, list[int]]] = {}
-        self._arrived: deque[Message] = deque()
         self._numbers = itertools.count(1)
-        self._first: Wire | None = None
-        self._last: Wire | None = None
-        try:
-            for index in range(len(self.layers)):
-                self._actors[index] = self._started(index)
-            self._compare()
-            self._link()
-        except BaseException:
-            self.close()
-            raise
+        self._pieces = Pieces(
+            ray, self.path, self.layers, options, [dict(place) for place in places], most, self.piece, self.wire_in, self.wire_out
+        )  # fmt: skip
 
     def eval(self, tokens: A.TokenIds, sequence: int = 0) -> Row:
         """The logits behind `tokens`, (vocabulary,), which go to the end of a sequence. Raises what `Context.eval` raises, with the pipeline
@@ -150,10 +132,7 @@ class Pipeline(Closing):
 
     def close(self) -> None:
         """Ends the processes."""
-        self._unlink()
-        for actor in filter(None, self._actors):
-            self._ray.kill(actor)
-        self._actors = []
+        self._pieces.close()
 
     def _number(self, sequence: int) -> int:
         if A.unsigned("sequence", sequence, 16) >= self.sequences:
@@ -162,7 +141,7 @@ class Pipeline(Closing):
 
     def _submit(self, sequence: int, tokens: list[int]) -> int:
         """Tokens through all pieces, one behind the other, without waiting: the number of the request."""
-        if not self._actors:
+        if not self._pieces.actors:
             raise InvalidArgumentError("the pipeline is closed")
         number = next(self._numbers)
         self._under_way[number] = sequence, tokens
@@ -180,34 +159,22 @@ class Pipeline(Closing):
         tokens = kept[start:] + new
         for at in range(0, len(tokens), CHUNK):
             kind = _wire.LAST if at + CHUNK >= len(tokens) else _wire.EVAL
-            self._send(Message(kind, number, sequence, start + at, tokens[at : at + CHUNK]))
+            self._pieces.send(Message(kind, number, sequence, start + at, tokens[at : at + CHUNK]))
 
     def _drop(self, sequence: int) -> None:
         """What the pieces have of a sequence beyond its tokens."""
-        if self._actors:
+        if self._pieces.actors:
             try:
-                self._send(Message(_wire.DROP, 0, sequence, len(self._tokens[sequence])))
+                self._pieces.send(Message(_wire.DROP, 0, sequence, len(self._tokens[sequence])))
             except OSError as problem:
                 self._repair(problem)
-
-    def _send(self, message: Message) -> None:
-        """Takes what arrives meanwhile: else each would wait for the other to take something."""
-        first, last = self._linked()
-        data = memoryview(first.pack(message))
-        ready = select.poll()
-        ready.register(first, select.POLLOUT)
-        ready.register(last, select.POLLIN)
-        while data:
-            if any(end == last.fileno() for end, _ in ready.poll()):
-                self._arrived.append(last.receive())
-            data = data[first.send_some(data) :]
 
     def _answer(self) -> tuple[int, Row]:
         """Waits for the next answer: the number of the request and its logits."""
         try:
             while True:
                 try:
-                    message = self._arrived.popleft() if self._arrived else self._received()
+                    message = self._pieces.arrived.popleft() if self._pieces.arrived else self._pieces.received()
                 except OSError as problem:
                     self._repair(problem)
                     continue
@@ -225,95 +192,22 @@ class Pipeline(Closing):
         assert message.rows is not None
         return message.number, message.rows[0]
 
-    def _received(self) -> Message:
-        """The next message of the last piece. Raises OSError where a piece is gone."""
-        last = self._linked()[1]
-        ready = select.poll()
-        ready.register(last, select.POLLIN)
-        while not ready.poll(1000 * PATIENCE):
-            try:
-                self._ray.get([actor.alive.remote() for actor in self._actors])
-            except Exception as problem:
-                raise ConnectionError(str(problem)) from None
-        return last.receive()
-
-    def _linked(self) -> tuple[Wire, Wire]:
-        if self._first is None or self._last is None:
-            raise ConnectionError("the pieces are not connected")
-        return self._first, self._last
-
-    def _link(self) -> None:
-        """Connects the pieces to each other and to this process, whatever they were connected to before."""
-        self._unlink()
-        secret = secrets.token_bytes(_wire.SECRET)
-        addresses = self._ray.get([actor.listen.remote(secret) for actor in self._actors])
-        with _wire.listen(host()) as listener:
-            following = [*addresses[1:], listener.getsockname()[:2]]
-            self._ray.get([actor.connect.remote(address, secret) for actor, address in zip(self._actors, following)])
-            self._first = self.wire_out(_wire.connect(addresses[0], secret))
-            self._last = self.wire_in(_wire.accept(listener, secret))
-
-    def _unlink(self) -> None:
-        for end in filter(None, (self._first, self._last)):
-            end.close()
-        self._first = self._last = None
-        self._arrived.clear()
+    def _forget(self) -> None:
+        self._is_whole = [False] * self.sequences
 
     def _repair(self, problem: Exception) -> None:
         """Starts the dead again, connects all anew and asks again what was under way. Raises PieceLostError."""
         while True:
-            self._replace_the_dead(problem)
+            self._pieces.replace_the_dead(problem, self._forget)
             try:
-                self._link()
+                self._pieces.link()
                 for number in list(self._under_way):
                     self._say(number)
                 return
             except Exception as another:
-                if not (isinstance(another, OSError) or isinstance(getattr(another, "cause", None), OSError) or self._is_death(another)):
+                if not (isinstance(another, OSError) or isinstance(getattr(another, "cause", None), OSError) or self._pieces.is_death(another)):
                     raise
                 problem = another
-
-    def _is_death(self, problem: BaseException | None) -> bool:
-        dead = self._ray.exceptions.RayActorError
-        return isinstance(problem, dead) or isinstance(getattr(problem, "cause", None), dead)
-
-    def _replace_the_dead(self, problem: Exception) -> None:
-        """A connection that broke though all live counts as a death, so that it is not made for ever."""
-        dead = [index for index, actor in enumerate(self._actors) if not self._lives(actor)]
-        for index in dead or [-1]:
-            if self._restarted == self._restarts:
-                raise PieceLostError(f"piece {index} died: {problem}" if dead else f"the connection between the pieces broke: {problem}")
-            self._restarted += 1
-            if dead:
-                self._ray.kill(self._actors[index])  # it may only have been out of reach
-                self._actors[index] = self._started(index)
-        if dead:
-            self._is_whole = [False] * self.sequences
-            self._compare()
-
-    def _lives(self, actor: Any) -> bool:
-        try:
-            self._ray.get(actor.alive.remote())
-        except self._ray.exceptions.RayActorError:
-            return False
-        return True
-
-    def _started(self, index: int) -> Any:
-        made = self._ray.remote(self.piece)
-        return made.options(**self._places[index]).remote(self.path, sum(self.layers[:index]), self.layers[index], self._options)
-
-    def _compare(self) -> None:
-        """Waits for all of them to be ready."""
-        try:
-            found = self._ray.get([actor.identity.remote() for actor in self._actors])
-        except Exception as problem:
-            # what the model's loader raised in the other process
-            raise getattr(problem, "cause", None) or problem from None
-        for index, identity in enumerate(found):
-            if identity != found[0]:
-                what = "version of this library" if identity[0] != found[0][0] else "file"
-                raise InvalidArgumentError(f"piece {index} has another {what} than piece 0 ({identity[0]}, {found[0][0]}; {self.path})")
-
 
 @dataclass
 class _Text:
@@ -323,16 +217,3 @@ class _Text:
     sequence: int
     sampler: Sampler
     written: WrittenText
-
-
-def _split(layers: int, pieces: int | Sequence[int]) -> list[int]:
-    if isinstance(pieces, int):
-        count = A.unsigned("pieces", pieces, 16)
-        if not 1 <= count <= layers:
-            raise ValueError(f"pieces is {count}, expected 1 to {layers}, the model's layers")
-        # the first ones have one more: the last piece has the output matrix
-        return [layers // count + (i < layers % count) for i in range(count)]
-    counts = [A.unsigned(f"pieces[{i}]", n, 16) for i, n in enumerate(pieces)]
-    if sum(counts) != layers or not all(counts):
-        raise ValueError(f"pieces are of {counts} layers, {sum(counts)} in all; the model has {layers}, and each piece has one at least")
-    return counts

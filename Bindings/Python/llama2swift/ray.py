@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from . import _arguments as A
-from .evaluation.engine import Engine, Prompt
+from .evaluation.asked import Prompt
+from .evaluation.engine import Engine
 from .model import Model
 from .pipeline import PieceLostError, Pipeline
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from ..evaluation import run as evaluation
-from ..evaluation.run import Judge
+from ..evaluation.figures import Judge
 from . import outputs
 from .terminal import Progress, line, say
 

@@ -6,96 +6,26 @@ batch with whom, changes a bit of a result.
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .._written import WrittenText
 from ..context import Context
 from ..errors import ContextFullError
 from ..footprint import Work
 from ..model import Model
 from ..results import Timings
+from .asked import Answer, Prompt, Scored, Written, beginning, common
+from .writer import Rows, Writer
 
 PAGE = 64  # positions that sequences share or have for themselves: see the header
 _STEM = 32  # what is shorter is not worth an eval of its own
 _ROWS = 128  # of logits at once: some MiB for each
 _SEQUENCES = 256
 
-
-@dataclass(frozen=True)
-class Scored:
-    """tokens of a whole text; those from `start` on (at least 1) are asked about."""
-
-    tokens: tuple[int, ...]
-    start: int
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The logarithm of the probability of what was asked about, and whether each of its tokens was the most probable one."""
-
-    log_probability: float
-    is_greedy: bool
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """tokens to go on from. seed: of the draws, where temperature is not 0."""
-
-    tokens: tuple[int, ...]
-    stops: tuple[str, ...]
-    max_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: str = ""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A text that was generated, without what ended it; why it ended: "end", "stop" or "max_tokens"."""
-
-    text: str
-    reason: str
-    tokens: int
-
-
-def common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike."""
-    most = min(len(first), len(second))
-    if first[:most] == second[:most]:
-        return most
-    low, high = 0, most  # alike up to low, not up to high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle)
-    return low
-
-
-class Rows:
-    """Logits as log-probabilities, in a buffer of its own."""
-
-    def __init__(self, vocabulary: int):
-        self._room = np.empty(vocabulary, np.float32)
-
-    def best_and_scale(self, logits: np.ndarray[Any, Any]) -> tuple[int, float]:
-        """(most probable token, logarithm of the sum of e^logit). Raises ValueError where there are no probabilities."""
-        best = int(logits.argmax())
-        top = float(logits[best])
-        if not math.isfinite(top):
-            raise ValueError(f"the largest logit is {top}: this model gives no probabilities")
-        np.subtract(logits, logits[best], out=self._room)
-        np.exp(self._room, out=self._room)
-        return best, top + math.log(float(self._room.sum(dtype=np.float64)))
-
-
 # What is done with a row of logits.
 Sink = Callable[[np.ndarray[Any, Any]], None]
-Entry = tuple[int, int, bool]
 
 
 class Engine:
@@ -209,11 +139,11 @@ class Engine:
         tokens, sequences, end = 0, 1, start
         before: Sequence[int] = ()
         while end < len(groups):
-            head = _head(groups[end])
-            new = len(head) - common(before, head) + sum(max(0, len(s.tokens) - 1 - len(head)) for s in groups[end])
+            alike = beginning(groups[end])
+            new = len(alike) - common(before, alike) + sum(max(0, len(s.tokens) - 1 - len(alike)) for s in groups[end])
             if end > start and (tokens + new > self.batch or sequences + 1 + len(groups[end]) > _SEQUENCES):
                 break
-            tokens, sequences, before, end = tokens + new, sequences + 1 + len(groups[end]), head, end + 1
+            tokens, sequences, before, end = tokens + new, sequences + 1 + len(groups[end]), alike, end + 1
         return end
 
     def _score_some(self, groups: Sequence[Sequence[Scored]]) -> list[list[Answer]]:
@@ -233,7 +163,7 @@ class Engine:
 
     def _branches(self, groups: Sequence[Sequence[Scored]]) -> list[list[Answer]]:
         sums = [[_Sum() for _ in group] for group in groups]
-        heads = [_head(group) for group in groups]
+        heads = [beginning(group) for group in groups]
         self._stems([head for head in heads if head], 0)
         # 1. the heads: rows that are wanted inside of them, too
         first, entries = 1, []
@@ -277,7 +207,7 @@ class Engine:
         """(index, text) of each prompt, as they end. at_once: how many are written side by side."""
         waiting = list(range(len(prompts)))[::-1]
         free = list(range(at_once, 0, -1))
-        active: list[_Writer] = []
+        active: list[Writer] = []
         try:
             while waiting or active:
                 self._admit(prompts, waiting, free, active)
@@ -304,7 +234,7 @@ class Engine:
         finally:
             self._clear([writer.sequence for writer in active])
 
-    def _admit(self, prompts: Sequence[Prompt], waiting: list[int], free: list[int], active: list[_Writer]) -> None:
+    def _admit(self, prompts: Sequence[Prompt], waiting: list[int], free: list[int], active: list[Writer]) -> None:
         info = self.context.info
         room = info.context_length - info.positions - sum(PAGE + w.left for w in active)
         taken: list[int] = []
@@ -321,7 +251,7 @@ class Engine:
         for index in taken:
             sequence = free.pop()
             found = self.context.adopt(list(prompts[index].tokens), sequence)
-            active.append(_Writer(self, index, prompts[index], sequence, found))
+            active.append(Writer(self, index, prompts[index], sequence, found))
 
     def is_end(self, token: int) -> bool:
         """Whether a text ends with this token."""
@@ -330,58 +260,6 @@ class Engine:
         return self._ends[token]
 
 
-def _head(group: Sequence[Scored]) -> tuple[int, ...]:
-    """What the texts of a group begin with alike, as far as it is evaluated: of each text the last token is only asked about."""
-    head = group[0].tokens[:-1]
-    for scored in group[1:]:
-        head = head[: common(head, scored.tokens[:-1])]
-    return head
-
-
 class _Sum:
     def __init__(self) -> None:
         self.total, self.is_greedy = 0.0, True
-
-
-class _Writer:
-    """A text that is being written."""
-
-    def __init__(self, engine: Engine, index: int, prompt: Prompt, sequence: int, found: int):
-        self.engine, self.index, self.prompt, self.sequence = engine, index, prompt, sequence
-        self.pending: Sequence[int] = prompt.tokens[found:]
-        self.written = WrittenText(engine.model, prompt.stops, prompt.max_tokens, engine.is_end)
-
-    @property
-    def left(self) -> int:
-        return self.prompt.max_tokens - len(self.written.tokens)
-
-    def entries(self) -> list[tuple[int, int, Sink | None]]:
-        last = len(self.pending) - 1
-        return [(token, self.sequence, self.take if i == last else None) for i, token in enumerate(self.pending)]
-
-    def go_on(self) -> None:
-        """After an eval that failed: what is pending is what the sequence does not have."""
-        self.pending = [*self.prompt.tokens, *self.written.tokens][self.engine.context.sequence_length(self.sequence) :]
-
-    def take(self, row: np.ndarray[Any, Any]) -> None:
-        token = self._choose(row, len(self.written.tokens))
-        self.pending = [token]
-        self.written.take(token)
-
-    def _choose(self, row: np.ndarray[Any, Any], number: int) -> int:
-        best, _ = self.engine.rows.best_and_scale(row)
-        if self.prompt.temperature == 0:
-            return best
-        # the nucleus: the most probable tokens whose probabilities add up to top_p (Holtzman et al., 2020)
-        weights = np.exp((row.astype(np.float64) - float(row[best])) / self.prompt.temperature)
-        weights /= weights.sum()
-        order = np.flatnonzero(weights > 1e-6)  # a thousandth part of the vocabulary, as a rule
-        order = order[np.argsort(-weights[order], kind="stable")]
-        if float(weights[order].sum()) < self.prompt.top_p:
-            order = np.argsort(-weights, kind="stable")
-        sums = np.cumsum(weights[order])
-        count = int(np.searchsorted(sums, self.prompt.top_p)) + 1
-        sums = sums[:count]
-        digest = hashlib.sha256(f"{self.prompt.seed}/{number}".encode()).digest()
-        draw = int.from_bytes(digest[:7], "big") / 256**7 * float(sums[-1])
-        return int(order[min(int(np.searchsorted(sums, draw, side="right")), len(sums) - 1)])

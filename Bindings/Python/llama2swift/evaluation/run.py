@@ -8,7 +8,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +19,17 @@ from .._library import version
 from ..model import Model
 from ..options import context_options
 from . import card, choices, code, data, hub, sandbox, texts
-from .engine import Engine, Prompt, Scored
+from .engine import Engine
+from .figures import Judge, result_of
 from .journal import Journal
-from .question import Choice, Open, Question, Task
-from .report import Evaluation, Figure, average, together
+from .plan import Plan, plans_of, tokenize
+from .question import Choice, Task
+from .report import Evaluation
 
 TASKS: dict[str, Task] = {task.name: task for task in (*choices.TASKS, *texts.TASKS, *code.TASKS)}
-# Judges of a list of texts: how much each counts, 0 to 1.
-Judge = Callable[[Sequence[str]], Sequence[float]]
 # Told how much of all is done, and which task it is.
 Watcher = Callable[[float, str], object]
 _TOKENS_AT_ONCE = 512
-
-
-@dataclass
-class _Plan:
-    """A task with its items that are asked, as tokens."""
-
-    task: Task
-    items: list[data.Item]
-    asked: list[int]  # of `items`
-    fingerprint: str
-    questions: list[Question] = field(default_factory=list)
-    scored: list[list[Scored]] = field(default_factory=list)
-    prompts: list[Prompt] = field(default_factory=list)
-    longest: int = 0  # positions
 
 
 def names(tasks: str | Sequence[str]) -> list[str]:
@@ -111,10 +96,10 @@ def evaluate(
     length = A.unsigned("context_length", context_length, 32) or opened.hyperparameters.context_length
 
     # 2. the plan: nothing has run until all of it is known to work
-    plans, left_out = _plans(wanted, folder, most, number, runs_code, explicit="card" not in (tasks.split(",") if isinstance(tasks, str) else tasks))
+    plans, left_out = plans_of(TASKS, wanted, folder, most, number, runs_code, explicit="card" not in (tasks.split(",") if isinstance(tasks, str) else tasks))
     for plan in plans:
         try:
-            _tokenize(plan, opened, is_chat, number)
+            tokenize(plan, opened, is_chat, number)
         except UnicodeEncodeError as problem:
             near = problem.object[max(0, problem.start - 30) : problem.end]
             raise data.DataError(f"{plan.task.name}: an item holds half a character (a surrogate), at the end of {near!a}") from None
@@ -144,7 +129,7 @@ def evaluate(
         # 5. the figures
         results, remarks = {}, []
         for plan in plans:
-            results[plan.task.name], remark = _result(plan, book, classifier)
+            results[plan.task.name], remark = result_of(plan, book, classifier)
             remarks += remark
     finally:
         book.close()
@@ -176,109 +161,10 @@ def _model_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-# The plan
-
-
-def _plans(wanted: Sequence[str], folder: Path, limit: int | None, seed: int, runs_code: bool, *, explicit: bool) -> tuple[list[_Plan], dict[str, str]]:
-    plans, left_out = [], {}
-    for name in wanted:
-        task = TASKS[name]
-        why = ""
-        files = [task.file] + ([task.shots_file] if task.shots_file else [])
-        missing = [file for file in files if data.find(folder, file) is None]
-        if missing:
-            why = f"{folder} has no {missing[0]}.jsonl (nor .jsonl.xz or .jsonl.gz)"
-        elif task.program and not runs_code:
-            why = "it runs programs that the model wrote, which --allow-code permits (in Python allow_code=True)"
-        if why and explicit:
-            raise data.DataError(f"{name}: {why}")
-        if why:
-            left_out[name] = why
-            continue
-        plans.append(_plan(task, folder, limit, seed))
-    if not plans:
-        raise data.DataError(f"nothing can be run: {'; '.join(f'{name}: {why}' for name, why in list(left_out.items())[:2])}")
-    return plans, left_out
-
-
-def _plan(task: Task, folder: Path, limit: int | None, seed: int) -> _Plan:
-    path = data.find(folder, task.file)
-    assert path is not None
-    items, prints = data.read(path, task.fields), [data.fingerprint(path)]
-    counted = [i for i, item in enumerate(items) if task.keep is None or task.keep(item)]
-    pool = items
-    if task.shots_file:
-        other = data.find(folder, task.shots_file)
-        assert other is not None
-        pool = data.read(other, task.shots_fields or task.fields)
-        prints.append(data.fingerprint(other))
-    shots: dict[str, list[data.Item]] = {}
-    if task.shots and task.shots_file != "":
-        taken = set()
-        for i, item in enumerate(pool):
-            key = str(item[task.part]) if task.part else ""
-            wanted = shots.setdefault(key, [])
-            if (task.is_shot is None or task.is_shot(item)) and len(wanted) < task.shots:
-                wanted.append(item)
-                taken.add(i)
-        if task.shots_file is None:
-            counted = [i for i in counted if i not in taken]
-    if not counted:
-        raise data.DataError(f"{path} holds no items beside those that are shown as shots")
-    plan = _Plan(task, items, [counted[i] for i in data.chosen(task.name, len(counted), limit, seed)], "+".join(prints))
-    for index in plan.asked:
-        key = str(items[index][task.part]) if task.part else ""
-        given: list[data.Item] = [{}] * task.shots if task.shots_file == "" else shots.get(key, [])
-        needed = 1 if task.shots_fields else task.shots
-        if task.shots and len(given) < needed:
-            raise data.DataError(f"{path}: there are {len(given)} examples{f' of {task.part} {key!r}' if task.part else ''}, {task.name} takes {needed}")
-        try:
-            plan.questions.append(task.ask(items[index], given))
-        except data.DataError as problem:
-            raise data.DataError(f"{path}: {problem}") from None
-    return plan
-
-
-def _tokenize(plan: _Plan, model: Model, chat: bool, seed: int) -> None:
-    name = plan.task.name
-    kept: dict[str, list[int]] = {}
-
-    def before(context: str) -> list[int]:
-        if context not in kept:
-            if len(kept) > 64:
-                kept.clear()
-            kept[context] = model.chat_tokens([{"role": "user", "content": context.strip()}]) if chat else model.tokenize_prompt(context.rstrip(" "))
-        return kept[context]
-
-    for index, question in zip(plan.asked, plan.questions):
-        if isinstance(question, Open):
-            tokens = before(question.prompt)
-            stops = question.stops if not chat or question.chat_stops is None else question.chat_stops
-            plan.prompts.append(Prompt(tuple(tokens), stops, question.max_tokens, question.temperature, question.top_p, f"{seed}/{name}/{index}"))
-            plan.longest = max(plan.longest, len(tokens) + question.max_tokens)
-            continue
-        texts_ = [*question.pairs, *((question.baseline, text) for _, text in question.pairs if question.by == "answer")]
-        group = []
-        for position, (context, text) in enumerate(texts_):
-            if chat and position < len(question.pairs):
-                first = before(context)
-                whole = first + model.tokenize(text.strip())
-                start = len(first)
-            else:
-                # as one text, so that no word is cut at the seam; the blank belongs to what follows it
-                whole = model.tokenize_prompt(context + text)
-                start = max(1, min(len(before(context) if not chat else model.tokenize_prompt(context)), len(whole) - 1))
-            if len(whole) <= start:
-                raise data.DataError(f"{name}: item {plan.asked.index(index)} has an answer that gives no token")
-            group.append(Scored(tuple(whole), start))
-        plan.scored.append(group)
-        plan.longest = max(plan.longest, *(len(s.tokens) for s in group))
-
-
 # The run
 
 
-def _run(plans: Sequence[_Plan], engine: Engine, book: Journal, progress: Watcher | None) -> None:
+def _run(plans: Sequence[Plan], engine: Engine, book: Journal, progress: Watcher | None) -> None:
     everything = sum(len(plan.asked) for plan in plans)
     done = 0
     for plan in plans:
@@ -295,7 +181,7 @@ def _run(plans: Sequence[_Plan], engine: Engine, book: Journal, progress: Watche
                 book.add_took(meter.took())
 
 
-def _answers(plan: _Plan, left: Sequence[int], engine: Engine, book: Journal) -> Iterator[None]:
+def _answers(plan: Plan, left: Sequence[int], engine: Engine, book: Journal) -> Iterator[None]:
     task = plan.task
     if plan.scored:
         # a question's answers and what they are compared with begin differently: each has a head of its own
@@ -340,38 +226,3 @@ class _Meter:
             joules = None if now.joules is None or before.joules is None else now.joules - before.joules
             out[kind] = {"tokens": now.tokens - before.tokens, "seconds": now.seconds - before.seconds, "cpu_seconds": now.cpu_seconds - before.cpu_seconds, "joules": joules}
         return out
-
-
-# The figures
-
-
-def _result(plan: _Plan, book: Journal, classifier: Judge | None) -> tuple[dict[str, Any], list[str]]:
-    task, remarks = plan.task, []
-    entries = [book.items[task.name, index] for index in plan.asked]
-    values: list[float] = [e["value"] for e in entries if e["value"] is not None]
-    if task.grade is None and task.program is None and not plan.scored:
-        if classifier is None:
-            remarks.append(f"{task.name}: {len(entries)} texts were generated and not judged; a classifier does that (--classifier)")
-        else:
-            judged = list(classifier([e["text"] for e in entries]))
-            if len(judged) != len(entries) or not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in judged):
-                raise ValueError(f"the classifier gave {len(judged)} values for {len(entries)} texts, expected one of 0 to 1 for each")
-            values = [float(v >= 0.5) for v in judged]
-    parts: dict[str, list[float]] = {}
-    if task.part and values:
-        for index, value in zip(plan.asked, values):
-            parts.setdefault(str(plan.items[index][task.part]), []).append(value)
-    figure = together([average(v) for v in parts.values()]) if task.macro else average(values)
-    return {
-        "value": _number(figure.value), "error": _number(figure.error), "items": len(entries), "metric": task.metric, "shots": task.shots, "note": task.note,
-        "less_is_better": task.less_is_better, "data": plan.fingerprint, "parts": {name: _figure(average(v)) for name, v in parts.items()},
-        **({"chosen": [e["chosen"] for e in entries]} if plan.scored else {}),
-    }, remarks  # fmt: skip
-
-
-def _figure(figure: Figure) -> dict[str, Any]:
-    return {"value": _number(figure.value), "error": _number(figure.error), "items": figure.items}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

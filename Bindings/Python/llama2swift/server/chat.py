@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from . import described, prompts, sampling, tools
+from . import described, native_shapes, prompts, sampling, shapes, tools
 from .answering import Work, answered, chat_logprobs, reason, side_by_side, timings, unless_kept, usage
 from .conversation import Chat
 from .engine import Answer, Engine, Job, Token
@@ -160,7 +160,7 @@ class _Choice:
         return ([{"content": rest}] if rest else []), why
 
 
-@router.post("/v1/chat/completions/input_tokens", response_model=None, responses=described.answers(described.CountAnswer))
+@router.post("/v1/chat/completions/input_tokens", response_model=None, responses=described.answers(native_shapes.CountAnswer))
 @router.post("/chat/completions/input_tokens", include_in_schema=False)
 async def input_tokens(http: Request, body: Chat) -> Any:
     """How many tokens a conversation has."""
@@ -168,7 +168,7 @@ async def input_tokens(http: Request, body: Chat) -> Any:
         return {"object": "response.input_tokens", "input_tokens": len(await prompts.chat(engine, body, tools.Caller(engine, body)))}
 
 
-@router.post("/v1/chat/completions", response_model=None, responses=described.answers(described.ChatAnswer, streams=True))
+@router.post("/v1/chat/completions", response_model=None, responses=described.answers(shapes.ChatAnswer, streams=True))
 @router.post("/chat/completions", include_in_schema=False)
 async def chat_completions(http: Request, body: Chat) -> Any:
     """A conversation goes on."""

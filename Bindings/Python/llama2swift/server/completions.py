@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from . import described, prompts, sampling
+from . import described, prompts, sampling, shapes
 from .answering import Work, answered, echoed, reason, side_by_side, unless_kept, usage
 from .bodies import Completion
 from .engine import Answer, Engine, Job, Token
@@ -158,7 +158,7 @@ def _named(raw: bytes) -> str:
         return "bytes:" + "".join(f"\\x{b:02x}" for b in raw)
 
 
-@router.post("/v1/completions", response_model=None, responses=described.answers(described.TextAnswer, streams=True))
+@router.post("/v1/completions", response_model=None, responses=described.answers(shapes.TextAnswer, streams=True))
 async def completions(http: Request, body: Completion) -> Any:
     """A text goes on."""
     state = http.app.state

@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Union
 
 from fastapi import APIRouter, Request
 
-from . import described
+from . import described, shapes
 from .answering import Work, attended
 from .bodies import Body, Embeddings
 from .engine import Engine
@@ -32,14 +32,14 @@ def _model(http: Request, name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": http.app.state.began, "owned_by": "llama2swift", "loaded": engine is not None, "aliases": [name], **more}
 
 
-@router.get("/v1/models", response_model=None, responses=described.answers(described.Cards))
+@router.get("/v1/models", response_model=None, responses=described.answers(shapes.Cards))
 @router.get("/models", include_in_schema=False)
 async def models(http: Request) -> Any:
     """Which models there are."""
     return {"object": "list", "data": [_model(http, name) for name in http.app.state.models.names]}
 
 
-@router.get("/v1/models/{name:path}", response_model=None, responses=described.answers(described.Card))
+@router.get("/v1/models/{name:path}", response_model=None, responses=described.answers(shapes.Card))
 async def model(http: Request, name: str) -> Any:
     """One of them."""
     if name not in http.app.state.models.names:
@@ -47,7 +47,7 @@ async def model(http: Request, name: str) -> Any:
     return _model(http, name)
 
 
-@router.post("/v1/embeddings", response_model=None, responses=described.answers(described.Rows))
+@router.post("/v1/embeddings", response_model=None, responses=described.answers(shapes.Rows))
 @router.post("/embeddings", include_in_schema=False)
 async def embeddings(http: Request, body: Embeddings) -> Any:
     """A vector for each text: the mean of its tokens', of length 1."""

@@ -10,7 +10,7 @@ from typing import Any, List, Union
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
-from . import described, prompts, sampling
+from . import described, native_shapes, prompts, sampling
 from .answering import Work, answered, entry, reason, timings, unless_kept
 from .bodies import Detokenize, Native, Tokenize
 from .conversation import ApplyTemplate
@@ -140,7 +140,7 @@ def _settings(engine: Engine, body: Native | None, given: dict[str, Any], asked:
     }  # fmt: skip
 
 
-@router.post("/completion", response_model=None, responses=described.answers(Union[described.NativeAnswer, List[described.NativeAnswer]], streams=True))
+@router.post("/completion", response_model=None, responses=described.answers(Union[native_shapes.NativeAnswer, List[native_shapes.NativeAnswer]], streams=True))
 @router.post("/completions", include_in_schema=False)
 async def completion(http: Request, body: Native) -> Any:
     """A text goes on, as llama-server has it."""
@@ -160,7 +160,7 @@ async def completion(http: Request, body: Native) -> Any:
         return await answered(http, work, run, body.stream, kept, lambda: run.answers, whole, done=False)
 
 
-@router.post("/tokenize", response_model=None, responses=described.answers(described.TokensAnswer))
+@router.post("/tokenize", response_model=None, responses=described.answers(native_shapes.TokensAnswer))
 async def tokenize(http: Request, body: Tokenize) -> Any:
     """The tokens of a text."""
     async with http.app.state.models.use(body.model) as engine:
@@ -179,14 +179,14 @@ def _text_or_bytes(raw: bytes) -> str | list[int]:
         return list(raw)
 
 
-@router.post("/detokenize", response_model=None, responses=described.answers(described.ContentAnswer))
+@router.post("/detokenize", response_model=None, responses=described.answers(native_shapes.ContentAnswer))
 async def detokenize(http: Request, body: Detokenize) -> Any:
     """The text of tokens."""
     async with http.app.state.models.use(body.model) as engine:
         return {"content": engine.model.detokenize(engine.check_tokens(body.tokens), special=True)}
 
 
-@router.post("/apply-template", response_model=None, responses=described.answers(described.PromptAnswer))
+@router.post("/apply-template", response_model=None, responses=described.answers(native_shapes.PromptAnswer))
 async def apply_template(http: Request, body: ApplyTemplate) -> Any:
     """What a conversation is as a text."""
     async with http.app.state.models.use(body.model) as engine:
@@ -194,7 +194,7 @@ async def apply_template(http: Request, body: ApplyTemplate) -> Any:
         return {"prompt": await asyncio.to_thread(lambda: engine.model.chat_text(messages, **more))}
 
 
-@router.get("/health", response_model=None, responses=described.answers(described.HealthAnswer))
+@router.get("/health", response_model=None, responses=described.answers(native_shapes.HealthAnswer))
 @router.get("/v1/health", include_in_schema=False)
 async def health(http: Request) -> Any:
     """Whether the server works."""
@@ -205,7 +205,7 @@ def _name(engine: Engine, token: int | None) -> str:
     return "" if token is None else engine.piece(token).decode("utf-8", "replace")
 
 
-@router.get("/props", response_model=None, responses=described.answers(described.PropsAnswer))
+@router.get("/props", response_model=None, responses=described.answers(native_shapes.PropsAnswer))
 async def props(http: Request, model: str | None = None) -> Any:
     """What a model is and how the server uses it."""
     state = http.app.state

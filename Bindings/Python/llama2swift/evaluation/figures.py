@@ -1,0 +1,46 @@
+"""The figures of a task from what was answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .journal import Journal
+from .plan import Plan
+from .report import Figure, average, together
+
+# Judges of a list of texts: how much each counts, 0 to 1.
+Judge = Callable[[Sequence[str]], Sequence[float]]
+
+
+def result_of(plan: Plan, book: Journal, classifier: Judge | None) -> tuple[dict[str, Any], list[str]]:
+    task, remarks = plan.task, []
+    entries = [book.items[task.name, index] for index in plan.asked]
+    values: list[float] = [e["value"] for e in entries if e["value"] is not None]
+    if task.grade is None and task.program is None and not plan.scored:
+        if classifier is None:
+            remarks.append(f"{task.name}: {len(entries)} texts were generated and not judged; a classifier does that (--classifier)")
+        else:
+            judged = list(classifier([e["text"] for e in entries]))
+            if len(judged) != len(entries) or not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in judged):
+                raise ValueError(f"the classifier gave {len(judged)} values for {len(entries)} texts, expected one of 0 to 1 for each")
+            values = [float(v >= 0.5) for v in judged]
+    parts: dict[str, list[float]] = {}
+    if task.part and values:
+        for index, value in zip(plan.asked, values):
+            parts.setdefault(str(plan.items[index][task.part]), []).append(value)
+    figure = together([average(v) for v in parts.values()]) if task.macro else average(values)
+    return {
+        "value": _number(figure.value), "error": _number(figure.error), "items": len(entries), "metric": task.metric, "shots": task.shots, "note": task.note,
+        "less_is_better": task.less_is_better, "data": plan.fingerprint, "parts": {name: _figure(average(v)) for name, v in parts.items()},
+        **({"chosen": [e["chosen"] for e in entries]} if plan.scored else {}),
+    }, remarks  # fmt: skip
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    return {"value": _number(figure.value), "error": _number(figure.error), "items": figure.items}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
