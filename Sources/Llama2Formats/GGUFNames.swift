@@ -12,16 +12,16 @@ struct GGUFNames {
     private static let qwen2 =
         #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
-    init(_ whole: JSON) {
+    /// hasSettings, hasNormalized: of any added token, see `HuggingFaceTokenizer`.
+    init(_ whole: JSON, hasSettings: Bool, hasNormalized: Bool) {
         func text(_ json: JSON?) -> ByteText { ByteText(json?.bytes ?? []) }
         func isSet(_ json: JSON?) -> Bool { json.map { !$0.isNull } ?? false }
         let bpe = whole["model"], pre = whole["pre_tokenizer"]
-        let plain = (whole["added_tokens"]?.array ?? []).allSatisfy { token in
-            !["lstrip", "rstrip", "single_word"].contains { token[$0]?.bool == true }
-        }
-        guard plain, !isSet(bpe?["dropout"]), text(bpe?["continuing_subword_prefix"]).isEmpty, text(bpe?["end_of_word_suffix"]).isEmpty else { return }
-        let parts = text(pre?["type"]) == "Sequence" ? pre?["pretokenizers"]?.array ?? [] : isSet(pre) ? [pre ?? .null] : []
         let normalizer = whole["normalizer"]
+        guard !hasSettings, !hasNormalized || !isSet(normalizer), !isSet(bpe?["dropout"]), text(bpe?["continuing_subword_prefix"]).isEmpty,
+            text(bpe?["end_of_word_suffix"]).isEmpty
+        else { return }
+        let parts = text(pre?["type"]) == "Sequence" ? pre?["pretokenizers"]?.array ?? [] : isSet(pre) ? [pre ?? .null] : []
         func isByteLevel(_ json: JSON, regex: Bool) -> Bool {
             text(json["type"]) == "ByteLevel" && json["add_prefix_space"]?.bool == false && (json["use_regex"]?.bool ?? true) == regex
         }
@@ -52,10 +52,10 @@ struct GGUFNames {
         } else if parts.isEmpty, steps.count == 1, replaces(steps[0]) {
             (model, addsSpacePrefix) = ("llama", false)
         } else if steps.isEmpty, parts.count == 1, text(parts[0]["type"]) == "Metaspace", parts[0]["replacement"]?.bytes == Array("\u{2581}".utf8),
-            parts[0]["split"]?.bool == false
+            parts[0]["split"]?.bool == false, text(parts[0]["prepend_scheme"]) == "never"
         {
-            model = "llama"
-            addsSpacePrefix = text(parts[0]["prepend_scheme"]) != "never"
+            // with the other schemes a text that begins with a space gets no further one
+            (model, addsSpacePrefix) = ("llama", false)
         }
     }
 }

@@ -26,7 +26,7 @@ extension HuggingFaceTokenizer {
         text += Array("}".utf8)
         putSettings(String(decoding: text, as: UTF8.self), &metadata)
         _ = metadata.insert(.merges, .strings(try owned.keep(texts: merges)))
-        let names = GGUFNames(whole)
+        let names = GGUFNames(whole, hasSettings: hasSettings, hasNormalized: hasNormalized)
         put(.tokenizerModel, names.model, &metadata)
         if let pre = names.pre { put(.preTokenizer, pre, &metadata) }
         if names.model == "llama" {

@@ -76,6 +76,8 @@ extension HuggingFaceTokenizer {
             var json: [UInt8] = Array("{\"id\":\(id),\"content\":".utf8)
             JSONWriter.append(text, to: &json)
             json += Array(",\"special\":\(isSpecial)".utf8)
+            if ["single_word", "lstrip", "rstrip"].contains(where: { flags[$0]?.bool == true }) { hasSettings = true }
+            if flags["normalized"]?.bool ?? !isSpecial { hasNormalized = true }
             for key in ["single_word", "lstrip", "rstrip"] { json += Array(",\"\(key)\":\(flags[key]?.bool ?? false)".utf8) }
             json += Array(",\"normalized\":\(flags["normalized"]?.bool ?? !isSpecial)}".utf8)
             if let before = addedPlace[id] { added[before] = [] }

@@ -18,6 +18,8 @@ struct HuggingFaceTokenizer {
     var addedPlace: [Int: Int] = [:]  // by id
     /// Ids of added tokens that the model itself does not have.
     var onlyAdded: [Int] = []
+    /// Whether any takes white space beside it, or stands alone, or is looked for in the normalized text: GGUF's types do not say it.
+    var hasSettings = false, hasNormalized = false
 
     init(folder: FilePath, count: Int, owned: OwnedBytes) {
         self.folder = folder
@@ -84,7 +86,9 @@ struct HuggingFaceTokenizer {
             return found
         }
         let ends = try ids("eos"), begins = try ids("bos")
-        let bos = named("bos_token") ?? begins.first ?? pieces?.bos
+        // what is put around a text; where no file names BOS, the token that begins one is it
+        let around = try template(whole?["post_processor"])
+        let bos = named("bos_token") ?? begins.first ?? pieces?.bos ?? around.first
         let eos = named("eos_token") ?? ends.first ?? pieces?.eos
         let unknownName = pieces == nil ? whole.map { $0["model"]?["unk_token"]?.bytes } ?? nil : nil
         let unknown = unknownName.flatMap { tokens.firstIndex(of: $0) } ?? pieces?.unknown ?? named("unk_token")
@@ -100,8 +104,7 @@ struct HuggingFaceTokenizer {
             let list = others.map { Int32($0) }
             _ = metadata.insert(.endTokens, .array(.int32, count: list.count, owned.keep(list)))
         }
-        // 4. what is put around a text
-        let around = try template(whole?["post_processor"])
+        // 4. whether it is put around one
         if let given = around.first, given != bos {
             throw Llama2Error(.unsupported, "\(folder)/tokenizer.json: post_processor begins a text with token \(given), which is not BOS")
         }
@@ -110,7 +113,8 @@ struct HuggingFaceTokenizer {
         }
         let saysBOS = try Self.bool(settings, "add_bos_token"), saysEOS = try Self.bool(settings, "add_eos_token")
         let addsBOS = saysBOS ?? (pieces != nil || whole == nil ? nil : around.first != nil), addsEOS = saysEOS ?? (around.last != nil)
-        if let addsBOS { _ = metadata.insert(.addsBOS, .bool(addsBOS)) }
+        // where there is none llama.cpp would put its usual id there
+        if let addsBOS = bos ?? -1 < 0 ? false : addsBOS { _ = metadata.insert(.addsBOS, .bool(addsBOS)) }
         if addsEOS { _ = metadata.insert(.addsEOS, .bool(true)) }
         if let template = try chatTemplate(settings) {
             _ = metadata.insert(.chatTemplate, .string(owned.keep(template)))
@@ -135,12 +139,12 @@ struct HuggingFaceTokenizer {
         _ = metadata.insert(key, .string(owned.keep(value.bytes)))
     }
 
-    /// -1 when there is none, so that nobody takes the usual id for it.
+    /// 32 bits of ones when there is none, so that nobody takes the usual id for it. With a sign, as -1, llama.cpp does not load the file.
     func put(_ key: MetadataKey, _ value: Int?, _ metadata: inout Metadata) {
         if let value, value >= 0, value < count {
             _ = metadata.insert(key, .unsigned(UInt64(value)))
         } else {
-            _ = metadata.insert(key, .signed(-1))
+            _ = metadata.insert(key, .unsigned(UInt64(UInt32.max)))
         }
     }
 

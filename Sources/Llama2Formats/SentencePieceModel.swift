@@ -57,8 +57,10 @@ struct SentencePieceModel {
         _ = metadata.insert(.scores, .array(.float32, count: count, owned.keep(scores)))
         _ = metadata.insert(.tokenTypes, .array(.int32, count: count, owned.keep(types)))
         for (key, id) in [(MetadataKey.bos, bos), (.eos, eos), (.unknown, unknown)] {
-            _ = metadata.insert(key, id >= 0 ? .unsigned(UInt64(id)) : .signed(-1))
+            // none is written as llama.cpp can read it
+            _ = metadata.insert(key, .unsigned(UInt64(id >= 0 ? UInt32(truncatingIfNeeded: id) : .max)))
         }
+        if bos < 0 { _ = metadata.insert(.addsBOS, .bool(false)) }
     }
 
     /// What is not as in Llama's own file: GGUF's keys, and ours for what GGUF has none.
@@ -72,7 +74,8 @@ struct SentencePieceModel {
         if !escapesWhitespaces { _ = metadata.insert(.escapesWhitespaces, .bool(false)) }
         // a byte is what has the type of one; by a name alone only llama.cpp finds it
         let namesByte = !types.contains(6) && tokens.contains { $0.count == 6 && $0.starts(with: "<0x".utf8) }
-        if types.contains(4) || namesByte { _ = metadata.insert(.keepsUserDefined, .bool(true)) }
+        // and pieces of type unused have a text, which those of llama.cpp's files have not
+        if types.contains(4) || types.contains(5) || namesByte { _ = metadata.insert(.keepsUserDefined, .bool(true)) }
     }
 
     func putPrefix(_ adds: Bool, _ metadata: inout Metadata) { _ = metadata.insert(.addsSpacePrefix, .bool(adds)) }

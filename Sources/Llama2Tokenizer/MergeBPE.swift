@@ -103,6 +103,12 @@ struct MergeBPE: Sendable {
         return entry
     }
 
+    /// Whether a text that is a token can come of a word: of its characters, or whole.
+    func makes(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let entry = table.find(text) else { return false }
+        return options.ignoresMerges || ranks[Int(entry)] != .max || bytes.contains(entry)
+    }
+
     /// Appends the tokens of one word. A byte or a character for which the vocabulary has nothing is left out, as in
     /// llama.cpp and `tokenizers`.
     func tokenize(

@@ -43,7 +43,7 @@ public final class StreamingDecoder {
         } else if tokenizer.isFoundByName(token) {
             state.trim = TokenDecoder.Trim(.nothing)
         } else {
-            piece = state.trim.trim(piece, isByte: tokenizer.isByte(token))
+            piece = state.trim.trim(piece, hasOwnSpace: tokenizer.hasOwnSpace(token))
         }
         defer { state.hasBegun = true }
         return release(piece, separator: state.hasBegun ? tokenizer.decoder.separator : [], isLast: false)

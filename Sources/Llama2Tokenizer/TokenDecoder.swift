@@ -201,19 +201,19 @@ struct TokenDecoder: Sendable {
             return isFirst
         }
 
-        /// isByte: a byte token, whose space is none that was added.
-        mutating func trim(_ piece: UnsafeRawBufferPointer, isByte: Bool) -> UnsafeRawBufferPointer {
+        /// hasOwnSpace: a space at its begin is none that was added.
+        mutating func trim(_ piece: UnsafeRawBufferPointer, hasOwnSpace: Bool) -> UnsafeRawBufferPointer {
             guard !piece.isEmpty else { return piece }
             defer { isFirst = false }
             switch start {
             case .nothing, .marksOfFirstToken: return piece
             case .spaces(let left):
                 var count = 0
-                if !isByte { while count < left, count < piece.count, piece[count] == 0x20 { count += 1 } }
+                if !hasOwnSpace { while count < left, count < piece.count, piece[count] == 0x20 { count += 1 } }
                 start = count == piece.count && count < left ? .spaces(left - count) : .nothing
                 return UnsafeRawBufferPointer(rebasing: piece.dropFirst(count))
             case .oneSpaceOfEach:
-                let count = !isByte && piece[0] == 0x20 ? 1 : 0
+                let count = !hasOwnSpace && piece[0] == 0x20 ? 1 : 0
                 if count < piece.count { start = .nothing }
                 return UnsafeRawBufferPointer(rebasing: piece.dropFirst(count))
             }

@@ -32,14 +32,15 @@ extension Tokenizer {
                 trim = TokenDecoder.Trim(addsSpaceAfterNames ? decoder.startAfterNames : .nothing)
                 try out.append(bytes(range))
             } else {
-                try out.append(trim.trim(bytes(range), isByte: isByte(token)))
+                try out.append(trim.trim(bytes(range), hasOwnSpace: hasOwnSpace(token)))
             }
         }
         return out
     }
 
-    /// Whether it is a byte of SentencePiece's, whose space was not added. (`tokenizers` strips that as well.)
-    func isByte(_ token: Int32) -> Bool { isSentencePiece && types[Int(token)] == .byte }
+    /// Whether the space that it may begin with is none that was added: of SentencePiece's a byte, and a piece whose own text has a space where an
+    /// added one is a mark. (`tokenizers` strips these as well.)
+    func hasOwnSpace(_ token: Int32) -> Bool { isSentencePiece && (types[Int(token)] == .byte || ownSpaces.contains(token)) }
 
     func checked(_ token: Int32) throws(Llama2Error) -> Int {
         guard token >= 0, Int(token) < count else {

@@ -32,6 +32,8 @@ public final class Tokenizer: Sendable {
     /// Of each token's bytes where it is the first of a text, (count + 1); empty when they are the same.
     let firstOffsets: [Int32]
     let longestPiece: Int  // bytes
+    /// Pieces of sentencepiece's whose own text begins with a space.
+    let ownSpaces: Set<Int32>
     let isName: [Bool]  // (count) whether it is found in a text by its name, and given by that
     let pipeline: Pipeline
     let added: AddedTokens, addedNormalized: AddedTokens
@@ -119,7 +121,7 @@ public final class Tokenizer: Sendable {
             let model = try MergeBPE(
                 tokens: d.tokens, isText: { isText[$0] }, isControl: { types[$0] == .control }, merges: d.merges ?? ByteStrings.none, options)
             pipeline = .merges(normalizer, pre, model)
-            var raw: [AddedToken] = [], normalized: [AddedToken] = [], texts: [[UInt8]] = []
+            var raw: [AddedToken] = [], normalized: [AddedToken] = [], texts: [[UInt8]] = [], owners: [[UInt8]: Int32] = [:]
             for token in names {
                 guard token.isNormalized else {
                     raw.append(token)
@@ -129,6 +131,10 @@ public final class Tokenizer: Sendable {
                 guard !text.isEmpty else {  // which is found at every place, also within characters: there `tokenizers` ends
                     throw Llama2Error(
                         .unsupported, "added token \(token.id) is normalized, and nothing is left of its name: it would cut every text everywhere")
+                }
+                if let other = owners.updateValue(token.id, forKey: text) {  // of which `tokenizers` takes now this one, now that one
+                    throw Llama2Error(
+                        .unsupported, "added tokens \(other) and \(token.id) have the same name once it is normalized: which one is meant is not said")
                 }
                 if text != token.name { normalizedNames[token.id] = text }
                 normalized.append(token)
@@ -183,7 +189,14 @@ public final class Tokenizer: Sendable {
         // 5. The bytes of every token. A name that was found normalized is text like any other.
         for id in normalizedNames.keys { isName[Int(id)] = false }
         self.isName = isName
-        let decoder = decoder
+        let decoder = decoder, pipeline = pipeline
+        /// Whether a token of type unused has a text: sentencepiece's own have, of others those that merges make.
+        func isMade(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+            switch pipeline {
+            case .sentencePiece: d.sentencePiece.keepsUserDefined
+            case .merges(_, _, let model): settings == nil && model.makes(text)
+            }
+        }
         let onlyNames = Set(settings?.onlyAdded ?? [])
         func isOnlyName(_ index: Int) -> Bool { settings == nil || onlyNames.contains(index) }
         var pieces: [UInt8] = []
@@ -193,7 +206,9 @@ public final class Tokenizer: Sendable {
         var longest = 0
         for (index, bytes) in d.tokens.walk().enumerated() {
             let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
-            if let normalized = normalizedNames[Int32(index)] {
+            if types[index] == .unused, !isMade(text) {
+                // a row of the embedding that stands for nothing: what it is called is no text
+            } else if let normalized = normalizedNames[Int32(index)] {
                 try normalized.withUnsafeBufferPointer { text in Result { () throws(Llama2Error) in try decoder.append(text, isName: false, to: &pieces) } }
                     .get()
             } else if isName[index], settings == nil {
@@ -208,12 +223,17 @@ public final class Tokenizer: Sendable {
             longest = max(longest, pieces.count - before)
             offsets.append(Int32(pieces.count))
         }
+        var spaces: Set<Int32> = []
+        if isSentencePiece {
+            for (index, text) in d.tokens.walk().enumerated() where text.first == 0x20 { spaces.insert(Int32(truncatingIfNeeded: index)) }
+        }
+        ownSpaces = spaces
         var firsts: [Int32] = []
         if decoder.start == .marksOfFirstToken {
             firsts.append(Int32(pieces.count))
             for (index, bytes) in d.tokens.walk().enumerated() {
                 let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
-                let name = normalizedNames[Int32(index)]
+                let name = types[index] == .unused && !isMade(text) ? [] : normalizedNames[Int32(index)]
                 try (name ?? Array(text)).withUnsafeBufferPointer { text in
                     Result { () throws(Llama2Error) in try decoder.append(text, isName: isName[index] && isOnlyName(index), isFirst: true, to: &pieces) }
                 }.get()

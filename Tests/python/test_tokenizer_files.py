@@ -1,10 +1,12 @@
 """What tokenizer files say beyond the cases of the fixture: words with prefixes, ends of texts, GGUF's names and ids."""
 
 import base64
+import json
 import time
 
 import formats as F
 import pytest
+from gguf_reader import read as read_gguf
 from test_tokenizer_settings import BASE, MODELS, folder
 
 import llama2swift
@@ -210,7 +212,98 @@ def test_an_added_token_whose_name_is_nothing_when_normalized(tmp_path):
         llama2swift.Model(folder(tmp_path / "hf", 9, **{"tokenizer.json": data}))
 
 
+def test_added_tokens_whose_normalized_names_are_the_same(tmp_path):
+    """`tokenizers` 0.23.3 finds one of them, another one from run to run."""
+    data = BASE | {"normalizer": {"type": "Lowercase"}, "added_tokens": [added(8, "AB", normalized=True), added(9, "Ab", normalized=True)]}
+    with pytest.raises(UnsupportedError, match="added tokens 8 and 9 have the same name"):
+        llama2swift.Model(folder(tmp_path / "hf", 10, **{"tokenizer.json": data}))
+    data["added_tokens"][1]["normalized"] = False
+    model = llama2swift.Model(folder(tmp_path / "hf", 10, **{"tokenizer.json": data}))
+    assert [model.tokenize(x) for x in ("AB", "ab", "Ab")] == [[8], [8], [9]]
+
+
+def test_the_token_that_begins_a_text_is_bos_where_no_file_names_one(tmp_path):
+    """transformers puts it there whatever tokenizer_config.json says."""
+    data = BASE | FUSE | {"added_tokens": NAMES, "post_processor": template("<s>", "A")}
+    model = llama2swift.Model(folder(tmp_path / "hf", 10, **{"tokenizer.json": data}))
+    assert (model.tokenize_prompt("ab"), model.special_tokens.bos) == ([8, 0, 1], 8)
+
+
+def test_rows_that_stand_for_nothing_have_no_text(tmp_path):
+    """Of a padded embedding: `tokenizers` has no token for them, llama.cpp gives none of type unused. One that merges make has its text."""
+    path = folder(tmp_path / "hf", 12, **{"tokenizer.json": BASE | FUSE})
+    llama2swift.convert(path, tmp_path / "m.gguf")
+    plain = folder(tmp_path / "plain", 6)
+    (plain / "tokenizer.model").write_bytes(F.sentencepiece_model([("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("a", -1, 1)], trainer=F.field(3, 2), normalizer=F.field(3, 0)))
+    for source, rows in ((path, (8, 12)), (tmp_path / "m.gguf", (8, 12)), (plain, (4, 6))):
+        model = llama2swift.Model(source)
+        assert {model.piece(i, special=special) for i in range(*rows) for special in (True, False)} == {b""}
+        first = rows[0] - 1
+        assert model.detokenize([first, *range(*rows), first]) == model.detokenize([first, first])
+    model, (hole,) = typed(tmp_path / "typed.gguf", [("[PAD1]", 5)])
+    assert model.piece(hole) == b""
+    types = [5 if t in ("hell", "h") else 1 for t in TOKENS]
+    model = gguf(tmp_path / "m.gguf", "gpt-2", **{"tokenizer.ggml.token_type": types})
+    assert (model.detokenize(model.tokenize("hell h")), model.tokenize("hell")) == ("hell h", [TOKENS.index("hell")])
+
+
+# What conversion writes for llama.cpp. Right: its reading of these files.
+
+
+def test_an_id_that_is_none_has_no_sign(tmp_path):
+    """llama.cpp loads no file in which an id is of another type than u32."""
+    for name, path in (("json", folder(tmp_path / "json", 8, **{"tokenizer.json": BASE | FUSE})), ("model", folder(tmp_path / "model", 3))):
+        if name == "model":
+            (path / "tokenizer.model").write_bytes(F.sentencepiece_model([("<unk>", 0, 2), ("a", -1, 1), ("b", -2, 1)], trainer=F.field(3, 2) + F.field(41, 2**64 - 1) + F.field(42, 2**64 - 1)))
+        llama2swift.convert(path, tmp_path / f"{name}.gguf")
+        metadata = read_gguf(tmp_path / f"{name}.gguf")[0]
+        assert [metadata[f"tokenizer.ggml.{key}_token_id"] for key in ("bos", "eos")] == [2**32 - 1] * 2
+        assert metadata["tokenizer.ggml.add_bos_token"] is False
+        assert llama2swift.Model(tmp_path / f"{name}.gguf").special_tokens == llama2swift.Model(path).special_tokens
+
+
+LEGACY = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "split": False}
+# the name that a vocabulary with byte fallback gets: llama.cpp's only where it makes the same tokens of every text
+NAMED = {
+    "legacy": (dict(normalizer=LEGACY), "llama"),
+    "legacy, names as they are": (dict(normalizer=LEGACY, added_tokens=[added(259, "<x>")]), "llama"),
+    "legacy, a name in the normalized text": (dict(normalizer=LEGACY, added_tokens=[added(259, "<x>", normalized=True)]), "llama2swift"),
+    "a name that takes white space": (dict(normalizer=LEGACY, added_tokens=[added(259, "<x>", rstrip=True)]), "llama2swift"),
+    "never": (dict(pre_tokenizer=METASPACE | {"prepend_scheme": "never"}), "llama"),
+    "always: none where there is one": (dict(pre_tokenizer=METASPACE | {"prepend_scheme": "always"}), "llama2swift"),
+    "first: none behind a name": (dict(pre_tokenizer=METASPACE | {"prepend_scheme": "first"}), "llama2swift"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_vocabulary_has_llama_cpps_name_where_it_reads_the_same(tmp_path, case):
+    change, name = NAMED[case]
+    words = ["<unk>", *BYTE_NAMES, "\u2581", "a"]
+    data = {"model": {"type": "BPE", "vocab": {w: i for i, w in enumerate(words)}, "merges": [], "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True}} | FUSE | change
+    path = folder(tmp_path / "hf", 260, **{"tokenizer.json": data})
+    llama2swift.convert(path, tmp_path / "m.gguf")
+    assert read_gguf(tmp_path / "m.gguf")[0]["tokenizer.ggml.model"] == name
+    # what tokenizer_config.json says of a name counts too
+    if len(data.get("added_tokens", [])) == 1 and name == "llama":
+        (path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {"259": added(259, "<x>", lstrip=True)}}))
+        llama2swift.convert(path, tmp_path / "m.gguf")
+        assert read_gguf(tmp_path / "m.gguf")[0]["tokenizer.ggml.model"] == "llama2swift"
+
+
 # tokenizer.model
+
+
+def test_spaces_of_pieces_that_are_no_marks_stay(tmp_path):
+    """sentencepiece takes a mark at the begin of a text, and no space that a piece has itself."""
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("\u2581a", -1, 1), (" x", -2, 4), ("  ", -3, 4), ("a", -4, 1)]
+    path = folder(tmp_path / "hf", len(pieces))
+    for extra in (0, 1):
+        (path / "tokenizer.model").write_bytes(F.sentencepiece_model(pieces, trainer=F.field(3, 2), normalizer=F.field(4, extra)))
+        model = llama2swift.Model(path)
+        for ids, right in (([3, 3], "a a"), ([4, 3], " x a"), ([5, 6], "  a")):
+            streamed = model.decoder(text_start=True)
+            assert (model.detokenize(ids), "".join(streamed.append(i) for i in ids) + streamed.finish()) == (right, right)
 
 
 def rewritten(raw, *more):
