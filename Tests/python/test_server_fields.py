@@ -211,3 +211,25 @@ def test_the_stop_string_that_ended_a_text_is_named(http, stops, word):
 def test_a_value_outside_its_range_is_refused_by_the_requests_name(http, name, value):
     error = chat(http, **{name: value, "dry_multiplier": 0.5, "mirostat": 2}).json()["error"]
     assert name in error["message"] and error["param"] == name
+
+
+def test_a_forced_call_that_ends_at_the_limit_is_the_same_in_a_stream(http):
+    """Whole, but for the token that would end it: a call, and its reason is the limit."""
+    reasons = set()
+    for most in range(10, 40):
+        body = {"tools": TOOLS, "tool_choice": "required", "max_tokens": most, "seed": 3, "temperature": 1}
+        whole = chat(http, **body).json()["choices"][0]
+        events = [json.loads(line[6:])["choices"][0] for line in chat(http, stream=True, **body).text.splitlines() if line.startswith("data: {")]
+        calls = [one["function"] for event in events for one in event["delta"].get("tool_calls", [])]
+        assert calls == [one["function"] for one in whole["message"].get("tool_calls", [])] and events[-1]["finish_reason"] == whole["finish_reason"]
+        assert "".join(event["delta"].get("content") or "" for event in events) == (whole["message"]["content"] or "")
+        reasons.add((whole["finish_reason"], bool(calls)))
+    assert reasons == {("length", False), ("length", True), ("tool_calls", True)}
+
+
+def test_an_answer_of_no_tokens_has_all_that_others_have(http):
+    none, one = (http.post("/completion", json={"prompt": "Once upon", "n_predict": count, "seed": 3}).json() for count in (0, 1))
+    assert set(one) - set(none) == {"timings"} and (none["content"], none["tokens_predicted"], none["stop_type"], none["stopping_word"]) == ("", 0, "limit", "")
+    for name in ("tokens_evaluated", "prompt", "model", "stop"):
+        assert none[name] == one[name], name
+    assert none["generation_settings"]["n_predict"] == 0

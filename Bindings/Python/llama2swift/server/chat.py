@@ -153,10 +153,12 @@ class _Choice:
         """The deltas at the end, and why it ended."""
         if self.caller.mode in ("none", "named"):
             return [], self.caller.ends if self.caller.mode == "named" and why == "stop" else why
-        rest = self._text if self.caller.mode == "required" else self._split.rest()
-        calls = self.caller.calls(rest) if rest and why == "stop" else None
+        forced = self.caller.mode == "required"
+        rest = self._text if forced else self._split.rest()
+        # a call that was forced and is whole is one, also where the limit came before the model could end it
+        calls = self.caller.calls(rest) if rest and (forced or why == "stop") else None
         if calls:
-            return [{"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]}], "tool_calls"
+            return [{"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]}], "tool_calls" if why == "stop" else why
         return ([{"content": rest}] if rest else []), why
 
 

@@ -48,14 +48,20 @@ class _Run:
 
     def whole(self, index: int) -> dict[str, Any]:
         """The answer to a prompt."""
-        if not self.answers:
-            return {"index": index, "content": "", "tokens": [], "model": self.engine.name, "stop": True, "stop_type": "limit", "truncated": False, "tokens_evaluated": 0, "tokens_predicted": 0}
+        prompt = self.prompts[index]
+        given = {
+            "index": index, "id_slot": 0, "stop": True, "model": self.engine.name, "tokens_evaluated": len(prompt), "generation_settings": self.settings[index],
+            "prompt": self.engine.shown(prompt),
+        }  # fmt: skip
+        if not self.answers:  # no tokens were asked for: nothing was to be evaluated
+            return {
+                **given, "content": "", "tokens": [], "tokens_predicted": 0, "has_new_line": False, "truncated": False, "tokens_cached": 0, "stop_type": "limit",
+                "stopping_word": "",
+            }  # fmt: skip
         answer = self.answers[index]
         return {
-            "index": index, "content": answer.text, "tokens": [t.id for t in answer.tokens] if self.body.return_tokens else [],
-            "id_slot": 0, "stop": True, "model": self.engine.name, "tokens_predicted": len(answer.tokens), "tokens_evaluated": len(answer.job.tokens),
-            "generation_settings": self.settings[index], "prompt": self.engine.shown(self.prompts[index]),
-            "has_new_line": "\n" in answer.text, "truncated": answer.full, "tokens_cached": len(answer.job.tokens) + len(answer.tokens),
+            **given, "content": answer.text, "tokens": [t.id for t in answer.tokens] if self.body.return_tokens else [], "tokens_predicted": len(answer.tokens),
+            "has_new_line": "\n" in answer.text, "truncated": answer.full, "tokens_cached": len(prompt) + len(answer.tokens),
             "timings": timings(answer), **self._ending(answer), **self._probs(answer.tokens),
         }  # fmt: skip
 
