@@ -77,15 +77,16 @@ def test_sampling_and_seeds(llm, stories):
 
 WRONG = {
     "prompt": [5, None, b"x", ["x"], [None], [[1]], {"x": 1}, 1.5], "logprobs": [1.5, "x", [1]], "stop": [5, b"x", [5], (1, 2), {"x": 1}], "grammar": [5, "root ::= x", {}],
-    "logit_bias": [5, "x", [5], [(1, 2.0)], {1.5: 1.0}, {"x": 1.0}, {True: 1.0}], "temperature": ["x", None, []], "max_tokens": ["x", [1]],
+    "logit_bias": [5, "x", [5], [(1, 2.0)], {1.5: 1.0}, {"x": 1.0}, {True: 1.0}], "temperature": ["x", None, []], "max_tokens": ["x", [1], False, -0.5, 2.0, float("inf")],
+    "echo": [None, 2, "yes", []], "stream": [None, 2, "yes"], "model": [5, b"x", []], "top_k": [None, "x", -0.5, True], "repeat_penalty": [None, "x", True],
 }  # fmt: skip
-WRONG_CHAT = {"messages": [5, "x", [5], [["user", "x"]], {"role": "user"}], "response_format": [5, "json", []], "tools": [5, ["x"], [{}], [{"function": 5}]], "top_logprobs": ["x", 1.5]}
-BEYOND = [("prompt", [-1]), ("prompt", [10**6]), ("logprobs", -1), ("logit_bias", {2**31: 1.0})]
+WRONG_CHAT = {"messages": [5, "x", [5], [["user", "x"]], {"role": "user"}], "response_format": [5, "json", []], "tools": [5, False, "", {}, ["x"], [{}], [{"function": 5}]], "top_logprobs": ["x", 1.5], "logprobs": [2, "yes", []], "stream": [None, 2, "yes"], "model": [5, []]}
+BEYOND = [("prompt", [-1]), ("prompt", [10**6]), ("logprobs", -1), ("logit_bias", {2**31: 1.0}), ("repeat_penalty", 0), ("repeat_penalty", float("nan")), ("top_k", 2**31)]
 
 
 @pytest.mark.parametrize("name, value", [(n, v) for n, values in WRONG.items() for v in values])
 def test_a_wrong_argument_is_a_type_error_before_anything_starts(llm, name, value):
-    with pytest.raises(TypeError, match=name if name in ("prompt", "stop", "grammar", "logit_bias", "logprobs") else None):
+    with pytest.raises(TypeError, match=name):
         llm(**{"prompt": PROMPT, "max_tokens": 1, "stream": True, name: value})
 
 
@@ -278,3 +279,8 @@ def test_a_temperature_below_zero_is_refused(llm):
     for call in (lambda: llm(PROMPT, max_tokens=1, temperature=-1), lambda: llm.create_chat_completion(TALK, max_tokens=1, temperature=-0.5)):
         with pytest.raises(OutOfRangeError, match="temperature"):
             call()
+
+
+def test_best_tokens_are_refused_where_no_probabilities_are_asked_for(llm):
+    with pytest.raises(ValueError, match="top_logprobs"):
+        llm.create_chat_completion(TALK, max_tokens=1, top_logprobs=2)

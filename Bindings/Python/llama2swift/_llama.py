@@ -123,7 +123,7 @@ class LlamaBase(Closing):
         """A token from the last logits."""
         only_neutral(others, NEUTRAL_SAMPLERS, "sample")
         return self.context.sample(
-            Sampler(temperature=temp, top_k=max(top_k, 0), top_p=top_p, min_p=min_p, repetition_penalty=repeat_penalty, seed=self._next_seed(None))
+            self._sampler(temp, top_p, min_p, top_k, 0.0, 0.0, repeat_penalty, None, None)
         )
 
     @property
@@ -185,8 +185,8 @@ class LlamaBase(Closing):
         # OpenAI's clients write the ids as texts
         biases = {int(t) if isinstance(t, str) and t.isdecimal() else A.token("logit_bias", t): b for t, b in (bias or {}).items()}
         return Sampler(
-            temperature=temperature, top_p=top_p, min_p=min_p, top_k=max(top_k, 0), frequency_penalty=frequency, presence_penalty=presence,
-            repetition_penalty=repeat, penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias=biases,
+            temperature=temperature, top_p=top_p, min_p=min_p, top_k=max(A.signed("top_k", top_k), 0), frequency_penalty=frequency, presence_penalty=presence,
+            repetition_penalty=_more_than_none("repeat_penalty", repeat), penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias=biases,
         )  # fmt: skip
 
     def _events(
@@ -201,7 +201,8 @@ class LlamaBase(Closing):
             raise ContextFullError(f"Requested tokens ({len(tokens)}) exceed context window of {self.n_ctx()}")
         if not tokens:
             raise ValueError("the prompt is empty: it has no tokens")
-        most = room if max_tokens is None or max_tokens <= 0 else min(max_tokens, room)
+        asked = 0 if max_tokens is None else A.whole("max_tokens", max_tokens)
+        most = room if asked <= 0 else min(asked, room)
         stops = text_list("stop", [] if stop is None else stop)
         if self._scheduler is None:
             self._scheduler = Scheduler(self._context, draft=self._draft)
@@ -230,3 +231,10 @@ class LlamaBase(Closing):
             self._own_draft.close()
         self._context.close()
         self.model.close()
+
+
+def _more_than_none(name: str, value: Any) -> float:
+    number = A.real(name, value)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{name} is {A.shown(value)}, expected more than 0")
+    return number

@@ -28,14 +28,20 @@ class Chats(LlamaBase):
         """The conversation goes on: a dict in OpenAI's shape, or for stream an iterator of such. response_format: {"type": "json_object",
         "schema": ...}. tools and tool_choice: a function that is chosen is called by its schema."""
         only_neutral(others, NEUTRAL_SAMPLERS, "create_chat_completion")
-        for number, tool in enumerate(dicts("tools", tools or [])):
+        for number, tool in enumerate(dicts("tools", [] if tools is None else tools)):
             if not isinstance(tool.get("function"), Mapping) or not isinstance(tool["function"].get("name"), str):
                 raise A.refuse(f"tools[{number}]", tool, 'a dict with a "function" that has a "name"')
             if tool.get("type", "function") != "function":
                 raise ValueError(f"tools[{number}]: a tool of type {tool['type']!r} is not supported by llama2swift")
+        stream = A.flag("stream", stream)
+        logprobs = None if logprobs is None else A.flag("logprobs", logprobs)
+        if model is not None:
+            A.string("model", model)
         if response_format is not None and not isinstance(response_format, Mapping):
             raise A.refuse("response_format", response_format, "a dict or None")
         top_logprobs = None if top_logprobs is None else A.unsigned("top_logprobs", top_logprobs, 31)
+        if top_logprobs is not None and not logprobs:
+            raise ValueError("top_logprobs: only with logprobs=True")
         name, held = self._held(tools, tool_choice, response_format)
         if held is not None and grammar is not None:
             raise ValueError("grammar: the answer is held to response_format or tool_choice already")

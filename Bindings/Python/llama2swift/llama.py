@@ -43,6 +43,9 @@ class Llama(Chats):
         there is room for. grammar: `Model.grammar`. logprobs: beside the best so many the token that came; with echo the prompt's too, the first
         without one. Raises ContextFullError for a prompt that does not fit."""
         only_neutral({**others, "suffix": suffix, "typical_p": typical_p}, NEUTRAL_SAMPLERS, "create_completion")
+        echo, stream = A.flag("echo", echo), A.flag("stream", stream)
+        if model is not None:
+            A.string("model", model)
         tokens = self._prompt(prompt)
         logprobs = None if logprobs is None else A.unsigned("logprobs", logprobs, 31)
         sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias)
