@@ -21,6 +21,8 @@ public struct GrowingBuffer<Element: BitwiseCopyable>: ~Copyable {
     public var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: memory.pointer, count: count) }
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(elements) }
     public var isEmpty: Bool { count == 0 }
+    /// Elements that need no further allocation.
+    public var capacity: Int { memory.count }
 
     @inlinable
     public subscript(index: Int) -> Element {

@@ -18,7 +18,7 @@ final class Automaton {
     /// Frames that one step may go through: a loop whose body may be nothing goes round without a byte.
     private static let mostVisits = 200_000
 
-    let program: Program
+    var program: Program
     var frames: TupleTable
     var states: TupleTable
     var strings: TupleTable
@@ -41,14 +41,14 @@ final class Automaton {
     var completions: TupleTable  // (frame below, tag), each once
     var behindCompletion: GrowingBuffer<Int32>  // (completions) the state behind each
     var leaves: GrowingBuffer<Int32>
-    private var visited: GrowingBuffer<Int32>  // (frames) the step in which each was last met
-    private var step: Int32 = 0
+    var visited: GrowingBuffer<Int32>  // (frames) the step in which each was last met
+    var step: Int32 = 0
     var mayEnd = false, isPending = false
 
     /// Below every frame's number, so that they come first in a sorted list.
     private static let endsFirst: Int32 = -2, goesOnFirst: Int32 = -1
 
-    private(set) var start: Int32 = Automaton.dead
+    var start: Int32 = Automaton.dead
 
     init(_ program: Program) throws(Llama2Error) {
         self.program = program
@@ -66,12 +66,7 @@ final class Automaton {
         behindCompletion = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         leaves = try GrowingBuffer(capacity: 64, of: "states of a grammar")
         visited = try GrowingBuffer(capacity: 1024, of: "states of a grammar")
-        var frame = try frames.number(Program.Frame.end, 0, 0, -1)
-        for (kind, a) in program.start.dropLast() { frame = try frames.number(kind, a, 0, frame) }
-        guard let top = program.start.last else { throw Llama2Error(.invalidArgument, "the grammar is empty") }
-        begin()
-        try push(top.0, top.1, 0, frame)
-        start = try settle()
+        try enterStart()
     }
 
     /// Whether so much is known that starting anew is better.

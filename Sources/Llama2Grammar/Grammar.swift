@@ -1,5 +1,4 @@
 public import Llama2Core
-internal import Synchronization
 
 /// A language of texts that a model is held to, made ready for one vocabulary. Immutable; any number of matchers and threads
 /// share it.
@@ -22,8 +21,8 @@ public final class Grammar: Sendable {
     public let fingerprint: UInt64
     /// What was left out of a schema, one line each: path and keyword.
     public let ignored: [[UInt8]]
-    /// What matchers found out and left behind for the next ones, as unmanaged references; 0: an unused place.
-    private let left0 = Atomic<UInt>(0), left1 = Atomic<UInt>(0), left2 = Atomic<UInt>(0), left3 = Atomic<UInt>(0)
+    /// What matchers found out and left behind for the next ones.
+    private let left = LeftCaches()
 
     public convenience init(
         _ kind: Kind, _ text: UnsafeRawBufferPointer, _ options: Options, _ vocabulary: GrammarVocabulary
@@ -54,13 +53,13 @@ public final class Grammar: Sendable {
         self.program = program
         self.ignored = ignored
         self.vocabulary = vocabulary
-        let cache = try GrammarCache(program, vocabulary)
+        let cache = try newCache()
         guard cache.automaton.start >= 0 else { throw Llama2Error(.invalidArgument, "no text satisfies the grammar") }
         giveBack(cache)
     }
 
     deinit {
-        while takeLeft() != nil {}
+        while let cache = left.take() { vocabulary.spare(cache) }
     }
 
     private static func of(_ dfa: DFA) throws(Llama2Error) -> Program {
@@ -95,24 +94,19 @@ public final class Grammar: Sendable {
 
     /// A cache that nobody uses, or a new one.
     func cache() throws(Llama2Error) -> GrammarCache {
-        if let cache = takeLeft() { return cache }
-        return try GrammarCache(program, vocabulary)
+        if let cache = left.take() { return cache }
+        return try newCache()
     }
 
-    private func takeLeft() -> GrammarCache? {
-        func take(_ place: borrowing Atomic<UInt>) -> GrammarCache? {
-            let address = place.exchange(0, ordering: .acquiringAndReleasing)
-            return UnsafeRawPointer(bitPattern: address).map { Unmanaged<GrammarCache>.fromOpaque($0).takeRetainedValue() }
-        }
-        return take(left0) ?? take(left1) ?? take(left2) ?? take(left3)
+    /// Nothing is known in it. Its memory may be that of a grammar that is gone: the system gives fresh memory page by page, each the first
+    /// time that it is touched, which is a third of what a slow mask takes.
+    private func newCache() throws(Llama2Error) -> GrammarCache {
+        guard let spare = vocabulary.takeSpare() else { return try GrammarCache(program, vocabulary) }
+        try spare.restart(program)
+        return spare
     }
 
     func giveBack(_ cache: GrammarCache) {
-        let address = UInt(bitPattern: Unmanaged.passRetained(cache).toOpaque())
-        func put(_ place: borrowing Atomic<UInt>) -> Bool {
-            place.compareExchange(expected: 0, desired: address, ordering: .acquiringAndReleasing).exchanged
-        }
-        if put(left0) || put(left1) || put(left2) || put(left3) { return }
-        Unmanaged.passUnretained(cache).release()
+        if !left.put(cache) { vocabulary.spare(cache) }
     }
 }

@@ -5,8 +5,9 @@ internal import Llama2Core
 ///     masks    (asked for, words): bit t of a row is set when token t may come
 final class GrammarCache {
     let automaton: Automaton
-    private let program: Program
-    private let vocabulary: GrammarVocabulary
+    private var program: Program
+    /// Whoever uses a cache has the grammar, which has the vocabulary; which has those that nobody uses.
+    private unowned(unsafe) let vocabulary: GrammarVocabulary
     private var masks: RowTable<UInt32>
     private var rowOf: GrowingBuffer<Int32>  // (states) -1: not asked for yet
     private let path: AlignedBuffer<Int32>  // (deepest + 1) the state behind each byte of the token in question
@@ -33,6 +34,24 @@ final class GrammarCache {
         rowOf = try GrowingBuffer(capacity: 256, of: "masks of a grammar")
         path = try AlignedBuffer(count: vocabulary.deepest + 1, of: "masks of a grammar")
     }
+
+    /// Forgets all, for another program, in the memory that is there.
+    func restart(_ program: Program) throws(Llama2Error) {
+        self.program = program
+        leafMasks.removeAll()
+        masks.removeAll()
+        rowOf.removeAll()
+        try automaton.restart(program)
+    }
+
+    /// Keeps nothing but its memory.
+    func letGo() {
+        program = Program()
+        automaton.letGo()
+    }
+
+    /// Bytes that it holds.
+    var bytes: Int { masks.bytes + leafMasks.bytes + automaton.bytes }
 
     /// The tokens that may come, in words of 32 bits: valid until the next call.
     func mask(_ state: Int32) throws(Llama2Error) -> UnsafeBufferPointer<UInt32> {

@@ -25,15 +25,19 @@ final class LeafMasks {
     /// The leaf is complete behind that node of a tree.
     struct End: BitwiseCopyable { var tag, node: Int32, isPlain: Bool }
 
-    private let automaton: Automaton, vocabulary: GrammarVocabulary
+    let automaton: Automaton
+    unowned(unsafe) let vocabulary: GrammarVocabulary  // see GrammarCache
     private var masks: GrowingBuffer<Mask>
     private var maskOf: GrowingBuffer<Int32>  // (locals) -1: not asked for yet
     private(set) var rows: RowTable<UInt32>
     private(set) var found: GrowingBuffer<Found>
-    private(set) var ends: GrowingBuffer<End>
-    private(set) var removed: GrowingBuffer<Int32>
+    var ends: GrowingBuffer<End>
+    var removed: GrowingBuffer<Int32>
     private(set) var kept: GrowingBuffer<Kept>
-    private let path: AlignedBuffer<Int32>  // (deepest + 1) the leaf behind each byte of the token in question
+    let path: AlignedBuffer<Int32>  // (deepest + 1) the leaf, or its state, behind each byte of the token in question
+    var isFreeState: GrowingBuffer<UInt8>, firstState: GrowingBuffer<Int32>  // see LeafMasks+States
+    /// Of free text: the end that comes next.
+    var nextEnd = 0
     private let words: Int
     /// Bytes of rows and lists that are kept.
     private static let mostBytes = 64 << 20
@@ -51,6 +55,8 @@ final class LeafMasks {
         ends = try GrowingBuffer(capacity: 256, of: "masks of a grammar")
         removed = try GrowingBuffer(capacity: 64, of: "masks of a grammar")
         kept = try GrowingBuffer(capacity: 64, of: "masks of a grammar")
+        isFreeState = try GrowingBuffer(capacity: 64, of: "masks of a grammar")
+        firstState = try GrowingBuffer(capacity: 16, of: "masks of a grammar")
         path = try AlignedBuffer(count: vocabulary.deepest + 1, of: "masks of a grammar")
     }
 
@@ -59,20 +65,30 @@ final class LeafMasks {
         let local = try canonical(leaf)
         if Int(local) < maskOf.count, maskOf[Int(local)] >= 0 { return masks[Int(maskOf[Int(local)])] }
         let lists = found.count * MemoryLayout<Found>.stride + ends.count * MemoryLayout<End>.stride
-        if rows.count * words * 4 + lists + removed.count * 4 + kept.count * MemoryLayout<Kept>.stride > LeafMasks.mostBytes {
-            rows.removeAll()
-            found.removeAll()
-            ends.removeAll()
-            removed.removeAll()
-            kept.removeAll()
-            masks.removeAll()
-            for i in 0..<maskOf.count { maskOf[i] = -1 }
-        }
+        if rows.count * words * 4 + lists + removed.count * 4 + kept.count * MemoryLayout<Kept>.stride > LeafMasks.mostBytes { removeAll() }
         let mask = try find(local)
         while maskOf.count <= Int(local) { try maskOf.append(-1) }
         maskOf[Int(local)] = Int32(truncatingIfNeeded: masks.count)
         try masks.append(mask)
         return mask
+    }
+
+    func removeAll() {
+        rows.removeAll()
+        found.removeAll()
+        ends.removeAll()
+        removed.removeAll()
+        kept.removeAll()
+        masks.removeAll()
+        maskOf.removeAll()
+        isFreeState.removeAll()
+        firstState.removeAll()
+    }
+
+    /// Bytes that it holds.
+    var bytes: Int {
+        let lists = found.capacity * MemoryLayout<Found>.stride + ends.capacity * MemoryLayout<End>.stride + removed.capacity * 4
+        return rows.bytes + lists + masks.capacity * MemoryLayout<Mask>.stride
     }
 
     /// A leaf for which the same holds: where a text of any characters is far from its least length, one is as another.
@@ -175,34 +191,25 @@ final class LeafMasks {
         return form.most < 0 ? Int.max : Int(form.most - s.count)
     }
 
-    /// Where more plain tokens begin with a character behind which any text may come than with one that leads nowhere: what such a text
-    /// reaches and is. All is as in free text then but for what is found to differ.
-    private func mostlyFree(_ local: Int32) throws(Llama2Error) -> (reach: Int32, tag: Int32)? {
-        let tree = vocabulary.plainTree
-        var free: Int32 = 0, dead: Int32 = 0, node = 0, found: (reach: Int32, tag: Int32)?
-        while node < tree.count {
-            let after = Int(tree.after.pointer[node]), tokens = tree.rank.pointer[after] - tree.rank.pointer[node]
-            let to = try automaton.localStep(local, tree.byte.pointer[node])
-            if to == Automaton.dead {
-                dead += tokens
-            } else if to >= 0, automaton.localTakesAnyText(to), found == nil || found?.reach == automaton.reach(to) {
-                if found == nil {
-                    let list = automaton.locals[to], dfa = automaton.program.automata[Int(automaton.program.strings[Int(list[1])].dfa)]
-                    found = (automaton.reach(to), dfa.tags[Int(automaton.string(list[2]).dfa)])
-                }
-                free += tokens
-            }
-            node = after
-        }
-        return free > dead ? found : nil
-    }
-
     /// Adds the tokens of `tree` that end inside, and where the leaf is complete. isFree: the row is that of free text, and what is not
     /// so is taken out of it.
     private func walk(_ tree: VocabularyTree, isPlain: Bool, _ local: Int32, _ mask: Mask, isFree: Bool) throws(Llama2Error) {
-        let path = path.pointer, count = tree.count, freeText = vocabulary.freeText
-        path[0] = local
-        var localRows = automaton.localRowsSoFar, node = 0, nextEnd = 0
+        nextEnd = 0
+        if let place = place(of: local) {
+            path.pointer[0] = place.state
+            try walkStates(tree, place, from: 0, to: tree.count, isPlain: isPlain, mask, isFree: isFree)
+        } else {
+            path.pointer[0] = local
+            try walkLeaves(tree, from: 0, to: tree.count, isPlain: isPlain, mask, isFree: isFree, changes: true)
+        }
+    }
+
+    /// changes: goes on by states where it can.
+    func walkLeaves(
+        _ tree: VocabularyTree, from first: Int, to count: Int, isPlain: Bool, _ mask: Mask, isFree: Bool, changes: Bool
+    ) throws(Llama2Error) {
+        let path = path.pointer, freeText = vocabulary.freeText
+        var localRows = automaton.localRowsSoFar, node = first
         while node < count {
             let depth = Int(tree.depth.pointer[node]), from = path[depth &- 1], byte = tree.byte.pointer[node]
             var to = localRows[Int(from) &* Automaton.localWidth &+ Int(byte)]
@@ -223,7 +230,7 @@ final class LeafMasks {
             if isPlain ? automaton.localTakesAnyText(to) : isFree && freeText.isSelf.pointer[node] != 0 && isFreeText(to) {
                 let reach = automaton.reach(to)
                 if isFree, reach == mask.reach {
-                    if !isPlain { nextEnd = try keep(from: nextEnd, node, tree.after.pointer[node], mask) }
+                    if !isPlain { try keep(node, tree.after.pointer[node], mask) }
                     node = Int(tree.after.pointer[node])
                     continue
                 }
@@ -242,27 +249,34 @@ final class LeafMasks {
                     token = vocabulary.sameBytes.pointer[Int(token)]
                 }
             }
+            if changes, let place = place(of: to) {
+                path[depth] = place.state
+                try walkStates(tree, place, from: node + 1, to: Int(tree.after.pointer[node]), isPlain: isPlain, mask, isFree: isFree)
+                localRows = automaton.localRowsSoFar
+                node = Int(tree.after.pointer[node])
+                continue
+            }
             node &+= 1
         }
     }
 
-    /// Keeps the ends of free text from one node up to another; which one is next.
-    private func keep(from next: Int, _ node: Int, _ after: Int32, _ mask: Mask) throws(Llama2Error) -> Int {
-        var from = next
+    /// Keeps the ends of free text from one node up to another.
+    func keep(_ node: Int, _ after: Int32, _ mask: Mask) throws(Llama2Error) {
+        var from = nextEnd
         let freeText = vocabulary.freeText, count = freeText.ends.count
         while from < count, freeText.ends.pointer[from] < node { from &+= 1 }
         var to = from
         while to < count, freeText.ends.pointer[to] < after { to &+= 1 }
-        guard to > from else { return to }
+        nextEnd = to
+        guard to > from else { return }
         if kept.count > mask.firstKept, Int(kept[kept.count - 1].to) == from {
             kept[kept.count - 1].to = Int32(truncatingIfNeeded: to)
         } else {
             try kept.append(Kept(from: Int32(truncatingIfNeeded: from), to: Int32(truncatingIfNeeded: to)))
         }
-        return to
     }
 
-    private func take(_ token: Int32, _ reach: Int32, _ mask: Mask, _ isFree: Bool) throws(Llama2Error) {
+    func take(_ token: Int32, _ reach: Int32, _ mask: Mask, _ isFree: Bool) throws(Llama2Error) {
         if isFree {
             if reach == mask.reach, vocabulary.freeText.has(token) { return }
             try removed.append(token)

@@ -34,4 +34,7 @@ struct RowTable<Element: BitwiseCopyable>: ~Copyable {
     }
 
     mutating func removeAll() { count = 0 }
+
+    /// Bytes that it holds.
+    var bytes: Int { memory.count * MemoryLayout<Element>.stride }
 }

@@ -42,6 +42,13 @@ final class SeenValues {
         _ = try sets.number(UnsafeBufferPointer(start: nil, count: 0))
     }
 
+    func removeAll() throws(Llama2Error) {
+        values.removeAll()
+        sets.removeAll()
+        size = 0
+        _ = try sets.number(UnsafeBufferPointer(start: nil, count: 0))
+    }
+
     /// The set with one value more.
     func adding(_ value: [UInt8], _ letter: Int32, to set: Int32) throws(Llama2Error) -> Int32 {
         work.removeAll()

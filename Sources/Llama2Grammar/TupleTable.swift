@@ -20,6 +20,17 @@ struct TupleTable: ~Copyable {
         self.slots = slots
     }
 
+    /// Forgets all lists and keeps their memory.
+    mutating func removeAll() {
+        values.removeAll()
+        offsets.truncate(to: 1)
+        slots.pointer.update(repeating: -1, count: slots.count)
+        count = 0
+    }
+
+    /// Bytes that it holds.
+    var bytes: Int { values.capacity * 4 + offsets.capacity * 8 + slots.count * 4 }
+
     private static func empty(_ least: Int) throws(Llama2Error) -> AlignedBuffer<Int32> {
         var size = 64
         while size < least { size *= 2 }

@@ -24,6 +24,9 @@ public final class GrammarVocabulary: Sendable {
     let deepest: Int
     let freeText: FreeText
     let shared = SharedAutomata()
+    /// Caches of grammars that are gone: their memory serves the next ones.
+    private let spares = LeftCaches()
+    private static let mostSpareBytes = 8 << 20
     private let bytes: [UInt8], offsets: [Int32]
     /// Bytes that some token of one byte has: only these can always be written.
     let singleBytes: [Bool]
@@ -94,6 +97,16 @@ public final class GrammarVocabulary: Sendable {
         longPlain = long
         freeText = try FreeText(writable: writable, plain: rows[GrammarVocabulary.mostPlain + 1], special, sameBytes: sameBytes)
         deepest = max(plainTree.deepest, special.deepest)
+    }
+
+    func takeSpare() -> GrammarCache? { spares.take() }
+
+    /// Keeps it unless it is large.
+    func spare(_ cache: GrammarCache) {
+        // what stays must not lie in memory that this call alone has
+        guard cache.bytes <= GrammarVocabulary.mostSpareBytes, !MemoryReserve.wasUsed else { return }
+        cache.letGo()
+        _ = spares.put(cache)
     }
 
     static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
