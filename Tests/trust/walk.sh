@@ -15,5 +15,5 @@ echo "TRUST | 8 | wherever a random walk stands (copies, shifts, states, adapter
 .build/venv/bin/python -m pytest -q -p no:cacheprovider Tests/python/test_golden.py | tee "$log"
 count=$(grep -c . Tests/fixtures/golden-hashes.txt)
 echo "TRUST | 8 | golden hashes of logits hold on every kernel | test_golden.py, golden-hashes.txt | $count hashes; $(tail -1 "$log")"
-.build/venv/bin/python -m pytest -q -p no:cacheprovider Tests/python/test_failures.py | tee "$log"
-echo "TRUST | 9 | after every way to fail, positions, logits and sampler are as before | test_failures.py, CancelTests.swift | $(tail -1 "$log")"
+.build/venv/bin/python -m pytest -q -p no:cacheprovider Tests/python/test_failures.py Tests/python/test_generate_failures.py | tee "$log"
+echo "TRUST | 9 | after every way to fail, positions, logits and sampler are as before | test_failures.py, test_generate_failures.py, CancelTests.swift | $(tail -1 "$log")"
