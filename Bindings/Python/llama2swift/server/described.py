@@ -11,7 +11,8 @@ from .settings import Settings
 from .shapes import Error
 
 
-_STREAM = {"text/event-stream": {"schema": {"type": "string", "description": "data: JSON, for each piece; OpenAI's end with data: [DONE]"}}}
+# without a type: some take the schema of a stream for that of its text, some for that of an event
+_STREAM = {"text/event-stream": {"schema": {"description": "data: JSON, for each piece; OpenAI's end with data: [DONE]"}}}
 _SAID = {
     400: "the request is wrong, or asks for what this server does not do", 401: "the API key", 404: "no such model", 408: "the body was too slow",
     413: "the body is too large", 429: "the queue is full; Retry-After says when", 500: "the server's fault", 503: "the model or memory is not there",
