@@ -41,6 +41,7 @@ public struct HuggingFaceSettings: Sendable {
             try readModel(json["model"] ?? .null)
             normalizer = try NormalizerReader.steps(json["normalizer"])
             preTokenizer = try PreTokenizerReader.steps(json["pre_tokenizer"])
+            try checkFirst()
             decoder = try TokenDecoder(json["decoder"])
             // what is added to a character, or stands for one without a token, is spelled: bytes have no place for it
             options.isByteLevel =
@@ -49,6 +50,22 @@ public struct HuggingFaceSettings: Sendable {
         } catch {
             throw Llama2Error(error.kind, "\(name): \(error.message)")
         }
+    }
+
+    /// Metaspace's "first" asks whether a word begins where the text did. Where a normalizer makes several characters of the first one, or puts some before
+    /// it, and a step before Metaspace cuts between them, `tokenizers` takes each such word for the first.
+    private func checkFirst() throws(Llama2Error) {
+        let makesMore = normalizer.contains { step in
+            switch step {
+            case .strip, .stripAccents, .nmt: false
+            case .form, .lowercase, .prepend, .replace, .replaceText, .bert, .precompiled, .byteLevel: true
+            }
+        }
+        let isBehind = preTokenizer.dropFirst().contains { if case .metaspace(_, .first, _) = $0 { true } else { false } }
+        guard makesMore, isBehind else { return }
+        throw Llama2Error(
+            .unsupported,
+            "pre-tokenizer Metaspace with prepend_scheme \"first\" behind another one, and a normalizer that may make more of a text's first character")
     }
 
     private func addedToken(_ json: JSON) throws(Llama2Error) -> AddedToken {

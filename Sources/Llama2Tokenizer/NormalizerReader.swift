@@ -30,7 +30,10 @@ enum NormalizerReader {
             return [.strip(left: try flag(json, "strip_left", nil), right: try flag(json, "strip_right", nil))]
         case 8:
             try check(json, "normalizer Prepend", ["type", "prepend"])
-            return [.prepend(try text(json, "prepend") ?? [])]
+            guard let prefix = try text(json, "prepend"), !prefix.isEmpty else {  // at which `tokenizers` ends
+                throw Llama2Error(.unsupported, "normalizer Prepend of nothing")
+            }
+            return [.prepend(prefix)]
         case 9:
             try check(json, "normalizer Replace", ["type", "pattern", "content"])
             let content = try text(json, "content") ?? []

@@ -92,6 +92,10 @@ REFUSED = {
     "back-reference": ({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"(a)\1"}, "behavior": "Isolated", "invert": False}}, r"\1"),
     "named group": ({"normalizer": {"type": "Replace", "pattern": {"Regex": "(?<x>a)"}, "content": ""}}, "group"),
     "replacement of nothing": ({"normalizer": {"type": "Replace", "pattern": {"Regex": "a*"}, "content": "b"}}, r"a\*"),
+    "prefix of nothing": ({"normalizer": {"type": "Prepend", "prepend": ""}}, "Prepend"),
+    "first behind a step that cuts": (
+        {"normalizer": {"type": "Prepend", "prepend": "a b"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"}]}},
+        "first"),
     "merge with a space": ({"model": BASE["model"] | {"merges": [["a b", "c"]]}}, "merge 0"),
     "property": ({"normalizer": {"type": "Replace", "pattern": {"Regex": r"\p{Emoji}"}, "content": ""}}, "Emoji"),
     "prepend scheme": ({"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"}}, "last"),
