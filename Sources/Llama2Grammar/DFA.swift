@@ -32,8 +32,12 @@ final class DFA: Sendable {
     var isEmpty: Bool { tags.isEmpty }
 
     func next(_ state: Int32, _ byte: UInt8) -> Int32 {
-        var i = Int(offsets[Int(state)])
-        let end = Int(offsets[Int(state) + 1])
+        var i = Int(offsets[Int(state)]), end = Int(offsets[Int(state) + 1])
+        // few edges are looked at one by one
+        while end - i > 8 {
+            let middle = (i + end) / 2
+            if byte <= edges[middle - 1].high { end = middle } else { i = middle }
+        }
         while i < end {
             let edge = edges[i]
             if byte <= edge.high { return byte >= edge.low ? edge.to : DFA.dead }
@@ -64,15 +68,17 @@ final class DFA: Sendable {
         while let theirs = waiting.popLast() {
             let ours = known[Int(theirs)]
             for edge in other.edges(of: theirs) {
-                for byte in edge.low...edge.high {
-                    let to = next(ours, byte)
-                    guard to >= 0 else { return false }
+                var low = Int(edge.low)  // bytes below it are looked at
+                for own in edges(of: ours) where Int(own.high) >= low && low <= Int(edge.high) {
+                    guard own.low <= low else { return false }
                     if known[Int(edge.to)] < 0 {
-                        known[Int(edge.to)] = to
+                        known[Int(edge.to)] = own.to
                         waiting.append(edge.to)
                     }
-                    guard known[Int(edge.to)] == to else { return false }
+                    guard known[Int(edge.to)] == own.to else { return false }
+                    low = Int(own.high) + 1
                 }
+                guard low > Int(edge.high) else { return false }
             }
         }
         return true

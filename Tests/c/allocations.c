@@ -1,4 +1,4 @@
-/* Counts heap allocations of evaluating, sampling and decoding text: allocations MODEL
+/* Counts heap allocations of evaluating, sampling, decoding text and following a schema: allocations MODEL
  * The program's own malloc and calloc stand in front of the C library's, for the library too. */
 #define _GNU_SOURCE
 #include <llama2swift.h>
@@ -24,6 +24,42 @@ static int32_t piece(const char *text, size_t length, void *user_data) {
     (void)text; (void)length; (void)user_data;
     if (first_piece == 0) first_piece = allocations;
     last_piece = allocations;
+    return 0;
+}
+
+enum { STEPS = 400, WORDS = 1 << 13 };
+
+/* Masks and tokens of a text under a schema, the second time that it is written: every state is known, and nothing is left to allocate. */
+static int follow_schema(llama2_model *model) {
+    static const char schema[] =
+        "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":9},"
+        "\"kind\":{\"enum\":[\"sun\",\"moon\"]},\"size\":{\"type\":\"number\"}},\"required\":[\"name\",\"kind\"]},\"minItems\":40}";
+    static uint32_t mask[WORDS];
+    static int32_t tokens[STEPS];
+    llama2_grammar *grammar;
+    llama2_grammar_state *state;
+    size_t words, i, t;
+    long before = 0;
+    int round;
+    CHECK(llama2_grammar_create(model, LLAMA2_GRAMMAR_JSON_SCHEMA, schema, sizeof schema - 1, NULL, &grammar, NULL, 0));
+    CHECK(llama2_grammar_start(grammar, &state, NULL, 0));
+    for (round = 0; round < 2; round++) {
+        CHECK(llama2_grammar_state_reset(state));
+        before = allocations;
+        for (i = 0; i < STEPS; i++) {
+            CHECK(llama2_grammar_state_allowed(state, mask, WORDS, &words));
+            /* the first that may come, from a place that moves: of strings, numbers and what stands between them */
+            for (t = 0; round == 0 && t < 32 * words; t++) {
+                tokens[i] = (int32_t)((i * 7919 + t) % (32 * words));
+                if (mask[tokens[i] / 32] >> (tokens[i] % 32) & 1) break;
+            }
+            CHECK(llama2_grammar_state_accept(state, tokens[i]));
+        }
+        if (round == 0 && allocations == before) { printf("nothing is counted\n"); return 1; }
+    }
+    printf("%ld allocations in %d tokens under a schema\n", allocations - before, STEPS);
+    llama2_grammar_state_free(state);
+    llama2_grammar_free(grammar);
     return 0;
 }
 
@@ -75,5 +111,5 @@ int main(int argc, char **argv) {
     options.prompt = prompt; options.prompt_count = 5; options.max_tokens = 100;
     CHECK(llama2_generate(context, sampler, &options, piece, NULL));
     printf("%ld allocations between the first and the last piece\n", last_piece - first_piece);
-    return 0;
+    return follow_schema(model);
 }

@@ -92,7 +92,7 @@ def test_a_host_in_c(installed, tmp_path, stories_path):
     assert done.stdout.splitlines()[-1] == "all checks passed"
 
 
-def test_evaluating_sampling_and_decoding_allocate_nothing(installed, tmp_path, stories_path, smollm2_path):
+def test_evaluating_sampling_decoding_and_following_a_schema_allocate_nothing(installed, tmp_path, stories_path, smollm2_path):
     _, environment, flags = installed
     strict = [f for f in STRICT if f != "-std=c99"]  # __libc_malloc is glibc's own
     program = str(tmp_path / "allocations")
@@ -100,4 +100,4 @@ def test_evaluating_sampling_and_decoding_allocate_nothing(installed, tmp_path, 
     for model in (stories_path, smollm2_path):
         done = subprocess.run([program, model], env=environment, capture_output=True, text=True)
         lines = done.stdout.splitlines()
-        assert done.returncode == 0 and len(lines) == 5 and all(line.startswith("0 allocations ") for line in lines), done.stdout
+        assert done.returncode == 0 and len(lines) == 6 and all(line.startswith("0 allocations ") for line in lines), done.stdout
