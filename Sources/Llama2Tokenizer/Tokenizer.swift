@@ -84,8 +84,7 @@ public final class Tokenizer: Sendable {
         unknown = try Self.checkedID(d.unk ?? (usual ? 0 : nil), "unknown", count)
 
         // 3. The added tokens: listed with their settings, or by their types.
-        var names: [AddedToken] = []
-        var isName = Array(repeating: false, count: count)
+        var names: [AddedToken] = [], isName = Array(repeating: false, count: count)
         if let list = d.settings?.addedTokens {
             for token in list {
                 guard Int(token.id) < count else { continue }  // a row that the embedding does not have: never made
