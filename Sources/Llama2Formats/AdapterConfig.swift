@@ -137,7 +137,7 @@ struct AdapterConfig {
     private static func modules(_ json: JSON, _ key: String, _ path: FilePath) throws(Llama2Error) -> Modules? {
         guard let value = json[key], !value.isNull else { return nil }
         if let text = value.bytes {
-            if key == "target_modules", ByteText(text).lowercased == "all-linear" { return .linear }
+            if ByteText(key) == "target_modules", ByteText(text).lowercased == "all-linear" { return .linear }
             return .pattern(try ModulePattern(text, "\(path): \"\(key)\""))
         }
         guard let list = value.array, list.count <= 1 << 16 else { throw Llama2Error(.corrupt, "\(path): \"\(key)\" is neither a text nor a list of texts") }

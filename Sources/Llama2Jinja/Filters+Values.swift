@@ -88,6 +88,25 @@ extension Machine {
         return try truncated(float)
     }
 
+    /// To a multiple of 10 ** tens, ties to even, by all digits that the number has: above 1 no more than 52 behind its point.
+    private static func rounded(_ float: Double, tens: Int) -> Double {
+        let digits = Numbers.fixed(float.magnitude, decimals: 52), whole = digits.prefix { $0 != 0x2e }
+        guard whole.count >= tens else { return float < 0 ? -0.0 : 0 }
+        var kept = Array(whole.dropLast(tens)), rest = Array(whole.suffix(tens)) + digits.dropFirst(whole.count + 1)
+        while rest.last == 0x30 { rest.removeLast() }
+        let isOdd = (kept.last ?? 0x30) & 1 != 0
+        if let first = rest.first, first > 0x35 || first == 0x35 && (rest.count > 1 || isOdd) {
+            var place = kept.count - 1
+            while place >= 0, kept[place] == 0x39 {
+                kept[place] = 0x30
+                place -= 1
+            }
+            if place >= 0 { kept[place] += 1 } else { kept.insert(0x31, at: 0) }
+        }
+        let magnitude = Numbers.float((kept + [UInt8](repeating: 0x30, count: tens)).map { Unit($0) }) ?? float.magnitude
+        return float < 0 ? -magnitude : magnitude
+    }
+
     private func rounded(_ value: Value, _ values: [Value?]) throws(Llama2Error) -> Value {
         guard let number = value.number else { throw operandFailure("round()", value) }
         let precision = try integer(values[0], "precision") ?? 0
@@ -108,21 +127,19 @@ extension Machine {
             }
             let float = number.double
             guard float.isFinite, float != 0 else { return .float(float) }
-            if precision < 0 {
-                var power = 1.0
-                for _ in 0..<(-precision) { power *= 10 }
-                return .float((float / power).rounded(.toNearestOrEven) * power)
-            }
+            if precision < 0 { return .float(Machine.rounded(float, tens: -precision)) }
             let text = Numbers.fixed(float.magnitude, decimals: precision).map { Unit($0) }
             let magnitude = Numbers.float(text) ?? float.magnitude
             return .float(float < 0 ? -magnitude : magnitude)
         }
         guard method.equals("ceil") || method.equals("floor") else { throw Failure.because("method must be common, ceil or floor") }
-        var power = 1.0
-        for _ in 0..<precision.magnitude { power *= 10 }
-        let scaled = precision < 0 ? number.double / power : number.double * power
+        if case .int(let whole) = number, precision >= 0 { return .float(Double(whole)) }
+        // jinja2's: what is multiplied with it is rounded, and divided by it again; below zero it is a float there too
+        guard let factor = Numbers.float(units("1e\(precision)")) else { throw Failure.because("no number has \(precision) places") }
+        let scaled = number.double * factor
+        guard scaled.isFinite else { throw Failure.because("cannot convert a float to an integer: infinity or NaN") }
         let whole = scaled.rounded(method.equals("ceil") ? .up : .down) + 0  // an integer in Python, which has no negative zero
-        return .float(precision < 0 ? whole * power : whole / power)
+        return .float(whole / factor)
     }
 
     private func fileSize(_ value: Value, _ binary: Value?) throws(Llama2Error) -> Value {

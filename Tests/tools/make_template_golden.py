@@ -296,6 +296,11 @@ i
 {{ l|truncate }}|{{ undefined_thing|truncate(9) }}|{{ d|truncate(4, leeway=0) }}
 {{ l|truncate(2, leeway=0, end='') }}
 {{ l.count(1, 2) }}
+{{ -202755356627174|round(3, 'ceil') }}|{{ 9007199254740993|round(2, 'floor') }}|{{ 29|round(-1, 'ceil') }}|{{ 2900|round(-2, 'floor') }}|{{ 57.3|round(-1, 'floor') }}|{{ 1150|round(-2, 'ceil') }}|{{ 2.675|round(2, 'ceil') }}
+{{ 450.00000000000006|round(-2) }}|{{ 450.0|round(-2) }}|{{ 550.0|round(-2) }}|{{ -999.5|round(-1) }}|{{ 49.9|round(-2) }}|{{ -49.9|round(-2) }}|{{ 50.0|round(-2) }}|{{ 50.1|round(-2) }}|{{ 1.2345e25|round(-20) }}|{{ 95.0|round(-1) }}|{{ 0.4|round(-1) }}
+{{ 1e400|round(0, 'ceil') }}
+{{ 1e300|round(20, 'floor') }}
+{{ 1e400|round(-1) }}|{{ 0.0|round(-3) }}
 '''
 
 
