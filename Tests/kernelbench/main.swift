@@ -15,7 +15,8 @@ if arguments.count > 1 && arguments[1] == "compare" {
     comparison.all()
     for name in comparison.differing { print("different: \(name)") }
     let same = comparison.total.value == digestOfAllKernels
-    print("\(comparison.cases) comparisons, \(comparison.differing.count) different; the reference is \(same ? "" : "NOT (\(comparison.total.value)) ")as everywhere")
+    let verdict = same ? "" : "NOT (\(comparison.total.value)) "
+    print("\(comparison.cases) comparisons, \(comparison.differing.count) different; the reference is \(verdict)as everywhere")
     exit(comparison.differing.isEmpty && same ? 0 : 1)
 }
 let columns = arguments.count > 2 ? Int(arguments[2])! : 2048
