@@ -131,19 +131,14 @@ struct LaneBlock {
 
 /// What is done with the lane blocks of a panel, in order.
 protocol LaneBlockUser {
-    /// How weights are fetched ahead, see `l2s_fetches_once`.
-    static var fetchesOnce: Bool { get }
     /// Block b of the rows, number i, 0...3, of its half of a superblock; half: 0 or 4.
     mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock)
 }
 
-extension LaneBlockUser {
-    static var fetchesOnce: Bool { @inline(__always) get { false } }
-}
-
-/// `count` blocks, whole superblocks, of 16 rows. p: the (super)block of row 0; next: what is fetched ahead, as many blocks.
+/// `count` blocks, whole superblocks, of 16 rows. p: the (super)block of row 0; next: what is fetched ahead, as many blocks;
+/// once, a constant: how, see `l2s_fetches_once`.
 @inline(__always) func walk<F: ColumnFormat, User: LaneBlockUser>(
-    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer?, _ user: inout User
+    _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ next: UnsafeRawPointer?, once: Bool, _ user: inout User
 ) {
     var b = 0
     while b < count {
@@ -151,11 +146,11 @@ extension LaneBlockUser {
         var ahead: UnsafeRawPointer?
         if let next { ahead = next + 16 &* F.offset(b) }
         if F.blocks == 1 {
-            useHalf(F.self, q, stride, F.columnHeader(q, stride), b, 0, ahead, &user)
+            useHalf(F.self, q, stride, F.columnHeader(q, stride), b, 0, ahead, once, &user)
         } else {
             var header = F.columnHeader(q, stride), half = 0
             while half < 8 {
-                useHalf(F.self, q, stride, header, b &+ half, half, ahead, &user)
+                useHalf(F.self, q, stride, header, b &+ half, half, ahead, once, &user)
                 header = F.secondHalf(header)
                 half &+= 4
             }
@@ -168,11 +163,11 @@ extension LaneBlockUser {
 /// whose bytes are fetched meanwhile.
 @inline(__always) private func useHalf<F: ColumnFormat, User: LaneBlockUser>(
     _: F.Type, _ q: UnsafeRawPointer, _ stride: Int, _ header: ColumnHeader, _ b: Int, _ half: Int, _ ahead: UnsafeRawPointer?,
-    _ user: inout User
+    _ once: Bool, _ user: inout User
 ) {
     let share = 16 &* F.bytes / F.blocks
     @inline(__always) func use(_ i: Int, _ x: Bytes32) {
-        if let ahead { prefetchLines(ahead + (half &+ i) &* share, share, User.fetchesOnce) }
+        if let ahead { prefetchLines(ahead + (half &+ i) &* share, share, once) }
         user.use(F.self, b &+ i, half, i, LaneBlock(w: F.columnWeights(x, header, i), s: F.columnScales(header, i)))
     }
     @inline(__always) func group(_ i: Int) {

@@ -87,30 +87,21 @@ private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
     }
 }
 
-@inline(never) private func one<F: ColumnFormat>(_: F.Type, _ few: Few) {
+@inline(never) private func one<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyOne(F.self, few, once: false) }
+@inline(never) private func oneOnce<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyOne(F.self, few, once: true) }
+@inline(never) private func two<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 2, once: false) }
+@inline(never) private func twoOnce<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 2, once: true) }
+@inline(never) private func four<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 4, once: false) }
+
+@inline(__always) private func multiplyOne<F: ColumnFormat>(_: F.Type, _ few: Few, once: Bool) {
     var sums = One(few: few)
-    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    walk(F.self, few.base, few.stride, few.blocks, few.next, once: once, &sums)
     _mm512_storeu_ps(few.out, sums.acc)
 }
 
-@inline(never) private func oneOnce<F: ColumnFormat>(_: F.Type, _ few: Few) {
-    var sums = Once(One(few: few))
-    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
-    _mm512_storeu_ps(few.out, sums.user.acc)
-}
-
-@inline(never) private func two<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 2) }
-@inline(never) private func twoOnce<F: ColumnFormat>(_: F.Type, _ few: Few) {
-    var sums = Once(UpToFour(few: few, tokens: 2))
-    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
-    _mm512_storeu_ps(few.out, sums.user.a0)
-    _mm512_storeu_ps(few.out + few.outStride, sums.user.a1)
-}
-@inline(never) private func four<F: ColumnFormat>(_: F.Type, _ few: Few) { multiplyUpToFour(F.self, few, 4) }
-
-@inline(__always) private func multiplyUpToFour<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
+@inline(__always) private func multiplyUpToFour<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int, once: Bool) {
     var sums = UpToFour(few: few, tokens: tokens)
-    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    walk(F.self, few.base, few.stride, few.blocks, few.next, once: once, &sums)
     _mm512_storeu_ps(few.out, sums.a0)
     _mm512_storeu_ps(few.out + few.outStride, sums.a1)
     if tokens == 4 {
@@ -121,7 +112,7 @@ private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
 
 @inline(never) private func eight<F: ColumnFormat>(_: F.Type, _ few: Few) {
     var sums = Eight(few: few)
-    walk(F.self, few.base, few.stride, few.blocks, few.next, &sums)
+    walk(F.self, few.base, few.stride, few.blocks, few.next, once: false, &sums)
     sums.store(few.out, few.outStride)
 }
 
@@ -174,18 +165,6 @@ private struct One: LaneBlockUser {
     @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
         if F.form == .affineHalves && i == 0 && half == 0 { scaledSums(few.c + 4 &* b, few.s + b, few.sums) }
         acc = step(F.self, block, few.q + 32 &* b, few.s[b], few.c + 4 &* b, few.sums + 4 &* (half &+ i), acc)
-    }
-}
-
-/// The same, with weights fetched as what is not used again.
-private struct Once<User: LaneBlockUser>: LaneBlockUser {
-    static var fetchesOnce: Bool { @inline(__always) get { true } }
-    var user: User
-
-    @inline(__always) init(_ user: User) { self.user = user }
-
-    @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _ half: Int, _ i: Int, _ block: LaneBlock) {
-        user.use(F.self, b, half, i, block)
     }
 }
 

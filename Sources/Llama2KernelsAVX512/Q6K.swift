@@ -96,15 +96,15 @@ private struct SixBits {
                 let a = one(block &+ i)
                 return Two(a: a, b: tokens == 2 ? one(blocks &+ block &+ i) : a)
             }
-            prefetchShare(next, 4 &* side, 27, once)  // 26.25, rounded up
+            prefetchShare(next, 4 &* side, once)
             let x = SixBits(p, side, 0, stride)
             let x0 = sum(x.weights(0), 0, 0), x1 = sum(x.weights(1), 1, 0)
-            prefetchShare(next, 4 &* side &+ 1, 27, once)
+            prefetchShare(next, 4 &* side &+ 1, once)
             let x2 = sum(x.weights(2), 2, 0), x3 = sum(x.weights(3), 3, 0)
-            prefetchShare(next, 4 &* side &+ 2, 27, once)
+            prefetchShare(next, 4 &* side &+ 2, once)
             let y = SixBits(p, side, 1, stride)
             let y0 = sum(y.weights(0), 0, 1), y1 = sum(y.weights(1), 1, 1)
-            prefetchShare(next, 4 &* side &+ 3, 27, once)
+            prefetchShare(next, 4 &* side &+ 3, once)
             let y2 = sum(y.weights(2), 2, 1), y3 = sum(y.weights(3), 3, 1)
             @inline(__always) func step(_ i: Int, _ d0: __m512, _ d1: __m512, _ x: Two, _ y: Two) {
                 let o = block &+ i
@@ -124,9 +124,9 @@ private struct SixBits {
     if tokens == 2 { _mm512_storeu_ps(few.out + few.outStride, other) }
 }
 
-/// `block` counts lines of 16 rows: as many bytes as `blockBytes` of each.
-@inline(__always) private func prefetchShare(_ next: UnsafeRawPointer, _ block: Int, _ blockBytes: Int, _ once: Bool) {
-    prefetchLines(next + block &* blockBytes &* 16, blockBytes &* 16, once)
+/// Part `part` (0...7) of the next superblock of 16 rows: 26.25 bytes of each row, rounded up.
+@inline(__always) private func prefetchShare(_ next: UnsafeRawPointer, _ part: Int, _ once: Bool) {
+    prefetchLines(next + part &* (27 &* 16), 27 &* 16, once)
 }
 
 @inline(__always) private func storeScale(_ x: __m512, _ out: UnsafeMutableRawPointer, _ index: Int) {

@@ -26,7 +26,7 @@ private struct ColumnStorer: ColumnVisitor {
     _: F.Type, _ p: UnsafeRawPointer, _ stride: Int, _ count: Int, _ out: UnsafeMutableRawPointer
 ) {
     var stored = Stored(out: out)
-    walk(F.self, p, stride, count, nil, &stored)
+    walk(F.self, p, stride, count, nil, once: false, &stored)
 }
 
 private struct Stored: LaneBlockUser {
