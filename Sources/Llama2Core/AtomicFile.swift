@@ -15,6 +15,8 @@ public final class AtomicFile {
     /// Bytes that the system has; those on their way to the disk; how many may be.
     private var written = 0, behind = 0
     private static let behindBytes = 32 << 20
+    /// What is waited for at its end before `finish` asks again: a slow disk's tenth of a second.
+    private static let waitedBytes = 4 << 20
     private var finished = false
     private let process = Process.current
 
@@ -64,10 +66,18 @@ public final class AtomicFile {
         }
     }
 
-    /// To the disk, and under its name.
-    public func finish() throws(Llama2Error) {
+    /// To the disk, and under its name. `check` is asked while the disk works and once before the name: what it throws leaves everything as it was.
+    public func finish(_ check: () throws(Llama2Error) -> Void = {}) throws(Llama2Error) {
         try flush()
+        var waited = max(0, behind - AtomicFile.behindBytes)
+        while waited < written {
+            waited = min(written, waited + AtomicFile.waitedBytes)
+            guard writeBehind(descriptor, from: behind, until: waited) else { throw OutputPath.failure("cannot write", temporary) }
+            behind = written
+            try check()
+        }
         guard uninterrupted({ fsync(descriptor) }) == 0 else { throw OutputPath.failure("cannot write", temporary) }
+        try check()
         let closed = closeDescriptor(descriptor)
         descriptor = -1
         guard closed else { throw OutputPath.failure("cannot write", temporary) }

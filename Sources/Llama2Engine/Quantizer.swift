@@ -60,18 +60,20 @@ public struct Quantizer {
         if keepsWider { try widen(&jobs, merge, pool) }
         let writer = try GGUFWriter(path: output, metadata: metadata, tensors: jobs.map(\.target))
         let total = jobs.reduce(0.0) { $0 + Double($1.source.data.count) }
+        func goOn(_ isUnwanted: Bool) throws(Llama2Error) {
+            // parent and child share the place in the file
+            guard !pool.isOrphan else { throw Llama2Error(.forked, "the callback forked: \(output) is the parent's to write") }
+            guard !isUnwanted else { throw Llama2Error(.cancelled, "cancelled; \(output) is as it was") }
+        }
         var done = 0.0
         for job in jobs {
             try convert(job, importance[job.source.name], merge?.of(job.source.name), weights.hyperparameters, file.rotatesHalves, pool, writer) {
                 (part, isCancelled) throws(Llama2Error) in
-                let isUnwanted = isCancelled || part.map { progress?((done + $0 * Double(job.source.data.count)) / max(total, 1)) ?? false } ?? false
-                // parent and child share the place in the file
-                guard !pool.isOrphan else { throw Llama2Error(.forked, "the callback forked: \(output) is the parent's to write") }
-                guard !isUnwanted else { throw Llama2Error(.cancelled, "cancelled; \(output) is as it was") }
+                try goOn(isCancelled || part.map { progress?((done + $0 * Double(job.source.data.count)) / max(total, 1)) ?? false } ?? false)
             }
             done += Double(job.source.data.count)
         }
-        try writer.finish()
+        try writer.finish { () throws(Llama2Error) in try goOn(cancel?.isCancelled ?? false) }
     }
 
     private func convert(

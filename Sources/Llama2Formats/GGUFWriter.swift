@@ -58,8 +58,8 @@ public final class GGUFWriter {
         }
     }
 
-    /// To the disk, and under its name.
-    public func finish() throws(Llama2Error) { try file.finish() }
+    /// To the disk, and under its name, unless `check` throws until then.
+    public func finish(_ check: () throws(Llama2Error) -> Void = {}) throws(Llama2Error) { try file.finish(check) }
 }
 
 extension GrowingBuffer<UInt8> {

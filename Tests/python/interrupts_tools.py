@@ -32,12 +32,15 @@ def since(then):
     return min(wall, process) if wall < 4 else wall
 
 
-def interrupted(call, interrupt, expected, after=0.3):
-    """Seconds from the interrupt to the exception."""
+def interrupted(call, interrupt, expected, after=0.3, until=None):
+    """Seconds from the interrupt, which comes after so many or as soon as `until` says so, to the exception."""
     times = []
 
     def later():
-        time.sleep(after)
+        if until is None:
+            time.sleep(after)
+        while until is not None and not until():
+            time.sleep(0.001)
         times.append(clocks())
         interrupt()
 

@@ -1,5 +1,6 @@
 """What is opened is looked at first: only regular files are read, and nothing but regular files is replaced."""
 
+import ctypes as C
 import os
 import resource
 import shutil
@@ -12,7 +13,9 @@ import formats as F
 import pytest
 
 import llama2swift
-from llama2swift.errors import InputOutputError
+from llama2swift import _library as lib
+from llama2swift import _structs as S
+from llama2swift.errors import CancelledError, InputOutputError
 
 SHAPE = dict(F.SHAPE)
 W = F.weights(SHAPE)
@@ -199,3 +202,22 @@ def test_a_file_beyond_the_limit_of_the_process_is_an_error(tmp_path, source, ha
     assert "blocked False pending False" in run.stdout
     assert not list(tmp_path.glob("out.gguf*"))
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 4096 and signal.SIGXFSZ
+
+
+def test_a_cancel_is_heard_until_the_file_has_its_name(stories_path, tmp_path):
+    """All is computed and on its way to the disk; that may take long, and still nothing is there when the host wants no more."""
+    output, parts, asked_behind = tmp_path / "out.gguf", [], []
+    output.write_bytes(b"before")
+
+    def cancel(_):
+        if parts and parts[-1] == 1:
+            asked_behind.append([p.name for p in tmp_path.glob("*.part")])
+        return len(asked_behind) == 2  # once while it waits for the disk, once before the name
+
+    options = S.sized(S.QuantizeOptions)
+    kept = lib.ProgressCallback(lambda part, _: parts.append(part) or 0), lib.CancelCallback(cancel)
+    options.type, (options.progress, options.cancel) = b"Q8_0", (C.cast(k, C.c_void_p).value for k in kept)
+    with pytest.raises(CancelledError, match="as it was"):
+        lib.call_files("quantize", (os.fsencode(stories_path), os.fsencode(output)), C.byref(options), None, 0)
+    assert len(asked_behind) == 2 and all(len(names) == 1 for names in asked_behind)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"] and output.read_bytes() == b"before"
