@@ -1297,7 +1297,8 @@ typedef struct llama2_scheduler_options {
     uint32_t struct_size;
     uint32_t flags;                  /* 0 */
     uint32_t prompt_tokens_per_step; /* of prompts at most, in steps in which other requests have text coming; fewer make that text
-                                        steadier and the prompts later. 0: twice as many as such requests, at least 16; at most 4096 */
+                                        steadier and the prompts later. 0: twice as many as such requests, at least 16; where more
+                                        requests of their priority still have a prompt than have text coming, as many times more; at most 4096 */
     uint32_t max_requests;           /* waiting and running ones; 0: 1024; at most 65536 */
     llama2_context *draft; /* guesses for all requests as in llama2_generate, and has as many sequences as the context; NULL: none */
 } llama2_scheduler_options;

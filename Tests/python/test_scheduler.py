@@ -73,6 +73,19 @@ def test_a_long_prompt_comes_in_pieces_beside_those_that_decode(by_hand):
     assert scheduler.tokens(long) and scheduler.stats()["evaluated_tokens"] == 2 + 30 + 300
 
 
+@pytest.mark.parametrize("prompts, urgent, tokens", [(1, 0, 16), (2, 0, 32), (7, 0, 112), (7, 1, 16)])
+def test_the_more_wait_for_a_first_token_the_more_of_their_prompts_comes_at_once(by_hand, prompts, urgent, tokens):
+    scheduler = by_hand(length=2048, sequences=8)
+    scheduler.submit([1, 5], sampler(), max_tokens=20, priority=urgent)
+    scheduler.step()
+    for i in range(prompts):
+        scheduler.submit(ids(i, 130), sampler(), max_tokens=20)
+    before = scheduler.stats()["evaluated_tokens"]
+    scheduler.step()
+    assert scheduler.stats()["evaluated_tokens"] == before + 1 + tokens
+    scheduler.run()
+
+
 def test_alone_a_prompt_takes_whole_batches(by_hand):
     scheduler = by_hand(length=1024, batch_size=100, prompt_tokens_per_step=3)
     scheduler.submit(ids(1, 300), sampler(), max_tokens=1)

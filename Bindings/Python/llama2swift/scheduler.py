@@ -115,7 +115,7 @@ class Scheduler(Closing, NotCopied):
     The text of a request is that of `Context.generate` alone, bit for bit.
 
     prompt_tokens_per_step: tokens of prompts at most in a step in which other requests decode; None or 0: twice as many as decode,
-    at least 16. max_requests: waiting and running ones (BusyError beyond). draft: a context of a smaller model with the same vocabulary and as many
+    at least 16; where more still have a prompt than decode, as many times more. max_requests: waiting and running ones (BusyError beyond). draft: a context of a smaller model with the same vocabulary and as many
     sequences that guesses, see `Context.generate`; it is the scheduler's, too. `submit`, `cancel`, `stats` and
     `close` are for any thread.
     """

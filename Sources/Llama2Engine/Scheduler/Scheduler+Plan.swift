@@ -134,8 +134,18 @@ extension Scheduler {
     private func promptTokens(beside decoding: Int) -> Int {
         let batch = context.inference.configuration.batchSize
         guard decoding > 0 else { return batch }
-        let wanted = options.promptTokensPerStep > 0 ? options.promptTokensPerStep : max(Scheduler.leastPrompt, 2 * decoding)
+        let wanted = options.promptTokensPerStep > 0 ? options.promptTokensPerStep : usualPromptTokens(beside: decoding)
         return min(wanted, max(batch - decoding, Scheduler.leastPrompt))
+    }
+
+    /// What a prompt costs those that decode is the same in all, in however many steps it comes; each step costs its pass over the weights besides. So
+    /// small pieces serve an even pace only, and where more wait for their first token than have such a pace, the pieces are larger in that proportion. Those
+    /// of lower priority than somebody who decodes do not count.
+    private func usualPromptTokens(beside decoding: Int) -> Int {
+        let few = max(Scheduler.leastPrompt, 2 * decoding)
+        guard let first = live.first(where: isDecoding) else { return few }
+        let waiting = live.count { isPrefilling($0) && $0.priority >= first.priority }
+        return max(few, few * waiting / decoding)
     }
 
     private func isDecoding(_ request: Request) -> Bool { request.sequence != nil && !request.isOver && request.pending == 1 }

@@ -13,7 +13,7 @@ internal import Synchronization
 /// bit of any text. Who comes when is in Scheduler+Plan.swift.
 public final class Scheduler {
     public struct Options: Sendable {
-        /// Tokens of prompts in a step in which others decode; 0: twice as many as decode, at least `leastPrompt`.
+        /// Tokens of prompts in a step in which others decode; 0: twice as many as decode, at least `leastPrompt`, more where most wait for their first token.
         public var promptTokensPerStep = 0
         /// Waiting and running ones.
         public var maxRequests = 1024
