@@ -15,7 +15,7 @@ from . import _constants as K
 from . import _library as lib
 from . import _structs as S
 from ._calls import Calls
-from ._waiting import Waiting
+from ._waiting import Futures, Waiting, resolve
 from .context import Context
 from .errors import CancelledError, Llama2Error, error_for
 from .generation import token_report
@@ -62,17 +62,17 @@ class Mailbox:
             for _ in self._events:
                 listener()
 
-    def put(self, event: Event) -> None:
-        """The next event, from the thread that steps; after the end nothing is kept."""
+    def put(self, event: Event) -> Futures:
+        """The next event, from the thread that steps; after the end nothing is kept. Returns what is to be resolved then."""
         with self._changed:
             if self.ended:
-                return
+                return []
             self._events.append(event)
             self.ended = event.reason is not None
             self._changed.notify_all()
-            self._waiting.wake()
             if self._listener is not None:
                 self._listener()
+            return self._waiting.take()
 
     def take(self) -> Event | None:
         """The next event, waited for; None behind the last."""
@@ -106,6 +106,7 @@ class Engine:
         self.process = os.getpid()
         self.lock = threading.RLock()
         self.mailboxes: dict[int, Mailbox] = {}
+        self.arrived: list[tuple[Mailbox, Event]] = []
         self.keys = itertools.count(1)
         self.work = threading.Event()
         self.closing = False
@@ -113,7 +114,7 @@ class Engine:
         self.callback = S.EventCallback(self.receive)
 
     def receive(self, event: Any, key: int | None) -> int:
-        """From the library, on the stepping thread."""
+        """From the library, on the stepping thread, which nobody is told of before `deliver`."""
         mailbox = self.mailboxes.get(key or 0)
         if mailbox is None:
             return 1
@@ -125,8 +126,13 @@ class Engine:
         if reason is not None:
             self.mailboxes.pop(key or 0, None)
         report = token_report(e.report.contents) if mailbox.reports and e.report else None
-        mailbox.put(Event(text, None if e.token < 0 else e.token, reason, error, report))
+        self.arrived.append((mailbox, Event(text, None if e.token < 0 else e.token, reason, error, report)))
         return 0
+
+    def deliver(self) -> None:
+        """What came of a step, to all at once: whoever is woken at the first of its tokens would take the interpreter's lock from the callbacks of the others."""
+        arrived, self.arrived = self.arrived, []
+        resolve([future for mailbox, event in arrived for future in mailbox.put(event)])
 
     def cancel(self, mailbox: Mailbox) -> None:
         """Ends a request at the next step; one that is over already is none to end."""
@@ -154,6 +160,8 @@ class Engine:
                         lib.call("scheduler_step", self.handle, C.byref(remaining))
                     except CancelledError:
                         self.calls.flag.value = 0  # by `Context.cancel`: all goes on
+                    finally:
+                        self.deliver()
         except BaseException as problem:
             self.problem = problem
         finally:
@@ -165,8 +173,8 @@ class Engine:
             self.closing = True
             left, self.mailboxes = list(self.mailboxes.values()), {}
         problem = self.problem if isinstance(self.problem, Llama2Error) else None
-        for mailbox in left:
-            mailbox.put(Event("", None, "error" if self.problem else "cancelled", problem))
+        self.arrived += [(mailbox, Event("", None, "error" if self.problem else "cancelled", problem)) for mailbox in left]
+        self.deliver()
         lib.free("scheduler", self.handle)
         self.leave()
 
