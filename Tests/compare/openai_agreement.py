@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Requests drawn from OpenAI's own description of its API, and every answer held to it; OPENAI.md is made of what is found.
 
-    openai_agreement.py --openapi openapi.yaml [--requests 10000] [--seconds N] [--clients 8] [--output OPENAI.md]
+    openai_agreement.py --openapi openapi.yaml [--requests 10000] [--seconds N] [--clients 8] [--only PATH] [--output OPENAI.md]
 
 openapi.yaml: of github.com/openai/openai-openapi. Each request is one that does something, and up to four more fields of OpenAI's request schema with
 values that this schema allows. The answer, and each event of a stream, must be as openapi.yaml says and as the models of the `openai` package have it,
@@ -15,6 +15,7 @@ import random
 import sys
 import threading
 import time
+import typing
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,7 @@ import jsonschema_rs
 import openai
 import yaml
 from openai import types
-from openai.types import chat
+from openai.types import chat, responses
 from pydantic import TypeAdapter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
@@ -31,6 +32,7 @@ from served import served  # noqa: E402
 PATHS = {
     "/v1/chat/completions": ("CreateChatCompletionRequest", "CreateChatCompletionResponse", "CreateChatCompletionStreamResponse", chat.ChatCompletion, chat.ChatCompletionChunk),
     "/v1/completions": ("CreateCompletionRequest", "CreateCompletionResponse", "CreateCompletionResponse", types.Completion, types.Completion),
+    "/v1/responses": ("CreateResponse", "Response", "ResponseStreamEvent", responses.Response, responses.ResponseStreamEvent),
     "/v1/embeddings": ("CreateEmbeddingRequest", "CreateEmbeddingResponse", None, types.CreateEmbeddingResponse, None),
 }  # fmt: skip
 WORDS = ["Once upon a time", "Tom", "a", "Lily saw a cat. ", "漢字", "The end.", " ", "{", "🙂"]
@@ -40,7 +42,7 @@ FIRST, GOES_ON = "null as the probability of an echoed prompt's first token", "n
 USAGE, BASE64 = "null as the usage of a text's event that is not the last (as the sentence on stream_options has it)", "vectors as base64"
 BESIDE = (FIRST, GOES_ON, USAGE, BASE64)
 # Given as they are in `base`, so that most requests are for something that runs
-OWN = {"model", "messages", "prompt", "input", "stream", "max_tokens", "max_completion_tokens", "n", "best_of"}
+OWN = {"model", "messages", "prompt", "input", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of"}
 
 
 class Drawn:
@@ -82,7 +84,7 @@ class Drawn:
             return {k: self.value(v, depth + 1) for k, v in fields.items() if k in required or (depth < 5 and dice.random() < 0.3)}
         if kind == "array":
             return [self.value(schema.get("items", {"type": "string"}), depth + 1) for _ in range(max(schema.get("minItems", 0), dice.randrange(3)))]
-        return {"null": None, "boolean": dice.random() < 0.5, "integer": dice.randint(max(int(low), -5), min(int(high), 40)), "number": round(dice.uniform(low, min(high, 5)), 3), "string": dice.choice(WORDS)}[kind]
+        return {"null": None, "boolean": dice.random() < 0.5, "integer": dice.randint(max(int(low), -5), max(min(int(high), 40), int(low))), "number": round(dice.uniform(low, min(high, 5)), 3), "string": dice.choice(WORDS)}[kind]
 
 
 def base(path: str, dice: random.Random) -> dict:
@@ -90,6 +92,8 @@ def base(path: str, dice: random.Random) -> dict:
     text = lambda: " ".join(dice.choice(WORDS) for _ in range(dice.randint(1, 3))).strip() or "a"  # noqa: E731
     if path == "/v1/embeddings":
         return {"model": "stories", "input": dice.choice([text(), [text(), text()], [5, 6, 7], [[5, 6], [7]]])}
+    if path == "/v1/responses":
+        return response(dice, text)
     body: dict = {"model": "stories"}
     if dice.random() < 0.9:
         body["max_tokens"] = dice.randint(0, 8)
@@ -119,19 +123,48 @@ def base(path: str, dice: random.Random) -> dict:
     return body
 
 
+def response(dice: random.Random, text) -> dict:
+    """One for the Responses API."""
+    said = [{"role": dice.choice(["user", "system", "developer"]), "content": dice.choice([text(), [{"type": "input_text", "text": text()}]])} for _ in range(dice.randint(1, 3))]
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    called = [{"role": "user", "content": text()}, call, {"type": "function_call_output", "call_id": "c", "output": dice.choice([text(), [{"type": "input_text", "text": text()}]])}]
+    body = {"model": "stories", "input": dice.choice([text(), said, called]), "max_output_tokens": dice.randint(16, 20)}
+    if dice.random() < 0.3:
+        body |= {"include": ["message.output_text.logprobs"], "top_logprobs": dice.randint(0, 20)}
+    if dice.random() < 0.3:
+        body["tools"] = [{"type": "function", "name": name, "parameters": SCHEMA, "strict": True} for name in ("f", "g")]
+        body["tool_choice"] = dice.choice(["auto", "required", "none", {"type": "function", "name": "g"}, {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}])
+        body["max_output_tokens"] = 60
+    elif dice.random() < 0.2:
+        body |= {"text": {"format": {"type": "json_schema", "name": "x", "strict": True, "schema": SCHEMA}}, "max_output_tokens": 60}
+    if dice.random() < 0.5:
+        body["stream"] = True
+    return body
+
+
 class Agreement:
     """The requests, and what was found."""
 
-    def __init__(self, url: str, document: dict, count: int, seconds: float):
+    def __init__(self, url: str, document: dict, count: int, seconds: float, only: "str | None" = None):
         self.url, self.document, self.left, self.until = url, document, count, time.monotonic() + seconds
+        self.weights = [int(path == only) if only else weight for path, weight in zip(PATHS, (6, 3, 4, 1))]
         self.lock, self.found = threading.Lock(), collections.Counter()
         self.refused: collections.Counter = collections.Counter()
         self.sent: collections.Counter = collections.Counter()
         self.violations: list[str] = []
-        checker = jsonschema_rs.Draft202012Validator
-        self.checks = {name: checker({"$ref": f"#/components/schemas/{name}", "components": document["components"]}) for one in PATHS.values() for name in one[1:3] if name}
-        self.error = checker({"$ref": "#/components/schemas/ErrorResponse", "components": document["components"]})
-        self.models = {model: TypeAdapter(model) for one in PATHS.values() for model in one[3:] if model}
+        self.checks: dict = {}
+        # of the many kinds of a response's events the one that says its type
+        models = {typing.get_args(one.model_fields["type"].annotation)[0]: one for one in typing.get_args(typing.get_args(responses.ResponseStreamEvent)[0])}
+        named = [one["$ref"].rsplit("/", 1)[1] for one in document["components"]["schemas"]["ResponseStreamEvent"]["anyOf"]]
+        self.kinds = {kind: (name, models.get(kind)) for name in named for kind in document["components"]["schemas"][name]["properties"]["type"]["enum"]}
+        self.models = {model: TypeAdapter(model) for model in (*(m for one in PATHS.values() for m in one[3:]), *models.values()) if model}
+
+    def check(self, name: str):
+        """The validator of a schema, made when it is needed: that takes a second."""
+        with self.lock:
+            if name not in self.checks:
+                self.checks[name] = jsonschema_rs.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": self.document["components"]})
+            return self.checks[name]
 
     def run(self, seed: int) -> None:
         dice = random.Random(seed)
@@ -142,7 +175,7 @@ class Agreement:
                     if self.left <= 0 or time.monotonic() > self.until:
                         return
                     self.left -= 1
-                path = dice.choices(list(PATHS), [6, 3, 1])[0]
+                path = dice.choices(list(PATHS), self.weights)[0]
                 body = base(path, dice)
                 fields = drawn.properties({"$ref": f"#/components/schemas/{PATHS[path][0]}"})
                 for name in dice.sample(sorted(set(fields) - OWN), min(dice.choice([0, 0, 1, 1, 2, 4]), len(set(fields) - OWN))):
@@ -168,15 +201,19 @@ class Agreement:
         """What is wrong with an answer."""
         if answer.status_code != 200:
             problem = answer.json()
-            yield from (f"error: {e.message[:200]}" for e in self.error.iter_errors(problem))
+            yield from (f"error: {e.message[:200]}" for e in self.check("ErrorResponse").iter_errors(problem))
             param = problem["error"]["param"]
             if answer.status_code != 400 or param is None or param.split(".")[0].split("[")[0] not in body:
                 yield f"{answer.status_code}: {problem}"
         elif body.get("stream"):
             lines = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")]
-            if lines[-1:] != ["[DONE]"]:
-                yield f"the end of the stream: {lines[-1:]}"
-            for line in lines[:-1]:
+            end = lines.pop() if lines else ""
+            if event == "ResponseStreamEvent":
+                lines.append(end)
+                end = json.loads(end)["type"]
+            if end not in ("[DONE]", "response.completed", "response.incomplete"):
+                yield f"the end of the stream: {end}"
+            for line in lines:
                 yield from self.held(line, event, part, body)
         else:
             yield from self.held(answer.text, whole, model, body)
@@ -184,7 +221,9 @@ class Agreement:
     def held(self, text: str, name: str, model, body: dict):
         value = json.loads(text)
         value, beside = as_the_schema_has_it(value, body)
-        yield from (f"{name} {list(one.instance_path)}: {one.message[:300]}" for one in self.checks[name].iter_errors(value))
+        if name == "ResponseStreamEvent":
+            name, model = self.kinds[value["type"]]
+        yield from (f"{name} {list(one.instance_path)}: {one.message[:300]}" for one in self.check(name).iter_errors(value))
         self.models[model].validate_json(json.dumps(value), strict=True)  # raises
         with self.lock:
             self.found.update(beside)
@@ -215,10 +254,10 @@ def as_the_schema_has_it(value: dict, body: dict) -> "tuple[dict, list[str]]":
             if logprobs.get("top_logprobs"):
                 logprobs["top_logprobs"][0] = {}
             beside.append(FIRST)
-        if body.get("stream") and value["object"] == "text_completion" and choice["finish_reason"] is None:
+        if body.get("stream") and value.get("object") == "text_completion" and choice["finish_reason"] is None:
             choice["finish_reason"] = "stop"
             beside.append(GOES_ON)
-    if value["object"] == "text_completion" and body.get("stream_options") and value.get("usage", 0) is None:
+    if value.get("object") == "text_completion" and body.get("stream_options") and value.get("usage", 0) is None:
         del value["usage"]
         beside.append(USAGE)
     for row in value.get("data", ()):
@@ -234,6 +273,7 @@ def main() -> None:
     p.add_argument("--requests", type=int, default=10_000)
     p.add_argument("--clients", type=int, default=8)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--only", choices=list(PATHS))
     p.add_argument("--seconds", type=float, default=1e9, help="no further requests after so long")
     p.add_argument("--output", type=Path, default=Path(__file__).resolve().parents[2] / "Bindings/Python/benchmarks/results/OPENAI.md")
     a = p.parse_args()
@@ -241,7 +281,7 @@ def main() -> None:
     document["components"] = plain(nullable(document["components"]))
     begun = time.monotonic()
     with served("--alias", "stories", "--chat-template", "chatml", "--context", 8192, "--request-context", 1024, "--parallel", 8, "--queue", 1000) as server:
-        work = Agreement(server.url, document, a.requests, a.seconds)
+        work = Agreement(server.url, document, a.requests, a.seconds, a.only)
         threads = [threading.Thread(target=work.run, args=(1000 * a.seed + i,)) for i in range(a.clients)]
         for one in threads:
             one.start()
@@ -250,7 +290,7 @@ def main() -> None:
         alive, count = server.process.poll() is None, a.requests - work.left
     lines = [
         "# Answers beside OpenAI's own description", "",
-        f"`openai_agreement.py` made this page: {count} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request schemas of chats, completions and embeddings, "
+        f"`openai_agreement.py` made this page: {count} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request schemas of chats, completions, responses and embeddings, "
         f"with values that these schemas allow), every answer and every event of a stream held to that file and, strictly, to the models of the `openai` package {openai.__version__}; a request that is refused is so with 400 in OpenAI's shape, "
         "and `param` names a field that was sent.", "",
         f"**{len(work.violations)} violations.** {work.found[200]} answered, {work.found[400]} refused by name, {sum(n for k, n in work.found.items() if k not in (200, 400, *BESIDE))} else; the server {'lives' if alive else 'IS DEAD'}; {time.monotonic() - begun:.0f} s.", "",

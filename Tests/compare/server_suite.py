@@ -25,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # A file whose tests all need what is not here.
 FILES = {
-    "test_compat_anthropic.py": "Anthropic's interface", "test_compat_gcp.py": "Google's interface", "test_compat_oai_responses.py": "OpenAI's responses interface",
+    "test_compat_anthropic.py": "Anthropic's interface", "test_compat_gcp.py": "Google's interface",
     "test_rerank.py": "a reranking model", "test_infill.py": "filling in, and a model for it: refused by its name", "test_kv_keep_only_active.py": "llama-server's slots and its log",
     "test_slot_save.py": "files of llama-server's slots", "test_sleep.py": "llama-server's sleep (ours: `--idle-unload`)", "test_lora.py": "a model and an adapter from a network",
     "test_speculative.py": "a model from a network (ours: `test_server.py`, `test_draft.py`)", "test_vision_api.py": "images", "test_router.py": "llama-server's router of processes, models from a network",
@@ -47,7 +47,7 @@ TESTS = [
     (r"test_chat_template_assistant_prefill", "an assistant's message at the end is gone on with unasked; here with `continue_final_message`"),
     (r"test_apply_chat_template", "the name of a template of llama.cpp's list; here a file is taken, or a name of the library's list"),
     (r"test_invalid_chat_completion_req\[messages7\]", "two answers in a row are refused; here the model's template decides, and ChatML takes them"),
-    (r"test_return_progress", "`return_progress`: refused by its name"), (r"test_ctx_shift_enabled", "a server that shifts contexts"),
+    (r"test_return_progress|test_responses_stream_with_llama_telemetry", "`return_progress`: refused by its name"), (r"test_responses_(stream_)?with_openai_library$", DRAWN), (r"test_ctx_shift_enabled", "a server that shifts contexts"),
     (r"test_server_model_aliases_and_tags", "tags of a model, and names in a set's order"),
     (r"test_n_probs_post_backend_sampling", "samplers on a GPU"), (r"test_access_static_assets|test_cors_proxy|test_local_media_file", "files of llama-server's own page, its proxy, images"),
     (r"test_cors_options\[web.mydomain.fr-Access-Control-Allow-Headers-\*\]", "`*` for headers beside credentials, which no browser takes: the headers asked for are named"),

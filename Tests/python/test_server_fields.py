@@ -144,9 +144,9 @@ def test_one_call_where_calls_may_not_stand_side_by_side(stream):
         body = conversation.Chat.model_validate({"messages": TALK, "tools": TOOLS, "parallel_tool_calls": parallel})
         caller = tools.Caller(Held(), body)
         if stream:
-            from llama2swift.server.chat import _Choice
+            from llama2swift.server.chat import Choice
 
-            one = _Choice(caller)
+            one = Choice(caller)
             assert [delta for letter in CALLS for delta in one.add(letter)] == []
             (delta,), why = one.end("stop")
             assert [c["function"]["name"] for c in delta["tool_calls"]] == names and why == "tool_calls"

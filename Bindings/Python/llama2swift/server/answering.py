@@ -151,7 +151,8 @@ class Stream(StreamingResponse):
 async def _lines(events: AsyncIterator[Any], done: bool) -> AsyncIterator[bytes]:
     try:
         async for event in events:
-            yield b"data: " + json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
+            kind = event.get("type")  # those that have one have it as the stream's too
+            yield (f"event: {kind}\n" if kind else "").encode() + b"data: " + json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
     except Exception as problem:  # the status is sent already: the stream says it
         yield b"data: " + json.dumps(errors.of(problem).body).encode() + b"\n\n"
         return

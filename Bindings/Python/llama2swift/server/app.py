@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from .. import __version__
 from ..errors import Llama2Error
-from . import chat, completions, described, errors, listing, native, page
+from . import chat, completions, described, errors, listing, native, page, responses
 from .answering import Gate
 from .limits import Guard
 from .meters import Meters
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings, app.state.meters, app.state.models, app.state.gate = settings, meters, models, gate
     app.state.began = int(time.time())
     meters.look = lambda: _gauges(models, gate)
-    for router in (completions.router, chat.router, native.router, listing.router):
+    for router in (completions.router, chat.router, responses.router, native.router, listing.router):
         app.include_router(router, responses=described.ERRORS, dependencies=[Depends(_only_known)])
     described.describe(app, settings)
     open_paths = page.add(app) if settings.page else frozenset()

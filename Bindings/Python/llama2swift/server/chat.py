@@ -17,7 +17,7 @@ from .reading import Route
 router = APIRouter(route_class=Route)
 
 
-class _Run:
+class Run:
     """A chat's answers under way."""
 
     def __init__(self, work: Work, engine: Engine, body: Chat):
@@ -107,7 +107,7 @@ class _Run:
             yield event(index, {"role": "assistant", "content": None})
             if not self.answers:
                 yield event(index, {}, why="length")
-        streams = [_Choice(self.caller) for _ in self.answers]
+        streams = [Choice(self.caller) for _ in self.answers]
         async for index, piece in side_by_side(self.answers):
             one = streams[index]
             one.tokens += piece.tokens
@@ -123,7 +123,7 @@ class _Run:
             yield {**self.frame("chat.completion.chunk", []), "usage": self.usage(), **self.more(True)}
 
 
-class _Choice:
+class Choice:
     """One answer of a stream: text as it comes; what may be a call, when it is known to be one."""
 
     def __init__(self, caller: tools.Caller):
@@ -184,5 +184,5 @@ async def chat_completions(http: Request, body: Chat) -> Any:
         raise ApiError(400, "stream_options: only for stream=true", param="stream_options")
     async with unless_kept(work) as kept:
         engine = await work.engine(body.model, n)
-        run = _Run(work, engine, body)
+        run = Run(work, engine, body)
         return await answered(http, work, run, body.stream, kept, lambda: run.answers, run.whole)
