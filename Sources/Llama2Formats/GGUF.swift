@@ -59,9 +59,10 @@ struct GGUFFile {
         }
 
         // 3. tensor descriptions; the data starts at the next aligned offset
-        var descriptions: [Description] = []
+        var descriptions: [Description] = [], names: Set<ByteText> = []
         for index in 0..<tensorCount {
             let description = try Description(&reader, index, alignment)
+            guard names.insert(description.name).inserted else { throw Llama2Error(.corrupt, "tensor \(description.name) appears twice") }
             if description.type != nil { descriptions.append(description) }
         }
         let dataStart = try alignUp(reader.offset, alignment, "start of the tensor data")
@@ -164,10 +165,9 @@ struct GGUFFile {
     }
 
     private static func place(_ list: [Description], _ dataStart: Int, _ bytes: UnsafeRawBufferPointer) throws(Llama2Error) -> [TensorInfo] {
-        var tensors: [TensorInfo] = [], names: Set<ByteText> = []
+        var tensors: [TensorInfo] = []
         for tensor in list {
             guard let type = tensor.type else { continue }
-            guard names.insert(tensor.name).inserted else { throw Llama2Error(.corrupt, "tensor \(tensor.name) appears twice") }
             let start = try checkedAdd(dataStart, tensor.offset, "offset of tensor \(tensor.name)")
             let end = try checkedAdd(start, tensor.size, "end of tensor \(tensor.name)")
             guard end <= bytes.count else {

@@ -57,25 +57,20 @@ public enum ImportanceFile {
                 throw Llama2Error(.corrupt, "\(path): \(counts.name) has shape \(counts.shape), expected one number")
             }
             let count = counts.data.loadUnaligned(as: Float.self)
-            guard count.isFinite, count > 0 else { throw Llama2Error(.corrupt, "\(path): \(counts.name) is \(count), expected a positive number") }
+            // llama.cpp rounds it: what is none would be another mean there
+            guard count.isFinite, count > 0, count == count.rounded() else {
+                throw Llama2Error(.corrupt, "\(path): \(counts.name) is \(count), expected how many tokens there were")
+            }
             var values: [Float] = []
             values.reserveCapacity(tensor.columns)
             for i in 0..<tensor.columns {
                 let sum = tensor.data.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)
                 guard sum.isFinite, sum >= 0 else { throw Llama2Error(.corrupt, "\(path): \(tensor.name)[\(i)] is \(sum), expected a sum of squares") }
-                values.append(try mean(sum, count, path, tensor.name, i))
+                values.append(sum / count)  // finite: the count is 1 or more
             }
             found[name] = values
         }
         return found
-    }
-
-    static func mean(_ sum: Float, _ count: Float, _ path: FilePath, _ name: ByteText, _ column: Int) throws(Llama2Error) -> Float {
-        let mean = sum / count
-        guard mean.isFinite else {
-            throw Llama2Error(.corrupt, "\(path): the mean square of column \(column) of \(name) is \(sum) / \(count), beyond what floats hold")
-        }
-        return mean
     }
 }
 
@@ -97,13 +92,13 @@ private enum OlderImportanceFile {
 
     static func read(_ file: MappedFile) throws(Llama2Error) -> [ByteText: [Float]] {
         do throws(Llama2Error) {
-            return try parse(file.bytes, file.path)
+            return try parse(file.bytes)
         } catch {
             throw Llama2Error(error.kind, "\(file.path): \(error.message)")
         }
     }
 
-    private static func parse(_ bytes: UnsafeRawBufferPointer, _ path: FilePath) throws(Llama2Error) -> [ByteText: [Float]] {
+    private static func parse(_ bytes: UnsafeRawBufferPointer) throws(Llama2Error) -> [ByteText: [Float]] {
         var reader = ByteReader(bytes)
         func integer(_ what: String, _ range: ClosedRange<Int>) throws(Llama2Error) -> Int {
             let start = reader.offset, value = Int(try reader.number(Int32.self, what))
@@ -129,7 +124,7 @@ private enum OlderImportanceFile {
             for i in 0..<columns {
                 let sum = sums.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)
                 guard sum.isFinite, sum >= 0 else { throw Llama2Error(.corrupt, "column \(i) of \(name) is \(sum), expected a sum of squares") }
-                values.append(try ImportanceFile.mean(sum, Float(calls), path, name, i))
+                values.append(sum / Float(calls))
             }
             guard found.updateValue(values, forKey: name) == nil else { throw Llama2Error(.corrupt, "matrix \(name) appears twice") }
         }

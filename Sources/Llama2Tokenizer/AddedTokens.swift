@@ -22,8 +22,17 @@ public struct AddedToken: Sendable, Equatable {
     }
 }
 
-/// The tokens that are found in a text by their names: leftmost, then longest, as in `tokenizers` and llama.cpp.
+/// The tokens that are found in a text by their names.
 struct AddedTokens: Sendable {
+    /// Which of two names counts that overlap in a text.
+    enum Order {
+        /// The leftmost, then the longest, as in `tokenizers`. What is not parsed still ends what it would have begun: the whole
+        /// name is passed over.
+        case leftmost
+        /// The longest wherever it stands, as llama.cpp has it.
+        case longest
+    }
+
     enum Parsing {
         case userDefined
         case all
@@ -38,12 +47,13 @@ struct AddedTokens: Sendable {
     private let matcher: NameMatcher
     private let isMarker: [Bool]
     private let isPlain: Bool
-    /// What is not parsed still ends what it would have begun: `tokenizers` passes over the whole name.
-    private let passesOver: Bool
+    private let order: Order
 
-    init(_ tokens: [AddedToken], names: [[UInt8]]? = nil, passesOver: Bool) throws(Llama2Error) {
+    init(_ list: [AddedToken], names: [[UInt8]]? = nil, _ order: Order) throws(Llama2Error) {
+        // the order in which llama.cpp looks for them; it leaves open which of equal length comes first
+        let tokens = order == .longest ? list.sorted { ($1.name.count, $0.id) < ($0.name.count, $1.id) } : list
         self.tokens = tokens
-        self.passesOver = passesOver
+        self.order = order
         isMarker = tokens.map { Self.isMarker($0.name) }
         isPlain = tokens.allSatisfy { !$0.stripsLeft && !$0.stripsRight && !$0.isSingleWord }
         matcher = try NameMatcher(tokens.indices.map { (names?[$0] ?? tokens[$0].name, Int32($0)) })
@@ -73,14 +83,9 @@ struct AddedTokens: Sendable {
         found: (AddedToken) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         var start = 0, position = 0  // start: of the text that is not given out yet
+        if order == .longest { return try splitLongest(text, parsing, run: run, found: found) }
         while position < text.count, !matcher.isEmpty {
-            guard matcher.mayBegin(text[position]) else {
-                position += 1
-                continue
-            }
-            let match =
-                passesOver ? matcher.longest(text, position) : matcher.longest(text, position) { isWanted($0, parsing, position..<position + $1) }
-            guard let (length, index) = match else {
+            guard matcher.mayBegin(text[position]), let (length, index) = matcher.longest(text, position) else {
                 position += 1
                 continue
             }
@@ -98,9 +103,51 @@ struct AddedTokens: Sendable {
             if start < first { try run(start..<first) }
             try found(token)
             start = end
-            // `tokenizers` goes on behind the name itself: what a right strip took may hold another
-            if token.stripsRight { position = max(position, passesOver ? position : end) }
+            // and goes on behind the name itself: what a right strip took may hold another
         }
+        if start < text.count { try run(start..<text.count) }
+    }
+
+    private func splitLongest(
+        _ text: UnsafeBufferPointer<UInt8>, _ parsing: Parsing, run: (Range<Int>) throws(Llama2Error) -> Void,
+        found: (AddedToken) throws(Llama2Error) -> Void
+    ) throws(Llama2Error) {
+        var start = 0  // of the text that is not given out yet
+        var cluster = try NameCluster()
+        /// The longest name at a place within the first `end` bytes of the text.
+        func longest(_ position: Int, _ end: Int) -> (length: Int, value: Int32)? {
+            matcher.longest(UnsafeBufferPointer(rebasing: text[..<end]), position) { isWanted($0, parsing, position..<position + $1) }
+        }
+        func give() throws(Llama2Error) {
+            try cluster.choose(longest) { (name, place, isFree) in
+                var place = place
+                let token = tokens[Int(name)]
+                if token.stripsLeft {
+                    let space = startOfSpace(text, place.lowerBound, from: 0)
+                    while place.lowerBound > space, isFree(place.lowerBound - 1) { place = place.lowerBound - 1..<place.upperBound }
+                }
+                if token.stripsRight {
+                    let space = endOfSpace(text, place.upperBound)
+                    while place.upperBound < space, isFree(place.upperBound) { place = place.lowerBound..<place.upperBound + 1 }
+                }
+                return place
+            }
+            for index in 0..<cluster.count {
+                guard let (name, place) = cluster.chosen(index) else { continue }
+                if start < place.lowerBound { try run(start..<place.lowerBound) }
+                try found(tokens[Int(name)])
+                start = place.upperBound
+            }
+            cluster.clear()
+        }
+        for position in text.indices where matcher.mayBegin(text[position]) {
+            guard let (length, name) = longest(position, text.count) else { continue }
+            // what lies apart is chosen apart, but for white space, which reaches further
+            if isPlain, position >= cluster.end { try give() }
+            try cluster.append(name, position..<position + length)
+        }
+        if !isPlain { cluster.widen(to: text.indices) }
+        try give()
         if start < text.count { try run(start..<text.count) }
     }
 
@@ -118,7 +165,7 @@ struct AddedTokens: Sendable {
     }
 
     /// llama.cpp takes C's.
-    private func isSpace(_ scalar: UInt32) -> Bool { passesOver ? isWhiteSpace(scalar) : (9...13).contains(scalar) || scalar == 0x20 }
+    private func isSpace(_ scalar: UInt32) -> Bool { order == .leftmost ? isWhiteSpace(scalar) : (9...13).contains(scalar) || scalar == 0x20 }
 
     private func startOfSpace(_ text: UnsafeBufferPointer<UInt8>, _ position: Int, from least: Int) -> Int {
         var start = position

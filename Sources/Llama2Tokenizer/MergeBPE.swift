@@ -48,7 +48,9 @@ struct MergeBPE: Sendable {
         tokens.reserveCapacity(texts.count)
         for (index, text) in texts.walk().enumerated() where isText(index) {
             let entry = Int(intern(text.bindMemory(to: UInt8.self)))
-            tokens[entry] = Int32(truncatingIfNeeded: index)
+            let token = Int32(truncatingIfNeeded: index)
+            if !options.isHuggingFace, tokens[entry] >= 0 { throw Tokenizer.twice(tokens[entry], token) }
+            tokens[entry] = token
             if options.ignoresMerges, isControl(index) { controls.insert(Int32(truncatingIfNeeded: entry)) }
             if !options.isByteLevel { cuts.add(text) }
         }
@@ -102,6 +104,9 @@ struct MergeBPE: Sendable {
         }
         return entry
     }
+
+    /// The token that has this text; nil also for what only merges know.
+    func token(_ text: UnsafeBufferPointer<UInt8>) -> Int32? { table.find(text).map { tokens[Int($0)] }.flatMap { $0 < 0 ? nil : $0 } }
 
     /// Whether a text that is a token can come of a word: of its characters, or whole.
     func makes(_ text: UnsafeBufferPointer<UInt8>) -> Bool {

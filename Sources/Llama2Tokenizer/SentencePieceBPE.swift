@@ -4,7 +4,7 @@ import Llama2Core
 ///
 /// The text is normalized already. The symbols begin as characters; of all neighbours whose concatenation
 /// is a token, those with the highest score merge first. User-defined pieces are found first and never merge; a piece
-/// of type "unused" merges, and is taken apart again in the end. What is no token then is spelled in byte tokens, or
+/// of type "unused" merges, and is taken apart again in the end, but for llama.cpp's files, where it is a token like any other. What is no token then is spelled in byte tokens, or
 /// is unknown: neighbours together.
 struct SentencePieceBPE: Sendable {
     private var table: ByteStringTable
@@ -18,7 +18,7 @@ struct SentencePieceBPE: Sendable {
     private var hasUnused = false
 
     /// isText: which tokens are found by merging. frozen: user-defined pieces that are part of the text. namesBytes: a token is a byte by its name
-    /// where none has the type of that byte, as in llama.cpp.
+    /// where none has the type of that byte, an unused one stays whole, and none has another's text, as in llama.cpp.
     init(
         tokens texts: ByteStrings, types: [TokenType], scores: [Float], unknown: Int32?, frozen: NameMatcher?, namesBytes: Bool, isText: (Int) -> Bool
     ) throws(Llama2Error) {
@@ -38,6 +38,7 @@ struct SentencePieceBPE: Sendable {
                 guard let byte = Self.byteValue(text) else {
                     throw Llama2Error(.corrupt, "token \(index) is of the type of a byte and its name is none, <0x00> to <0xFF>")
                 }
+                if namesBytes, byteTokens[Int(byte)] >= 0 { throw Tokenizer.twice(byteTokens[Int(byte)], token) }
                 byteTokens[Int(byte)] = token
                 continue
             }
@@ -47,18 +48,35 @@ struct SentencePieceBPE: Sendable {
             if entry == tokens.count {
                 tokens.append(token)
                 priorities.append(Self.priority(scores[index]))
-                isUnused.append(types[index] == .unused)
+                isUnused.append(types[index] == .unused && !namesBytes)
             } else {
-                tokens[entry] = token  // of two tokens with one text the later counts, as in llama.cpp
+                if namesBytes { throw Tokenizer.twice(tokens[entry], token) }
+                tokens[entry] = token
                 priorities[entry] = Self.priority(scores[index])
-                isUnused[entry] = types[index] == .unused
+                isUnused[entry] = types[index] == .unused && !namesBytes
             }
-            if types[index] == .unused { hasUnused = true }
+            if isUnused[entry] { hasUnused = true }
         }
         for byte in 0..<256 where namesBytes && byteTokens[byte] < 0 {
             let name = Self.byteName(UInt8(byte))
             if let entry = name.withUnsafeBufferPointer({ table.find($0) }) { byteTokens[byte] = tokens[Int(entry)] }
         }
+    }
+
+    /// The token that merges make of this text.
+    func token(_ text: UnsafeBufferPointer<UInt8>) -> Int32? { table.find(text).map { tokens[Int($0)] } }
+
+    /// Whether merges make this text, which is a token's: of two others, or of one character.
+    func makes(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        func isSymbol(_ part: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+            let part = UnsafeBufferPointer(rebasing: part)
+            if case .scalar(_, let length) = decodeUTF8(part, at: 0), length == part.count { return true }
+            return part.count == 1 || table.find(part) != nil
+        }
+        guard table.find(text) != nil else { return false }
+        guard text.count <= 256 else { return true }  // not looked into, as that would take the square of its length
+        if case .scalar(_, let length) = decodeUTF8(text, at: 0), length == text.count { return true }
+        return text.indices.dropFirst().contains { isSymbol(text[..<$0]) && isSymbol(text[$0...]) }
     }
 
     /// Where the normalized text may be cut before this byte.

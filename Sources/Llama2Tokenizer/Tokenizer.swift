@@ -139,8 +139,8 @@ public final class Tokenizer: Sendable {
                 normalized.append(token)
                 texts.append(text)
             }
-            added = try AddedTokens(raw, passesOver: true)
-            addedNormalized = try AddedTokens(normalized, names: texts, passesOver: true)
+            added = try AddedTokens(raw, .leftmost)
+            addedNormalized = try AddedTokens(normalized, names: texts, .leftmost)
             decoder = settings.decoder
             addsSpaceAfterNames = settings.addsSpaceToAll
         } else if isSentencePiece {
@@ -154,8 +154,8 @@ public final class Tokenizer: Sendable {
                 tokens: d.tokens, types: types, scores: d.scores, unknown: unknown, frozen: frozen, namesBytes: !d.sentencePiece.keepsUserDefined,
                 isText: { isMerged($0) || isName[$0] && types[$0] == .userDefined && !AddedTokens.isMarker(Array(d.tokens[$0])) })
             pipeline = .sentencePiece(try SentencePieceNormalizer(d.sentencePiece, userDefined: frozen), model)
-            added = try AddedTokens(names, passesOver: false)
-            addedNormalized = try AddedTokens([], passesOver: false)
+            added = try AddedTokens(names, .longest)
+            addedNormalized = try AddedTokens([], .longest)
             decoder = TokenDecoder(sentencePiece: d.sentencePiece)
             addsSpaceAfterNames = d.sentencePiece.addsDummyPrefix && !d.sentencePiece.whitespaceIsSuffix && d.settings?.addsSpaceToFirstOnly != true
         } else {
@@ -173,11 +173,12 @@ public final class Tokenizer: Sendable {
                     }
                 }, merges: merges, options)
             pipeline = .merges(Normalizer(steps: []), PreTokenizer(named.steps), model)
-            added = try AddedTokens(names, passesOver: false)
-            addedNormalized = try AddedTokens([], passesOver: false)
+            added = try AddedTokens(names, .longest)
+            addedNormalized = try AddedTokens([], .longest)
             decoder = .byteLevel
             addsSpaceAfterNames = false
         }
+        if hasNamedTypes { try Self.checkNames(names, pipeline) }
         addsSpacePrefix = decoder.start != .nothing
         switch pipeline {
         case .sentencePiece: addsBOS = (d.addBOS ?? true) && bos != nil
@@ -189,10 +190,10 @@ public final class Tokenizer: Sendable {
         for id in normalizedNames.keys { isName[Int(id)] = false }
         self.isName = isName
         let decoder = decoder, pipeline = pipeline
-        /// Whether a token of type unused has a text: sentencepiece's own have, of others those that merges make.
+        /// Whether a token of type unused, or of none, has a text: sentencepiece's own have, of others those that merges make.
         func isMade(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
             switch pipeline {
-            case .sentencePiece: d.sentencePiece.keepsUserDefined
+            case .sentencePiece(_, let model): d.sentencePiece.keepsUserDefined || settings == nil && model.makes(text)
             case .merges(_, _, let model): settings == nil && model.makes(text)
             }
         }
@@ -205,7 +206,7 @@ public final class Tokenizer: Sendable {
         var longest = 0
         for (index, bytes) in d.tokens.walk().enumerated() {
             let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
-            if types[index] == .unused, !isMade(text) {
+            if Self.standsForNothing(types[index]), !isMade(text) {
                 // a row of the embedding that stands for nothing: what it is called is no text
             } else if let normalized = normalizedNames[Int32(index)] {
                 try normalized.withUnsafeBufferPointer { text in Result { () throws(Llama2Error) in try decoder.append(text, isName: false, to: &pieces) } }
@@ -232,7 +233,7 @@ public final class Tokenizer: Sendable {
             firsts.append(Int32(pieces.count))
             for (index, bytes) in d.tokens.walk().enumerated() {
                 let text = bytes.bindMemory(to: UInt8.self), before = pieces.count
-                let name = types[index] == .unused && !isMade(text) ? [] : normalizedNames[Int32(index)]
+                let name = Self.standsForNothing(types[index]) && !isMade(text) ? [] : normalizedNames[Int32(index)]
                 try (name ?? Array(text)).withUnsafeBufferPointer { text in
                     Result { () throws(Llama2Error) in try decoder.append(text, isName: isName[index] && isOnlyName(index), isFirst: true, to: &pieces) }
                 }.get()
@@ -258,43 +259,4 @@ public final class Tokenizer: Sendable {
 
     /// All of them, ascending.
     public var endsOfGeneration: [Int32] { (0..<Int32(truncatingIfNeeded: count)).filter { isEndOfGeneration($0) } }
-
-    /// What llama.cpp knows of white space beside a name, of which its files say nothing.
-    private static func stripped(_ token: AddedToken, _ d: TokenizerDescription) -> AddedToken {
-        var token = token
-        token.stripsLeft = ["jina-v2-de", "jina-v2-es"].contains { d.pre.elementsEqual($0.utf8) } && token.name.elementsEqual("<mask>".utf8)
-        token.stripsRight = d.stripsBehindNames && !["<unk>", "<s>", "<|endoftext|>"].contains { token.name.elementsEqual($0.utf8) }
-        return token
-    }
-
-    private static func normalized(_ name: [UInt8], _ normalizer: Normalizer) throws(Llama2Error) -> [UInt8] {
-        var copy = try GrowingBuffer<UInt8>(capacity: name.count, of: "a token's name"), isAtStart = true
-        for byte in name { try copy.append(byte) }
-        let text = try normalizer.normalize(copy.elements, isAtStart: &isAtStart)
-        return Array(text.elements)
-    }
-
-    private static func checkedID(_ value: Int?, _ name: String, _ count: Int) throws(Llama2Error) -> Int32? {
-        guard let value, value >= 0 else { return nil }
-        guard value < count else {
-            throw Llama2Error(.corrupt, "the \(name) token is \(value); the vocabulary has \(count) tokens")
-        }
-        return Int32(value)
-    }
-
-    private static func checkedTypes(_ d: TokenizerDescription) throws(Llama2Error) -> [TokenType] {
-        if d.types.isEmpty { return Array(repeating: .normal, count: d.tokens.count) }
-        guard d.types.count == d.tokens.count else {
-            throw Llama2Error(.corrupt, "the vocabulary has \(d.tokens.count) tokens and \(d.types.count) types")
-        }
-        var types: [TokenType] = []
-        types.reserveCapacity(d.types.count)
-        for (index, value) in d.types.enumerated() {
-            guard let type = TokenType(rawValue: value) else {
-                throw Llama2Error(.corrupt, "token \(index) has type \(value); types are 0 to 6")
-            }
-            types.append(type)
-        }
-        return types
-    }
 }

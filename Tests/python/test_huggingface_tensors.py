@@ -125,21 +125,25 @@ def test_doubles_are_read(folder, plain):
         llama2swift.Model(path)
 
 
-@pytest.mark.parametrize("flag", [True, False])
-def test_tied_embeddings(folder, flag):
-    """config.json decides; without lm_head the embedding serves."""
+@pytest.mark.parametrize("copied", [True, False])
+def test_tied_embeddings(folder, copied):
+    """Without lm_head the embedding serves, and beside a copy of it."""
     right = R.logits(shape_metadata(**SHAPE), TIED, TOKENS)[-1]
-    path = folder(W if flag else TIED, tie_word_embeddings=flag)
+    path = folder(TIED | {"output": W["token_embd"]} if copied else TIED, tie_word_embeddings=True)
     found = logits(path)
     assert np.abs(found - right).max() < 1e-5 * np.abs(right).max()
 
 
-def test_a_tied_lm_head_may_be_of_any_form(folder):
+@pytest.mark.parametrize("form", [{}, {"dtype": "I8"}])
+def test_tied_beside_another_lm_head_is_refused(folder, form):
+    """transformers 4 takes the embedding, transformers 5 what is there."""
     path = folder(W, tie_word_embeddings=True)
     header, data = header_and_data(path / "model.safetensors")
-    header["lm_head.weight"] |= {"dtype": "I8", "shape": [len(data[slice(*header["lm_head.weight"]["data_offsets"])])]}
+    if form:
+        header["lm_head.weight"] |= form | {"shape": [len(data[slice(*header["lm_head.weight"]["data_offsets"])])]}
     rewrite(path / "model.safetensors", header, data)
-    llama2swift.Model(path)
+    with pytest.raises(UnsupportedError, match="tie_word_embeddings is true, and lm_head.weight is another matrix"):
+        llama2swift.Model(path)
 
 
 def test_a_whole_file_goes_before_an_index(folder, plain, tmp_path):

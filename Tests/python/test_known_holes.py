@@ -557,6 +557,8 @@ MATRICES = {
     "more layers": ({IN: ONES, COUNT: [[1]], IN.replace("0", "7"): ONES, COUNT.replace("0", "7"): [[1]]}, CORRUPT, "blk.7.attn_q.weight is no tensor of .*another model"),
     "no counts": ({IN: ONES}, CORRUPT, "in_sum2 has no counts"),
     "count 0": ({IN: ONES, COUNT: [[0]]}, CORRUPT, "counts is 0"),
+    "count of no tokens": ({IN: ONES, COUNT: [[2.5]]}, CORRUPT, "counts is 2.5, expected how many tokens"),
+    "a count below one": ({IN: ONES * 3e38, COUNT: [[0.5]]}, CORRUPT, "counts is 0.5, expected how many tokens"),
     "count NaN": ({IN: ONES, COUNT: [[np.nan]]}, CORRUPT, "counts is nan"),
     "sum NaN": ({IN: ONES * np.nan, COUNT: [[1]]}, CORRUPT, r"in_sum2\[0\] is nan"),
     "sum negative": ({IN: -ONES, COUNT: [[1]]}, CORRUPT, r"in_sum2\[0\] is -1"),
