@@ -79,7 +79,7 @@ let package = Package(
         .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Jinja", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Tokenizer", dependencies: ["Llama2Core", "Llama2Jinja", "UnicodeData"]),
-        .target(name: "Llama2Model", dependencies: ["Llama2Core", "Llama2Kernels", "Llama2Formats"]),
+        .target(name: "Llama2Model", dependencies: ["KernelOperands", "Llama2Core", "Llama2Kernels", "Llama2Formats"]),
         .target(name: "Llama2Sampling", dependencies: ["Llama2Core"]),
         // whoever steps an automaton holds its gate; checking every access beside that took a quarter of the time of a mask
         .target(name: "Llama2Grammar", dependencies: ["Llama2Core"], swiftSettings: [.unsafeFlags(["-enforce-exclusivity=unchecked"])]),
@@ -107,11 +107,11 @@ let package = Package(
                     ] + wrapped + old)
             ]),
         .executableTarget(
-            name: "kernelbench", dependencies: ["Llama2Core", "Llama2Kernels"], path: "Tests/kernelbench"),
+            name: "kernelbench", dependencies: ["KernelOperands", "Llama2Core", "Llama2Kernels"], path: "Tests/kernelbench"),
         .testTarget(
             name: "Llama2SwiftTests",
             dependencies: [
-                "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling", "Llama2Grammar",
-                "Llama2Engine",
+                "KernelOperands", "Llama2Core", "Llama2Kernels", "Llama2Formats", "Llama2Tokenizer", "Llama2Model", "Llama2Sampling",
+                "Llama2Grammar", "Llama2Engine",
             ]),
     ])

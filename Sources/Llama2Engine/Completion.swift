@@ -50,7 +50,7 @@ public final class Completion {
     public private(set) var tokens = 0
     public private(set) var end: End?
     /// The end token that was chosen; nil when there was none.
-    public private(set) var endToken: Int32?
+    private(set) var endToken: Int32?
 
     public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil, guesses: Bool = false)
         throws(Llama2Error)
@@ -113,10 +113,10 @@ public final class Completion {
 
     public func evaluated() { accept(isStopped ? .stop : isWanted ? nil : .callback) }
 
-    public func noRoom() { accept(isStopped ? .stop : isWanted ? .context : .callback) }
+    func noRoom() { accept(isStopped ? .stop : isWanted ? .context : .callback) }
 
     /// The end, when no more tokens are wanted.
-    public func endAtLimit() { if tokens >= maxTokens { end = .maxTokens } }
+    func endAtLimit() { if tokens >= maxTokens { end = .maxTokens } }
 
     /// The floating-point mode of the host's own steps.
     func setHost(_ mode: FloatMode) { sampler.setHost(mode) }

@@ -106,7 +106,7 @@ public final class Context {
     }
 
     /// The last row of logits.
-    public func lastLogits() throws(Llama2Error) -> UnsafeBufferPointer<Float> {
+    func lastLogits() throws(Llama2Error) -> UnsafeBufferPointer<Float> {
         try inference.checkLogitsAreMade()
         guard let logits = inference.logits(inference.logitsRows - 1) else {
             throw Llama2Error(.noLogits, "there are no logits: nothing was evaluated that asked for them")

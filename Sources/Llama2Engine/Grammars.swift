@@ -11,7 +11,7 @@ extension GrammarMatcher: TokenConstraint {
 
 extension Model {
     /// The vocabulary as grammars need it: made when it is first asked for, and kept.
-    public func grammarVocabulary() throws(Llama2Error) -> GrammarVocabulary {
+    func grammarVocabulary() throws(Llama2Error) -> GrammarVocabulary {
         if let known = grammarVocabulary_.value { return known }
         let tokenizer = try tokenizer()
         // texts, and the nodes of the tree that they become
@@ -72,7 +72,7 @@ private final class TokenNames: Sendable {
 
 extension Context {
     /// Refuses a grammar of another vocabulary, and a sampler that was told about the tokens of another one.
-    public func checkGrammar(_ sampler: Sampler) throws(Llama2Error) {
+    func checkGrammar(_ sampler: Sampler) throws(Llama2Error) {
         if let owner = sampler.vocabularyOwner as? Model, owner !== model, try model.grammarVocabulary().differs(from: try owner.grammarVocabulary()) {
             throw Llama2Error(.invalidArgument, "the sampler was made for another vocabulary")
         }

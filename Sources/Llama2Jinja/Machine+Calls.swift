@@ -86,7 +86,7 @@ extension Machine {
 
     func enterFrame() throws(Llama2Error) {
         guard frames.count < Machine.deepest else { throw Failure.because("calls nested deeper than \(Machine.deepest)") }
-        frames.append(Frame(back: at, scope: scope, scopeCount: scopes.count, loopCount: loops.count))
+        frames.append(Frame(back: at, scope: scope, scopeCount: scopes.count))
     }
 
     func returns() throws(Llama2Error) {

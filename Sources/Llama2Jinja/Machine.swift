@@ -32,7 +32,6 @@ final class Machine {
         let back: Int
         let scope: Int
         let scopeCount: Int
-        let loopCount: Int
     }
     var frames: [Frame] = []
     static let deepest = 200

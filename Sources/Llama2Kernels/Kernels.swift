@@ -1,4 +1,4 @@
-internal import KernelOperands
+public import KernelOperands
 public import Llama2Core
 
 #if arch(x86_64)
@@ -31,8 +31,11 @@ public struct Kernels: @unchecked Sendable {
     }
 
     public let isa: ISA
-    /// This instruction set's kernels; what they leave is done by `next`, and what that leaves by the reference.
-    let table: KernelTable, next: KernelTable
+    /// This instruction set's kernels. Matrices and blocks are multiplied and made by the functions of this type, as a table may leave
+    /// a type to the next one; the others are called here.
+    public let table: KernelTable
+    /// What does the types that `table` leaves; what that leaves is done by the reference.
+    let next: KernelTable
     static let reference = Kernels(isa: .reference, table: kernelTable(), next: kernelTable())
 
     #if arch(x86_64)
@@ -44,6 +47,12 @@ public struct Kernels: @unchecked Sendable {
     static let dotProduct = Kernels(isa: .dotProduct, table: Llama2KernelsDotProduct.kernelTable(), next: reference.table)
     static let i8mm = Kernels(isa: .i8mm, table: Llama2KernelsI8MM.kernelTable(), next: reference.table)
     #endif
+
+    /// Bytes of 64-byte aligned scratch that `multiply` needs with any instruction set, one a thread.
+    public static var scratchBytes: Int { ((available.map { of($0).table.productScratchBytes }.max() ?? 0) + 63) & ~63 }
+
+    /// The same for `table.attention`.
+    public static func attentionScratchBytes(rows: Int, headStride: Int) -> Int { AttentionScratch(rows: rows, headStride: headStride).bytes }
 
     /// What this machine can run, best last.
     public static let available: [ISA] = {

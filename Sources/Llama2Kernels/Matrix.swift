@@ -1,3 +1,4 @@
+internal import KernelOperands
 public import Llama2Core
 
 /// A weight matrix as it lies in the file: `rows` output rows of `columns` weights.
@@ -37,32 +38,28 @@ public struct Matrix: @unchecked Sendable, BitwiseCopyable {
     public func panel(_ index: Int) -> UnsafeRawPointer { data + Swift.min(16 &* index, rows) &* rowBytes }
 }
 
-/// The input of a multiplication, in both forms: floats for float weights, int8 for the others.
-/// The int8 form comes in tiles of `width` tokens that lie side by side: see `multiplyQuantized`.
-public struct Activations: BitwiseCopyable {
-    public let f32: UnsafePointer<Float>  // (tokens, columns)
-    public let q: UnsafeMutablePointer<Int8>  // (tokens / width, columns / 32, width, 32)
-    public let scale: UnsafeMutablePointer<Float>  // (tokens / width, columns / 32, width)
-    public let corrections: UnsafeMutablePointer<Int32>  // (tokens / width, columns / 32, width, 4)
-    public let width: Int
-
-    public init(
-        f32: UnsafePointer<Float>, q: UnsafeMutablePointer<Int8>, scale: UnsafeMutablePointer<Float>,
-        corrections: UnsafeMutablePointer<Int32>, tokens: Int
+extension Kernels {
+    /// out[t][row] = sum_k w[row][k] x[t][k] for the rows of `panels` (16 each). out: (tokens, outStride).
+    /// next: what this thread will read next, nil for the panel that follows; only fetched ahead.
+    public func multiply(
+        _ w: Matrix, panels: Range<Int>, _ a: Activations, tokens: Int, out: UnsafeMutablePointer<Float>,
+        outStride: Int, next: UnsafeRawPointer? = nil, scratch: UnsafeMutableRawPointer
     ) {
-        self.f32 = f32
-        self.q = q
-        self.scale = scale
-        self.corrections = corrections
-        width = Activations.width(tokens)
-    }
-
-    /// Tiles of eight as soon as there are eight tokens.
-    public static func width(_ tokens: Int) -> Int { tokens >= 8 ? 8 : 1 }
-
-    /// Blocks that the int8 form of `tokens` tokens takes: whole tiles.
-    public static func blocks(_ tokens: Int, columns: Int) -> Int {
-        let w = width(tokens)
-        return (tokens + w - 1) / w * w * (columns / 32)
+        let first = panels.lowerBound, end = panels.upperBound, ahead = next ?? w.panel(end)
+        if w.type.isFloat {
+            let o = FloatProductOperands(
+                data: w.data, next: ahead, columns: w.columns, first_row: first &* 16,
+                end_row: Swift.min(end &* 16, w.rows), x: a.f32, tokens: tokens, out: out, out_stride: outStride,
+                scratch: scratch, type: w.type.rawValue)
+            withUnsafePointer(to: o) { if !table.multiplyFloats($0) { _ = self.next.multiplyFloats($0) } }
+            return
+        }
+        let o = ProductOperands(
+            data: w.data, next: ahead, row_bytes: w.rowBytes, rows: w.rows, columns: w.columns, first_panel: first,
+            end_panel: end, q: a.q, s: a.scale, c: a.corrections, tokens: tokens, width: a.width, out: out,
+            out_stride: outStride, scratch: scratch, type: w.type.rawValue)
+        withUnsafePointer(to: o) {
+            if !table.multiply($0) && !self.next.multiply($0) { _ = Kernels.reference.table.multiply($0) }
+        }
     }
 }

@@ -14,7 +14,7 @@ extension Kernels {
         _ out: UnsafeMutableRawPointer, scratch: UnsafeMutableRawPointer
     ) {
         let o = BlocksOperands(x: x, importance: importance, count: count / type.elements, out: out, scratch: scratch, type: type.rawValue)
-        withUnsafePointer(to: o) { _ = table.quantize_blocks($0) }
+        withUnsafePointer(to: o) { _ = table.quantizeBlocks($0) }
     }
 }
 

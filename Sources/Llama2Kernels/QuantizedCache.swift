@@ -9,7 +9,7 @@ internal import Llama2Core
 /// once more is the sum of the values.
 extension Kernels {
     /// The largest power of two that divides `count`: the size of the matrices along a head.
-    public static func hadamardSize(_ count: Int) -> Int { count & -count }
+    private static func hadamardSize(_ count: Int) -> Int { count & -count }
 
     /// x (count) times the Walsh-Hadamard matrix of `hadamardSize` components, as often as it fits, divided by the square root
     /// of its size. Sums and differences of pairs at distances 1, 2, 4 ..., then one product each.

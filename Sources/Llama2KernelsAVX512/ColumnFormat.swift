@@ -108,21 +108,7 @@ struct ColumnHeader {
     }
 }
 
-/// Lane r for row r: the scale (of columns 0..<16), that of columns 16..<32, and the offsets of both.
-struct ColumnScales {
-    let d0: __m512, d1: __m512, m0: __m512, m1: __m512
-
-    @inline(__always) init(_ d: __m512) { self.init(d, d, d, d) }
-    /// d * w + m
-    @inline(__always) init(_ d: __m512, offset m: __m512) { self.init(d, d, m, m) }
-    @inline(__always) init(_ d0: __m512, _ d1: __m512) { self.init(d0, d1, d0, d0) }
-    @inline(__always) init(_ d0: __m512, _ d1: __m512, _ m0: __m512, _ m1: __m512) {
-        self.d0 = d0
-        self.d1 = d1
-        self.m0 = m0
-        self.m1 = m1
-    }
-}
+typealias ColumnScales = LaneScales<__m512>
 
 /// A lane block in registers.
 struct LaneBlock {

@@ -10,7 +10,7 @@ public enum HeadRows {
 
     /// The row in pairs that is row `row` in halves.
     @inline(__always)
-    public static func inPairs(_ row: Int, half: Int) -> Int {
+    static func inPairs(_ row: Int, half: Int) -> Int {
         let inHead = row % (2 &* half)
         return row &- inHead &+ inHead % half &* 2 &+ inHead / half
     }

@@ -43,8 +43,8 @@ public struct Hyperparameters: Sendable, Equatable {
 
     /// Whether this is a part of a model only, and whether the embedding and the output matrix are in it.
     public var isPiece: Bool { layerCount < allLayers }
-    public var hasEmbedding: Bool { firstLayer == 0 }
-    public var hasOutput: Bool { firstLayer + layerCount == allLayers }
+    var hasEmbedding: Bool { firstLayer == 0 }
+    var hasOutput: Bool { firstLayer + layerCount == allLayers }
 
     /// Lengths of the query vector and of the key (and value) vector of one token.
     public var queryLength: Int { headCount * headDimension }

@@ -85,7 +85,7 @@ public final class Inference {
         pass.initialize(
             to: ForwardPass(
                 kernels: kernels, pool: pool, batchSize: c.batchSize, weights: weights, layers: layers.pointer,
-                frequencies: frequencies.pointer, magnitude: Float(rope.magnitude), cache: cache, work: work,
+                frequencies: frequencies.pointer, magnitude: Float(rope.magnitude), cache: cache, adapters: adapters, work: work,
                 watch: Watch(flags: watchFlags.pointer, watchCounters.pointer),
                 cancelled: cancelled.pointer, beyondHalf: beyondHalf.pointer))
     }
@@ -183,7 +183,7 @@ public final class Inference {
         while first < count {
             let end = min(first + configuration.batchSize, count)
             place(first..<end)
-            if embeddings == nil { pass.pointee.logits = back.pointer + row * vocabulary }
+            pass.pointee.logits = embeddings == nil ? back.pointer + row * vocabulary : nil
             pass.pointee.embeddings = embeddings.map { $0 + row * e }
             pass.pointee.hiddenIn = hidden?.input.map { $0 + first * weights.hyperparameters.embeddingLength }
             pass.pointee.hiddenOut = hidden?.output.map { $0 + first * weights.hyperparameters.embeddingLength }

@@ -10,7 +10,7 @@ public final class LogProbabilities {
     private var countBefore = 0, countAfter = 0
     private var most: Float = 0, logTotal = 0.0
 
-    public static let mostBest = 1024
+    static let mostBest = 1024
 
     public init(best: Int) throws(Llama2Error) {
         guard (0...LogProbabilities.mostBest).contains(best) else {

@@ -83,7 +83,7 @@ public struct SamplerOptions: Sendable {
     public init() {}
 
     /// Eight times the context length of Llama 3.1 (131072); keeps the ring's memory at 4 MB.
-    public static let longestHistory = 1 << 20
+    static let longestHistory = 1 << 20
 }
 
 extension SamplerOptions {

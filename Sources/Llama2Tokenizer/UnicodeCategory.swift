@@ -81,13 +81,6 @@ func isWhiteSpace(_ scalar: UInt32) -> Bool {
     }
 }
 
-/// What the chat formats strip.
-enum UnicodeClass {
-    case other, whiteSpace
-
-    init(_ scalar: UInt32) { self = isWhiteSpace(scalar) ? .whiteSpace : .other }
-}
-
 /// Rust's `\w` (the `regex` crate): Alphabetic, M, Nd, Pc and Join_Control.
 func isRegexWord(_ scalar: UInt32) -> Bool {
     if scalar < 0x80 {

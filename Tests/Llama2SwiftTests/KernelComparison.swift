@@ -1,3 +1,4 @@
+import KernelOperands
 import Llama2Core
 import Llama2Kernels
 
@@ -140,17 +141,17 @@ struct KernelComparison {
             compare("vectors of \(count), fill \(fill.number)") { kernels, digest in
                 var out = [Float](repeating: 7, count: count)
                 out.withUnsafeMutableBufferPointer { out in
-                    kernels.rmsNorm(x, y, count, 1e-5, out.baseAddress!)
+                    kernels.table.rmsNorm(x, y, count, 1e-5, out.baseAddress!)
                     for v in out { digest.add(v) }
-                    kernels.swiGLU(y, x, count, out.baseAddress!)
+                    kernels.table.swiGLU(y, x, count, out.baseAddress!)
                     for v in out { digest.add(v) }
-                    kernels.add(out.baseAddress!, y, count)
+                    kernels.table.add(out.baseAddress!, y, count)
                     for v in out { digest.add(v) }
                 }
                 for (stride, half) in [(1, true), (3, true), (1, false), (3, false)] {
                     var stored = [UInt8](repeating: 0, count: 4 * count * stride)
                     let fits = stored.withUnsafeMutableBytes {
-                        kernels.storeKV(x, count, $0.baseAddress!, stride: stride, halfPrecision: half)
+                        kernels.table.storeCache(x, count, $0.baseAddress!, stride, half)
                     }
                     digest.add(fits)
                     stored.withUnsafeBytes { bytes in
@@ -170,7 +171,7 @@ struct KernelComparison {
             compare("rope \(heads)x\(stride), fill \(fill.number)") { kernels, digest in
                 var out = x
                 out.withUnsafeMutableBufferPointer {
-                    kernels.rope($0.baseAddress!, heads: heads, headStride: stride, pairs: pairs, angles)
+                    kernels.table.rotatePairs($0.baseAddress!, heads, stride, pairs, angles)
                 }
                 digest.add(out)
             }
@@ -195,15 +196,27 @@ struct KernelComparison {
                         let kPages = (0..<pages).map { UnsafeRawPointer(k.pointer + $0 * keys.partBytes(headStride: headStride)) }
                         let vPages = (0..<pages).map { UnsafeRawPointer(v.pointer + $0 * values.partBytes(headStride: headStride)) }
                         out.withUnsafeMutableBufferPointer {
-                            kernels.attention(
-                                q, rows: rows, group: group, headStride: headStride, scale: 0.125, kPages: kPages, vPages: vPages,
-                                length: length, keyType: keys, valueType: values, out: $0.baseAddress!, scratch: scratch.pointer)
+                            KernelComparison.attend(
+                                kernels, q, rows: rows, group: group, headStride: headStride, kPages: kPages, vPages: vPages, length: length,
+                                keys, values, out: $0.baseAddress!, scratch.pointer)
                         }
                         digest.add(out)
                     }
                 }
             }
         }
+    }
+
+    /// Arrays become pointers where a function is called.
+    private static func attend(
+        _ kernels: Kernels, _ q: UnsafePointer<Float>, rows: Int, group: Int, headStride: Int, kPages: UnsafePointer<UnsafeRawPointer>,
+        vPages: UnsafePointer<UnsafeRawPointer>, length: Int, _ keys: CacheType, _ values: CacheType, out: UnsafeMutablePointer<Float>,
+        _ scratch: UnsafeMutableRawPointer
+    ) {
+        let operands = AttentionOperands(
+            q: q, rows: rows, group: group, head_stride: headStride, scale: 0.125, k_pages: kPages, v_pages: vPages, length: length,
+            k_type: keys.rawValue, v_type: values.rawValue, out: out, scratch: scratch)
+        withUnsafePointer(to: operands) { kernels.table.attention($0) }
     }
 
     /// Pages of one head: floats, halves, or integers with their scales.

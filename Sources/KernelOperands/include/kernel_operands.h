@@ -66,19 +66,22 @@ typedef struct {
     uint32_t type;
 } __attribute__((swift_name("BlocksOperands"))) l2s_blocks_operands;
 
-/* The kernels of one module. What answers whether it did its work leaves the rest to the next module (Kernels.swift). */
+/* The kernels of one module, each with its formula in Llama2Kernels/Body. A product or quantize_blocks that answers false has no kernel
+   for the type and leaves it to the next module (Matrix.swift, Quantize.swift). */
 typedef struct {
     bool (*multiply)(const l2s_product_operands *);
-    bool (*multiply_floats)(const l2s_float_product_operands *);
+    bool (*multiply_floats)(const l2s_float_product_operands *) __attribute__((swift_name("multiplyFloats")));
     void (*quantize)(const l2s_quantize_operands *);
-    bool (*quantize_blocks)(const l2s_blocks_operands *);
+    bool (*quantize_blocks)(const l2s_blocks_operands *) __attribute__((swift_name("quantizeBlocks")));
     void (*attention)(const l2s_attention_operands *);
-    void (*rms_norm)(const float *x, const float *weight, long count, float epsilon, float *out);
-    void (*swiglu)(const float *gate, const float *up, long count, float *out);
+    void (*rms_norm)(const float *x, const float *weight, long count, float epsilon, float *out) __attribute__((swift_name("rmsNorm")));
+    void (*swiglu)(const float *gate, const float *up, long count, float *out) __attribute__((swift_name("swiGLU")));
     void (*add)(float *x, const float *y, long count);
-    void (*rotate_pairs)(float *x, long heads, long head_stride, long pairs, const float *cos_sin);
-    bool (*store_cache)(const float *x, long count, void *out, long stride, bool half);
-    long product_scratch_bytes;
+    void (*rotate_pairs)(float *x, long heads, long head_stride, long pairs, const float *cos_sin) __attribute__((swift_name("rotatePairs")));
+    /* x (count) to every stride-th element of out; false: F16 has no number for one of them */
+    bool (*store_cache)(const float *x, long count, void *out, long stride, bool half) __attribute__((swift_name("storeCache")));
+    /* of 64-byte aligned scratch for either product */
+    long product_scratch_bytes __attribute__((swift_name("productScratchBytes")));
 } __attribute__((swift_name("KernelTable"))) l2s_kernel_table;
 
 #pragma clang assume_nonnull end

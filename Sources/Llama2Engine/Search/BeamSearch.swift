@@ -10,7 +10,7 @@ public struct BeamOptions: Sendable {
     public var lengthPenalty = 0.0
     public var stop = Stop.whenNoneIsLikely
 
-    public static let mostWidth = 256
+    static let mostWidth = 256
 
     public init() {}
 }

@@ -5,19 +5,19 @@ public import KernelOperands
 public func kernelTable() -> KernelTable {
     KernelTable(
         multiply: { multiplyQuantized($0.pointee) },
-        multiply_floats: { multiplyFloats($0.pointee) },
+        multiplyFloats: { multiplyFloats($0.pointee) },
         quantize: { quantizeRow($0.pointee.x, $0.pointee.count, $0.pointee.width, $0.pointee.q, $0.pointee.s, $0.pointee.c) },
-        quantize_blocks: { quantizeBlocks($0.pointee) },
+        quantizeBlocks: { quantizeBlocks($0.pointee) },
         attention: {
             let o = $0.pointee
             attention(
                 o.q, o.rows, o.group, o.head_stride, o.scale, o.k_pages, o.v_pages, o.length, o.k_type, o.v_type, o.out,
                 o.scratch)
         },
-        rms_norm: { rmsNorm($0, $1, $2, $3, $4) },
-        swiglu: { swiGLU($0, $1, $2, $3) },
+        rmsNorm: { rmsNorm($0, $1, $2, $3, $4) },
+        swiGLU: { swiGLU($0, $1, $2, $3) },
         add: { addVector($0, $1, $2) },
-        rotate_pairs: { rotatePairs($0, $1, $2, $3, $4) },
-        store_cache: { storeCache($0, $1, $2, $3, $4) },
-        product_scratch_bytes: productScratchBytes)
+        rotatePairs: { rotatePairs($0, $1, $2, $3, $4) },
+        storeCache: { storeCache($0, $1, $2, $3, $4) },
+        productScratchBytes: productScratchBytes)
 }

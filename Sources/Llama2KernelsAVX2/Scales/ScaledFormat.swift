@@ -30,21 +30,24 @@ struct Header {
     }
 }
 
-/// Lane r for row r: the scale (of columns 0..<16), that of columns 16..<32, and the offsets of both.
-struct Scales {
-    let d0: RowFloats, d1: RowFloats, m0: RowFloats, m1: RowFloats
+/// Lane r for row r: the scale (of columns 0..<16), that of columns 16..<32, and the offsets of both. Floats: a register of lanes, of which
+/// AVX-512 has two kinds.
+struct LaneScales<Floats> {
+    let d0: Floats, d1: Floats, m0: Floats, m1: Floats
 
-    @inline(__always) init(_ d: RowFloats) { self.init(d, d, d, d) }
+    @inline(__always) init(_ d: Floats) { self.init(d, d, d, d) }
     /// d * w + m
-    @inline(__always) init(_ d: RowFloats, offset m: RowFloats) { self.init(d, d, m, m) }
-    @inline(__always) init(_ d0: RowFloats, _ d1: RowFloats) { self.init(d0, d1, d0, d0) }
-    @inline(__always) init(_ d0: RowFloats, _ d1: RowFloats, _ m0: RowFloats, _ m1: RowFloats) {
+    @inline(__always) init(_ d: Floats, offset m: Floats) { self.init(d, d, m, m) }
+    @inline(__always) init(_ d0: Floats, _ d1: Floats) { self.init(d0, d1, d0, d0) }
+    @inline(__always) init(_ d0: Floats, _ d1: Floats, _ m0: Floats, _ m1: Floats) {
         self.d0 = d0
         self.d1 = d1
         self.m0 = m0
         self.m1 = m1
     }
 }
+
+typealias Scales = LaneScales<RowFloats>
 
 /// The scales of a lane block of F's form (Formats/LaneBlock.swift), of the rows whose first is at `out`.
 @inline(__always) func storeScales<F: ScaledFormat>(_: F.Type, _ s: Scales, _ out: UnsafeMutableRawPointer) {

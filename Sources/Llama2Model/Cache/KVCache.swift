@@ -80,8 +80,7 @@ final class KVCache {
     /// Whether one more token of `sequence` fits.
     func fits(_ sequence: Int) -> Bool {
         let end = lengths.pointer[sequence], column = end % PageFormat.positions
-        let copies = column > 0 && store.filled(table(sequence)[end / PageFormat.positions]) > column
-        return free > (copies ? column : 0)
+        return free > (column > 0 && isContinued(table(sequence)[end / PageFormat.positions], column) ? column : 0)
     }
 
     // MARK: An eval
@@ -103,7 +102,7 @@ final class KVCache {
             guard let page = store.take() else { return false }
             tables.pointer[slot] = page
             journal.note(slot, previous: -1)
-        } else if store.filled(tables.pointer[slot]) > column || isWorthKeeping(tables.pointer[slot], column) {
+        } else if isContinued(tables.pointer[slot], column) || isWorthKeeping(tables.pointer[slot], column) {
             guard copyPage(slot, column) else { return false }
         }
         let page = tables.pointer[slot]
@@ -113,6 +112,9 @@ final class KVCache {
         lengths.pointer[sequence] = end + 1
         return true
     }
+
+    /// Whether another owner has positions of a page behind the first `column`: then it is copied before it is written.
+    private func isContinued(_ page: Int32, _ column: Int) -> Bool { store.filled(page) > column }
 
     private func isWorthKeeping(_ page: Int32, _ column: Int) -> Bool {
         store.index.held(page) >= column + KVCache.worthKeeping && store.spare > pagesWanted && free > column

@@ -41,10 +41,10 @@ extension PageFormat {
         }
         for d in 0..<headDimension {
             let row = rows + d &* p, target = new + d &* rowBytes
-            if kernels.storeKV(row, count, target, stride: 1, halfPrecision: isHalf) { continue }
+            if kernels.table.storeCache(row, count, target, 1, isHalf) { continue }
             // a pair at the edge of F16 that was turned beyond it: infinity would be a number's place in some scores, NaN is in none
             for c in 0..<count where row[c].magnitude >= 65520 { row[c] = .nan }
-            _ = kernels.storeKV(row, count, target, stride: 1, halfPrecision: isHalf)
+            _ = kernels.table.storeCache(row, count, target, 1, isHalf)
         }
     }
 
@@ -56,7 +56,7 @@ extension PageFormat {
         for c in 0..<count {
             Kernels.loadKey(source, column: from &+ c, key, headDimension, headStride: headStride, keyType)
             Kernels.hadamard(key, headDimension)
-            kernels.rope(key, heads: 1, headStride: headDimension, pairs: pairs, angles)
+            kernels.table.rotatePairs(key, 1, headDimension, pairs, angles)
             Kernels.hadamard(key, headDimension)
             // a block with a number beyond its scale has an infinite one, which makes NaN of the scores: rather than a wrong number
             _ = Kernels.storeKey(key, headDimension, target, column: into &+ c, headStride: headStride, keyType)

@@ -1,3 +1,4 @@
+internal import KernelOperands
 internal import Llama2Core
 internal import Llama2Kernels
 
@@ -58,8 +59,7 @@ struct PageFormat: BitwiseCopyable {
         if valueType.isQuantized {
             valueFits = Kernels.storeValue(value, headDimension, part, column: column, headStride: headStride, valueType)
         } else {
-            valueFits = kernels.storeKV(
-                value, headDimension, part + column &* headStride &* valueType.bits / 8, stride: 1, halfPrecision: valueType == .f16)
+            valueFits = kernels.table.storeCache(value, headDimension, part + column &* headStride &* valueType.bits / 8, 1, valueType == .f16)
         }
         return keyFits && valueFits
     }
@@ -67,8 +67,7 @@ struct PageFormat: BitwiseCopyable {
     @inline(__always)
     private func storeKey(_ kernels: borrowing Kernels, _ key: UnsafePointer<Float>, _ column: Int, _ part: UnsafeMutableRawPointer) -> Bool {
         if keyType.isQuantized { return Kernels.storeKey(key, headDimension, part, column: column, headStride: headStride, keyType) }
-        return kernels.storeKV(
-            key, headDimension, part + column &* keyType.bits / 8, stride: PageFormat.positions, halfPrecision: keyType == .f16)
+        return kernels.table.storeCache(key, headDimension, part + column &* keyType.bits / 8, PageFormat.positions, keyType == .f16)
     }
 
     /// Attention of some query rows over the pages at keys and values; see `attention` in the kernels.
@@ -78,9 +77,11 @@ struct PageFormat: BitwiseCopyable {
         keys: UnsafePointer<UnsafeRawPointer>, values: UnsafePointer<UnsafeRawPointer>, out: UnsafeMutablePointer<Float>,
         scratch: UnsafeMutableRawPointer
     ) {
-        kernels.attention(
-            query, rows: rows, group: group, headStride: headStride, scale: 1 / Float(headDimension).squareRoot(),
-            kPages: keys, vPages: values, length: length, keyType: keyType, valueType: valueType, out: out, scratch: scratch)
+        let operands = AttentionOperands(
+            q: query, rows: rows, group: group, head_stride: headStride, scale: 1 / Float(headDimension).squareRoot(), k_pages: keys,
+            v_pages: values, length: length, k_type: keyType.rawValue, v_type: valueType.rawValue, out: out, scratch: scratch)
+        let attention = kernels.table.attention
+        withUnsafePointer(to: operands) { attention($0) }
     }
 
     /// Copies the first `count` positions of a page; what lies behind is anything.

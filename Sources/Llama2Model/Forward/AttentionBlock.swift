@@ -70,8 +70,8 @@ extension ForwardPass {
                 for h in 0..<group { interleave(queries + h &* d, thread) }
                 interleave(key, thread)
             }
-            kernels.rope(queries, heads: group, headStride: d, pairs: pairs, angles)
-            kernels.rope(key, heads: 1, headStride: d, pairs: pairs, angles)
+            kernels.table.rotatePairs(queries, group, d, pairs, angles)
+            kernels.table.rotatePairs(key, 1, d, pairs, angles)
             format.turnKeys(queries, group)
             format.turnKeys(key, 1)
             format.turnValues(value)

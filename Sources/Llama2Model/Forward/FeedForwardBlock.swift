@@ -26,7 +26,7 @@ extension ForwardPass {
             let first = 32 &* pairs.lowerBound, count = min(32 &* pairs.upperBound, f) &- first
             for t in 0..<tokens {
                 let g = gate + (t &* f &+ first)
-                kernels.swiGLU(g, up + (t &* f &+ first), count, g)
+                kernels.table.swiGLU(g, up + (t &* f &+ first), count, g)
                 if !layer.down.type.isFloat { kernels.quantize(hidden, columns: f, token: t, first: first, count: count) }
             }
         }

@@ -39,14 +39,14 @@ struct ForwardPass {
 
     // Of the current pass.
     var batch: Batch
-    var logits: UnsafeMutablePointer<Float>  // (rows, vocabulary)
-    /// Where the rows go in place of the logits, (rows, embedding), when it is there.
+    /// Where the rows that asked go: (rows, vocabulary), or what those are computed from, (rows, embedding). One of them is there.
+    var logits: UnsafeMutablePointer<Float>?
     var embeddings: UnsafeMutablePointer<Float>?
     /// Where the squares of what the matrices take are summed, see `ImportanceSums`; nil as a rule.
     var squares: UnsafeMutablePointer<Float>?
     /// (batch size, lowRankWidth): A x of the adapters, see LowRank.
     var lowRank: UnsafeMutablePointer<Float>
-    var lowRankWidth = 0
+    var lowRankWidth: Int
     /// (tokens, embedding): the residual stream before the first layer, where that is not the model's first; what the last one leaves, where it is wanted.
     var hiddenIn: UnsafePointer<Float>?
     var hiddenOut: UnsafeMutablePointer<Float>?
@@ -61,7 +61,7 @@ struct ForwardPass {
 
     init(
         kernels: Kernels, pool: ThreadPool, batchSize: Int, weights: Weights, layers: UnsafePointer<Weights.Layer>,
-        frequencies: UnsafePointer<Double>, magnitude: Float, cache: KVCache, work: borrowing WorkMemory, watch: Watch,
+        frequencies: UnsafePointer<Double>, magnitude: Float, cache: KVCache, adapters: SequenceAdapters, work: borrowing WorkMemory, watch: Watch,
         cancelled: UnsafeMutablePointer<Bool>, beyondHalf: UnsafeMutablePointer<Int>
     ) {
         self.kernels = kernels
@@ -101,8 +101,7 @@ struct ForwardPass {
         self.watch = watch
         self.cancelled = cancelled
         self.beyondHalf = beyondHalf
-        logits = x  // set before every pass
-        lowRank = x  // set with the first adapter
+        (lowRank, lowRankWidth) = (adapters.pointer, adapters.width)
     }
 
     /// Tokens of the current pass.

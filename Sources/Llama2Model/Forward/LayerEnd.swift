@@ -42,7 +42,7 @@ extension ForwardPass {
             for r in 0..<batch.runCount {
                 let run = batch.runs[r]
                 guard let directions = run.adapters.pointee.directions else { continue }
-                for t in run.first..<(run.first &+ run.count) where t % threads == thread { kernels.add(x + t &* e, directions + layer &* e, e) }
+                for t in run.first..<(run.first &+ run.count) where t % threads == thread { kernels.table.add(x + t &* e, directions + layer &* e, e) }
             }
             barrier()
         }

@@ -72,7 +72,7 @@ extension ForwardPass {
         for p in panels {
             kernels.multiply(entry.b.onePanel(p), panels: 0..<1, input, tokens: count, out: panel, outStride: 16, scratch: scratch(thread))
             let width = min(16, entry.b.rows &- 16 &* p)
-            for t in 0..<count { kernels.add(out + (t &* stride &+ 16 &* p), panel + 16 &* t, width) }
+            for t in 0..<count { kernels.table.add(out + (t &* stride &+ 16 &* p), panel + 16 &* t, width) }
         }
     }
 

@@ -7,14 +7,15 @@ extension ForwardPass {
     /// A quantized output matrix gets its input as two rows of int8, the second holding what rounding took from the
     /// first: together 15 bits. What is lost here goes straight into the logits (on SmolLM2 a quarter of the
     /// divergence from F32), the weights are read once for both rows, and there are few rows.
-    func outputLogits(_ thread: Int, _ threads: Int) {
+    /// logits: (rows, vocabulary).
+    func outputLogits(_ logits: UnsafeMutablePointer<Float>, _ thread: Int, _ threads: Int) {
         let parts = output.type.isFloat ? 1 : 2, rowsAtOnce = (batchSize &+ 1) / 2
         var first = 0
         while first < batch.rows {
             let count = min(rowsAtOnce, batch.rows &- first)
             normRows(first, count, parts, thread, threads)
             barrier()
-            multiplyRows(first, count, parts, thread, threads)
+            multiplyRows(first, count, parts, logits + first &* shape.vocabularySize, thread, threads)
             barrier()
             first &+= count
         }
@@ -27,7 +28,7 @@ extension ForwardPass {
             let row = batch.tokens[t].row
             guard row >= 0, row % threads == thread else { continue }
             let target = out + row &* e
-            kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
+            kernels.table.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
             for i in 0..<e { target[i] = target[i] == target[i] ? target[i] : .nan }
         }
     }
@@ -39,7 +40,7 @@ extension ForwardPass {
             let row = batch.tokens[t].row &- first
             guard row >= 0, row < count, row % threads == thread else { continue }
             let target = normed + parts &* row &* e
-            kernels.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
+            kernels.table.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
             if hasAdapters { projectOutputDown(t, target, thread) }
             if parts == 2 {
                 kernels.quantize(input, columns: e, token: 2 &* row, first: 0, count: e)
@@ -49,7 +50,10 @@ extension ForwardPass {
         }
     }
 
-    private func multiplyRows(_ first: Int, _ count: Int, _ parts: Int, _ thread: Int, _ threads: Int) {
+    /// logits: (count, vocabulary), of the rows first ..< first + count.
+    private func multiplyRows(
+        _ first: Int, _ count: Int, _ parts: Int, _ logits: UnsafeMutablePointer<Float>, _ thread: Int, _ threads: Int
+    ) {
         let input = activations(normed, parts &* count), vocabulary = shape.vocabularySize
         let panel = (scratch(thread) + kernelScratch).assumingMemoryBound(to: Float.self)  // (rows * parts, 16)
         var pieces = Pieces(output.panels, work: 16 &* output.columns &* parts &* count, threads, pool)
@@ -61,13 +65,13 @@ extension ForwardPass {
                     next: output.panel(p &+ 1 < share.upperBound ? p &+ 1 : following), scratch: scratch(thread))
                 let width = min(16, vocabulary &- 16 &* p)
                 for row in 0..<count {
-                    let target = logits + ((first &+ row) &* vocabulary &+ 16 &* p)
+                    let target = logits + (row &* vocabulary &+ 16 &* p)
                     target.update(from: panel + 16 &* parts &* row, count: width)
-                    if parts == 2 { kernels.add(target, panel + 16 &* (2 &* row &+ 1), width) }
+                    if parts == 2 { kernels.table.add(target, panel + 16 &* (2 &* row &+ 1), width) }
                 }
-                if hasAdapters { projectOutputUp(p, first, count, logits + first &* vocabulary, thread) }
+                if hasAdapters { projectOutputUp(p, first, count, logits, thread) }
                 for row in 0..<count {
-                    let target = logits + ((first &+ row) &* vocabulary &+ 16 &* p)
+                    let target = logits + (row &* vocabulary &+ 16 &* p)
                     // which NaN a sum has depends on the order of operands, which IEEE 754 leaves open: all become one
                     for i in 0..<width { target[i] = target[i] == target[i] ? target[i] : .nan }
                 }

@@ -26,7 +26,7 @@ extension ForwardPass {
         }
         barrier()
         if let hiddenOut { copyOut(hiddenOut, thread, threads) }
-        if let embeddings { outputEmbeddings(embeddings, thread, threads) } else if batch.rows > 0 { outputLogits(thread, threads) }
+        if let embeddings { outputEmbeddings(embeddings, thread, threads) } else if let logits { outputLogits(logits, thread, threads) }
         if thread == 0 && watch.isGivenUp { cancelled.pointee = true }
     }
 

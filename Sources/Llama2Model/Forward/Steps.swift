@@ -62,14 +62,14 @@ extension ForwardPass {
             let o = thread &* Activations.blocks(1, columns: e)
             let own = Activations(
                 f32: normed + thread &* e, q: quants + 32 &* o, scale: scales + o, corrections: corrections + 4 &* o, tokens: 1)
-            kernels.rmsNorm(x, weight, e, shape.rmsEpsilon, normed + thread &* e)
+            kernels.table.rmsNorm(x, weight, e, shape.rmsEpsilon, normed + thread &* e)
             if quantized { kernels.quantize(own, columns: e, token: 0, first: 0, count: e) }
             return own
         }
         let input = activations(normed, tokens)
         var t = thread
         while t < tokens, watch.allows(8 &* e, thread, pool) {
-            kernels.rmsNorm(x + t &* e, weight, e, shape.rmsEpsilon, normed + t &* e)
+            kernels.table.rmsNorm(x + t &* e, weight, e, shape.rmsEpsilon, normed + t &* e)
             if quantized { kernels.quantize(input, columns: e, token: t, first: 0, count: e) }
             t &+= threads
         }
@@ -111,7 +111,7 @@ extension ForwardPass {
             let next = following < m.panels ? m.panel(following) : other.data
             multiply(m, place, share, from: 0, input, product, e, next, thread)
             let first = 16 &* share.lowerBound, count = min(16 &* share.upperBound, e) &- first
-            for t in 0..<tokens { kernels.add(x + (t &* e &+ first), product + (t &* e &+ first), count) }
+            for t in 0..<tokens { kernels.table.add(x + (t &* e &+ first), product + (t &* e &+ first), count) }
         }
     }
 

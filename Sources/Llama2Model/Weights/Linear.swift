@@ -33,7 +33,7 @@ struct Linear: BitwiseCopyable {
             matrix, panels: panels, input, tokens: tokens, out: out, outStride: outStride, next: next, scratch: scratch)
         guard let bias else { return }
         let first = 16 &* panels.lowerBound, count = min(16 &* panels.upperBound, matrix.rows) &- first
-        for t in 0..<tokens { kernels.add(out + (t &* outStride &+ first), bias + first, count) }
+        for t in 0..<tokens { kernels.table.add(out + (t &* outStride &+ first), bias + first, count) }
     }
 }
 
