@@ -13,6 +13,7 @@ from pathlib import Path
 import llama_cpp as peer
 import numpy as np
 import pytest
+from sampler_formulas import dynamic, mirostat, sigma, top_p, typical
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Bindings" / "Python")]
@@ -165,44 +166,6 @@ CHAINS = {
 }  # fmt: skip
 
 
-def softmax(row):
-    e = np.exp(row.astype(np.float64) - row.max())
-    return e / e.sum()
-
-
-def keep(p, kept):
-    q = np.where(kept, p, 0)
-    return q / q.sum()
-
-
-def first(order, cumulative, share, side):
-    kept = np.zeros(len(order), bool)
-    kept[order[: np.searchsorted(cumulative, share, side) + 1]] = True
-    return kept
-
-
-def top_p(row, share):
-    p, order = softmax(row), np.argsort(-row, kind="stable")
-    return keep(p, first(order, np.cumsum(p[order]), share, "left"))
-
-
-def typical(row, share):
-    p = softmax(row)
-    surprise = -np.log(p)
-    order = np.argsort(np.abs(surprise - (p * surprise).sum()), kind="stable")
-    return keep(p, first(order, np.cumsum(p[order]), share, "right"))
-
-
-def sigma(row, n):
-    wide = row.astype(np.float64)
-    return keep(softmax(row), wide >= wide.max() - n * wide.std())
-
-
-def dynamic(row, spread):
-    p = softmax(row)
-    return softmax(row.astype(np.float64) / (1 - spread + 2 * spread * -(p * np.log(p)).sum() / np.log(len(p))))
-
-
 # name: (ours, llama.cpp's, the formula where llama.cpp's sums in 32 bits decide)
 ALONE = {
     "temperature 0.8": (dict(steps=["temperature"], temperature=0.8), lambda v: [init("temp", 0.8)], None),
@@ -266,27 +229,6 @@ def test_alone_over_the_whole_vocabulary(name, model, tokens, rows, words):
         return seen.hold()
     print(f"{name}: {exact:.1e} from the formula, llama.cpp {off:.1e}; another border in {seen.apart} rows")
     assert exact <= MOST
-
-
-def mirostat(row, mu, version):
-    """By the formula of Basu et al. (2020), in doubles: (probabilities, whether llama.cpp's int of the number of tokens, or its float 2^mu, overflows)."""
-    order = np.argsort(-row.astype(np.float64), kind="stable")
-    logits = row[order].astype(np.float64)
-    p = np.exp(logits - logits[0])
-    p /= p.sum()
-    overflows = False
-    if version == 2:
-        over = -np.log2(p) > mu
-        number = float(np.argmax(over)) if over.any() else float(len(row))
-    else:
-        i, b = np.arange(99), logits[:99] - logits[1:100]
-        t = np.log((i + 2) / (i + 1))
-        s = (t * b).sum() / (t * t).sum()
-        number = ((s - 1) * 2.0**mu / (1 - float(len(row)) ** (1 - s))) ** (1 / s)
-        overflows = number >= 2**31 or max(1, abs(s - 1)) * 2.0**mu >= 2.0**128
-    count, out = int(min(max(number, 1), len(row))), np.zeros(len(row))
-    out[order[:count]] = p[:count] / p[:count].sum()
-    return out, overflows
 
 
 @pytest.mark.parametrize("version", [1, 2])

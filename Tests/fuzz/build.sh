@@ -14,8 +14,8 @@ esac
 log=$out/build.log; mkdir -p "$out/objects" "$out/targets"
 swift build --scratch-path "$out" -c release --target Llama2CAPI $(printf -- '-Xswiftc %s ' "${swift_flags[@]}") \
   $([ ${#c_flags[@]} -eq 0 ] || printf -- '-Xcc %s ' "${c_flags[@]}") >"$log" 2>&1 || { grep -m 20 -E 'error' "$log" >&2; exit 1; }
-for file in common targets scheduling searching mutate libfuzzer; do
-  "$bin/clang" -std=gnu11 -O1 -g -Wall -Wextra "${c_flags[@]}" -IInclude -c Tests/fuzz/$file.c -o "$out/objects/$file.o"
+for file in $(cd Tests/fuzz; ls common.c targets.c target_*.c scheduling.c searching.c mutate*.c libfuzzer.c); do
+  "$bin/clang" -std=gnu11 -O1 -g -Wall -Wextra "${c_flags[@]}" -IInclude -c Tests/fuzz/$file -o "$out/objects/${file%.c}.o"
 done
 modules=$(ls "$out"/release/*.build/*.o | grep -v 'Tests.build/')
 swiftc "${link_flags[@]}" -static-stdlib -use-ld=lld $modules "$out"/objects/*.o -o "$out/targets/fuzz"

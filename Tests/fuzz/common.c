@@ -213,3 +213,28 @@ const char *unpack_folder(const uint8_t *data, size_t size, const char *const *n
     }
     return inner;
 }
+
+llama2_context *small_context(const llama2_model *model, uint32_t length, uint32_t sequences, uint32_t batch) {
+    llama2_context *context = NULL;
+    llama2_context_options o;
+    llama2_context_options_init(&o);
+    o.context_length = length;
+    o.max_sequences = sequences;
+    o.batch_size = batch;
+    o.threads = 1;
+    MUST(llama2_context_create((llama2_model *)model, &o, &context, NULL, 0) == LLAMA2_OK);
+    return context;
+}
+
+int is_utf8(const uint8_t *s, size_t size) {
+    for (size_t i = 0; i < size;) {
+        unsigned c = s[i], n = c < 0x80 ? 0 : c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
+        if (n == 9 || i + n >= size) return 0;
+        for (unsigned k = 1; k <= n; k++)
+            if ((s[i + k] & 0xc0) != 0x80) return 0;
+        if (n == 2 && ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f))) return 0;
+        if (n == 3 && ((c == 0xf0 && s[i + 1] < 0x90) || (c == 0xf4 && s[i + 1] > 0x8f))) return 0;
+        i += n + 1;
+    }
+    return 1;
+}

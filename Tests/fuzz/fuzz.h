@@ -31,6 +31,8 @@ const target *find_target(const char *name);
         }                                                                                          \
     } while (0)
 
+#define COUNT(array) ((unsigned)(sizeof(array) / sizeof(array)[0]))
+
 /* A status of the header, with a sentence when it is a failure. */
 void check_status(int32_t status);
 
@@ -56,6 +58,11 @@ void free_models(void);
 /* The path of a file of that folder; static. */
 const char *model_path(const char *file);
 
+/* A context of one thread; 0: the default. */
+llama2_context *small_context(const llama2_model *model, uint32_t length, uint32_t sequences, uint32_t batch);
+/* Whether a text is whole characters. */
+int is_utf8(const uint8_t *s, size_t size);
+
 /* ---- What is done with a file --------------------------------------------------------------- */
 
 /* Everything that the header can ask about a model, and one token through it. Frees it. */
@@ -68,12 +75,39 @@ void loaded(int32_t status, llama2_model *model, const char *error);
    removed. `fixed` adds one more file that is no part of the input. */
 const char *unpack_folder(const uint8_t *data, size_t size, const char *const *names, unsigned count);
 
-/* ---- A target with a file of its own ------------------------------------------------------- */
+/* ---- The targets ----------------------------------------------------------------------------- */
 
-void run_scheduler(const uint8_t *data, size_t size); /* scheduling.c */
-void run_search(const uint8_t *data, size_t size); /* searching.c */
+/* target_files.c */
+void load_memory(const uint8_t *data, size_t size);
+void run_adapter(const uint8_t *data, size_t size);
+size_t mutate_adapter(uint8_t *data, size_t size, size_t room, unsigned seed);
+void run_split(const uint8_t *data, size_t size);
+size_t mutate_split(uint8_t *data, size_t size, size_t room, unsigned seed);
+void run_safetensors(const uint8_t *data, size_t size);
+size_t mutate_hugging_face(uint8_t *data, size_t size, size_t room, unsigned seed);
+void run_meta(const uint8_t *data, size_t size);
+size_t mutate_meta(uint8_t *data, size_t size, size_t room, unsigned seed);
+void run_llama2c(const uint8_t *data, size_t size);
+size_t mutate_llama2c(uint8_t *data, size_t size, size_t room, unsigned seed);
+void run_sentencepiece(const uint8_t *data, size_t size);
+void run_importance(const uint8_t *data, size_t size);
+/* target_texts.c */
+void run_tokenize(const uint8_t *data, size_t size);
+void run_detokenize(const uint8_t *data, size_t size);
+void run_decoder(const uint8_t *data, size_t size);
+void run_chat(const uint8_t *data, size_t size);
+void run_template(const uint8_t *data, size_t size);
+/* target_sampling.c */
+void run_sampler(const uint8_t *data, size_t size);
+void run_grammar(const uint8_t *data, size_t size);
+/* target_saved.c */
+void run_state(const uint8_t *data, size_t size);
+void run_saved(const uint8_t *data, size_t size);
+/* scheduling.c, searching.c */
+void run_scheduler(const uint8_t *data, size_t size);
+void run_search(const uint8_t *data, size_t size);
 
-/* ---- Mutators (mutate.c) -------------------------------------------------------------------- */
+/* ---- Mutators (mutate*.c) ------------------------------------------------------------------- */
 
 /* libFuzzer's; the test gives a stub that is never called. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room);

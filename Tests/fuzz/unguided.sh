@@ -7,7 +7,7 @@ seconds=$1; shift
 out=.build/unguided; library=$PWD/.build/release/libllama2swift.so; bad=0
 mkdir -p $out/found $out/kept
 for name in libllama2swift.so libllama2swift.so.0; do ln -sf "$library" $out/$name; done
-(cd Tests/fuzz && cc -std=gnu11 -O1 -g -Wall -Wextra -Werror -I../../Include common.c targets.c scheduling.c searching.c mutate.c unguided.c \
+(cd Tests/fuzz && cc -std=gnu11 -O1 -g -Wall -Wextra -Werror -I../../Include common.c targets.c target_*.c scheduling.c searching.c mutate*.c unguided.c \
   -o ../../$out/unguided -L../../$out -Wl,-rpath,"$PWD/../../$out" -lllama2swift)
 tar -xf Tests/fuzz/corpus.tar.xz -C $out/kept
 LLAMA2SWIFT_LIBRARY=$library PYTHONPATH=Bindings/Python .build/venv/bin/python Tests/fuzz/seeds.py $out/models $out/seeds >/dev/null

@@ -12,7 +12,8 @@ from pathlib import Path
 import formats as F
 import pytest
 from header import ROOT
-from test_hostile_formats import META, SHAPE, W
+from hostile_formats_tools import SHAPE, W
+from test_hostile_meta import META
 
 import llama2swift
 from llama2swift.errors import CorruptFileError
@@ -35,7 +36,7 @@ def kept(tmp_path_factory):
         (folder / name).symlink_to(library)
     flags = ["-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'Include'}", f"-L{folder}", f"-Wl,-rpath,{folder}"]
     for program in ("run_inputs", "unguided"):
-        sources = [str(FUZZ / f"{name}.c") for name in ("common", "targets", "scheduling", "searching", "mutate", program)]
+        sources = [str(path) for path in sorted(FUZZ.glob("*.c")) if path.stem not in {"libfuzzer", "run_inputs", "unguided"} - {program}]
         subprocess.run(["cc", *flags, *sources, "-o", str(folder / program), "-lllama2swift"], check=True)
     seeds.write_models(folder / "models")
     with tarfile.open(FUZZ / "corpus.tar.xz") as archive:

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from golden import FILE, MODELS, SHAPE, logits_hash, model_file
+from golden import FILE, MODELS, logits_hash, model_file
 
 import llama2swift
 

@@ -1,58 +1,14 @@
 """Files that lie. Each is refused with the right status and a sentence that names what and where; nothing crashes."""
 
-import random
 import struct
 
 import pytest
-from tiny_gguf import _string, random_model, tensor_shapes
+from hostile_tools import A, CORRUPT, FORMAT, L, R, T, TOKENS, UNSUPPORTED, alignment, header, key, one_key, one_tensor, reshape, setting, tensor, u64, without, write_changed
+from tiny_gguf import _string
 
 import llama2swift
-from llama2swift.errors import CorruptFileError, FormatError, Llama2Error, UnsupportedError
+from llama2swift.errors import Llama2Error
 
-SHAPE = dict(vocabulary=300, dim=32, layers=1, heads=4, heads_kv=2, hidden=32)
-TOKENS = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), *(f"t{i}" for i in range(41))]
-VOCABULARY = {
-    "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": TOKENS, "tokenizer.ggml.scores": [float(-i) for i in range(300)],
-    "tokenizer.ggml.token_type": [2, 3, 3, *([6] * 256), *([1] * 41)], "tokenizer.ggml.bos_token_id": 1,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory) -> bytes:
-    path = tmp_path_factory.mktemp("hostile") / "good.gguf"
-    random_model(path, metadata=VOCABULARY, **SHAPE)
-    return path.read_bytes()
-
-
-def header(tensors=0, keys=0, version=3, magic=b"GGUF"):
-    return magic + struct.pack("<IQQ", version, tensors, keys)
-
-
-def key(name, kind, payload=b""):
-    return _string(name) + struct.pack("<I", kind) + payload
-
-
-def tensor(name, *shape, kind=0, offset=0, dimensions=None):
-    return _string(name) + struct.pack(f"<I{len(shape)}QIQ", dimensions or len(shape), *shape, kind, offset)
-
-
-def u64(n):
-    return struct.pack("<Q", n)
-
-
-def one_tensor(*arguments, data=bytes(4096), keys=b"", count=0, **options):
-    return header(1, count) + keys + tensor(*arguments, **options) + data
-
-
-def one_key(payload, tail=bytes(64)):
-    return header(0, 1) + payload + tail
-
-
-def alignment(n):
-    return dict(keys=key("general.alignment", 4, struct.pack("<I", n)), count=1)
-
-
-FORMAT, CORRUPT, UNSUPPORTED = FormatError, CorruptFileError, UnsupportedError
 BIG = 2**63
 
 # name -> (bytes, exception, words of the sentence)
@@ -132,32 +88,6 @@ def test_hostile_structure_is_refused(name, tmp_path):
     with pytest.raises(kind, match=words):
         llama2swift.Model(path)
 
-
-def without(*names):
-    return lambda m, t: [m.pop(n, None) or t.pop(n, None) for n in names]
-
-
-def setting(**values):
-    def change(m, t):
-        for name, value in values.items():
-            m[name.replace("__", ".")] = value
-
-    return change
-
-
-def reshape(name, shape, kind=0):
-    def change(m, t):
-        size = {0: 4, 1: 2, 2: 18 / 32, 6: 22 / 32}[kind]
-        count = 1
-        for d in shape:
-            count *= d
-        t[name + ".weight"] = (kind, shape, bytes(int(count * size)))
-
-    return change
-
-
-L, A, R, T = "llama__", "llama__attention__", "llama__rope__", "tokenizer__ggml__"
-
 # name -> (change of a good model, exception, words of the sentence)
 CONTENT = {
     "no architecture": (without("general.architecture"), CORRUPT, "general.architecture is missing"),
@@ -223,16 +153,6 @@ def test_hostile_content_is_refused(name, tmp_path):
         llama2swift.Model(path)
 
 
-def write_changed(path, change):
-    from tiny_gguf import shape_metadata, write_gguf
-
-    metadata = shape_metadata(**SHAPE) | VOCABULARY
-    shapes = tensor_shapes(metadata, SHAPE["vocabulary"])
-    tensors = {n + ".weight": (0, s[::-1], b"\0\0\x80\x3f" * (s[0] * (s[1] if len(s) > 1 else 1))) for n, s in shapes.items()}
-    change(metadata, tensors)
-    write_gguf(path, metadata, tensors)
-
-
 def test_there_are_at_least_sixty_hostile_files():
     assert len(STRUCTURE) + len(CONTENT) >= 60
 
@@ -241,94 +161,3 @@ def test_a_template_of_ten_megabytes_is_read(tmp_path):
     write_changed(tmp_path / "t.gguf", setting(tokenizer__chat_template="x" * 10_000_000))
     model = llama2swift.Model(tmp_path / "t.gguf")
     assert model.chat_format == "" and len(model.metadata["tokenizer.chat_template"]) == 10_000_000
-
-
-def split(good_path, folder, change=lambda part, m: None, count=3):
-    """The good model in `count` files."""
-    from tiny_gguf import shape_metadata, write_gguf
-
-    metadata = shape_metadata(**SHAPE) | VOCABULARY
-    shapes = list(tensor_shapes(metadata, SHAPE["vocabulary"]).items())
-    paths = []
-    for part in range(count):
-        mine = shapes[part::count]
-        m = (metadata if part == 0 else {}) | {"split.no": part, "split.count": count, "split.tensors.count": len(shapes)}
-        change(part, m)
-        path = folder / f"model-{part + 1:05}-of-{count:05}.gguf"
-        write_gguf(path, m, {n + ".weight": (0, s[::-1], b"\0\0\x80\x3f" * (s[0] * (s[1] if len(s) > 1 else 1))) for n, s in mine})
-        paths.append(path)
-    return paths
-
-
-def test_a_model_in_three_files_loads(tmp_path):
-    whole = tmp_path / "whole.gguf"
-    write_changed(whole, lambda m, t: None)
-    results = []
-    for path in (whole, split(None, tmp_path)[0]):
-        with llama2swift.Model(path).context() as context:
-            context.eval([5, 6, 7])
-            results.append(context.logits().tobytes())
-    assert results[0] == results[1]
-
-
-def test_files_of_a_split_model_that_disagree_are_refused(tmp_path):
-    paths = split(None, tmp_path)
-    with pytest.raises(Llama2Error, match="not the first"):
-        llama2swift.Model(paths[1])
-    paths[2].unlink()
-    with pytest.raises(Llama2Error, match="00003-of-00003"):
-        llama2swift.Model(paths[0])
-    for number, (wrong, words) in enumerate([
-        (lambda part, m: m.update({"split.no": 0}) if part == 1 else None, "file 2 of 3"),
-        (lambda part, m: m.update({"split.count": 4}) if part == 2 else None, "file 3 of 3"),
-        (lambda part, m: m.update({"split.count": 2**32 - 1}), "split.count"),
-        (lambda part, m: m.update({"split.tensors.count": 99}), "99"),
-    ]):  # fmt: skip
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        with pytest.raises(CorruptFileError, match=words):
-            llama2swift.Model(split(None, folder, wrong)[0])
-
-
-def load_and_step(path) -> bool:
-    """True when it loads; then one token must evaluate too."""
-    try:
-        model = llama2swift.Model(path)
-    except Llama2Error as problem:
-        assert str(problem)
-        return False
-    with model, model.context(length=64, threads=1) as context:
-        context.eval([3])
-        assert context.logits().shape == (model.hyperparameters.vocabulary_size,)
-        try:
-            model.detokenize(model.tokenize("hello"))
-        except UnsupportedError as problem:  # a key that was no longer tokenizer.ggml.model
-            assert "no vocabulary" in str(problem)
-    return True
-
-
-def test_a_file_cut_anywhere_is_refused(smollm2_path, tmp_path):
-    size = 98362432
-    dice = random.Random(1)
-    places = [*range(0, 60, 3), *(dice.randrange(2_000_000) for _ in range(90)), *(dice.randrange(size) for _ in range(90))]
-    assert len(places) == 200
-    path = tmp_path / "cut.gguf"
-    with open(smollm2_path, "rb") as file:
-        path.write_bytes(file.read())
-    for place in sorted(places, reverse=True):
-        with open(path, "r+b") as file:
-            file.truncate(place)
-        assert not load_and_step(path)
-
-
-@pytest.mark.parametrize("part", range(10))
-def test_a_changed_byte_loads_or_is_refused(good, tmp_path, part):
-    """2,000 changes of one byte in the header part, in ten parts."""
-    end = good.index(b"output.weight") + 13 + 32
-    dice, path, loaded = random.Random(part), tmp_path / "changed.gguf", 0
-    for _ in range(200):
-        changed = bytearray(good)
-        changed[dice.randrange(end)] = dice.randrange(256)
-        path.write_bytes(changed)
-        loaded += load_and_step(path)
-    assert 0 < loaded < 200

@@ -1,12 +1,12 @@
 """RoPE scaling from a folder, a file and a context's options: transformers' logits, and what cannot be followed refused by name."""
 
+import formats as F
 import numpy as np
 import pytest
 import ropes
 from conftest import FIXTURES
 from tiny_gguf import shape_metadata, write_gguf
 
-import formats as F
 import llama2swift
 from llama2swift import RoPE
 from llama2swift.errors import CorruptFileError, InvalidArgumentError, UnsupportedError

@@ -9,7 +9,7 @@ import adapters as L
 import numpy as np
 import pytest
 from scheduler_tools import ids, sampler, scheduler  # noqa: F401 (fixtures)
-from test_arguments import STORIES
+from argument_values import STORIES
 
 import llama2swift
 from llama2swift import _library as lib

@@ -14,7 +14,7 @@ from pathlib import Path
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "chat-templates.jsonl.gz"
 MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "yo"}]
 NOW = datetime.datetime(2024, 7, 26, 15, 4, 5)
-# Names of tokens are those of the model in Tests/python/test_chat_templates.py.
+# Names of tokens are those of the model in Tests/python/chat_tools.py.
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 VARIABLES = {'n': None, 'i': 7, 'neg': -7, 'f': 2.5, 't': True, 'e': '', 's': 'Hello World', 'x': '<a href="x">\'é\'&amp;</a>', 'l': [3, 1, 2], 'll': [[1, 'a'], [2, 'b']], 'd': {'b': 1, 'a': [1, 2], 'items': 5, 'A': None}, 'us': [{'name': 'bob', 'age': 3, 'in': {'c': 'Z'}}, {'name': 'Al', 'age': 10, 'in': {'c': 'y'}}, {'name': 'al', 'age': 2, 'in': {'c': 'x'}}], 'ml': 'one\ntwo\r\n\n three\n', 'big': 12345678901234, 'u': 'naïve ΣΑΣ ǆ ß', 'num': '42.7', 'hex': '0x1f', 'ws': ' \t a  b \n'}
 
