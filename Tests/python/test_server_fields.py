@@ -2,6 +2,7 @@
 
 import json
 import typing
+from types import SimpleNamespace
 
 import pytest
 from served import needs, served
@@ -76,6 +77,7 @@ PARTS = [
     ({"messages": [{"role": "user", "content": "a", "tool_call_id": "x"}]}, "messages[0].tool_call_id"), ({"messages": [{"role": "user", "content": "a", "refusal": "no"}]}, "messages[0].refusal"),
     ({"messages": [{"role": "assistant", "content": "a", "refusal": "no"}]}, "messages[0].refusal"), ({"messages": [{"role": "assistant", "content": "a", "annotations": [{"type": "url_citation"}]}]}, "messages[0].annotations"),
     ({"messages": [{"role": "assistant", "tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "x"}}]}]}, "messages[0].tool_calls[0]"),
+    ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "a", "name": "Tom"}]}, "messages[1].name"), ({"tools": TOOLS, "messages": [{"role": "developer", "content": "a", "name": "Tom"}]}, "messages[0].name"),
     ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}}]}]}, "messages[0].content[0].prompt_cache_breakpoint"),
 ]  # fmt: skip
 
@@ -84,6 +86,18 @@ PARTS = [
 def test_parts_that_are_not_followed_are_refused_by_their_names(http, body, param):
     answer = chat(http, **body)
     assert answer.status_code == 400 and answer.json()["error"]["param"] == param, answer.text
+
+
+def test_a_name_is_told_where_the_template_tells_names(stories):
+    from llama2swift.server import errors, prompts
+    from llama2swift.server.conversation import ChatMessage
+
+    template = "{% for m in messages %}{{ m.role }} {{ m.name if m.role == 'user' }}: {{ m.content }}\n{% endfor %}"
+    talk = [{"role": "system", "content": "a"}, {"role": "user", "content": "b", "name": "Tom"}]
+    check = lambda talk: prompts.check_names(SimpleNamespace(model=stories), [ChatMessage(**m) for m in talk], talk, {"chat_template": template})  # noqa: E731
+    check(talk)
+    with pytest.raises(errors.ApiError, match="names of the role system"):
+        check([{**talk[0], "name": "Lily"}, talk[1]])
 
 
 @pytest.mark.parametrize("path", ["/v1/models?limit=1", "/v1/chat/completions?api-version=2024", "/health?x", "/metrics?name[]=a", "/props?modell=stories"])

@@ -19,7 +19,7 @@ def in_words(talk: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[di
     out: list[dict[str, Any]] = []
     names: dict[Any, str] = {}
     for message in talk:
-        one = {k: v for k, v in message.items() if k not in ("tool_calls", "tool_call_id", "name")}
+        one = {k: v for k, v in message.items() if k not in ("tool_calls", "tool_call_id")}
         if message.get("tool_calls"):
             names.update({c["id"]: c["function"]["name"] for c in message["tool_calls"]})
             calls = "\n".join(json.dumps(c["function"], ensure_ascii=False) for c in message["tool_calls"])

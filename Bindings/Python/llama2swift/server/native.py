@@ -197,6 +197,7 @@ async def apply_template(http: Request, body: ApplyTemplate) -> Any:
     """What a conversation is as a text."""
     async with http.app.state.models.use(body.model) as engine:
         messages, more = prompts.talk(engine, body, list(body.tools or []))
+        await asyncio.to_thread(prompts.check_names, engine, body.messages, messages, more)
         return {"prompt": await asyncio.to_thread(lambda: engine.model.chat_text(messages, **more))}
 
 

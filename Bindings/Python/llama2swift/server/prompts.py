@@ -7,9 +7,9 @@ from typing import Any
 
 from . import tools
 from .bodies import PromptString
-from .conversation import ApplyTemplate, Chat
+from .conversation import ApplyTemplate, Chat, ChatMessage
 from .engine import Engine
-from .errors import ApiError
+from .errors import ApiError, refused
 
 
 def _variables(body: Chat | ApplyTemplate) -> dict[str, Any]:
@@ -61,7 +61,25 @@ async def chat(engine: Engine, body: Chat, caller: tools.Caller) -> list[int]:
             kind="exceed_context_size_error", code="context_length_exceeded", n_prompt_tokens=size, n_ctx=engine.length,
         )  # fmt: skip
     messages, more = talk(engine, body, caller.tools)
-    return await asyncio.to_thread(lambda: engine.model.chat_tokens(messages, **more))
+
+    def tokens() -> list[int]:
+        check_names(engine, body.messages, messages, more)
+        return engine.model.chat_tokens(messages, **more)
+
+    return await asyncio.to_thread(tokens)
+
+
+def check_names(engine: Engine, given: list[ChatMessage], messages: list[dict[str, Any]], more: dict[str, Any]) -> None:
+    """Raises ApiError where the template says the same without the names of who speaks: few templates know any. given: what the messages were."""
+    first: dict[str, int] = {}
+    for index, one in enumerate(given):
+        if one.name is not None and one.role != "tool":
+            first.setdefault("system" if one.role == "developer" else one.role, index)
+    whole = engine.model.chat_text(messages, **more) if first else ""
+    for role, index in first.items():
+        without = [{k: v for k, v in m.items() if k != "name" or m["role"] != role} for m in messages]
+        if engine.model.chat_text(without, **more) == whole:
+            raise refused(f"messages[{index}].name", f"the model's template tells no names of the role {role}")
 
 
 def count(prompt: Any) -> int:

@@ -129,9 +129,11 @@ class _Items:
     """The items of a stream, one after the other. output: those that are done; now: the one under way."""
 
     def __init__(self, run: _Run):
-        self.run, self.output = run, []
+        self.run = run
+        self.output: list[dict[str, Any]] = []
         self.now: dict[str, Any] | None = None
-        self._text, self._tokens = "", []
+        self._text = ""
+        self._tokens: list[Token] = []
 
     def add(self, delta: dict[str, Any], tokens: list[Token]) -> Iterator[dict[str, Any]]:
         """What a chat's delta is here."""
