@@ -1178,7 +1178,7 @@ typedef struct llama2_generate_options {
     const int32_t *prompt;       /* (prompt_count) tokens, evaluated first; with none it goes on from the logits */
     size_t prompt_count;
     const llama2_text *stops;    /* (stop_count) strings; none is ever given out, not even in part */
-    size_t stop_count;           /* at most 64, each at most 4096 bytes */
+    size_t stop_count;           /* at most 64, each at most 4096 bytes; an empty one is none */
     uint64_t max_tokens;         /* 0: until the context is full */
     llama2_generate_result *result; /* may be NULL */
     uint64_t shift_keep; /* Since 0.3: with LLAMA2_GENERATE_SHIFT, first positions that are never dropped; 0: 4 */

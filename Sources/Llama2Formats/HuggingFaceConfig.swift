@@ -26,8 +26,7 @@ struct HuggingFaceConfig {
         "transformers_version", "torch_dtype", "dtype", "use_cache", "initializer_range", "attention_dropout", "hidden_dropout", "dropout",
         "pretraining_tp", "return_dict", "output_attentions", "output_hidden_states", "output_scores", "return_dict_in_generate", "torchscript",
         "use_bfloat16", "tf_legacy_loss", "chunk_size_feed_forward", "id2label", "label2id", "num_labels", "problem_type", "finetuning_task",
-        "task_specific_params", "tokenizer_class", "prefix", "bad_words_ids", "sep_token_id", "unk_token_id", "decoder_start_token_id",
-        "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens", "max_length", "min_length", "do_sample",
+        "task_specific_params", "tokenizer_class", "prefix", "sep_token_id", "unk_token_id", "decoder_start_token_id", "max_length", "min_length", "do_sample",
         "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
         "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "num_return_sequences", "exponential_decay_length_penalty",
         "remove_invalid_values", "max_sequence_length", "model_max_length", "attn_implementation", "use_flash_attention", "use_flash_attention_2",
@@ -49,6 +48,12 @@ struct HuggingFaceConfig {
         ("tie_encoder_decoder", .flag(false)), ("cross_attention_hidden_size", .none), ("pruned_heads", .none), ("quantization_config", .none),
         ("compression_config", .none), ("num_nextn_predict_layers", .none), ("no_rope_layers", .none), ("rope_interleaved", .flag(false)),
         ("rotary_pct", .one), ("rotary_percent", .one), ("position_embedding_type", .text("rope")), ("auto_map", .noModel),
+    ]
+    /// Which tokens are never drawn, or always, and where else a text ends, in this file or in generation_config.json. (How tokens are drawn, temperature
+    /// for instance, is said by a caller's sampler: there these files have defaults of other programs.)
+    private static let constraints: [ByteText] = [
+        "suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "force_words_ids", "constraints", "forced_bos_token_id", "forced_eos_token_id",
+        "forced_decoder_ids", "sequence_bias", "stop_strings", "watermarking_config", "guidance_scale",
     ]
     private enum Neutral {
         case none, one
@@ -79,7 +84,7 @@ struct HuggingFaceConfig {
         for (key, value) in members {
             guard let bytes = key.bytes, case let key = ByteText(bytes), !HuggingFaceConfig.saysNothing(value) else { continue }
             if HuggingFaceConfig.read.contains(key) || HuggingFaceConfig.harmless.contains(key) { continue }
-            if key.hasPrefix("_") || key.hasPrefix("unsloth_") { continue }
+            if key.hasPrefix("_") || key.hasPrefix("unsloth_") || HuggingFaceConfig.constraints.contains(key) { continue }
             guard let known = HuggingFaceConfig.neutral.first(where: { $0.key == key }) else {
                 throw Llama2Error(
                     .unsupported,
@@ -89,6 +94,7 @@ struct HuggingFaceConfig {
                 throw Llama2Error(.unsupported, "\(path): \(key) is \(Values.shown(value)), which is not supported for a Llama")
             }
         }
+        try HuggingFaceConfig.checkConstraints(json, path)
         if let act = try values.text("hidden_act"), act != "silu", act != "swish" {
             throw Llama2Error(.unsupported, "\(path): hidden_act is \"\(ByteText(act.bytes.prefix(40)))\"; Llama's silu is supported")
         }
@@ -105,6 +111,18 @@ struct HuggingFaceConfig {
         }
         dimension = stated ?? e / heads
         rope = try HuggingFaceRoPE(values, dimension: dimension)
+    }
+
+    static func checkConstraints(_ json: JSON, _ path: FilePath) throws(Llama2Error) {
+        guard let members = json.members else {
+            if json.isNull { return }
+            throw Llama2Error(.corrupt, "\(path): not a JSON object")
+        }
+        for (key, value) in members {
+            guard let key = key.bytes.map({ ByteText($0) }), constraints.contains(key), !saysNothing(value) else { continue }
+            if key == "guidance_scale", value.double == 1 { continue }
+            throw Llama2Error(.unsupported, "\(path): \(key) is not supported: it says which tokens are drawn, or where a text ends")
+        }
     }
 
     /// null, and lists and objects without anything in them.

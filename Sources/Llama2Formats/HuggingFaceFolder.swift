@@ -22,6 +22,12 @@ struct HuggingFaceFolder {
     init(_ folder: FilePath, named: [UInt8]? = nil, _ options: LoadOptions) throws(Llama2Error) {
         let json = try HuggingFaceFolder.json(folder, "config.json") ?? .null
         let config = try HuggingFaceConfig(json, folder + "/config.json")
+        try HuggingFaceConfig.checkConstraints(try HuggingFaceFolder.json(folder, "generation_config.json") ?? .null, folder + "/generation_config.json")
+        if try MappedFile.exists(folder + "/adapter_config.json") {
+            throw Llama2Error(
+                .unsupported,
+                "\(folder): adapter_config.json lies beside config.json, and transformers takes another model for its base: load it as an adapter, or move it")
+        }
         // 1. tensors
         let weights = try WeightFiles(folder)
         container = weights.isTorch ? "PyTorch" : "safetensors"

@@ -246,6 +246,14 @@ struct PickledTensors {
             guard case .storage(let storage) = parts[0], case .integer(let offset) = parts[1], case .tuple(let shapeIndex) = parts[2],
                 case .tuple(let stridesIndex) = parts[3]
             else { break }
+            // what torch.save says beside it: that its numbers are stored negated, or are conjugates
+            if parts.count == 7 {
+                switch parts[6] {
+                case .none: break
+                case .dictionary(let notes) where dictionaries[notes].isEmpty: break
+                default: throw Llama2Error(.unsupported, "pickle: a tensor with notes of its own (neg, conj): its numbers are not those that are stored")
+                }
+            }
             let shape = tuples[shapeIndex], strides = tuples[stridesIndex]
             func integers(_ list: [Value]) -> [Int] { list.compactMap { if case .integer(let n) = $0, n >= 0 { n } else { nil } } }
             guard integers(shape).count == shape.count, integers(strides).count == shape.count, offset >= 0, shape.count <= 8 else { break }

@@ -214,7 +214,8 @@ public struct Conversation {
         while start >= 0, rendering[start] != word[0] || Array(rendering[start..<start + word.count]) != word { start -= 1 }
         guard start >= 0 else { throw Conversation.isAltered }
         let kept = Array(rendering[..<start])
-        let hasSpace = start + word.count < rendering.count && rendering[start + word.count] == mark[word.count]
+        // whoever wrote it: transformers looks at the text alone
+        let hasSpace = start + word.count < rendering.count && rendering[start + word.count].byte == mark[word.count].byte
         return hasSpace ? kept : Characters.strippedRight(kept)
     }
 }

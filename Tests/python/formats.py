@@ -120,7 +120,8 @@ def _fake(module: str, name: str):
 
 
 class _Tensor:
-    def __init__(self, key, kind, count, shape, strides=None, offset=0):
+    def __init__(self, key, kind, count, shape, strides=None, offset=0, notes=()):
+        self.notes = notes
         self.storage = _Storage(key, kind, count)
         self.shape, self.offset = tuple(shape), offset
         self.strides = strides or tuple(int(np.prod(shape[i + 1 :])) for i in range(len(shape)))
@@ -128,7 +129,7 @@ class _Tensor:
     def __reduce__(self):
         import collections
 
-        return _fake("torch._utils", "_rebuild_tensor_v2"), (self.storage, self.offset, self.shape, self.strides, False, collections.OrderedDict())
+        return _fake("torch._utils", "_rebuild_tensor_v2"), (self.storage, self.offset, self.shape, self.strides, False, collections.OrderedDict(), *self.notes)
 
 
 class _Storage:

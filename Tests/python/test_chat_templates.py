@@ -159,6 +159,10 @@ def test_a_message_is_continued(model):
         assert text == FORMATS[name](talk, False).split("I think")[0] + "I think"
     trimmed = model.chat_text([user("Hi"), assistant("I think ")], chat_template="llama3", continue_final_message=True)
     assert trimmed.endswith("I think")
+    # transformers looks for a space behind its own mark, whoever wrote it: then white space stays that the template put before the text
+    spaced = "{% for m in messages %}[{{ m.role }}] {{ m.content | trim }} [/]{% endfor %}"
+    assert model.chat_text([user("")], chat_template=spaced, continue_final_message=True) == "[user] "
+    assert model.chat_text([user("a ")], chat_template=spaced, continue_final_message=True) == "[user] a "
     with pytest.raises(InvalidArgumentError, match="continued"):
         model.chat_text(talk, chat_template="{{ messages[0].content }}", continue_final_message=True)
 

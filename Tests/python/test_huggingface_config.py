@@ -95,3 +95,26 @@ def test_llama3_takes_the_trained_length_from_where_transformers_does(folder):
     found = [logits(folder(**way), TOKENS).tobytes() for way in ways]
     assert len(set(found)) == 1
     assert logits(folder(rope_scaling=three | {"original_max_position_embeddings": 8})).tobytes() not in found
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize(
+    "key, value", [("suppress_tokens", [5]), ("begin_suppress_tokens", [1, 2]), ("bad_words_ids", [[3]]), ("forced_eos_token_id", 2), ("sequence_bias", [[[5], -1.0]]), ("stop_strings", "x"), ("guidance_scale", 1.5)],
+)  # fmt: skip
+def test_what_may_not_be_drawn_is_not_passed_over(folder, file, key, value):
+    """As tokenizer.ggml.suppress_tokens of a GGUF file, which says the same."""
+    path = folder()
+    before = json.loads((path / file).read_text()) if (path / file).exists() else {}
+    for nothing in (None, [], [[]]):
+        (path / file).write_text(json.dumps(before | {key: nothing}))
+        llama2swift.Model(path)
+    (path / file).write_text(json.dumps(before | {key: value}))
+    with pytest.raises(UnsupportedError, match=f"{file}: {key} is not supported"):
+        llama2swift.Model(path)
+
+
+def test_generation_config_is_an_object(folder):
+    path = folder()
+    (path / "generation_config.json").write_text("[]")
+    with pytest.raises(CorruptFileError, match="generation_config.json: not a JSON object"):
+        llama2swift.Model(path)

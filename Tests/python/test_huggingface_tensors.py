@@ -187,6 +187,27 @@ def test_pytorch_model_bin_with_one_storage_under_two_names(folder):
     assert np.abs(logits(path) - right).max() < 1e-5 * np.abs(right).max()
 
 
+@pytest.mark.parametrize("note", ["neg", "conj"])
+def test_a_tensor_that_is_stored_negated_is_refused(folder, note):
+    path = folder()
+    (path / "model.safetensors").unlink()
+    tensors = F.hugging_face_tensors(W, SHAPE)
+    ready = {n: F._Tensor(str(i), "FloatStorage", x.size, x.shape, notes=({note: True},) if n == "model.norm.weight" else ()) for i, (n, x) in enumerate(tensors.items())}
+    (path / "pytorch_model.bin").write_bytes(F.pth(tensors, pickled=F.state_dict(ready)))
+    with pytest.raises(UnsupportedError, match="a tensor with notes of its own"):
+        llama2swift.Model(path)
+    (path / "pytorch_model.bin").write_bytes(F.pth(tensors, pickled=F.state_dict({n: F._Tensor(str(i), "FloatStorage", x.size, x.shape, notes=({},)) for i, (n, x) in enumerate(tensors.items())})))
+    llama2swift.Model(path)
+
+
+def test_an_adapter_beside_a_model_is_refused(folder):
+    """transformers takes the base that the adapter names, and adapts it."""
+    path = folder()
+    (path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UnsupportedError, match="adapter_config.json lies beside config.json"):
+        llama2swift.Model(path)
+
+
 def test_what_is_missing_is_named(folder, tmp_path):
     path = folder()
     (path / "model.safetensors").rename(path / "other.safetensors")

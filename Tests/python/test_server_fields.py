@@ -247,3 +247,12 @@ def test_an_answer_of_no_tokens_has_all_that_others_have(http):
     for name in ("tokens_evaluated", "prompt", "model", "stop"):
         assert none[name] == one[name], name
     assert none["generation_settings"]["n_predict"] == 0
+
+
+@pytest.mark.parametrize("field", [{"dry_base": -3, "dry_multiplier": 1}, {"stop": ["\\ud800"]}, {"dry_multiplier": 1, "dry_sequence_breakers": ["\\ud800"]}])
+def test_what_is_refused_is_refused_for_no_tokens_too(http, field):
+    raw = json.dumps({"prompt": "Once upon"} | field).replace("\\\\ud800", "\\ud800")
+    for path, limit in (("/completion", "n_predict"), ("/v1/completions", "max_tokens")):
+        for count in (0, 1):
+            answer = http.post(path, content=raw[:-1] + f', "{limit}": {count}}}', headers={"Content-Type": "application/json"})
+            assert answer.status_code == 400, (path, count, answer.text)

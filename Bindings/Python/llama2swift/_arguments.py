@@ -193,8 +193,11 @@ def tokens(name: str, value: object) -> Tokens:
     """Ids out of any sequence, iterator or array of integers."""
     if isinstance(value, np.ndarray):
         return _tokens_of_array(name, value)
-    if isinstance(value, (str, bytes, bytearray, Mapping, Set)):
+    # a view of bytes is a text's, as bytes are
+    if isinstance(value, (str, bytes, bytearray, Mapping, Set)) or isinstance(value, memoryview) and value.format in ("B", "b", "c"):
         raise refuse(name, value, "token ids: a sequence of integers")
+    if isinstance(value, memoryview) and value.ndim != 1:
+        raise ValueError(f"{name} is a view of shape {value.shape}, expected one dimension")
     if type(value) is not list:
         try:
             iterator = iter(value)  # type: ignore[call-overload]
@@ -221,6 +224,8 @@ def token_list(name: str, value: object) -> list[int]:
 def _tokens_of_array(name: str, value: np.ndarray[Any, Any]) -> Tokens:
     if value.ndim != 1:
         raise ValueError(f"{name} is an array of shape {value.shape}, expected one dimension")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: give what is not masked (compressed())")
     if value.dtype.kind == "O":
         return tokens(name, value.tolist())
     if value.dtype.kind not in "iu":

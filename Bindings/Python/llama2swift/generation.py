@@ -6,7 +6,7 @@ import ctypes as C
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from . import _arguments as A
@@ -30,14 +30,14 @@ def stop_strings(value: Any, name: str = "stop") -> list[bytes]:
     """The bytes of one stop string or several, checked."""
     if isinstance(value, str):
         value = [value]
-    if isinstance(value, (bytes, bytearray, memoryview)) or not hasattr(value, "__iter__"):
+    if isinstance(value, (bytes, bytearray, memoryview, Mapping)) or not hasattr(value, "__iter__"):
         raise A.refuse(name, value, "a str or a list of them")
     stops = [A.string(f"{name}[{i}]", s).encode() for i, s in enumerate(value)]
     if len(stops) > _MOST_STOPS:
         raise ValueError(f"{name} has {len(stops)} strings, expected at most {_MOST_STOPS}")
     for i, stop in enumerate(stops):
-        if len(stop) > _LONGEST_STOP:
-            raise ValueError(f"{name}[{i}] has {len(stop)} bytes, expected at most {_LONGEST_STOP}")
+        if not 1 <= len(stop) <= _LONGEST_STOP:
+            raise ValueError(f"{name}[{i}] has {len(stop)} bytes, expected 1 to {_LONGEST_STOP}")
     return stops
 
 

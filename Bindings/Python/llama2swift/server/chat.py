@@ -39,6 +39,8 @@ class Run:
         jobs = [
             Job(self.prompt, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), top) for i in range(body.n or 1)
         ]
+        for job in [] if most else jobs:
+            engine.check(job)
         self.answers = [self.work.submit(engine, job) for job in jobs] if most else []
 
     def frame(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -235,6 +235,12 @@ class Engine:
         limits = [self.room(tokens)] + [n for n in (asked, self.settings.max_tokens or None) if n is not None]
         return min(limits)
 
+    def check(self, job: Job) -> None:
+        """Raises what `submit` would, of a job for no tokens."""
+        Sampler(**job.sampler)
+        for stop in job.stops:
+            stop.encode()
+
     def submit(self, job: Job) -> Answer:
         """Into the scheduler."""
         sampler = Sampler(**job.sampler)

@@ -45,6 +45,8 @@ class _Run:
             job = Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs)
             if limit:
                 self.answers.append(self.work.submit(engine, job))
+            else:
+                engine.check(job)
 
     def whole(self, index: int) -> dict[str, Any]:
         """The answer to a prompt."""
