@@ -1106,6 +1106,17 @@ int32_t llama2_grammar_state_complete(const llama2_grammar_state *state, int32_t
    Returns OK, BUFFER_TOO_SMALL, UNSUPPORTED, NO_MEMORY, BUSY. Since 0.3. */
 int32_t llama2_grammar_state_forced(llama2_grammar_state *state, char *text, size_t capacity, size_t *needed);
 
+/* The same mask where the text must be complete within `tokens` tokens, the end token among them (if the vocabulary has one): only those tokens behind
+   which it still can be. Where so few do not suffice, those that bring the end nearest. Whoever takes one of them each time, and asks with one token
+   less, comes to the end. A text whose shortest end is longer than 256 KiB is not brought to one: the mask is that of llama2_grammar_state_allowed.
+   Returns what that returns. Since 0.3. */
+int32_t llama2_grammar_state_allowed_within(llama2_grammar_state *state, uint64_t tokens, uint32_t *mask, size_t capacity, size_t *needed);
+
+/* A shortest text that completes what was taken so far (in bytes; where an array's or object's parts depend on each other, as with several `contains`, a
+   short one), "" where it is complete. *tokens: so many are enough to write it, the end token not counted. The state stays as it is.
+   Returns OK, BUFFER_TOO_SMALL, UNSUPPORTED (longer than 256 KiB), NO_MEMORY, BUSY. Since 0.3. */
+int32_t llama2_grammar_state_shortest(llama2_grammar_state *state, uint64_t *tokens, char *text, size_t capacity, size_t *needed);
+
 /* Holds the sampler to a grammar, from its beginning; NULL: to none. What the grammar does not allow is forbidden before all
    other steps. Every token that llama2_sample or llama2_generate chooses moves it on (llama2_sampler_accept does not);
    llama2_sampler_reset, and llama2_generate with a prompt, begin anew. A context of another vocabulary refuses
@@ -1171,6 +1182,11 @@ typedef int32_t (*llama2_token_callback)(const llama2_token_report *report, void
    about, and what came after the same tokens before (Saxena, Prompt Lookup Decoding, 2023). A guess counts where the sampler draws the same token,
    and is withdrawn otherwise: text, tokens, logits and sampler are the same bits. It pauses where it does not pay. Since 0.3 */
 #define LLAMA2_GENERATE_NO_GUESS 32u
+/* What the sampler's grammar asks for is complete when max_tokens are chosen, the end token among them, or the context is full: as soon as what is
+   left could become too little, only those tokens may come behind which it still suffices (llama2_grammar_state_allowed_within). Before that all is as
+   without. Where max_tokens is below what the shortest text needs (llama2_grammar_state_shortest and an end token) the text takes a shortest way and
+   is cut. Without a grammar INVALID_ARGUMENT. Since 0.3 */
+#define LLAMA2_GENERATE_COMPLETE 64u
 
 typedef struct llama2_generate_options {
     uint32_t struct_size;
@@ -1348,6 +1364,7 @@ typedef int32_t (*llama2_event_callback)(const llama2_event *event, void *user_d
 /* The prompt's tokens are reported too, each with an event of its own before the first that is chosen; needs a callback. The prompt is then
    evaluated as a whole, nothing of it is adopted. */
 #define LLAMA2_REQUEST_ECHO 8u
+#define LLAMA2_REQUEST_COMPLETE 16u /* as LLAMA2_GENERATE_COMPLETE */
 
 typedef struct llama2_request_options {
     uint32_t struct_size;

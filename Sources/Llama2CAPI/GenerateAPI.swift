@@ -30,9 +30,9 @@ public func llama2_generate(
         let sampler = try Handles.sampler(sampler)
         let o = try options(given, zero: llama2_generate_options(), "llama2_generate_options")
         let penalizesPrompt = UInt32(LLAMA2_GENERATE_PENALIZE_PROMPT), noAdopt = UInt32(LLAMA2_GENERATE_NO_ADOPT)
-        let noGuess = UInt32(LLAMA2_GENERATE_NO_GUESS)
+        let noGuess = UInt32(LLAMA2_GENERATE_NO_GUESS), complete = UInt32(LLAMA2_GENERATE_COMPLETE)
         let shift = UInt32(LLAMA2_GENERATE_SHIFT), logProbs = UInt32(LLAMA2_GENERATE_LOGPROBS), echo = UInt32(LLAMA2_GENERATE_ECHO)
-        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift | logProbs | echo | noGuess, "llama2_generate_options")
+        try checkFlags(o.flags, penalizesPrompt | noAdopt | shift | logProbs | echo | noGuess | complete, "llama2_generate_options")
         guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_generate_options.reserved is \(o.reserved), expected 0") }
         guard o.token_callback != nil || o.flags & (logProbs | echo) == 0 else {
             throw Llama2Error(.invalidArgument, "LLAMA2_GENERATE_LOGPROBS and LLAMA2_GENERATE_ECHO need a token_callback")
@@ -50,7 +50,7 @@ public func llama2_generate(
             sampler, prompt: prompt, adopts: o.flags & noAdopt == 0, guesses: o.flags & noGuess == 0, draft: draft,
             shiftKeep: o.flags & shift == 0 ? nil : o.shift_keep == 0 ? Context.keptByShift : Int(clamping: o.shift_keep),
             penalizesPrompt: o.flags & penalizesPrompt != 0, stops: stops,
-            maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens),
+            maxTokens: o.max_tokens == 0 ? Int.max : Int(clamping: o.max_tokens), completes: o.flags & complete != 0,
             logProbabilities: probabilities, echo: o.flags & echo != 0, progress: &progress,
             tell: tokenReports(o, context)
         ) { piece in

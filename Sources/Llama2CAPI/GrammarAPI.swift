@@ -143,6 +143,32 @@ public func llama2_grammar_state_complete(_ state: OpaquePointer?, _ complete: U
 }
 
 @c @implementation
+public func llama2_grammar_state_allowed_within(
+    _ state: OpaquePointer?, _ tokens: UInt64, _ mask: UnsafeMutablePointer<UInt32>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        try Handles.grammarState(state).exclusively { (matcher) throws(Llama2Error) in
+            try give(try matcher.mask(within: Int(clamping: tokens)), to: mask, capacity, needed)
+        }
+    }
+}
+
+@c @implementation
+public func llama2_grammar_state_shortest(
+    _ state: OpaquePointer?, _ tokens: UnsafeMutablePointer<UInt64>?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+    _ needed: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    call { () throws(Llama2Error) in
+        let tokens = try required(tokens, "tokens")
+        try Handles.grammarState(state).exclusively { (matcher) throws(Llama2Error) in
+            let end = try matcher.shortestEnd()
+            try give(end.text, to: text, capacity, needed)
+            tokens.pointee = UInt64(end.tokens)
+        }
+    }
+}
+
+@c @implementation
 public func llama2_grammar_state_forced(
     _ state: OpaquePointer?, _ text: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ needed: UnsafeMutablePointer<Int>?
 ) -> Int32 {

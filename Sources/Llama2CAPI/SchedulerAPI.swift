@@ -45,7 +45,8 @@ public func llama2_scheduler_submit(
         let o = try options(try required(given, "options"), zero: llama2_request_options(), "llama2_request_options")
         let penalizesPrompt = UInt32(LLAMA2_REQUEST_PENALIZE_PROMPT), noGuess = UInt32(LLAMA2_REQUEST_NO_GUESS)
         let logProbs = UInt32(LLAMA2_REQUEST_LOGPROBS), echo = UInt32(LLAMA2_REQUEST_ECHO)
-        try checkFlags(o.flags, penalizesPrompt | noGuess | logProbs | echo, "llama2_request_options")
+        let complete = UInt32(LLAMA2_REQUEST_COMPLETE)
+        try checkFlags(o.flags, penalizesPrompt | noGuess | logProbs | echo | complete, "llama2_request_options")
         guard o.reserved == 0, o.reserved_2 == 0 else {
             throw Llama2Error(.invalidArgument, "llama2_request_options.reserved is \(o.reserved), reserved_2 \(o.reserved_2), expected 0")
         }
@@ -63,6 +64,7 @@ public func llama2_scheduler_submit(
         chosen.adapters = try scaledAdapters(o.adapters, o.adapter_count)
         chosen.penalizesPrompt = o.flags & penalizesPrompt != 0
         chosen.guesses = o.flags & noGuess == 0
+        chosen.completes = o.flags & complete != 0
         chosen.logProbabilities = try logProbabilities(o.flags & logProbs != 0, best: o.best, "LLAMA2_REQUEST_LOGPROBS")
         chosen.echo = o.flags & echo != 0
         if o.deadline_milliseconds != 0 {

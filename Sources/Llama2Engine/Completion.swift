@@ -41,6 +41,8 @@ public final class Completion {
     /// Guessed, and of these drawn too.
     private(set) var guessed = 0, guessedRight = 0
     private let maxTokens: Int
+    /// So many tokens at most, when what the sampler is held to must be complete with the last; nil: it need not be.
+    var completesWithin: Int?
     /// Who is told about every token.
     private let tell: Tell?
     private var lastReport = monotonicNanoseconds()
@@ -52,9 +54,11 @@ public final class Completion {
     /// The end token that was chosen; nil when there was none.
     private(set) var endToken: Int32?
 
-    public init(_ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, tell: Tell? = nil, guesses: Bool = false)
-        throws(Llama2Error)
-    {
+    public init(
+        _ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, completesWithin: Int? = nil,
+        tell: Tell? = nil, guesses: Bool = false
+    ) throws(Llama2Error) {
+        self.completesWithin = completesWithin
         self.tell = tell
         self.tokenizer = tokenizer
         self.sampler = sampler
@@ -76,6 +80,8 @@ public final class Completion {
             end = .token
             return nil
         }
+        sampler.tokensLeft = completesWithin.map { min($0, maxTokens) - tokens }
+        defer { sampler.tokensLeft = nil }
         token = try sampler.sample(logits)
         try sampler.hold(token)
         if tokenizer.isEndOfGeneration(token) {

@@ -28,14 +28,15 @@ extension Context {
     /// which is then evaluated as a whole. After an error there sequence 0 is as before and without logits.
     /// guesses: tokens that may come are evaluated together with the one that is certain, see `Guesser`: the text is the same.
     /// draft: says what may come where the guesser does not; its sequence 0 is written over.
+    /// completes: what the sampler is held to is complete when `maxTokens` are chosen, or the context is full.
     /// penalizesPrompt: the sampler's penalties count the prompt's tokens as if they had been sampled, once they are evaluated.
     /// emit: gets whole UTF-8 characters; false ends the generation. progress: how far it came, also when an
     /// error is thrown. Then sequence 0, its logits and the sampler are as after the last token that was evaluated, and what
     /// was held back of the text is given out first.
     public func generate(
         _ box: SamplerBox, prompt: UnsafeBufferPointer<Int32>, adopts: Bool, guesses: Bool, draft: Context? = nil, shiftKeep: Int?,
-        penalizesPrompt: Bool, stops: [[UInt8]], maxTokens: Int, logProbabilities: LogProbabilities? = nil, echo: Bool = false, progress: inout Generation,
-        tell: Completion.Tell? = nil, emit: Completion.Emit
+        penalizesPrompt: Bool, stops: [[UInt8]], maxTokens: Int, completes: Bool = false,
+        logProbabilities: LogProbabilities? = nil, echo: Bool = false, progress: inout Generation, tell: Completion.Tell? = nil, emit: Completion.Emit
     ) throws(Llama2Error) {
         let tokenizer = try model.tokenizer()
         let guesses = guesses && !inference.isObserved  // whoever looks at layers sees the text's tokens alone
@@ -47,6 +48,7 @@ extension Context {
         try box.exclusively { (sampler) throws(Llama2Error) in
             // 1. what can be refused is refused before anything changes
             try checkGrammar(sampler)
+            if completes { try sampler.checkCompletes() }
             let draft = try draft.map { (context) throws(Llama2Error) in try Draft(context, beside: self) }
             defer { draft?.end() }
             sampler.setHost(inference.hostMode)
@@ -69,6 +71,8 @@ extension Context {
                 if penalizesPrompt { for token in prompt { sampler.accept(token) } }
             }
             _ = try lastLogits()
+
+            if completes { completion.completesWithin = shiftKeep == nil ? inference.freePositions + 1 : .max }
 
             // 2. token by token, or several where they can be guessed
             if guesses {

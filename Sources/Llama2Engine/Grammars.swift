@@ -96,6 +96,13 @@ extension Sampler {
     }
 }
 
+extension Sampler {
+    /// Refuses to complete what is held to nothing.
+    func checkCompletes() throws(Llama2Error) {
+        guard constraint is GrammarMatcher else { throw Llama2Error(.invalidArgument, "a text without a grammar cannot be made complete") }
+    }
+}
+
 extension SamplerBox {
     /// nil: no grammar. The text begins anew.
     public func setGrammar(_ grammar: Grammar?) throws(Llama2Error) {

@@ -11,6 +11,7 @@ final class Automaton {
     static let unknown: Int32 = -2
     /// Beyond it everything is forgotten but the state that is in use: some 40 MiB of rows.
     private static let mostStates = 40_000
+    private static let mostFrames = 3_000_000
     /// Stacks side by side.
     private static let mostLeaves = 20_000
     /// Values in sets of items that must differ.
@@ -70,7 +71,7 @@ final class Automaton {
     }
 
     /// Whether so much is known that starting anew is better.
-    var isFull: Bool { states.count + localRows.count > Automaton.mostStates || seen.size > Automaton.mostSeen }
+    var isFull: Bool { states.count + localRows.count > Automaton.mostStates || frames.count > Automaton.mostFrames || seen.size > Automaton.mostSeen }
 
     // bits of a state's first number
     private static let ends: Int32 = 1, pends: Int32 = 2

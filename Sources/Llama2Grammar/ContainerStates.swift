@@ -19,7 +19,7 @@ struct ObjectState {
 
     /// Where the bits begin.
     private var bits: Int { form.watch != nil ? 5 : 2 }
-    private var served: UInt8 { form.watch != nil ? UInt8(truncatingIfNeeded: numbers[2]) : 0 }
+    var served: UInt8 { form.watch != nil ? UInt8(truncatingIfNeeded: numbers[2]) : 0 }
     /// Free keys that came.
     var seen: Int32 { numbers[3] }
     var isPending: Bool { form.watch != nil && numbers[4] != 0 }
@@ -33,7 +33,7 @@ struct ObjectState {
     var count: Int32 { numbers[0] }
     private var first: Int32 { numbers[1] }
 
-    private func isOpen(_ member: Int) -> Bool {
+    func isOpen(_ member: Int) -> Bool {
         anyOrder ? numbers[bits + member / 32] >> Int32(member % 32) & 1 == 0 : member >= Int(first)
     }
 
@@ -137,7 +137,7 @@ struct ObjectState {
 ///     numbers    items so far (counted up to what matters), those that are counted by limit, bits of the values that came
 ///     or         items so far, the set of values that came, whether a further one came that is not in it yet
 struct ArrayState {
-    private let form: Program.ArrayForm
+    let form: Program.ArrayForm
     private let numbers: [Int32]
 
     init(_ form: Program.ArrayForm, _ numbers: [Int32]) {
@@ -165,6 +165,14 @@ struct ArrayState {
     private func lacks(_ numbers: [Int32]) -> Bool {
         for (i, limit) in form.limits.enumerated() where numbers[1 + i] < limit.least { return true }
         return false
+    }
+
+    /// Items that are missing, and those that must be counted by a limit and are not there yet.
+    var missing: Int32 { max(0, form.least - index) }
+    var lacking: Int32 {
+        var sum: Int32 = 0
+        for (i, limit) in form.limits.enumerated() { sum = Int32(clamping: Int(sum) + Int(max(0, limit.least - numbers[1 + i]))) }
+        return sum
     }
 
     var mayClose: Bool { index >= form.least && (form.differing != nil || !lacks(numbers)) }

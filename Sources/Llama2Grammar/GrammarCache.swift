@@ -17,6 +17,7 @@ final class GrammarCache {
     private var parts: GrowingBuffer<Part>
     private var below: GrowingBuffer<Int32>
     private let narrowed: AlignedBuffer<UInt32>  // (words)
+    private var knownEndings: Endings?
     let words: Int
     /// Bytes of masks that are kept.
     private static let mostMaskBytes = 64 << 20
@@ -41,17 +42,27 @@ final class GrammarCache {
         leafMasks.removeAll()
         masks.removeAll()
         rowOf.removeAll()
+        knownEndings = nil
         try automaton.restart(program)
     }
 
     /// Keeps nothing but its memory.
     func letGo() {
         program = Program()
+        knownEndings = nil
         automaton.letGo()
     }
 
     /// Bytes that it holds.
     var bytes: Int { masks.bytes + leafMasks.bytes + automaton.bytes }
+
+    /// How its states come to their ends.
+    func endings() throws(Llama2Error) -> Endings {
+        if let knownEndings, !knownEndings.isFull { return knownEndings }
+        let new = try Endings(automaton, vocabulary)
+        knownEndings = new
+        return new
+    }
 
     /// The tokens that may come, in words of 32 bits: valid until the next call.
     func mask(_ state: Int32) throws(Llama2Error) -> UnsafeBufferPointer<UInt32> {

@@ -3,15 +3,15 @@ public import Llama2Core
 /// A text on its way through a grammar: which tokens may come, and how it goes on when one is taken. One thread at a time.
 public final class GrammarMatcher {
     public let grammar: Grammar
-    private var cache: GrammarCache
-    private var state: Int32
+    var cache: GrammarCache
+    private(set) var state: Int32
     /// States before each token taken, so that tokens can be given back; `tokens` to take them anew in a fresh cache.
     private var before: GrowingBuffer<Int32>
     private var tokens: GrowingBuffer<Int32>
     /// Behind each token taken: how many in a row were nothing but white space between symbols of JSON.
     private var spaces: GrowingBuffer<Int32>
     /// What was written, where items of arrays must differ: they are read from it. Else empty.
-    private var text: GrowingBuffer<UInt8>
+    var text: GrowingBuffer<UInt8>
     /// So many in a row, and no more white space is offered: a model that is unsure writes line breaks for ever.
     private static let mostSpaces: Int32 = 8
     /// Taken by the end token: nothing can come any more.
@@ -164,7 +164,7 @@ public final class GrammarMatcher {
 
     // MARK: Forgetting
 
-    private func forgetIfFull() throws(Llama2Error) {
+    func forgetIfFull() throws(Llama2Error) {
         if cache.automaton.isFull { (cache, state) = try fresh(state) }
     }
 

@@ -207,9 +207,12 @@ struct DifferingState {
 
     private func isEqual(_ seen: SeenValues) -> Bool { flags & DifferingState.equal != 0 || seen.isWhole(alike) }
 
+    /// Whether no value that came begins so, or is the same but for zeros.
+    func isNew(_ seen: SeenValues) -> Bool { alike.isNone && flags & DifferingState.equal == 0 }
+
     func mayEnd(_ dfa: DFA, _ seen: SeenValues) -> Bool { dfa.accepts(state) && !isEqual(seen) }
 
-    private func following(_ byte: UInt8, _ to: Int32, _ seen: SeenValues) -> DifferingState {
+    func following(_ byte: UInt8, _ to: Int32, _ seen: SeenValues) -> DifferingState {
         var next = DifferingState(state: to, alike: seen.following(alike, byte))
         let isPoint = byte == UInt8(ascii: "."), isFraction = isPoint || flags & DifferingState.fraction != 0
         if isFraction, isPoint || byte == UInt8(ascii: "0"), isEqual(seen) { next.flags = DifferingState.equal }

@@ -19,6 +19,8 @@ public final class Sampler {
     var before: Draws
     /// What every token is held to, before all other steps; nil: nothing.
     public var constraint: (any TokenConstraint)?
+    /// The constraint's text must be complete within so many tokens, its end among them; nil: whenever it likes.
+    public var tokensLeft: Int?
     /// Gets to know the probabilities of every token that is chosen; nil: nobody asks.
     public var report: LogProbabilities?
     /// The model whose tokens the options name by their texts.
@@ -96,7 +98,7 @@ public final class Sampler {
 
     /// Leaves in `candidates` what the steps leave of the logits in it.
     private func filter() throws(Llama2Error) {
-        if let constraint { try candidates.keep(only: try constraint.mask()) }
+        if let constraint { try candidates.keep(only: try constraint.mask(within: tokensLeft)) }
         try forbidden.apply(&candidates, state)
         for step in chain.steps { try step.apply(&candidates, &state) }
         try candidates.rank()
@@ -165,8 +167,9 @@ public final class Sampler {
 
 /// Says which tokens may come next, and is told which one came.
 public protocol TokenConstraint: AnyObject {
-    /// Bit t of these words is set when token t may come; valid until the next call.
-    func mask() throws(Llama2Error) -> UnsafeBufferPointer<UInt32>
+    /// Bit t of these words is set when token t may come and the text can still be complete within so many tokens (nil: any number), the end
+    /// among them; valid until the next call.
+    func mask(within tokens: Int?) throws(Llama2Error) -> UnsafeBufferPointer<UInt32>
     /// False, and nothing has changed, for a token that may not come.
     func accept(_ token: Int32) throws(Llama2Error) -> Bool
     /// Gives back the last tokens.

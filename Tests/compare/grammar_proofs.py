@@ -3,10 +3,10 @@
     python Tests/compare/grammar_proofs.py generate FOLDER [SCHEMAS]    ten texts of SmolLM2 at temperature 1 for each of 50 schemas
     python Tests/compare/grammar_proofs.py least FOLDER [SCHEMAS]       the least likely allowed token, 100 steps for each of 1,000 schemas
 
-FOLDER: the unpacked maskbench-sample.tar.xz. Every text is brought to its end, parsed and validated with `jsonschema` (PyPI). A text that the
-model has not ended in 300 tokens, and one of least likely tokens, which never ends by itself, is closed: of the allowed tokens the
-one that closes most. Least likely is by rows of SmolLM2's logits over a page of text, one after another. A short form is in
-Tests/python/test_grammar.py. Needs LLAMA2SWIFT_MODEL.
+FOLDER: the unpacked maskbench-sample.tar.xz. Every text is brought to its end, parsed and validated with `jsonschema` (PyPI). `generate` asks for
+complete texts within 300 tokens (or what the shortest needs, and 50 more); one of least likely tokens, which never ends by itself, goes on with its
+shortest end. Least likely is by rows of SmolLM2's logits over a page of text, one after another. A short form is in
+Tests/python/test_grammar.py and test_endings.py. Needs LLAMA2SWIFT_MODEL.
 """
 
 from __future__ import annotations
@@ -26,25 +26,6 @@ MODEL = llama2swift.Model(os.environ["LLAMA2SWIFT_MODEL"])
 SIZE = MODEL.hyperparameters.vocabulary_size
 PIECES = [MODEL.piece(t) for t in range(SIZE)]
 IS_END = np.array([MODEL.is_end(t) for t in range(SIZE)])
-CLOSING = [b'"', b"}", b"]", b":", b",", b"0"]
-# the lower, the sooner a text is at its end; a quote closes a string, but behind a bracket it opens one
-COST = np.array([CLOSING.index(p) if p in CLOSING else len(CLOSING) + len(p) + 9 * (b"\\" in p) if p else 1 << 20 for p in PIECES], float)
-EMPTY = COST + 9 * (COST == 0)
-
-
-def close(state: llama2swift.GrammarState, before: bytes, most: int = 3000) -> bytes | None:
-    """What brings the text to its end; None when that takes too long."""
-    out = b""
-    for _ in range(most):
-        if state.complete:
-            return out
-        allowed = np.flatnonzero(state.allowed() & ~IS_END)
-        assert len(allowed), "a dead end"
-        cost = EMPTY if (out or before).rstrip()[-1:] in (b"{", b"[") else COST
-        token = int(allowed[np.argmin(cost[allowed])])
-        state.accept(token)
-        out += PIECES[token]
-    return None
 
 
 def problem(schema: object, text: bytes) -> str | None:
@@ -82,26 +63,21 @@ def told(what: str, seen: dict[str, int], wrong: list[str], start: float) -> int
 
 
 def generate(folder: str, count: int = 50) -> int:
-    seen, wrong, start = {"texts": 0, "ended by the model": 0, "closed": 0, "endless": 0}, [], time.time()
-    with MODEL.context(length=10 * 640, sequences=10) as context:
+    seen, wrong, start = {"texts": 0, "whole": 0, "whole before the limit was near": 0, "cut": 0}, [], time.time()
+    with MODEL.context(length=10 * 1280, sequences=10) as context:
         for number, (name, schema, grammar) in enumerate(schemas(folder, count)):
             prompt = MODEL.tokenize_prompt("JSON that follows this schema: " + json.dumps(schema))[:300] + MODEL.tokenize("\n\n")
             samplers = [llama2swift.Sampler(temperature=1, top_k=0, top_p=1, min_p=0, seed=10 * number + i, grammar=grammar) for i in range(10)]
-            for answer in llama2swift.generate_batch(context, [prompt] * 10, samplers, max_tokens=300).results():
-                tokens = [t for t in answer.tokens if not IS_END[t]]
-                state, text = grammar.start(), b"".join(PIECES[t] for t in tokens)
-                for token in tokens:
-                    state.accept(token)
+            most = max(300, grammar.start().shortest().tokens + 50)
+            for answer in llama2swift.generate_batch(context, [prompt] * 10, samplers, max_tokens=most, complete=True).results():
+                text = b"".join(PIECES[t] for t in answer.tokens if not IS_END[t])
                 seen["texts"] += 1
-                if answer.reason == "stop":
-                    seen["ended by the model"] += 1
-                else:
-                    rest = close(state, text)
-                    if rest is None:
-                        seen["endless"] += 1
-                        continue
-                    seen["closed"] += 1
-                    text += rest
+                if answer.reason != "stop":
+                    seen["cut"] += 1
+                    wrong.append(f"{name}: {answer.reason}: {text[:300]!r}")
+                    continue
+                seen["whole"] += 1
+                seen["whole before the limit was near"] += len(answer.tokens) < most / 2
                 if said := problem(schema, text):
                     wrong.append(f"{name}: {said}: {text[:300]!r}")
     return told(f"SmolLM2 at temperature 1, {count} schemas", seen, wrong, start)
@@ -111,7 +87,7 @@ def least(folder: str, count: int = 1000) -> int:
     with MODEL.context(length=256) as context:
         context.eval(MODEL.tokenize((Path(__file__).resolve().parents[2] / "README.md").read_text())[:256], all_logits=True)
         rows = np.array(context.logits(), np.float32)[:256]
-    seen, wrong, start, turn = {"schemas": 0, "steps": 0, "closed": 0, "endless": 0}, [], time.time(), 0
+    seen, wrong, start, turn = {"schemas": 0, "steps": 0, "closed": 0}, [], time.time(), 0
     for name, schema, grammar in schemas(folder, count):
         seen["schemas"] += 1
         left = 100
@@ -131,13 +107,10 @@ def least(folder: str, count: int = 1000) -> int:
             if not text:
                 break
             try:
-                rest = close(state, text)
-            except AssertionError as error:
+                rest = state.shortest().text
+            except llama2swift.Llama2Error as error:
                 wrong.append(f"{name}: {error} behind {text!r}")
                 break
-            if rest is None:
-                seen["endless"] += 1
-                continue
             seen["closed"] += 1
             if said := problem(schema, text + rest):
                 wrong.append(f"{name}: {said}: {(text + rest)[:300]!r}")

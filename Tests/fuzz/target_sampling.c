@@ -108,6 +108,32 @@ void run_sampler(const uint8_t *data, size_t size) {
 
 /* ---- Grammars ------------------------------------------------------------------------------- */
 
+/* From where a walk is the text can be brought to its end with as many tokens as are said to be enough, whichever fit are taken. */
+static void end(const llama2_model *model, const llama2_grammar *grammar, llama2_grammar_state *state, char *text, size_t length, size_t capacity, unsigned draw) {
+    static uint32_t mask[64];
+    size_t words, needed;
+    uint64_t left;
+    int32_t complete = 0, accepts, is_end = 0;
+    int32_t status = llama2_grammar_state_shortest(state, &left, text + length, capacity - length, &needed);
+    if (status == LLAMA2_E_BUFFER_TOO_SMALL || status == LLAMA2_E_UNSUPPORTED) return; /* far from its end */
+    MUST(status == LLAMA2_OK);
+    MUST(llama2_grammar_accepts(grammar, text, length + needed, &accepts) == LLAMA2_OK && accepts);
+    for (left += 1; left > 0 && !is_end; left--) {
+        status = llama2_grammar_state_allowed_within(state, left, mask, COUNT(mask), &words);
+        check_status(status);
+        if (status != LLAMA2_OK) return;
+        unsigned first = (draw = draw * 1664525 + 1013904223) >> 8, token = 0, i;
+        for (i = 0; i < 32 * words; i++) {
+            token = (first + i) % (32 * (unsigned)words);
+            if (mask[token / 32] >> (token % 32) & 1) break;
+        }
+        if (i == 32 * words) break;
+        MUST(llama2_grammar_state_accept(state, (int32_t)token) == LLAMA2_OK);
+        llama2_token_is_end(model, (int32_t)token, &is_end);
+    }
+    MUST(llama2_grammar_state_complete(state, &complete) == LLAMA2_OK && complete);
+}
+
 /* Whatever a grammar allows can be taken, some token always can until the text ends, and what is complete is accepted. */
 static void walk(const llama2_model *model, const llama2_grammar *grammar, unsigned draw) {
     llama2_grammar_state *state = NULL;
@@ -136,6 +162,10 @@ static void walk(const llama2_model *model, const llama2_grammar *grammar, unsig
         size_t needed = 0;
         if (!is_end && llama2_token_piece(model, (int32_t)token, 0, text + length, sizeof text - length, &needed) != LLAMA2_OK) break;
         length += is_end ? 0 : needed;
+        if (step == draw % 50) {
+            end(model, grammar, state, text, length, sizeof text, draw);
+            break;
+        }
     }
     llama2_grammar_state_free(state);
 }

@@ -208,6 +208,12 @@ CALLS = {
     "llama2_grammar_start": (dict(grammar="grammar", state="out", error=None, error_capacity=0), dict(grammar=grammar, state=new, **error)),
     "llama2_grammar_state_allowed": (
         dict(state="grammar_state", mask="out", capacity=100, needed="out2"), dict(state=state, mask=[(None, NULL)], capacity=[(0, SMALL), (15, SMALL), (16, OK)], needed=new)),
+    "llama2_grammar_state_allowed_within": (
+        dict(state="grammar_state", tokens=3, mask="out", capacity=100, needed="out2"),
+        dict(state=state, tokens=[(0, OK), (HUGE, OK)], mask=[(None, NULL)], capacity=[(0, SMALL), (15, SMALL), (16, OK)], needed=new)),
+    "llama2_grammar_state_shortest": (
+        dict(state="forced_state", tokens="out", text="out2", capacity=100, needed="out3"),
+        dict(state=state, tokens=new, text=[(None, NULL)], capacity=[(0, SMALL)], needed=new)),
     "llama2_grammar_state_accept": (dict(state="grammar_state", token="token_a"), dict(state=state, token=[(-1, TOKEN), (512, TOKEN), (300, FORBIDDEN)])),
     "llama2_grammar_state_withdraw": (dict(state="grammar_state", count=0), dict(state=state, count=[(2**40, RANGE), (HUGE, RANGE)])),
     "llama2_grammar_state_reset": (dict(state="grammar_state"), dict(state=state)),

@@ -71,7 +71,7 @@ CELLS = {
     "llama2_importance.window": (INVALID, RANGE, RANGE), "llama2_perplexity.count": (INVALID, INVALID, INVALID), "llama2_perplexity.window": (INVALID, RANGE, RANGE),
     "llama2_grammar_create.kind": (INVALID, INVALID), "llama2_grammar_create.text_length": (OK, INVALID, INVALID), "llama2_grammar_create.text": {"not UTF-8": INVALID},
     "llama2_grammar_accepts.text_length": (OK, INVALID, INVALID), "llama2_grammar_accepts.text": {"not UTF-8": OK}, "llama2_grammar_ignored.capacity": (OK, OK, OK),
-    "llama2_grammar_state_accept.token": (TOKEN, TOKEN, TOKEN), "llama2_grammar_state_withdraw.count": (OK, RANGE, RANGE), "llama2_sampler_set_grammar.grammar": {"NULL": OK},
+    "llama2_grammar_state_accept.token": (TOKEN, TOKEN, TOKEN), "llama2_grammar_state_withdraw.count": (OK, RANGE, RANGE), "llama2_grammar_state_allowed_within.tokens": (OK, OK, OK), "llama2_sampler_set_grammar.grammar": {"NULL": OK},
     "llama2_scheduler_submit.options": {"NULL": NULL}, "llama2_scheduler_cancel.request": (MISSING, MISSING, MISSING),
     **{f"llama2_{name}.options": {"NULL": INVALID} for name in ("beam_search", "best_of")}, "llama2_beam_search.found_count": (INVALID, INVALID, INVALID), "token_capacity": (SMALL, OK, OK),
     "llama2_best_of.sampler_count": (INVALID, INVALID, INVALID), "llama2_guide_logits.count": (INVALID, INVALID, INVALID),

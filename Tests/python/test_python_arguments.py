@@ -55,7 +55,7 @@ CALLS = {
     "Context.embed_tokens": (dict(tokens=[1]), dict(tokens="tokens", normalize="flag")),
     "Context.score": (dict(prompt=[1], continuation=[2]), dict(prompt="tokens", continuation="tokens")),
     "Context.sample": (dict(sampler="sampler"), dict(sampler="sampler+None")),
-    "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag", guess="flag", draft="context")),
+    "Context.generate": (dict(prompt="Once", max_tokens=2), dict(prompt="prompt", sampler="sampler", max_tokens="limit", stop="stop", penalize_prompt="flag", adopt="flag", shift="flag", shift_keep="limit", logprobs="limit", echo="flag", report="flag", guess="flag", draft="context", complete="flag")),
     "Context.beam_search": (dict(prompt="Once", width=1, max_tokens=2), dict(prompt="start", width="some", max_tokens="some", length_penalty="double", early_stopping="stopping", count="some")),
     "Context.best_of": (dict(prompt="Once", samplers="samplers", max_tokens=2), dict(prompt="start", samplers="list of samplers", max_tokens="some")),
     "Context.generate_guided": (dict(prompt="Once", negative="One", max_tokens=2), dict(prompt="start", negative="start", scale="real", sampler="sampler", max_tokens="some")),
@@ -91,18 +91,19 @@ CALLS = {
     "Grammar": (dict(model="model", regex="a+"), dict(model="model", whitespace="mode", any_order="flag", ignore_unsupported="flag", **GIVEN)),
     "Grammar.accepts": (dict(text="a"), dict(text="text")),
     "GrammarState": (dict(grammar="Grammar"), dict(grammar="grammar")),
+    "GrammarState.allowed": (dict(), dict(within="limit")),
     "GrammarState.accept": (dict(token="token_a"), dict(token="token")),
     "GrammarState.withdraw": (dict(count=0), dict(count="count64")),
     "Sampler.accept": (dict(token=1), dict(token="token")),
     "Scheduler": (dict(context="calm"), dict(context="context", prompt_tokens_per_step="limit32", max_requests="count32", draft="context")),
     "Scheduler.submit": (
         dict(tokens=[1, 2], max_tokens=2),
-        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="limit32", penalize_prompt="flag", adapters="adapters", guess="flag", echo="flag"),
+        dict(tokens="tokens", max_tokens="limit", sampler="sampler", grammar="grammar", stops="stop", priority="int32", deadline="seconds", logprobs="limit32", penalize_prompt="flag", adapters="adapters", guess="flag", echo="flag", complete="flag"),
     ),
     "Scheduler.stats": (dict(), dict()),
     "generate_batch": (
         dict(context="calm", prompts=["Once"], samplers="samplers", max_tokens=2),
-        dict(context="context", prompts="prompts", samplers="list of samplers+None", max_tokens="limit", stop="stop", penalize_prompt="flag", logprobs="limit32", echo="flag", guess="flag"),
+        dict(context="context", prompts="prompts", samplers="list of samplers+None", max_tokens="limit", stop="stop", penalize_prompt="flag", logprobs="limit32", echo="flag", guess="flag", complete="flag"),
     ),
     "quantize": (dict(path="path", output="out", type="Q8_0"), dict(path="path", output="path", overrides="rules", importance="path+None", **FILES)),
     "convert": (dict(path="path", output="out"), dict(path="path", output="path", **FILES)),
@@ -117,7 +118,7 @@ CALLS = {
     "kernels_available": (dict(), dict()),
 }  # fmt: skip
 # Without parameters, or of those that only the package makes.
-PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "allowed", "forced"}
+PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "forced", "shortest"}
 MADE_BY_OTHERS = {"Answer", "Batch", "Found", "TokenReport", "Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
 MADE_BY_OTHERS.add("Llama")  # llama-cpp-python's shape: what its arguments may be is asked in test_llama_class.py

@@ -241,6 +241,20 @@ def test_a_forced_call_that_ends_at_the_limit_is_the_same_in_a_stream(http):
     assert reasons == {("length", False), ("length", True), ("tool_calls", True)}
 
 
+def test_an_answer_that_must_be_complete_is(http):
+    schema = {"type": "object", "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}}, "required": ["name", "tags"]}
+    for most in (30, 45):
+        body = {"response_format": {"type": "json_schema", "json_schema": {"name": "one", "schema": schema}}, "max_tokens": most, "seed": most, "temperature": 1}
+        choice = chat(http, complete=True, **body).json()["choices"][0]
+        assert choice["finish_reason"] == "stop" and set(json.loads(choice["message"]["content"])) >= {"name", "tags"}
+        answer = http.post("/completion", json={"prompt": "Say:", "n_predict": most, "json_schema": schema, "complete": True, "seed": most, "temperature": 1}).json()
+        assert answer["stop_type"] == "eos" and "name" in json.loads(answer["content"])
+        answer = http.post("/v1/completions", json={"prompt": "Say:", "max_tokens": most, "json_schema": schema, "complete": True}).json()
+        assert answer["choices"][0]["finish_reason"] == "stop" and "tags" in json.loads(answer["choices"][0]["text"])
+    refused = chat(http, complete=True)
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == "complete"
+
+
 def test_an_answer_of_no_tokens_has_all_that_others_have(http):
     none, one = (http.post("/completion", json={"prompt": "Once upon", "n_predict": count, "seed": 3}).json() for count in (0, 1))
     assert set(one) - set(none) == {"timings"} and (none["content"], none["tokens_predicted"], none["stop_type"], none["stopping_word"]) == ("", 0, "limit", "")

@@ -132,6 +132,8 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "grammar_state_reset": (C.c_int32, [C.c_void_p]),
     "grammar_state_complete": (C.c_int32, [C.c_void_p, C.POINTER(C.c_int32)]),
     "grammar_state_forced": (C.c_int32, [C.c_void_p, C.c_char_p, C.c_size_t, C.POINTER(C.c_size_t)]),
+    "grammar_state_allowed_within": (C.c_int32, [C.c_void_p, C.c_uint64, C.POINTER(C.c_uint32), C.c_size_t, C.POINTER(C.c_size_t)]),
+    "grammar_state_shortest": (C.c_int32, [C.c_void_p, C.POINTER(C.c_uint64), C.c_char_p, C.c_size_t, C.POINTER(C.c_size_t)]),
     "sampler_set_grammar": (C.c_int32, [C.c_void_p, C.c_void_p]),
     "generate_options_init": (None, [C.POINTER(GenerateOptions)]),
     "generate": (C.c_int32, [C.c_void_p, C.c_void_p, C.POINTER(GenerateOptions), PieceCallback, C.c_void_p]),

@@ -37,6 +37,7 @@ class Answer:
 def generate_batch(
     context: Context, prompts: Prompts, samplers: Sequence[Sampler] | None = None, *, max_tokens: int | None = None, stop: str | Sequence[str] = (),
     penalize_prompt: bool = False, logprobs: int | None = None, echo: bool = False, guess: bool = True,
+    complete: bool = False,
 ) -> Batch:  # fmt: skip
     """A text of each prompt, side by side: events as they come, for `for` and `async for`, or all at the end with `results()`. Each
     text is that of `Context.generate` alone, bit for bit.
@@ -46,7 +47,7 @@ def generate_batch(
     their turn. Until the last event was read, or `close()` of the batch, other calls on the context raise BusyError; its sequences are
     empty from then on. Raises as
     `Scheduler.submit`: all prompts are taken, or none."""
-    return Batch(context, prompts, samplers, max_tokens, stop, penalize_prompt, logprobs, echo, guess)
+    return Batch(context, prompts, samplers, max_tokens, stop, penalize_prompt, logprobs, echo, guess, complete)
 
 
 class Batch(AsyncClosing, NotCopied, Iterator["tuple[int, Event]"], AsyncIterator["tuple[int, Event]"]):
@@ -57,7 +58,7 @@ class Batch(AsyncClosing, NotCopied, Iterator["tuple[int, Event]"], AsyncIterato
 
     def __init__(
         self, context: Context, prompts: Prompts, samplers: Sequence[Sampler] | None, max_tokens: int | None, stop: str | Sequence[str],
-        penalize_prompt: bool, logprobs: int | None, echo: bool, guess: bool,
+        penalize_prompt: bool, logprobs: int | None, echo: bool, guess: bool, complete: bool = False,
     ):  # fmt: skip
         A.instance("context", context, Context)
         given = _list("prompts", prompts, "a list of texts or lists of tokens")
@@ -69,7 +70,7 @@ class Batch(AsyncClosing, NotCopied, Iterator["tuple[int, Event]"], AsyncIterato
         for name, value in (("max_tokens", max_tokens), ("logprobs", logprobs)):
             if value is not None:
                 A.unsigned(name, value, 32 if name == "logprobs" else 64)
-        for name, flag in (("penalize_prompt", penalize_prompt), ("echo", echo), ("guess", guess)):
+        for name, flag in (("penalize_prompt", penalize_prompt), ("echo", echo), ("guess", guess), ("complete", complete)):
             A.flag(name, flag)
         stop_strings(stop)
         # an RLock inside: a finalizer may run at any moment, also inside here
@@ -83,7 +84,8 @@ class Batch(AsyncClosing, NotCopied, Iterator["tuple[int, Event]"], AsyncIterato
         try:
             for index, tokens in enumerate(ids):
                 request = self._scheduler.submit(
-                    tokens, max_tokens, chosen[index], stops=stop, penalize_prompt=penalize_prompt, logprobs=logprobs, echo=echo, guess=guess)  # fmt: skip
+                    tokens, max_tokens, chosen[index], stops=stop, penalize_prompt=penalize_prompt, logprobs=logprobs, echo=echo, guess=guess,
+                    complete=complete)  # fmt: skip
                 self._requests.append(request)
             for index, request in enumerate(self._requests):
                 request._mailbox.listen(_Listener(self._changed, self._waiting, self._arrived, index))

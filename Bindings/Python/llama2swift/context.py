@@ -94,7 +94,7 @@ class Context(Sequences, Scoring):
         self, prompt: str | A.TokenIds = (), sampler: Sampler | None = None, *, max_tokens: int | None = None,
         stop: str | Sequence[str] = (), penalize_prompt: bool = False, adopt: bool = True,
         shift: bool = False, shift_keep: int | None = None, logprobs: int | None = None, echo: bool = False, report: bool = False, guess: bool = True,
-        draft: Context | None = None,
+        draft: Context | None = None, complete: bool = False,
     ) -> Generation:  # fmt: skip
         """Text as it is generated on sequence 0: an iterator of pieces, each of whole characters; also for `async for`.
 
@@ -107,7 +107,8 @@ class Context(Sequences, Scoring):
         the same vocabulary that guesses too, as long as that pays; it is in use meanwhile, and its sequence 0 is written over. `close()` of the iterator, or
         letting go of it, ends the generation. Its `reason` says why it ended. logprobs: its `steps` tell the probability of every token and of
         so many of the best ones (at most 1024), by the model and after the sampler's steps; echo: of the prompt's tokens too; report: the
-        steps without probabilities. Until then other calls on the context raise BusyError.
+        steps without probabilities. complete: what the sampler's grammar asks for is whole when max_tokens are chosen or the context is full, as far as
+        they suffice for the shortest text (`GrammarState.shortest`, and an end token); InvalidArgumentError without a grammar. Until then other calls on the context raise BusyError.
         """
         limit = 0 if max_tokens is None else A.unsigned("max_tokens", max_tokens)
         stops = stop_strings(stop)
@@ -119,6 +120,7 @@ class Context(Sequences, Scoring):
         flags |= K.GENERATE_ECHO if A.flag("echo", echo) else 0
         told = A.flag("report", report) or best is not None or flags & K.GENERATE_ECHO != 0
         flags |= 0 if A.flag("guess", guess) else K.GENERATE_NO_GUESS
+        flags |= K.GENERATE_COMPLETE if A.flag("complete", complete) else 0
         kept = 0 if shift_keep is None else A.unsigned("shift_keep", shift_keep)
         chosen = Sampler() if sampler is None else A.instance("sampler", sampler, Sampler)
         drafting = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as C
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Union
+from typing import Any, NamedTuple, Protocol, Union
 
 import numpy as np
 
@@ -101,6 +101,13 @@ class Grammar(Handle):
         return GrammarState(self)
 
 
+class ShortestEnd(NamedTuple):
+    """How a text can be brought to its end."""
+
+    text: bytes
+    tokens: int
+
+
 class GrammarState(Handle):
     """A text on its way through a grammar. One thread at a time."""
 
@@ -112,12 +119,17 @@ class GrammarState(Handle):
         self._hold("grammar_state", handle.value)
         self._size = grammar._size
 
-    def allowed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(vocabulary,) of bool: the tokens that may come. Raises ForbiddenError when an end token was taken."""
+    def allowed(self, *, within: int | None = None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(vocabulary,) of bool: the tokens that may come. within: only those behind which the text can still be complete with so many tokens, this one
+        and the end token among them; where so few do not suffice, those that bring the end nearest. Raises ForbiddenError when an end token was
+        taken."""
         words = np.zeros((self._size + 31) // 32, dtype="<u4")
         needed = C.c_size_t()
         pointer = words.ctypes.data_as(C.POINTER(C.c_uint32))
-        lib.call("grammar_state_allowed", self._handle, pointer, len(words), C.byref(needed))
+        if within is None:
+            lib.call("grammar_state_allowed", self._handle, pointer, len(words), C.byref(needed))
+        else:
+            lib.call("grammar_state_allowed_within", self._handle, A.unsigned("within", within), pointer, len(words), C.byref(needed))
         return np.unpackbits(words.view(np.uint8), bitorder="little")[: self._size].astype(np.bool_)
 
     def accept(self, token: int) -> None:
@@ -138,6 +150,11 @@ class GrammarState(Handle):
         out = C.c_int32()
         lib.call("grammar_state_complete", self._handle, C.byref(out))
         return bool(out.value)
+
+    def shortest(self) -> ShortestEnd:
+        """The shortest text that completes what was taken so far, and how many tokens are enough to write it, the end token not counted."""
+        tokens = C.c_uint64()
+        return ShortestEnd(lib.call_text("grammar_state_shortest", self._handle, C.byref(tokens)), int(tokens.value))
 
     def forced(self) -> bytes:
         """The bytes that must come next, as far as there is only one way to go on."""

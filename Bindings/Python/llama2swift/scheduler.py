@@ -159,12 +159,13 @@ class Scheduler(Closing, NotCopied):
         self, tokens: A.TokenIds, max_tokens: int | None = None, sampler: Sampler | None = None, grammar: Grammar | None = None,
         stops: str | Sequence[str] = (), priority: int = 0, deadline: A.Number | None = None, logprobs: int | None = None,
         penalize_prompt: bool = False, guess: bool = True, echo: bool = False, adapters: Iterable[tuple[Adapter, float]] = (),
+        complete: bool = False,
     ) -> Request:  # fmt: skip
         """Hands in a request: tokens of a prompt, with BOS where the model wants it.
 
         max_tokens: None or 0 for no limit but the context. sampler: in use until the request ends (BusyError for two at once); None: one
         with the defaults. grammar: set on the sampler. stops: strings that end the text and are never given out. priority: the
-        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt, guess, logprobs, echo: as in `Context.generate`;
+        more the sooner. deadline: seconds from now, looked at between steps. penalize_prompt, guess, complete, logprobs, echo: as in `Context.generate`;
         with either of the last two events have a `report`. adapters: as in `Context.set_adapters`.
         Raises ContextFullError (more tokens than the context has positions), InvalidTokenError, BusyError, InvalidArgumentError.
         """
@@ -188,6 +189,7 @@ class Scheduler(Closing, NotCopied):
             o.flags |= K.REQUEST_LOGPROBS
             o.best = A.unsigned("logprobs", logprobs, 32)
         o.flags |= K.REQUEST_ECHO if A.flag("echo", echo) else 0
+        o.flags |= K.REQUEST_COMPLETE if A.flag("complete", complete) else 0
         engine, mailbox, number = self._engine, Mailbox(), C.c_uint64()
         mailbox.reports = logprobs is not None or echo
         mailbox.prompt_tokens = ids.count

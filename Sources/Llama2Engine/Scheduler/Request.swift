@@ -41,6 +41,8 @@ public final class Request {
         public var penalizesPrompt = false
         /// Evaluates tokens that may come together with the one that is certain, see `Guesser`: the text is the same.
         public var guesses = true
+        /// What the sampler is held to is complete when `maxTokens` are chosen.
+        public var completes = false
         /// Told of every token.
         public var logProbabilities: LogProbabilities?
         /// The prompt's tokens are told too; it is then evaluated as a whole.
@@ -112,8 +114,10 @@ public final class Request {
         sampler = try box.take()
         do throws(Llama2Error) {
             try check(sampler)
+            if options.completes { try sampler.checkCompletes() }
             completion = try Completion(
                 try model.tokenizer(), sampler, vocabularySize: model.vocabularySize, stops: options.stops, maxTokens: options.maxTokens,
+                completesWithin: options.completes ? contextLength - prompt.count + 1 : nil,
                 tell: { [told] report in
                     told.report = report
                     return true

@@ -91,6 +91,7 @@ class Sampled(Body):
     stop: Stop = None
     grammar: Optional[str] = Field(None, max_length=1 << 20)
     json_schema: Union[Dict[str, Any], bool, None] = None
+    complete: Optional[bool] = None  # of llama2swift: what the text is held to is whole within max_tokens
     t_max_predict_ms: Optional[int] = Field(None, ge=-1)
     user: Optional[str] = taken()
     cache_prompt: Optional[bool] = taken()

@@ -36,8 +36,10 @@ class Run:
         self.prompt = await prompts.chat(engine, body, self.caller)
         most = engine.limit(self.prompt, self.asked)
         top = (body.top_logprobs or 0) if body.logprobs else None
+        complete = sampling.complete(body, grammar)
         jobs = [
-            Job(self.prompt, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), top) for i in range(body.n or 1)
+            Job(self.prompt, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), top, complete=complete)
+            for i in range(body.n or 1)
         ]
         for job in [] if most else jobs:
             engine.check(job)

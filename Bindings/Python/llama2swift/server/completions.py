@@ -39,8 +39,12 @@ class _Run:
         limits = [engine.limit(tokens, self.asked) for tokens in self.prompts]
         grammar = await engine.compiled(sampling.grammar, body)
         logprobs = body.logprobs if body.logprobs is not None else 1 if self.best_of > self.n else None
+        complete = sampling.complete(body, grammar)
         jobs = [
-            [Job(tokens, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), logprobs) for i in range(self.best_of)]
+            [
+                Job(tokens, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), logprobs, complete=complete)
+                for i in range(self.best_of)
+            ]
             for tokens, most in zip(self.prompts, limits)
         ]
         if body.echo and body.logprobs is not None:

@@ -41,7 +41,7 @@ class Token:
 @dataclass
 class Job:
     """What is to be generated. sampler: arguments of `Sampler`; deadline: seconds; logprobs: how many of the best, None: no
-    probabilities; echo: the prompt's too."""
+    probabilities; echo: the prompt's too; complete: what the grammar asks for is whole within max_tokens."""
 
     tokens: list[int]
     max_tokens: int | None
@@ -51,6 +51,7 @@ class Job:
     deadline: float | None = None
     logprobs: int | None = None
     echo: bool = False
+    complete: bool = False
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -246,7 +247,7 @@ class Engine:
         sampler = Sampler(**job.sampler)
         request = self.scheduler.submit(
             job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=job.deadline,
-            logprobs=job.logprobs, echo=job.echo,
+            logprobs=job.logprobs, echo=job.echo, complete=job.complete,
         )  # fmt: skip
         self.running += 1
         self.used = time.time()

@@ -37,12 +37,12 @@ class _Run:
         body, engine = self.body, self.engine
         self.prompts = await prompts.several(engine, body.prompt)
         grammar = await engine.compiled(sampling.grammar, body)
-        probs = body.n_probs or None
+        probs, complete = body.n_probs or None, sampling.complete(body, grammar)
         for tokens in self.prompts:
             given = sampling.arguments(engine, body)
             limit = engine.limit(tokens, self.asked)
             self.settings.append(_settings(engine, body, given, self.asked))
-            job = Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs)
+            job = Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs, complete=complete)
             if limit:
                 self.answers.append(self.work.submit(engine, job))
             else:

@@ -133,6 +133,13 @@ def grammar(engine: Engine, body: Sampled, format_: ResponseFormat | None = None
         raise ApiError(400, f"{name}: {' '.join(str(problem).split())}", param=name, code="invalid_schema") from None
 
 
+def complete(body: Sampled, held: Grammar | None) -> bool:
+    """Whether the text must be whole within its limit, which only one can be that is held to something."""
+    if body.complete and held is None:
+        raise ApiError(400, "complete: the text is held to no schema or grammar that it could complete", param="complete")
+    return bool(body.complete)
+
+
 def _schema(format_: ResponseFormat) -> Any:
     if format_.type == "json_schema":
         if format_.json_schema is None:
