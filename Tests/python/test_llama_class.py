@@ -8,7 +8,7 @@ import pytest
 from tiny_gguf import random_model
 
 import llama2swift
-from llama2swift import Llama
+from llama2swift import Llama, LlamaGrammar
 from llama2swift.errors import OutOfRangeError
 
 PROMPT = "Once upon a time, there was a"
@@ -164,6 +164,53 @@ def test_tokens_and_states(llm, stories):
     llm.reset()
     llm.load_state(state)
     assert llm.n_tokens == count and llm.sample(temp=0) == best
+
+
+def test_tokens_one_after_the_other(llm, stories):
+    prompt = llm.tokenize(PROMPT.encode())
+    drawn = llm.generate(prompt, temp=0)
+    first = [next(drawn) for _ in range(8)]
+    assert llm.detokenize(first, prev_tokens=prompt).decode() == alone(stories, PROMPT, 8)
+    # what is sent stands behind the last one; the head is not evaluated again; without reset it goes on
+    second = llm.generate(prompt, temp=0)
+    assert [next(second), next(second)] == first[:2] and llm.n_tokens == len(prompt) + 1
+    given = llm.tokenize(b" a dog", add_bos=False)
+    after = second.send(given)
+    assert llm.n_tokens == len(prompt) + 2 + len(given)
+    on = llm.generate([after], temp=0, reset=False)
+    with stories.context(length=64) as context:
+        context.eval([*prompt, *first[:2], *given, after])
+        assert next(on) == context.sample(llama2swift.Sampler(temperature=0))
+    options = dict(top_k=20, top_p=0.9, min_p=0.02, repeat_penalty=1.3, frequency_penalty=0.4, presence_penalty=0.1)
+    llm.set_seed(3)
+    drawn, theirs = llm.generate(prompt, temp=1.1, **options), {"repetition_penalty" if k == "repeat_penalty" else k: v for k, v in options.items()}
+    assert llm.detokenize([next(drawn) for _ in range(12)], prev_tokens=prompt).decode() == alone(stories, PROMPT, 12, temperature=1.1, seed=3, **theirs)
+    for wrong, problem in (({"tokens": []}, ValueError), ({"typical_p": 0.5}, ValueError), ({"nonsense": 1}, TypeError), ({"tokens": [10**6]}, llama2swift.errors.InvalidTokenError)):
+        with pytest.raises(problem):
+            next(llm.generate(**{"tokens": prompt, **wrong}))
+    assert llm.token_nl() == stories.tokenize("\n", special=False)[-1]
+
+
+def test_a_sample_by_hand_is_penalized_for_what_was_evaluated(llm, stories):
+    llm.reset()
+    llm.eval(prompt := llm.tokenize(PROMPT.encode()))
+    assert llm.sample(temp=0) not in prompt and llm.sample(temp=0, repeat_penalty=1e-6) in prompt  # below 1 it is a reward
+    state = llm.save_state()
+    llm.load_state(state)
+    assert llm.sample(temp=0, repeat_penalty=1e-6) == llm.sample(temp=0)  # a state is not asked for its tokens
+
+
+def test_grammars_of_llama_cpp_pythons_class(llm, tmp_path):
+    (tmp_path / "g.gbnf").write_text('root ::= " yes" | " no"')
+    for grammar in (LlamaGrammar.from_string('root ::= " yes" | " no"', verbose=False), LlamaGrammar.from_file(tmp_path / "g.gbnf")):
+        for _ in range(2):
+            assert llm("Is it?", grammar=grammar)["choices"][0]["text"] in (" yes", " no")
+    assert llm.detokenize([next(drawn) for drawn in [llm.generate(llm.tokenize(b"x"), grammar=grammar)] for _ in range(2)]).strip()[:1] in b"yn"
+    schema = LlamaGrammar.from_json_schema('{"enum": ["cat", "dog"]}')
+    assert json.loads(llm.create_chat_completion(TALK, grammar=schema, max_tokens=40)["choices"][0]["message"]["content"]) in ("cat", "dog")
+    for make, problem in ((lambda: llm("x", grammar=LlamaGrammar.from_string("root ::= {")), ValueError), (lambda: LlamaGrammar.from_json_schema("{"), ValueError), (lambda: LlamaGrammar.from_string(5), TypeError)):
+        with pytest.raises(problem):
+            make()
 
 
 def test_embeddings(stories_path, llm, stories):

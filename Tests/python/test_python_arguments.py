@@ -121,7 +121,7 @@ CALLS = {
 PLAIN = {"stats", "close", "reset", "finish", "logits", "cancel", "aclose", "start", "forced", "shortest"}
 MADE_BY_OTHERS = {"Answer", "Batch", "Found", "TokenReport", "Evaluation", "Event", "Request", "Generation", "Vocabulary", "ContextInfo", "Hyperparameters", "LayerView", "Memory", "Perplexity", "Score", "SpecialTokens", "Tensor", "Timings"}
 
-MADE_BY_OTHERS.add("Llama")  # llama-cpp-python's shape: what its arguments may be is asked in test_llama_class.py
+MADE_BY_OTHERS |= {"Llama", "LlamaGrammar"}  # llama-cpp-python's shape: what their arguments may be is asked in test_llama_class.py
 
 
 def parameters(function):

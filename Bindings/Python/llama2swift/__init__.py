@@ -18,6 +18,7 @@ from .generation import Generation
 from .grammar import Grammar, GrammarState
 from .layers import LayerView
 from .llama import Llama
+from .llama_grammar import LlamaGrammar
 from .model import Model
 from .modelfile import ModelFile, printable
 from .options import RoPE, kernels_available, preflight
@@ -29,7 +30,7 @@ from .tools import convert, quantize
 from .vocabulary import Decoder, Vocabulary
 
 __all__ = [
-    "Adapter", "Answer", "Batch", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Found", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "Memory", "Model", "ModelFile",
+    "Adapter", "Answer", "Batch", "Context", "ContextInfo", "Decoder", "Evaluation", "Event", "Found", "Generation", "Grammar", "GrammarState", "Hyperparameters", "LayerView", "Llama", "Llama2Error", "LlamaGrammar", "Memory", "Model", "ModelFile",
     "Perplexity", "Request", "RoPE", "Sampler", "Scheduler", "Score", "SpecialTokens", "Tensor", "Timings", "TokenReport", "Vocabulary", "__version__", "convert", "errors",
     "evaluate", "footprint", "generate_batch", "kernels_available", "preflight", "printable", "quantize",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What `Llama` is before it answers: a model, a context, tokens, evaluation by hand, and the events of an answer."""
+"""What `Llama` is before it answers: a model, a context, tokens, and the events of an answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ._llama_arguments import FORMATS, HARMLESS, NEUTRAL, NEUTRAL_SAMPLERS, one_
 from .context import Context
 from .errors import ContextFullError, InvalidTokenError
 from .grammar import Grammar
+from .llama_grammar import LlamaGrammar
 from .llama_speculative import LlamaPromptLookupDecoding
 from .model import Model
 from .sampler import Sampler
@@ -99,46 +100,6 @@ class LlamaBase(Closing):
             return self.model.detokenize_bytes(tokens, special=special)
         return b"".join(self.model.piece(t, special=special) for t in tokens)
 
-    # Evaluation by hand
-
-    @property
-    def context(self) -> Context:
-        """The context, for calls by hand: it holds what the last answer left, but for its last token. Ends the answers under way."""
-        if self._scheduler is not None:
-            self._scheduler.close()
-            self._scheduler = None
-            if self._last:
-                self._context.adopt(self._last)
-        return self._context
-
-    def eval(self, tokens: Sequence[int]) -> None:
-        """Appends tokens to the context."""
-        self.context.eval(list(tokens))
-
-    def reset(self) -> None:
-        """Empties the context."""
-        self.context.reset()
-
-    def sample(self, top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, temp: float = 0.8, repeat_penalty: float = 1.0, **others: Any) -> int:
-        """A token from the last logits."""
-        only_neutral(others, NEUTRAL_SAMPLERS, "sample")
-        return self.context.sample(
-            self._sampler(temp, top_p, min_p, top_k, 0.0, 0.0, repeat_penalty, None, None)
-        )
-
-    @property
-    def n_tokens(self) -> int:
-        """Positions in use."""
-        return self.context.sequence_length()
-
-    def save_state(self) -> bytes:
-        """All of the context, for `load_state`."""
-        return self.context.state()
-
-    def load_state(self, state: bytes) -> None:
-        """The context as it was: the next logits are the same bits."""
-        self.context.set_state(state)
-
     def set_seed(self, seed: int) -> None:
         """What further answers are drawn with: the first with it, the next with the number after it, and so on."""
         self._seed, self._draws = seed, 0
@@ -165,6 +126,11 @@ class LlamaBase(Closing):
         eos = self.model.special_tokens.eos
         return -1 if eos is None else eos
 
+    def token_nl(self) -> int:
+        """The token of a line's end, -1 if it is more than one."""
+        tokens = self.model.tokenize(b"\n", bos=False, special=False)
+        return tokens[-1] if tokens and self.model.piece(tokens[-1]) == b"\n" else -1
+
     def _prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
             return self.tokenize(A.text("prompt", prompt), special=True)
@@ -190,7 +156,7 @@ class LlamaBase(Closing):
         )  # fmt: skip
 
     def _events(
-        self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | None, stop: str | list[str] | None, logprobs: int | None,
+        self, tokens: list[int], max_tokens: int | None, sampler: Sampler, grammar: Grammar | LlamaGrammar | None, stop: str | list[str] | None, logprobs: int | None,
         echo: bool = False,
     ) -> Iterator[Event]:  # fmt: skip
         for index, token in enumerate(tokens):
@@ -204,6 +170,7 @@ class LlamaBase(Closing):
         asked = 0 if max_tokens is None else A.whole("max_tokens", max_tokens)
         most = room if asked <= 0 else min(asked, room)
         stops = text_list("stop", [] if stop is None else stop)
+        grammar = grammar.of(self.model) if isinstance(grammar, LlamaGrammar) else grammar
         if self._scheduler is None:
             self._scheduler = Scheduler(self._context, draft=self._draft)
         return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs, echo=echo), tokens)

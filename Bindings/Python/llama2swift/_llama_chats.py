@@ -10,19 +10,20 @@ from typing import Any
 
 from . import _arguments as A
 from . import _calling
-from ._llama import LlamaBase
+from ._llama_by_hand import ByHand
 from ._llama_arguments import FORMATS, NEUTRAL_SAMPLERS, Chunk, dicts, only_neutral
 from .grammar import Grammar
+from .llama_grammar import LlamaGrammar
 
 
-class Chats(LlamaBase):
+class Chats(ByHand):
     """Answers to conversations."""
 
     def create_chat_completion(
         self, messages: list[Any], tools: list[Any] | None = None, tool_choice: Any = None, temperature: float = 0.2, top_p: float = 0.95, top_k: int = 40,
         min_p: float = 0.05, stream: bool = False, stop: str | list[str] | None = None, seed: int | None = None, response_format: Any = None,
         max_tokens: int | None = None, presence_penalty: float = 0.0, frequency_penalty: float = 0.0, repeat_penalty: float = 1.0,
-        model: str | None = None, grammar: Grammar | None = None, logit_bias: Mapping[Any, float] | None = None, logprobs: bool | None = None,
+        model: str | None = None, grammar: Grammar | LlamaGrammar | None = None, logit_bias: Mapping[Any, float] | None = None, logprobs: bool | None = None,
         top_logprobs: int | None = None, **others: Any,
     ) -> Any:  # fmt: skip
         """The conversation goes on: a dict in OpenAI's shape, or for stream an iterator of such. response_format: {"type": "json_object",

@@ -20,6 +20,7 @@ from ._llama_arguments import NEUTRAL_SAMPLERS, Chunk, only_neutral, text_list
 from ._llama_chats import Chats
 from ._llama_logprobs import Shown
 from .grammar import Grammar
+from .llama_grammar import LlamaGrammar
 
 
 class Llama(Chats):
@@ -36,11 +37,11 @@ class Llama(Chats):
         self, prompt: str | list[int], suffix: str | None = None, max_tokens: int | None = 16, temperature: float = 0.8, top_p: float = 0.95,
         min_p: float = 0.05, typical_p: float = 1.0, logprobs: int | None = None, echo: bool = False, stop: str | list[str] | None = None,
         frequency_penalty: float = 0.0, presence_penalty: float = 0.0, repeat_penalty: float = 1.0, top_k: int = 40, stream: bool = False,
-        seed: int | None = None, model: str | None = None, grammar: Grammar | None = None, logit_bias: Mapping[Any, float] | None = None,
+        seed: int | None = None, model: str | None = None, grammar: Grammar | LlamaGrammar | None = None, logit_bias: Mapping[Any, float] | None = None,
         **others: Any,
     ) -> Any:  # fmt: skip
         """The text goes on: a dict in OpenAI's shape, or for stream an iterator of such. max_tokens: None or less than 1 for as many as
-        there is room for. grammar: `Model.grammar`. logprobs: beside the best so many the token that came; with echo the prompt's too, the first
+        there is room for. grammar: `Model.grammar`, or a LlamaGrammar. logprobs: beside the best so many the token that came; with echo the prompt's too, the first
         without one. Raises ContextFullError for a prompt that does not fit."""
         only_neutral({**others, "suffix": suffix, "typical_p": typical_p}, NEUTRAL_SAMPLERS, "create_completion")
         echo, stream = A.flag("echo", echo), A.flag("stream", stream)

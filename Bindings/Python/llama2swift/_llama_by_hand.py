@@ -1,0 +1,88 @@
+"""`Llama` token by token: evaluation, sampling, states."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from . import _arguments as A
+from ._llama import LlamaBase
+from ._llama_arguments import NEUTRAL_SAMPLERS, only_neutral
+from .context import Context
+from .grammar import Grammar
+from .llama_grammar import LlamaGrammar
+
+
+class ByHand(LlamaBase):
+    """A context that is worked on by hand, between answers."""
+
+    # what the context holds, as far as it is known
+    _inside: list[int] = []
+
+    @property
+    def context(self) -> Context:
+        """The context, for calls by hand: it holds what the last answer left, but for its last token. Ends the answers under way."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+            self._scheduler = None
+            self._inside = self._last[: self._context.adopt(self._last)] if self._last else []
+        return self._context
+
+    def eval(self, tokens: Sequence[int]) -> None:
+        """Appends tokens to the context."""
+        self.context.eval(list(tokens))
+        self._inside = [*self._inside, *tokens]
+
+    def reset(self) -> None:
+        """Empties the context."""
+        self.context.reset()
+        self._inside = []
+
+    def sample(self, top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, temp: float = 0.8, repeat_penalty: float = 1.0, **others: Any) -> int:
+        """A token from the last logits. repeat_penalty counts what was evaluated since the context was empty, or given a state."""
+        only_neutral(others, NEUTRAL_SAMPLERS, "sample")
+        context, sampler = self.context, self._sampler(temp, top_p, min_p, top_k, 0.0, 0.0, repeat_penalty, None, None)
+        for token in self._inside[-self._last_n :] if repeat_penalty != 1 and self._last_n else ():
+            sampler.accept(token)
+        return context.sample(sampler)
+
+    def generate(
+        self, tokens: Sequence[int], top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, temp: float = 0.8, repeat_penalty: float = 1.0,
+        reset: bool = True, frequency_penalty: float = 0.0, presence_penalty: float = 0.0, grammar: Grammar | LlamaGrammar | None = None, **others: Any,
+    ) -> Generator[int, Sequence[int] | None, None]:  # fmt: skip
+        """Tokens behind `tokens`, for as long as they are asked for: an end token is one of them, and what `send` is given stands behind the last one. reset: they
+        begin a text, of which nothing that the context holds is evaluated again; else they go on with what is there. Raises ContextFullError."""
+        only_neutral({k: v for k, v in others.items() if k != "penalize_nl"}, NEUTRAL_SAMPLERS, "generate")
+        sampler = self._sampler(temp, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, None, None)
+        held = grammar.of(self.model) if isinstance(grammar, LlamaGrammar) else grammar
+        if held is not None:
+            sampler.set_grammar(held)
+        wanted = A.token_list("tokens", list(tokens))
+        if not wanted:
+            raise ValueError("tokens: there are none")
+        return self._tokens(wanted, sampler, A.flag("reset", reset))
+
+    def _tokens(self, tokens: list[int], sampler: Any, reset: bool) -> Generator[int, Sequence[int] | None, None]:
+        if reset:
+            self.reset()
+            found = self.context.adopt(tokens)
+            self._inside, tokens = tokens[:found], tokens[found:]
+        self.eval(tokens)
+        while True:
+            token = self.context.sample(sampler)
+            more = yield token
+            self.eval([token, *(more or ())])
+
+    @property
+    def n_tokens(self) -> int:
+        """Positions in use."""
+        return self.context.sequence_length()
+
+    def save_state(self) -> bytes:
+        """All of the context, for `load_state`."""
+        return self.context.state()
+
+    def load_state(self, state: bytes) -> None:
+        """The context as it was: the next logits are the same bits."""
+        self.context.set_state(state)
+        self._inside = []
