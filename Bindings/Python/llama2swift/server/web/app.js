@@ -115,7 +115,7 @@ function edit(message, index) {
 // Answers
 
 function request() {
-  const body = { model: $("model").value || undefined, stream: true, stream_options: { include_usage: true }, messages: [] };
+  const body = { model: $("model").value || undefined, stream: true, stream_options: { include_usage: true }, timings_per_token: true, messages: [] };
   if ($("system").value) body.messages.push({ role: "system", content: $("system").value });
   for (const m of talk.messages) body.messages.push({ role: m.role, content: m.content });
   for (const name of numbers) if ($(name).value !== "" && Number.isFinite(Number($(name).value))) body[name] = Number($(name).value);
@@ -146,7 +146,7 @@ async function answer() {
   talk.messages.push(message);
   draw();
   busy(running = new AbortController());
-  let first = 0, last = 0, count = 0, reason = "";
+  let rate = 0, reason = "";
   let waiting = false;
   const show = () => {
     waiting = false;
@@ -157,15 +157,11 @@ async function answer() {
   try {
     for await (const event of events(await ask("/v1/chat/completions", body, { signal: running.signal }))) {
       if (event.error) throw new Error(event.error.message);
-      if (event.usage) context(event.usage.total_tokens), count = event.usage.completion_tokens;
+      if (event.usage) context(event.usage.total_tokens);
+      rate = event.timings?.predicted_per_second || rate;  // the server's clock: here several tokens may arrive at once
       const choice = event.choices[0];
       if (!choice) continue;
-      if (choice.delta.content) {
-        last = performance.now();
-        first ||= last;
-        count += 1;
-        message.content += choice.delta.content;
-      }
+      message.content += choice.delta.content || "";
       for (const t of choice.logprobs?.content || [])
         message.tokens.push([t.token, Math.exp(t.logprob), t.top_logprobs.map((b) => [b.token, Math.exp(b.logprob)])]);
       reason = choice.finish_reason || reason;
@@ -177,7 +173,7 @@ async function answer() {
     else { notice(problem.message); if (!message.content) talk.messages.pop(); }
   }
   if (!message.tokens.length) delete message.tokens;
-  if (count > 1 && last > first) $("speed").textContent = `${(1000 * (count - 1) / (last - first)).toFixed(1)} tokens/s`;
+  if (rate) $("speed").textContent = `${rate.toFixed(1)} tokens/s`;
   talk.title ||= (talk.messages[0]?.content || "").slice(0, 40);
   busy(running = null);
   const problem = store.save();
