@@ -32,20 +32,20 @@ public struct Kernels: @unchecked Sendable {
 
     public let isa: ISA
     /// This instruction set's kernels. Matrices and blocks are multiplied and made by the functions of this type, as a table may leave
-    /// a type to the next one; the others are called here.
+    /// a type to another one; the others are called here.
     public let table: KernelTable
     /// What does the types that `table` leaves; what that leaves is done by the reference.
-    let next: KernelTable
-    static let reference = Kernels(isa: .reference, table: kernelTable(), next: kernelTable())
+    let fallback: KernelTable
+    static let reference = Kernels(isa: .reference, table: kernelTable(), fallback: kernelTable())
 
     #if arch(x86_64)
-    static let avx2 = Kernels(isa: .avx2, table: Llama2KernelsAVX2.kernelTable(), next: reference.table)
+    static let avx2 = Kernels(isa: .avx2, table: Llama2KernelsAVX2.kernelTable(), fallback: reference.table)
     /// A machine with AVX-512 has AVX2: formats without a kernel of their own run at its speed, with the same bits.
-    static let avx512 = Kernels(isa: .avx512, table: Llama2KernelsAVX512.kernelTable(), next: avx2.table)
+    static let avx512 = Kernels(isa: .avx512, table: Llama2KernelsAVX512.kernelTable(), fallback: avx2.table)
     #elseif arch(arm64)
-    static let neon = Kernels(isa: .neon, table: Llama2KernelsNEON.kernelTable(), next: reference.table)
-    static let dotProduct = Kernels(isa: .dotProduct, table: Llama2KernelsDotProduct.kernelTable(), next: reference.table)
-    static let i8mm = Kernels(isa: .i8mm, table: Llama2KernelsI8MM.kernelTable(), next: reference.table)
+    static let neon = Kernels(isa: .neon, table: Llama2KernelsNEON.kernelTable(), fallback: reference.table)
+    static let dotProduct = Kernels(isa: .dotProduct, table: Llama2KernelsDotProduct.kernelTable(), fallback: reference.table)
+    static let i8mm = Kernels(isa: .i8mm, table: Llama2KernelsI8MM.kernelTable(), fallback: reference.table)
     #endif
 
     /// Bytes of 64-byte aligned scratch that `multiply` needs with any instruction set, one a thread.

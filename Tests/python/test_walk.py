@@ -30,9 +30,9 @@ def test_a_walk_is_the_same_again_with_its_seed(loaded):
 @pytest.mark.parametrize("lie", ["a bit of a logit", "a token that was not undone"])
 def test_a_walk_notices(loaded, monkeypatch, lie):
     if lie == "a bit of a logit":
-        fresh = walks.Walker.fresh
-        monkeypatch.setattr(walks.Walker, "fresh", lambda *a: np.nextafter(fresh(*a), np.float32(np.inf)))
+        fresh = walks.Walk.fresh
+        monkeypatch.setattr(walks.Walk, "fresh", lambda *a: np.nextafter(fresh(*a), np.float32(np.inf)))
     else:
-        monkeypatch.setattr(walks.Walker, "unchanged", lambda self, _: self.context.eval([1]))
+        monkeypatch.setattr(walks.Walk, "unchanged", lambda self, _: self.context.eval([1]))
     with pytest.raises(walks.Mismatch, match="--seed 3 --episode 0"):
         walks.walk(120, 3, {"stories": loaded["stories"]})

@@ -31,7 +31,7 @@ private struct FloatJob {
     let next: UnsafeRawPointer  // what is read after the last row
 }
 
-@inline(never) private func multiplyRows<F: NumberFormat>(_: F.Type, _ job: FloatJob) {
+@inline(never) private func multiplyRows<F: FloatFormat>(_: F.Type, _ job: FloatJob) {
     let columns = job.columns, rowBytes = columns &* F.bytes, last = job.endRow &- 1
     // 256 KiB of x, at least 8 tokens
     let atOnce = columns < 8192 ? (65536 / columns) & ~3 : 8
@@ -153,11 +153,11 @@ private enum FourByOne: TileShape {
 
 /// A tile of the tokens at x; meanwhile part number `part` of the next rows is fetched, `share` bytes for every 16 columns. A function
 /// for each format and shape: of as many as one function takes, the compiler would leave some to one that asks for both at every step.
-@inline(never) private func tile<F: NumberFormat, Shape: TileShape>(
+@inline(never) private func tile<F: FloatFormat, Shape: TileShape>(
     _: F.Type, _: Shape.Type, _ w: Rows, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
     _ valid: Int, _ part: Int, _ share: Int
 ) {
-    let type = F.number, size = F.bytes, rows = Shape.rows, tokens = Shape.tokens
+    let size = F.bytes, rows = Shape.rows, tokens = Shape.tokens
     var ahead = w.next + part &* share &* (w.columns >> 4)
     let columns = w.columns, whole = columns & ~15, rest = columns & 15
     let x1 = x + columns, x2 = x1 + columns, x3 = x2 + columns
@@ -171,7 +171,7 @@ private enum FourByOne: TileShape {
             line &+= 64
         }
         ahead += share
-        let o = k &* size, m = RowWeights(w, rows) { loadWeights(type, $0 + o) }
+        let o = k &* size, m = RowWeights(w, rows) { F.load($0 + o) }
         s0.add(m, rows, F32x16(load: x + k))
         if tokens > 1 { s1.add(m, rows, F32x16(load: x1 + k)) }
         if tokens > 2 {
@@ -181,7 +181,7 @@ private enum FourByOne: TileShape {
         k &+= 16
     }
     if rest != 0 {
-        let o = whole &* size, m = RowWeights(w, rows) { loadWeightsTail(type, $0 + o, rest) }
+        let o = whole &* size, m = RowWeights(w, rows) { loadTail(F.self, $0 + o, rest) }
         s0.add(m, rows, loadTail(x + whole, rest))
         if tokens > 1 { s1.add(m, rows, loadTail(x1 + whole, rest)) }
         if tokens > 2 {
@@ -197,18 +197,5 @@ private enum FourByOne: TileShape {
     }
 }
 
-@inline(__always) private func loadWeights(_ type: UInt32, _ p: UnsafeRawPointer) -> F32x16 {
-    switch type {
-    case F32.number: F32x16(load: p.assumingMemoryBound(to: Float.self))
-    case F16.number: F32x16(loadHalf: p)
-    default: F32x16(loadBF16: p)
-    }
-}
-
-/// The last, partial vector of a row, without reading past its end.
-@inline(never) private func loadWeightsTail(_ type: UInt32, _ p: UnsafeRawPointer, _ count: Int) -> F32x16 {
-    var bytes = SIMD64<UInt8>(repeating: 0)
-    let size = type == F32.number ? count &* 4 : count &* 2
-    for i in 0..<size { bytes[i] = p.load(fromByteOffset: i, as: UInt8.self) }
-    return withUnsafePointer(to: &bytes) { loadWeights(type, UnsafeRawPointer($0)) }
-}
+/// The last, partial vector of a row: out of the line of its loop.
+@inline(never) private func loadTail<F: FloatFormat>(_: F.Type, _ p: UnsafeRawPointer, _ count: Int) -> F32x16 { F.load(p, count) }

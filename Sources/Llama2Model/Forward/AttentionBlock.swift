@@ -9,10 +9,7 @@ extension ForwardPass {
         collect(normed, shape.embeddingLength, index, 0, thread)
         // 2. q, k, v
         let place = index &* Adapter.productsOfLayer
-        if hasAdapters {
-            projectDown(place..<(place &+ 3), input.f32, thread, threads)
-            barrier()
-        }
+        beginProducts(place..<(place &+ 3), input.f32, thread, threads)
         let fromK = layer.q.panels, fromV = fromK &+ layer.k.panels, panels = fromV &+ layer.v.panels
         var pieces = Pieces(panels, work: 16 &* layer.q.columns &* tokens, threads, pool)
         while let (share, following) = pieces.next() {

@@ -7,10 +7,7 @@ extension ForwardPass {
         let input = normalize(layer.feedForwardNorm, for: layer.gate, layer.up, layer.up, thread, threads)
         collect(normed, shape.embeddingLength, index, 2, thread)
         let f = shape.feedForwardLength, place = index &* Adapter.productsOfLayer &+ 4
-        if hasAdapters {
-            projectDown(place..<(place &+ 2), input.f32, thread, threads)
-            barrier()
-        }
+        beginProducts(place..<(place &+ 2), input.f32, thread, threads)
         let hidden = Activations(
             f32: gate, q: hiddenQuants, scale: hiddenScales, corrections: hiddenCorrections, tokens: tokens)
         // Pairs of panels: whole blocks of 32 of the next input.

@@ -9,11 +9,15 @@ internal import Llama2Kernels
 ///
 ///     room of a run of n tokens at token t: lowRank + t * width;  of an entry in it: n * offset, (n, width)
 extension ForwardPass {
-    /// Whether any token of the pass has adapters.
-    @inline(__always) var hasAdapters: Bool { batch.runCount > 0 }
+    /// Before products `places` of input (tokens, columns): A x, which must be there when the first row is made; all threads. In a pass without
+    /// adapters there are no runs, and neither this nor what follows does anything.
+    func beginProducts(_ places: Range<Int>, _ input: UnsafePointer<Float>, _ thread: Int, _ threads: Int) {
+        guard batch.runCount > 0 else { return }
+        projectDown(places, input, thread, threads)
+        barrier()
+    }
 
-    /// A x of products `places` for input (tokens, columns); all threads. The caller's barrier ends it.
-    func projectDown(_ places: Range<Int>, _ input: UnsafePointer<Float>, _ thread: Int, _ threads: Int) {
+    private func projectDown(_ places: Range<Int>, _ input: UnsafePointer<Float>, _ thread: Int, _ threads: Int) {
         // a few tokens of one entry
         let most = 8
         var job = 0

@@ -41,7 +41,7 @@ extension ForwardPass {
             guard row >= 0, row < count, row % threads == thread else { continue }
             let target = normed + parts &* row &* e
             kernels.table.rmsNorm(x + t &* e, outputNorm, e, shape.rmsEpsilon, target)
-            if hasAdapters { projectOutputDown(t, target, thread) }
+            projectOutputDown(t, target, thread)
             if parts == 2 {
                 kernels.quantize(input, columns: e, token: 2 &* row, first: 0, count: e)
                 kernels.subtractQuantized(input, columns: e, token: 2 &* row, from: target, target + e)
@@ -69,7 +69,7 @@ extension ForwardPass {
                     target.update(from: panel + 16 &* parts &* row, count: width)
                     if parts == 2 { kernels.table.add(target, panel + 16 &* (2 &* row &+ 1), width) }
                 }
-                if hasAdapters { projectOutputUp(p, first, count, logits, thread) }
+                projectOutputUp(p, first, count, logits, thread)
                 for row in 0..<count {
                     let target = logits + (row &* vocabulary &+ 16 &* p)
                     // which NaN a sum has depends on the order of operands, which IEEE 754 leaves open: all become one

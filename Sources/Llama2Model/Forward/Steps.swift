@@ -95,16 +95,13 @@ extension ForwardPass {
         m.multiply(
             kernels, panels: first..<end, input, tokens: tokens, out: out, outStride: stride, next: next,
             scratch: scratch(thread))
-        if hasAdapters { projectUp(place, first..<end, out, stride, thread) }
+        projectUp(place, first..<end, out, stride, thread)
     }
 
     /// x += m(input). other: the matrix that is multiplied after this one.
     func addProduct(_ m: Linear, _ place: Int, _ input: Activations, before other: Linear, _ thread: Int, _ threads: Int) {
         let e = shape.embeddingLength
-        if hasAdapters {
-            projectDown(place..<(place &+ 1), input.f32, thread, threads)
-            barrier()
-        }
+        beginProducts(place..<(place &+ 1), input.f32, thread, threads)
         var pieces = Pieces(m.panels, work: 16 &* m.columns &* tokens, threads, pool)
         while let (share, following) = pieces.next() {
             guard mayMultiply(rows: 16 &* share.count, columns: m.columns, thread) else { break }
