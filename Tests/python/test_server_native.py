@@ -1,5 +1,6 @@
 """What llama-server has beside OpenAI's, the page, and going away."""
 
+import ast
 import base64
 import json
 import math
@@ -7,6 +8,7 @@ import re
 import struct
 import threading
 import time
+from pathlib import Path
 
 import httpx  # noqa: E402
 import pytest
@@ -153,6 +155,23 @@ def test_the_page_asks_nobody_else(http):
     assert all(word not in code for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"))
     assert http.post("/check", json={"json_schema": SCHEMA, "text": '{"name": "Tom", "age": 3}'}).json() == {"followed": True, "accepted": True}
     assert http.post("/check", json={"json_schema": {"type": "hiccup"}}).json()["followed"] is False
+
+
+def test_annotations_that_are_evaluated_are_also_python_3_9s():
+    """FastAPI and pydantic evaluate those of routes and bodies: `str | None` is an error in 3.9, and the server did not start there."""
+    from llama2swift import server
+
+    seen = 0
+    for path in Path(server.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            found = []
+            if isinstance(node, ast.AsyncFunctionDef) and any(isinstance(n, ast.Name) and n.id == "router" for one in node.decorator_list for n in ast.walk(one)):
+                found = [one.annotation for one in node.args.args]
+            elif isinstance(node, ast.ClassDef) and path.stem in ("bodies", "conversation", "listing", "native_shapes", "response_bodies", "response_shapes", "shapes"):
+                found = [one.annotation for one in node.body if isinstance(one, ast.AnnAssign)]
+            seen += len(found)
+            assert not [f"{path.name}:{n.lineno}" for one in found for n in ast.walk(one) if isinstance(n, ast.BinOp)]
+    assert seen > 250
 
 
 # ---- Going away, waiting, ending

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, List, Union
+from typing import Any, List, Optional, Union  # FastAPI evaluates them, in Python 3.9 too
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
@@ -215,7 +215,7 @@ def _name(engine: Engine, token: int | None) -> str:
 
 
 @router.get("/props", response_model=None, responses=described.answers(native_shapes.PropsAnswer))
-async def props(http: Request, model: str | None = None) -> Any:
+async def props(http: Request, model: Optional[str] = None) -> Any:
     """What a model is and how the server uses it."""
     state = http.app.state
     async with state.models.use(model) as engine:
@@ -238,7 +238,7 @@ async def metrics(http: Request) -> Any:
 
 
 @router.get("/slots", include_in_schema=False)
-async def slots(http: Request, model: str | None = None) -> Any:
+async def slots(http: Request, model: Optional[str] = None) -> Any:
     """As many as there are requests that can be worked on, and how many are: which one a request has is the scheduler's affair."""
     state = http.app.state
     if not state.settings.slots:
