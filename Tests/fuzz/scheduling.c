@@ -134,14 +134,8 @@ void run_scheduler(const uint8_t *data, size_t size) {
     static run all;
     input in = {data, size};
     if (!context) {
-        llama2_context_options o;
-        llama2_context_options_init(&o);
-        o.context_length = LENGTH;
-        o.max_sequences = SEQUENCES;
-        o.batch_size = 16;
-        o.threads = 1;
-        MUST(llama2_context_create(models[SPM], &o, &context, NULL, 0) == LLAMA2_OK);
-        MUST(llama2_context_create(models[SPM], &o, &other, NULL, 0) == LLAMA2_OK);
+        context = small_context(models[SPM], LENGTH, SEQUENCES, 16);
+        other = small_context(models[SPM], LENGTH, SEQUENCES, 16);
         static const char rules[] = "root ::= [a-z ]* \"<\" [0-9]{2,5} \">\" root | \".\"";
         MUST(llama2_grammar_create(models[SPM], LLAMA2_GRAMMAR_GBNF, rules, sizeof rules - 1, NULL, &grammar, NULL, 0) == LLAMA2_OK);
     }

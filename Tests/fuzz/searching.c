@@ -7,18 +7,6 @@ enum { LENGTH = 384, SEQUENCES = 5, MOST = 8, MOST_TOKENS = 20, UNTOUCHED = 0x5a
 static llama2_context *context, *other; /* other: long enough for any text alone */
 static llama2_grammar *grammar;
 
-static llama2_context *made(uint32_t length, uint32_t sequences) {
-    llama2_context *made = NULL;
-    llama2_context_options o;
-    llama2_context_options_init(&o);
-    o.context_length = length;
-    o.max_sequences = sequences;
-    o.batch_size = 8;
-    o.threads = 1;
-    MUST(llama2_context_create(models[SPM], &o, &made, NULL, 0) == LLAMA2_OK);
-    return made;
-}
-
 static int32_t cancel_after(void *user_data) {
     int *left = user_data;
     return *left >= 0 && (*left)-- == 0;
@@ -243,8 +231,8 @@ void run_search(const uint8_t *data, size_t size) {
     static int left;
     input in = {data, size};
     if (!context) {
-        context = made(LENGTH, SEQUENCES);
-        other = made(128, 1);
+        context = small_context(models[SPM], LENGTH, SEQUENCES, 8);
+        other = small_context(models[SPM], 128, 1, 8);
         static const char rules[] = "root ::= \"a\" [a-z ]* \".\" | [0-9]{1,3}";
         MUST(llama2_grammar_create(models[SPM], LLAMA2_GRAMMAR_GBNF, rules, sizeof rules - 1, NULL, &grammar, NULL, 0) == LLAMA2_OK);
         MUST(llama2_context_set_cancel(context, cancel_after, &left) == LLAMA2_OK);
