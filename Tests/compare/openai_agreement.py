@@ -192,7 +192,7 @@ def main() -> None:
         alive, count = server.process.poll() is None, a.requests - work.left
     lines = [
         "# Answers beside OpenAI's own description", "",
-        f"`openai_agreement.py` made this page: {count} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request schemas of chats, completions, responses and embeddings, "
+        f"`openai_agreement.py` made this page: {count} requests to stories260K, drawn from `openapi.yaml` {document['info']['version']} of openai-openapi (every field of the request {f'schema of {a.only}' if a.only else 'schemas of chats, completions, responses and embeddings'}, "
         f"with values that these schemas allow), every answer and every event of a stream held to that file and, strictly, to the models of the `openai` package {openai.__version__}; a request that is refused is so with 400 in OpenAI's shape, "
         "and `param` names a field that was sent.", "",
         f"**{len(work.violations)} violations.** {work.found[200]} answered, {work.found[400]} refused by name, {sum(n for k, n in work.found.items() if k not in (200, 400, *BESIDE))} else; the server {'lives' if alive else 'IS DEAD'}; {time.monotonic() - begun:.0f} s.", "",
