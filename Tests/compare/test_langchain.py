@@ -122,3 +122,19 @@ def test_embeddings_and_completions(server, stories):
     assert [len(r) for r in rows] == [64, 64] and rows[0] == pytest.approx(expected[0].tolist(), abs=1e-5)
     text = langchain.OpenAI(model="stories", base_url=server.url + "/v1", api_key="k", temperature=0, max_tokens=6)
     assert text.invoke("Once upon a time") == "".join(text.stream("Once upon a time")) != ""
+
+
+def test_the_responses_api(server, expected):
+    options = dict(model="stories", base_url=server.url + "/v1", api_key="k", temperature=0, use_responses_api=True, max_retries=0)
+    chat = langchain.ChatOpenAI(max_tokens=16, **options)
+    text = lambda message: "".join(part["text"] for part in message.content if part["type"] == "text")  # noqa: E731
+    answer = chat.invoke(TALK)
+    assert text(answer) == expected and answer.usage_metadata["output_tokens"] == 16
+    assert "".join(map(text, chat.stream(TALK))) == expected
+    assert isinstance(langchain.ChatOpenAI(max_tokens=200, **options).with_structured_output(Person, method="json_schema").invoke(TALK), Person)
+    longer = langchain.ChatOpenAI(max_tokens=100, **options)
+    strict = {"type": "function", "name": "weather", "parameters": {**weather.args_schema.model_json_schema(), "additionalProperties": False}}
+    called = longer.bind_tools([strict], tool_choice="weather").invoke(TALK)
+    assert called.tool_calls[0]["name"] == "weather" and called.tool_calls[0]["args"]["city"] in ("Rome", "Oslo")
+    then = longer.invoke([*TALK, called, ToolMessage("rain", tool_call_id=called.tool_calls[0]["id"]), HumanMessage("And then?")])
+    assert text(then)
