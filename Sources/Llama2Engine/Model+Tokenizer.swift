@@ -60,6 +60,7 @@ extension Model {
         d.sentencePiece.escapesWhitespaces = try m.bool(.escapesWhitespaces) ?? true
         d.sentencePiece.keepsUserDefined = try m.bool(.keepsUserDefined) ?? false
         d.chatTemplate = try m.string(.chatTemplate)
+        d.toolTemplate = try m.string(.toolTemplate)
         if let text = try m.bytes(.tokenizerSettings) {
             d.settings = try HuggingFaceSettings(try JSON.parse(text, MetadataKey.tokenizerSettings.description), "the tokenizer")
         }

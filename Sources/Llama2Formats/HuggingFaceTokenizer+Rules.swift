@@ -93,16 +93,32 @@ extension HuggingFaceTokenizer {
     }
 
     /// A text, a list of named ones of which the default counts, or a file of its own.
-    func chatTemplate(_ settings: JSON) throws(Llama2Error) -> [UInt8]? {
-        let path = folder + "/chat_template.jinja"
-        if try MappedFile.exists(path) {
+    /// tools: the one for conversations with tools, where there is another. Templates of other names are for those who ask for them by name.
+    func chatTemplates(_ settings: JSON) throws(Llama2Error) -> (chat: [UInt8]?, tools: [UInt8]?) {
+        func file(_ name: String) throws(Llama2Error) -> [UInt8]? {
+            let path = folder + "/" + name
+            guard try MappedFile.exists(path) else { return nil }
             let file = try MappedFile(path: path, copy: true)
             try MemoryReserve.cover(2 * .text(file.bytes.count), for: path.description)
             return try file.withBytes { Array($0) }
         }
+        // files count whatever else is said
+        let own = try file("chat_template.jinja"), ownTools = try file("additional_chat_templates/tool_use.jinja")
+        if own != nil || ownTools != nil {
+            guard let own else { throw noTemplate("additional_chat_templates/tool_use.jinja is there, and no chat_template.jinja") }
+            return (own, ownTools)
+        }
         let value = settings["chat_template"]
-        if let text = value?.bytes { return text }
-        let list = value?.array ?? []
-        return (list.first { $0["name"]?.bytes == Array("default".utf8) } ?? list.first)?["template"]?.bytes
+        if let text = value?.bytes { return (text, nil) }
+        guard let list = value?.array, !list.isEmpty else { return (nil, nil) }
+        func named(_ name: StaticString) -> [UInt8]? {
+            list.last { $0["name"]?.bytes.map { ByteText($0) == ByteText("\(name)") } ?? false }?["template"]?.bytes
+        }
+        guard let chat = named("default") else { throw noTemplate("none of the templates of chat_template is called default") }
+        return (chat, named("tool_use"))
+    }
+
+    private func noTemplate(_ why: String) -> Llama2Error {
+        Llama2Error(.unsupported, "\(folder): \(why): which one a conversation is written by is not said")
     }
 }

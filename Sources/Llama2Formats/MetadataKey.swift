@@ -66,6 +66,8 @@ extension MetadataKey {
     public static var removesExtraWhitespaces: MetadataKey { tokenizer("remove_extra_whitespaces") }
     public static var characterMap: MetadataKey { tokenizer("precompiled_charsmap") }
     public static var chatTemplate: MetadataKey { MetadataKey("tokenizer.chat_template") }
+    /// In its place where a conversation has tools.
+    public static var toolTemplate: MetadataKey { MetadataKey("tokenizer.chat_template.tool_use") }
 
     /// What tokenizers say for which GGUF has no key.
     private static func own(_ name: ByteText) -> MetadataKey { MetadataKey("tokenizer.llama2swift." + name) }

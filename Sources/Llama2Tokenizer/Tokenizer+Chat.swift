@@ -65,7 +65,10 @@ extension Tokenizer {
             return Array(try piece(token, special: true))
         }
         conversation.special = [("bos_token", try name(bos)), ("eos_token", try name(eos)), ("unk_token", try name(unknown))]
-        guard let template else { return try chat.template().render(conversation) }
+        guard let template else {
+            let hasTools = conversation.tools.map { !$0.isNull } ?? false
+            return try (hasTools ? toolChat ?? chat : chat).template().render(conversation)
+        }
         if let format = ChatFormat(name: template) { return try format.compiled().render(conversation) }
         return try Template(template.bytes).render(conversation)
     }

@@ -17,6 +17,7 @@ public final class Tokenizer: Sendable {
     /// Whether the model expects BOS before a text, and EOS behind it.
     public let addsBOS: Bool, addsEOS: Bool
     let chat: ChatTemplate
+    let toolChat: ChatTemplate?
     private let namedEnds: EndTokens
     private let hasNamedTypes: Bool
 
@@ -249,6 +250,7 @@ public final class Tokenizer: Sendable {
         pieceOffsets = offsets
         longestPiece = longest + decoder.separator.count
         chat = ChatTemplate(d.chatTemplate.map { Array($0.utf8) }, isLlama2: isSentencePiece)
+        toolChat = d.toolTemplate.map { ChatTemplate(Array($0.utf8), isLlama2: false) }
     }
 
     /// Whether generation ends with `token`: EOS, end of turn or message, or a token of such a name.
