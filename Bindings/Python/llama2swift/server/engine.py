@@ -217,7 +217,7 @@ class Engine:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._makers, make, self, *arguments)
         except (ValueError, RuntimeError) as problem:
-            if name is None:
+            if name is None or isinstance(problem, MemoryError):
                 raise
             raise ApiError(400, f"{name}: {' '.join(str(problem).split())}", param=name, code="invalid_schema") from None
 

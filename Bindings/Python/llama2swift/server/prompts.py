@@ -30,6 +30,8 @@ def knows_tools(engine: Engine, template: str | None) -> bool:
         probe, one = [{"role": "user", "content": "x"}], {"type": "function", "function": {"name": "probe", "description": "", "parameters": {"type": "object", "properties": {}}}}
         try:
             engine.knows_tools = "probe" in engine.model.chat_text(probe, tools=[one], chat_template=template)
+        except MemoryError:
+            raise  # which says nothing of the template
         except (RuntimeError, ValueError):
             engine.knows_tools = False
     return engine.knows_tools

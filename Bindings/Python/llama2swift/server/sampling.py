@@ -129,6 +129,8 @@ def grammar(engine: Engine, body: Sampled, format_: ResponseFormat | None = None
     try:
         alone = engine.grammar(**of)  # also beside tools, so that what is wrong with it is told without them
         return alone if calls is None else engine.grammar(json_schema=or_called(of["json_schema"], calls.schema()))
+    except MemoryError:
+        raise  # the server's, not the request's
     except (ValueError, RuntimeError) as problem:
         raise ApiError(400, f"{name}: {' '.join(str(problem).split())}", param=name, code="invalid_schema") from None
 
