@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// A JSON value (RFC 8259) as the files of a model use it: a view of the text, which was checked whole, front to back.
 ///
 /// Nothing is copied when a text is read: of each value the place where it begins and the number of the value after it
@@ -42,6 +44,42 @@ public struct JSON {
     public var isObject: Bool { first == UInt8(ascii: "{") }
     public var isNull: Bool { first == UInt8(ascii: "n") }
     public var bool: Bool? { first == UInt8(ascii: "t") ? true : first == UInt8(ascii: "f") ? false : nil }
+
+    /// Whether some object of its document may have a member of one of these names whose value is no object: false is certain.
+    public func mayHaveMember(_ names: StaticString...) -> Bool {
+        let text = document.bytes, count = text.count
+        guard let base = text.baseAddress else { return true }
+        var at = 0
+        func find(_ byte: UInt8) -> Bool {
+            guard at < count, let found = memchr(base + at, Int32(byte), count - at) else { return false }
+            at = UnsafeRawPointer(found) - base
+            return true
+        }
+        func skipSpace() { while at < count, text[at] <= 0x20 { at += 1 } }
+        // 1. a name may be written with escapes
+        while find(UInt8(ascii: "\\")) {
+            if at + 1 < count, text[at + 1] == UInt8(ascii: "u") { return true }
+            at += 2
+        }
+        // 2. names between quotes, a colon, and what begins a value
+        at = 0
+        while find(UInt8(ascii: "\"")) {
+            at += 1
+            let start = at
+            for name in names {
+                let length = name.utf8CodeUnitCount
+                guard length < count - start, text[start + length] == UInt8(ascii: "\""), memcmp(base + start, name.utf8Start, length) == 0 else { continue }
+                at = start + length + 1
+                skipSpace()
+                guard at < count, text[at] == UInt8(ascii: ":") else { break }
+                at += 1
+                skipSpace()
+                if at < count, text[at] != UInt8(ascii: "{") { return true }
+            }
+            at = start
+        }
+        return false
+    }
 
     /// UTF-8.
     public var bytes: [UInt8]? {

@@ -1,6 +1,7 @@
-"""Two long proofs that a schema is kept to and never leads nowhere, over real schemas.
+"""Three long proofs that a schema is kept to and never leads nowhere, over real schemas.
 
     python Tests/compare/grammar_proofs.py generate FOLDER [SCHEMAS]    ten texts of SmolLM2 at temperature 1 for each of 50 schemas
+    python Tests/compare/grammar_proofs.py ends FOLDER [SCHEMAS]        any tokens that fit, for each schema within four limits
     python Tests/compare/grammar_proofs.py least FOLDER [SCHEMAS]       the least likely allowed token, 100 steps for each of 1,000 schemas
 
 FOLDER: the unpacked maskbench-sample.tar.xz. Every text is brought to its end, parsed and validated with `jsonschema` (PyPI). `generate` asks for
@@ -42,7 +43,7 @@ def problem(schema: object, text: bytes) -> str | None:
 def schemas(folder: str, count: int):
     """(name, schema, grammar) of so many files that are followed, spread over all."""
     files = sorted(Path(folder).glob("*.json"))
-    left = [f for i in range(7) for f in files[i :: max(1, len(files) // count)]]
+    left = dict.fromkeys(f for i in range(7) for f in files[i :: max(1, len(files) // count)])
     for path in left:
         if count == 0:
             return
@@ -117,6 +118,32 @@ def least(folder: str, count: int = 1000) -> int:
     return told("The least likely allowed token", seen, wrong, start)
 
 
+def ends(folder: str, count: int = 1 << 20) -> int:
+    """Within what the shortest text needs and 1, 2, 12 and 60 tokens more every text is whole, whatever comes."""
+    seen, wrong, start, dice = {"schemas": 0, "texts": 0, "steps": 0}, [], time.time(), np.random.default_rng(1)
+    for name, schema, grammar in schemas(folder, count):
+        seen["schemas"] += 1
+        least = grammar.start().shortest()
+        texts = [least.text]
+        for limit in (least.tokens + more for more in (1, 2, 12, 60)):
+            state, text = grammar.start(), b""
+            for left in range(limit, 0, -1):
+                token = int(dice.choice(np.flatnonzero(state.allowed(within=left))))
+                state.accept(token)
+                seen["steps"] += 1
+                if IS_END[token]:
+                    break
+                text += PIECES[token]
+            else:
+                wrong.append(f"{name}: not whole within {limit}: {text[:300]!r}")
+            texts.append(text)
+        for text in texts:
+            seen["texts"] += 1
+            if said := problem(schema, text):
+                wrong.append(f"{name}: {said}: {text[:300]!r}")
+    return told("Any tokens that fit", seen, wrong, start)
+
+
 if __name__ == "__main__":
-    run = {"generate": generate, "least": least}[sys.argv[1]]
+    run = {"generate": generate, "ends": ends, "least": least}[sys.argv[1]]
     sys.exit(run(sys.argv[2], *map(int, sys.argv[3:])))

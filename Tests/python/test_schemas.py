@@ -79,6 +79,11 @@ S = [
     ({"type": "object", "minProperties": 1}, [{"x": 1}], [{}]),
     ({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "properties": {"v": {"type": "integer"}, "l": {"$ref": "#/$defs/tree"}},
       "required": ["v"], "additionalProperties": False}}}, [{"v": 1, "l": {"v": 2}}], [{"l": {"v": 1}}, {"v": 1, "l": {}}]),
+    # two references beside each other: both hold, whichever comes first
+    *(({**dict(sorted({"$ref": "#/$defs/a", "$dynamicRef": "#n"}.items(), reverse=turned)), "$defs": {"a": {"type": "array"}, "n": {"$dynamicAnchor": "n", "minItems": 1}}},
+       [[1], ["", 2]], [[], 1, {}]) for turned in (False, True)),
+    # names that are addresses only where they are of schemas
+    ({"properties": {"id": {"$ref": "#/$defs/id"}, "$id": {"type": "null"}}, "$defs": {"id": {"type": "integer"}}}, [{"id": 1}, {"$id": None}], [{"id": "a"}, {"$id": 1}]),
     # names that share bytes with those of the schema, half a character too, and are not among them
     ({"type": "object", "properties": {"start_date": {"type": "integer"}, "\u00e9a": {"type": "null"}, "no": False}, "additionalProperties": {"type": "string"}},
      [{"start": "x", "start_": "", "start_datez": "", "\u00e8": "x", "\u00e9": "", "n": "", "not": "", "": ""}, {"start_date": 1, "\u00e9a": None}],
@@ -123,6 +128,8 @@ def test_members_come_in_the_schemas_order_or_in_any(stories):
         ({"$ref": "http://elsewhere.example/schema"}, r"\$ref .*elsewhere"), ({"type": "string", "pattern": r"(a)\1"}, "#: pattern"),
         ({"not": {"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False}}, "unevaluatedProperties"), ({"type": "text"}, "#: type"),
         ({"type": "string", "enum": [1]}, "nothing|no value"), ({"$ref": "#"}, "leads back to itself"), ({"items": 5}, "#/items"),
+        ({"prefixItems": [{}], "items": [{}]}, "beside prefixItems"), ({"items": [{}], "prefixItems": [{}]}, "beside prefixItems"),
+        ({"$id": "http://a/b", "$recursiveAnchor": True, "$ref": "c", "$defs": {"c": {"$id": "c", "$recursiveAnchor": True, "items": {"$recursiveRef": "#"}}}}, "several places"),
         ({"type": "object", "required": ["a"], "properties": {"a": False}}, "no value"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "required": ["x"], "properties": {"x": {"$ref": "#/$defs/a"}}}}}, "no value"),
         ({"allOf": [{"anyOf": [{"required": [f"a{i}{j}"]} for j in range(4)]} for i in range(9)], "type": "object"}, "combinations|too large"),
@@ -201,3 +208,8 @@ def test_sums_of_conditions_are_refused_in_bounded_time(stories):
 def test_what_is_left_out_on_request_is_listed(stories):
     grammar = stories.grammar(json_schema={"type": "string", "pattern": r"(a)\1"}, ignore_unsupported=True)
     assert grammar.ignored == ["#/pattern"] and grammar.accepts('"x"')
+
+
+def test_an_address_may_be_written_with_escapes(stories):
+    grammar = stories.grammar(json_schema=r'{"properties": {"a": {"$ref": "x"}}, "$defs": {"y": {"\u0024id": "x", "type": "integer"}}}')
+    assert grammar.accepts('{"a": 1}') and not grammar.accepts('{"a": "b"}')

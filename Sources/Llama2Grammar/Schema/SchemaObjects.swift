@@ -152,15 +152,17 @@ extension SchemaCompiler {
         for state in 0..<dfa.count where dfa.tags[state] >= 0 { bits[state * words + Int(dfa.tags[state]) / 64] |= 1 << UInt64(dfa.tags[state] % 64) }
         // from the last state to the first: only what leads back may be told something that came too late for those before
         var isBehind = [Bool](repeating: false, count: dfa.count), changed = true
-        while changed {
-            changed = false
-            for state in (0..<dfa.count).reversed() {
-                for i in Int(dfa.offsets[state])..<Int(dfa.offsets[state + 1]) {
-                    let to = Int(dfa.edges[i].to)
-                    if to < state { isBehind[to] = true }
-                    for word in 0..<words where bits[to * words + word] & ~bits[state * words + word] != 0 {
-                        bits[state * words + word] |= bits[to * words + word]
-                        if isBehind[state] { changed = true }
+        bits.withUnsafeMutableBufferPointer { bits in
+            while changed {
+                changed = false
+                for state in (0..<dfa.count).reversed() {
+                    for edge in dfa.edges(of: Int32(truncatingIfNeeded: state)) {
+                        let to = Int(edge.to)
+                        if to < state { isBehind[to] = true }
+                        for word in 0..<words where bits[to * words + word] & ~bits[state * words + word] != 0 {
+                            bits[state * words + word] |= bits[to * words + word]
+                            if isBehind[state] { changed = true }
+                        }
                     }
                 }
             }
@@ -170,6 +172,10 @@ extension SchemaCompiler {
         let first = program.tagSets.count
         for state in 0..<dfa.count {
             let set = bits[state * words..<(state + 1) * words]
+            if state > 0, set.elementsEqual(bits[(state - 1) * words..<state * words]) {
+                out.append(out[state - 1])
+                continue
+            }
             for (i, word) in set.enumerated() {
                 list[2 * i] = Int32(truncatingIfNeeded: word)
                 list[2 * i + 1] = Int32(truncatingIfNeeded: word >> 32)

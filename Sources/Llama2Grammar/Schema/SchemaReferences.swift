@@ -49,11 +49,20 @@ extension SchemaSource {
             try unsupported(path, "$dynamicRef", "to a name that stands at several places is not followed")
             return add(SchemaNode(path: path))
         }
+        if fragment.isEmpty, recursiveAnchors > 1 {
+            try unsupported(path, "$recursiveRef", "with $recursiveAnchor at several places is not followed")
+            return add(SchemaNode(path: path))
+        }
         return try resolve(value, path, base)
     }
 
     /// Notes $id, $anchor and $dynamicAnchor of all that may be a schema.
     func findAddresses(_ root: JSON, base: [UInt8]) throws(Llama2Error) {
+        // most documents have none: that is seen without going through their schemas
+        guard root.mayHaveMember("$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor") else {
+            if root.isObject { addresses[[]] = (root, base) }
+            return
+        }
         var pending: [(JSON, [UInt8], Bool)] = [(root, base, true)]
         while let (json, outer, isSchema) = pending.popLast() {
             var base = outer
@@ -71,6 +80,7 @@ extension SchemaSource {
                 let dynamic = json["$dynamicAnchor"]?.bytes
                 for name in [json["$anchor"]?.bytes, dynamic].compactMap({ $0 }) { addresses[base + [UInt8(ascii: "#")] + name] = (json, base) }
                 if let dynamic { dynamicAnchors[dynamic, default: 0] += 1 }
+                if json["$recursiveAnchor"]?.bool == true { recursiveAnchors += 1 }
             }
             if let members = json.members {
                 for (key, value) in members {

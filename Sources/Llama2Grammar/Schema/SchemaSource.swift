@@ -17,7 +17,7 @@ final class SchemaSource {
     var addresses: [[UInt8]: (JSON, base: [UInt8])] = [:]
     /// Whether `contains` evaluates the items that it counts: since 2020.
     private(set) var containsEvaluates = true
-    var dynamicAnchors: [[UInt8]: Int] = [:]
+    var dynamicAnchors: [[UInt8]: Int] = [:], recursiveAnchors = 0
     var basePositions: [Int: [UInt8]] = [:]
 
     static let mostNodes = 200_000
@@ -162,8 +162,8 @@ final class SchemaSource {
                 guard let elements = value.array else { throw failure(path, "enum is no list") }
                 try addValues(elements, node)
             case .const: try addValues([value], node)
-            case .ref: node.reference = try resolve(value, path, base)
-            case .dynamicRef: node.reference = try resolveDynamic(value, path, base)
+            case .ref: refer(node, to: try resolve(value, path, base))
+            case .dynamicRef: refer(node, to: try resolveDynamic(value, path, base))
             case .allOf: node.allOf += try list()
             case .anyOf: node.anyOf = try list()
             case .oneOf: node.oneOf = try list()
@@ -194,6 +194,7 @@ final class SchemaSource {
             case .prefixItems: node.prefix = try list()
             case .items:
                 if value.array != nil {
+                    guard json["prefixItems"] == nil else { throw failure(path, "items is a list beside prefixItems") }
                     integerItems = json["additionalItems"]
                     if value.array?.isEmpty == false { node.prefix = try list() }
                     if let rest = integerItems { node.items = try child(rest, Array("additionalItems".utf8)) }
@@ -241,6 +242,11 @@ final class SchemaSource {
         if let otherwise = hasElse, node.condition != nil { node.otherwise = try child(otherwise, Array("else".utf8)) }
         node.minContains = minContains ?? 1
         return node
+    }
+
+    /// Of several references in one schema each holds.
+    private func refer(_ node: SchemaNode, to schema: SchemaID) {
+        if node.reference == nil { node.reference = schema } else { node.allOf.append(schema) }
     }
 
     private func readType(_ value: JSON, _ node: SchemaNode) throws(Llama2Error) {
