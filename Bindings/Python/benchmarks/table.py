@@ -22,10 +22,11 @@ def cells(row: dict | None, goal: float | None = None) -> list[str]:
 def page(run: dict, name: str) -> str:
     m = run["machine"]
     features = " ".join(f for f in ("avx2", "avx512_vnni") if f in m["avx"].split())
+    built = f"built for {m['llama_cpp_features']}" if run["kernels"] not in ("best", "avx512") and "llama_cpp_features" in m else "built natively here"
     lines = [
         f"# {m['cpu']}, {m['cpus']} cores, {features}", "",
         f"`table.py` made this page from [`{name}`]({name}): `bench.py` on {run['date']}, {run['threads']} threads, llama2swift {m['llama2swift']} ({run['kernels']} kernels) "
-        f"beside llama.cpp of llama-cpp-python {m.get('llama_cpp', '')}, built natively here; alternating, medians; the ratio is the median of pairs measured side by side, "
+        f"beside llama.cpp of llama-cpp-python {m.get('llama_cpp', '')}, {built}; alternating, medians; the ratio is the median of pairs measured side by side, "
         "bold where it is below the goal. \"Of the stream\": the bytes that decoding has to read beside a bare read of the same mapped file by as many threads in the same seconds (GB/s).", "",
     ]  # fmt: skip
     # the project's goals, as multiples of llama.cpp's speed
