@@ -33,8 +33,8 @@ struct Batch: BitwiseCopyable {
         var first: Int
         var count: Int
 
-        /// Tokens of a block at most: about 32 query rows a key-value head.
-        static func tokens(_ h: Hyperparameters) -> Int { max(1, 32 / (h.headCount / h.headCountKV)) }
+        /// Tokens of a block at most: about 64 query rows a key-value head.
+        static func tokens(_ h: Hyperparameters) -> Int { max(1, 64 / (h.headCount / h.headCountKV)) }
 
         /// Query rows of a block at most.
         static func rows(_ h: Hyperparameters) -> Int { tokens(h) * (h.headCount / h.headCountKV) }
