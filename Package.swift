@@ -6,6 +6,8 @@ import PackageDescription
 // (Tests/python/test_kernel_modules.py looks at the symbols). Generics of its own are fine: sources of Formats
 // and Body are links, so that each module compiles them for itself.
 let avx2: [SwiftSetting] = flags("-mavx2", "-mfma", "-mf16c")
+// AVX2's sources for several tokens, by links, with sums of its own
+let avxVNNI: [SwiftSetting] = flags("-mavxvnni", "-mavx2", "-mfma", "-mf16c")
 let avx512: [SwiftSetting] =
     flags(
         "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c") + [
@@ -19,10 +21,11 @@ let i8mm: [SwiftSetting] = flags("-march=armv8-a+dotprod+i8mm")
 func flags(_ names: String...) -> [SwiftSetting] { [.unsafeFlags(names.flatMap { ["-Xcc", $0] })] }
 
 #if arch(x86_64)
-let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVX512"]
+let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVXVNNI", "Llama2KernelsAVX512"]
 let isaTargets: [Target] = [
     .target(name: "X86Intrinsics"),
     .target(name: "Llama2KernelsAVX2", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx2),
+    .target(name: "Llama2KernelsAVXVNNI", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avxVNNI),
     .target(name: "Llama2KernelsAVX512", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx512),
 ]
 #elseif arch(arm64)

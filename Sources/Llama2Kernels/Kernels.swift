@@ -4,6 +4,7 @@ public import Llama2Core
 #if arch(x86_64)
 internal import Llama2KernelsAVX2
 internal import Llama2KernelsAVX512
+internal import Llama2KernelsAVXVNNI
 internal import X86Intrinsics
 #elseif arch(arm64)
 internal import ArmIntrinsics
@@ -16,12 +17,13 @@ internal import Llama2KernelsNEON
 /// contract); which one runs is chosen once, when a context is created.
 public struct Kernels: @unchecked Sendable {
     public enum ISA: Int32, CaseIterable, Sendable {
-        case reference = 1, avx2 = 2, avx512 = 3, neon = 4, dotProduct = 5, i8mm = 6
+        case reference = 1, avx2 = 2, avx512 = 3, neon = 4, dotProduct = 5, i8mm = 6, avxVNNI = 7
 
         public var name: String {
             switch self {
             case .reference: "reference"
             case .avx2: "AVX2+FMA"
+            case .avxVNNI: "AVX2+VNNI"
             case .avx512: "AVX-512+VNNI"
             case .neon: "NEON"
             case .dotProduct: "NEON+dotprod"
@@ -40,6 +42,7 @@ public struct Kernels: @unchecked Sendable {
 
     #if arch(x86_64)
     static let avx2 = Kernels(isa: .avx2, table: Llama2KernelsAVX2.kernelTable(), fallback: reference.table)
+    static let avxVNNI = Kernels(isa: .avxVNNI, table: Llama2KernelsAVXVNNI.kernelTable(over: avx2.table), fallback: avx2.table)
     /// A machine with AVX-512 has AVX2: formats without a kernel of their own run at its speed, with the same bits.
     static let avx512 = Kernels(isa: .avx512, table: Llama2KernelsAVX512.kernelTable(), fallback: avx2.table)
     #elseif arch(arm64)
@@ -59,6 +62,7 @@ public struct Kernels: @unchecked Sendable {
         var list: [ISA] = [.reference]
         #if arch(x86_64)
         if l2s_cpu_has_avx2() != 0 { list.append(.avx2) }
+        if l2s_cpu_has_avx_vnni() != 0 { list.append(.avxVNNI) }
         if l2s_cpu_has_avx512_vnni() != 0 { list.append(.avx512) }
         #elseif arch(arm64)
         list.append(.neon)
@@ -83,15 +87,16 @@ public struct Kernels: @unchecked Sendable {
         case .reference: return reference
         #if arch(x86_64)
         case .avx2: return avx2
+        case .avxVNNI: return avxVNNI
         case .avx512: return avx512
         case .neon, .dotProduct, .i8mm: return reference
         #elseif arch(arm64)
         case .neon: return neon
         case .dotProduct: return dotProduct
         case .i8mm: return i8mm
-        case .avx2, .avx512: return reference
+        case .avx2, .avxVNNI, .avx512: return reference
         #else
-        case .avx2, .avx512, .neon, .dotProduct, .i8mm: return reference
+        case .avx2, .avxVNNI, .avx512, .neon, .dotProduct, .i8mm: return reference
         #endif
         }
     }

@@ -21,6 +21,9 @@ func multiplyFloats(_ o: FloatProductOperands) -> Bool {
     return true
 }
 
+/// Bytes of scratch that `multiplyQuantized` and `multiplyFloats` need.
+var productScratchBytes: Int { quantizedScratchBytes > FloatScratch.end ? quantizedScratchBytes : FloatScratch.end }
+
 /// What a panel needs beside its operands, for `tokens` tokens at once.
 enum FloatScratch {
     static var chunk: Int { 512 }  // columns, a multiple of 16
@@ -61,12 +64,19 @@ enum FloatScratch {
     let tails = (o.scratch + FloatScratch.tails).assumingMemoryBound(to: Float.self)
     let weights = (o.scratch + FloatScratch.weights).assumingMemoryBound(to: Float.self)
     let groupSums = 64 &* FloatScratch.tokens, groupWeights = 4 &* FloatScratch.chunk
-    var i = 0
-    while i < groups &* groupSums {
-        F32x16(splat: 0).store(sums + i)
-        i &+= 16
+    var group = 0
+    while group < groups {
+        var i = 0
+        while i < 64 &* count {
+            F32x16(splat: 0).store(sums + (group &* groupSums &+ i))
+            i &+= 16
+        }
+        group &+= 1
     }
     // 1. by chunks of columns
+    let panelBytes = 16 &* o.columns &* F.bytes, chunks = (o.columns &+ FloatScratch.chunk &- 1) / FloatScratch.chunk
+    let parts = (4 &+ 2 &* ((count &+ 2) / 3)) &* groups &* chunks  // of converted rows and halves of tiles
+    var ahead = NextPanel(row &+ 16 < o.end_row ? o.data + (row &+ 16) &* o.columns &* F.bytes : o.next, panelBytes, parts: parts)
     var k = 0
     while k < o.columns {
         let width = o.columns &- k < FloatScratch.chunk ? o.columns &- k : FloatScratch.chunk
@@ -76,7 +86,7 @@ enum FloatScratch {
             let end = pair &+ 2 < groups ? pair &+ 2 : groups
             var g = pair
             while g < end {
-                convert(F.self, o, row &+ 4 &* g, k, width, weights + groupWeights &* (g &- pair))
+                convert(F.self, o, row &+ 4 &* g, k, width, weights + groupWeights &* (g &- pair), &ahead)
                 g &+= 1
             }
             var t = 0
@@ -86,9 +96,9 @@ enum FloatScratch {
                 g = pair
                 while g < end {
                     let w = weights + groupWeights &* (g &- pair), s = sums + (g &* groupSums &+ 64 &* t)
-                    multiplyTile(tile, w, FloatScratch.chunk >> 4, x, o.columns, whole, s)
+                    multiplyTile(tile, w, FloatScratch.chunk >> 4, x, o.columns, whole, s, &ahead)
                     if width & 15 != 0 {
-                        multiplyTile(tile, w + 32 &* whole, FloatScratch.chunk >> 4, tails + 16 &* t, 16, 1, s)
+                        multiplyTile(tile, w + 32 &* whole, FloatScratch.chunk >> 4, tails + 16 &* t, 16, 1, s, &ahead)
                     }
                     g &+= 1
                 }
@@ -114,13 +124,12 @@ enum FloatScratch {
 /// Columns k ..< k + width of four rows from `row` on, as floats in the order in which tiles read them; zeros fill the last
 /// vector, and rows beyond the last repeat it.
 @inline(__always) private func convert<F: FloatFormat>(
-    _: F.Type, _ o: FloatProductOperands, _ row: Int, _ k: Int, _ width: Int, _ weights: UnsafeMutablePointer<Float>
+    _: F.Type, _ o: FloatProductOperands, _ row: Int, _ k: Int, _ width: Int, _ weights: UnsafeMutablePointer<Float>, _ ahead: inout NextPanel
 ) {
     let rowBytes = o.columns &* F.bytes, chunk = FloatScratch.chunk
-    // what is read next of these rows: their following columns, or the first ones of the next panel's
-    let isLast = k &+ width >= o.columns, ahead = isLast ? 16 &* rowBytes &- k &* F.bytes : width &* F.bytes
     var r = 0
     while r < 4 {
+        ahead.fetchPart()
         let p = o.data + ((row &+ r < o.end_row ? row &+ r : o.end_row &- 1) &* rowBytes &+ k &* F.bytes)
         let out = weights + 8 &* r
         @inline(__always) func store(_ x: F32x16, _ step: Int) {
@@ -130,9 +139,7 @@ enum FloatScratch {
         let whole = width >> 4
         var i = 0
         while i < whole {
-            let q = p + 16 &* F.bytes &* i
-            store(F.load(q), i)
-            if F.bytes == 4 || i & 1 == 0 { prefetch(q + ahead, 64) }
+            store(F.load(p + 16 &* F.bytes &* i), i)
             i &+= 1
         }
         if width & 15 != 0 { store(F.load(p + 16 &* F.bytes &* whole, width & 15), whole) }
@@ -143,10 +150,11 @@ enum FloatScratch {
 /// Four rows with `tokens` (1...3) tokens, `steps` vectors of sixteen columns; `all`: those that the weights have room for.
 @inline(__always) private func multiplyTile(
     _ tokens: Int, _ w: UnsafePointer<Float>, _ all: Int, _ x: UnsafePointer<Float>, _ stride: Int, _ steps: Int,
-    _ sums: UnsafeMutablePointer<Float>
+    _ sums: UnsafeMutablePointer<Float>, _ ahead: inout NextPanel
 ) {
     var half = 0
     while half < 2 {
+        ahead.fetchPart()
         let w = w + 32 &* all &* half, x = x + 8 &* half, s = sums + 8 &* half
         switch tokens {
         case 3: floats_4x3(w, x, stride, steps, s)

@@ -45,15 +45,15 @@ private enum Scratch {
     static var end: Int { weights &+ TableScratch.end }
 }
 
-/// Bytes of scratch that `multiplyQuantized` and `multiplyFloats` need.
-var productScratchBytes: Int { Scratch.end > FloatScratch.end ? Scratch.end : FloatScratch.end }
+/// Bytes of scratch that `multiplyQuantized` needs.
+var quantizedScratchBytes: Int { Scratch.end }
 
 private func multiplyPanels<F: KernelFormat>(_: F.Type, _ o: ProductOperands) {
     var panel = o.first_panel
     while panel < o.end_panel {
         let base = o.data + panel &* 16 &* o.row_bytes, valid = o.rows &- panel &* 16
         let next = panel &+ 1 < o.end_panel ? base + 16 &* o.row_bytes : o.next
-        if o.tokens == 1 && valid >= 16 {
+        if multipliesOneToken && o.tokens == 1 && valid >= 16 {
             multiplyOnePanel(F.self, base, o, next, o.out + panel &* 16)
         } else {
             multiplyPanel(F.self, base, valid < 16 ? valid : 16, o, next, o.out + panel &* 16)

@@ -137,3 +137,25 @@ struct Columns {
         line &+= 64
     }
 }
+
+/// The next panel of floats, fetched into the second-level cache, a part beside each piece of work: all at once it would keep the conversion
+/// waiting, and the memory idle while there is arithmetic to do. In file order too: columns of sixteen rows, each on a page of its own, come at half the speed.
+struct NextPanel {
+    var p: UnsafeRawPointer, left: Int
+    let part: Int
+
+    @inline(__always) init(_ p: UnsafeRawPointer, _ bytes: Int, parts: Int) {
+        self.p = p
+        left = (bytes &+ 63) >> 6
+        part = (left &+ parts &- 1) / parts
+    }
+
+    @inline(__always) mutating func fetchPart() {
+        let end = left > part ? left &- part : 0
+        while left > end {
+            l2s_prefetch_t1(p)
+            p += 64
+            left &-= 1
+        }
+    }
+}

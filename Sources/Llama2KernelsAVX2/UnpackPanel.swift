@@ -42,7 +42,8 @@ internal import X86Intrinsics
 ) {
     if F.usesTables { storeRows(F.self, p, stride, i, temporary) }
     @inline(__always) func row(_ r: Int) -> __m256i {
-        F.usesTables ? load32(temporary + 32 &* r) : F.weights(p + r &* stride, i, p)
+        let w = F.usesTables ? load32(temporary + 32 &* r) : F.weights(p + r &* stride, i, p)
+        return F.capacity == .signed && signedFlip != 0 ? _mm256_xor_si256(w, _mm256_set1_epi8(Int8(bitPattern: signedFlip))) : w
     }
     /// Four rows: double words k and k + 4 of each.
     @inline(__always) func four(_ r: Int) -> (__m256i, __m256i, __m256i, __m256i) {

@@ -30,6 +30,9 @@ public final class Weights: @unchecked Sendable {
         file.tensors.reduce(0) { $0 &+ (uses($1.name) ? $1.rows &* $1.columns : 0) }
     }
 
+    /// Whether most of what a token takes is products of floats.
+    public var areFloats: Bool { layers.first?.up.type.isFloat ?? false }
+
     /// Bytes of all files, or of the tensors that a range of layers uses.
     public var byteCount: Int {
         hyperparameters.isPiece ? file.tensors.reduce(0) { $0 &+ (uses($1.name) ? $1.data.count : 0) } : file.byteCount

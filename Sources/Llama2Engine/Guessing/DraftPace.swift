@@ -16,14 +16,17 @@ struct DraftPace {
 
         /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured (benchmarks/results): AVX-512
         /// with VNNI as here, passes of 2 to 8 tokens of DRAFTS.md, and of its 17 formats the half below 0.12 a token where eight share a pass; AVX2 0.39 to
-        /// 0.51. Figures and no clock, so that a text is guessed at in the same way again. On arm64 nothing was measured; plain kernels multiply so long
-        /// that the weights' way from memory is nothing.
-        init(draft: Double, on isa: Kernels.ISA?) {
+        /// 0.51. Of weights that are floats a pass reads so much that multiplying is little beside it: 0.03, and 0.1 behind 0.2 with AVX2. Figures and no
+        /// clock, so that a text is guessed at in the same way again. On arm64 nothing was measured; plain kernels multiply so long that the weights' way
+        /// from memory is nothing.
+        init(draft: Double, on isa: Kernels.ISA?, floats: Bool) {
             self.draft = draft
             (first, each) =
                 switch isa {
+                case .avx512 where floats: (0.01, 0.03)
+                case .avx2 where floats, .avxVNNI where floats: (0.2, 0.1)
                 case .avx512: (0.15, 0.12)
-                case .avx2: (0, 0.4)
+                case .avx2, .avxVNNI: (0, 0.4)
                 case .neon, .dotProduct, .i8mm: (0, 0.25)
                 case .reference, nil: (0, 1)
                 }

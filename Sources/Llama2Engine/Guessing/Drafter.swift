@@ -40,8 +40,8 @@ final class Drafter {
         (self.context, self.main) = (context, main)
         entries = try AlignedBuffer(count: its.batchSize + sequences, of: "tokens of a draft")
         costs = DraftPace.Costs(
-            draft: Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1)), on: Kernels.ISA(rawValue: main.inference.isa)
-        )
+            draft: Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1)),
+            on: Kernels.ISA(rawValue: main.inference.isa), floats: try main.model.weights.areFloats)
         asked.reserveCapacity(sequences)
         try context.occupy("draft's context")
         (cancel, cancelData) = (context.inference.cancel, context.inference.cancelData)
