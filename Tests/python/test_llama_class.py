@@ -5,10 +5,9 @@ import sys
 import types
 
 import pytest
-from tiny_gguf import random_model
 
 import llama2swift
-from llama2swift import Llama, LlamaGrammar
+from llama2swift import Llama
 from llama2swift.errors import OutOfRangeError
 
 PROMPT = "Once upon a time, there was a"
@@ -151,110 +150,6 @@ def test_function_calling(stories_path):
 def test_openai_classes(llm):
     pytest.importorskip("openai")
     assert llm.create_chat_completion_openai_v1(TALK, max_tokens=3).choices[0].message.role == "assistant"
-
-
-def test_tokens_and_states(llm, stories):
-    assert llm.tokenize(b"Hello") == stories.tokenize_prompt("Hello") and llm.tokenize(b"Hello", add_bos=False) == stories.tokenize("Hello")
-    assert llm.detokenize(llm.tokenize("Grüße".encode())).strip() == "Grüße".encode()
-    assert (llm.n_ctx(), llm.n_vocab(), llm.n_embd(), llm.token_bos(), llm.token_eos()) == (1024, 512, 64, 1, 2)
-    llm.reset()
-    llm.eval(llm.tokenize(PROMPT.encode()))
-    state, count = llm.save_state(), llm.n_tokens
-    best = llm.sample(temp=0)
-    llm.reset()
-    llm.load_state(state)
-    assert llm.n_tokens == count and llm.sample(temp=0) == best
-
-
-def test_tokens_one_after_the_other(llm, stories):
-    prompt = llm.tokenize(PROMPT.encode())
-    drawn = llm.generate(prompt, temp=0)
-    first = [next(drawn) for _ in range(8)]
-    assert llm.detokenize(first, prev_tokens=prompt).decode() == alone(stories, PROMPT, 8)
-    # what is sent stands behind the last one; the head is not evaluated again; without reset it goes on
-    second = llm.generate(prompt, temp=0)
-    assert [next(second), next(second)] == first[:2] and llm.n_tokens == len(prompt) + 1
-    given = llm.tokenize(b" a dog", add_bos=False)
-    after = second.send(given)
-    assert llm.n_tokens == len(prompt) + 2 + len(given)
-    on = llm.generate([after], temp=0, reset=False)
-    with stories.context(length=64) as context:
-        context.eval([*prompt, *first[:2], *given, after])
-        assert next(on) == context.sample(llama2swift.Sampler(temperature=0))
-    options = dict(top_k=20, top_p=0.9, min_p=0.02, repeat_penalty=1.3, frequency_penalty=0.4, presence_penalty=0.1)
-    llm.set_seed(3)
-    drawn, theirs = llm.generate(prompt, temp=1.1, **options), {"repetition_penalty" if k == "repeat_penalty" else k: v for k, v in options.items()}
-    assert llm.detokenize([next(drawn) for _ in range(12)], prev_tokens=prompt).decode() == alone(stories, PROMPT, 12, temperature=1.1, seed=3, **theirs)
-    for wrong, problem in (({"tokens": []}, ValueError), ({"typical_p": 0.5}, ValueError), ({"nonsense": 1}, TypeError), ({"tokens": [10**6]}, llama2swift.errors.InvalidTokenError)):
-        with pytest.raises(problem):
-            next(llm.generate(**{"tokens": prompt, **wrong}))
-    assert llm.token_nl() == stories.tokenize("\n", special=False)[-1]
-
-
-def test_a_sample_by_hand_is_penalized_for_what_was_evaluated(llm, stories):
-    llm.reset()
-    llm.eval(prompt := llm.tokenize(PROMPT.encode()))
-    assert llm.sample(temp=0) not in prompt and llm.sample(temp=0, repeat_penalty=1e-6) in prompt  # below 1 it is a reward
-    state = llm.save_state()
-    llm.load_state(state)
-    assert llm.sample(temp=0, repeat_penalty=1e-6) == llm.sample(temp=0)  # a state is not asked for its tokens
-
-
-def test_grammars_of_llama_cpp_pythons_class(llm, tmp_path):
-    (tmp_path / "g.gbnf").write_text('root ::= " yes" | " no"')
-    for grammar in (LlamaGrammar.from_string('root ::= " yes" | " no"', verbose=False), LlamaGrammar.from_file(tmp_path / "g.gbnf")):
-        for _ in range(2):
-            assert llm("Is it?", grammar=grammar)["choices"][0]["text"] in (" yes", " no")
-    assert llm.detokenize([next(drawn) for drawn in [llm.generate(llm.tokenize(b"x"), grammar=grammar)] for _ in range(2)]).strip()[:1] in b"yn"
-    schema = LlamaGrammar.from_json_schema('{"enum": ["cat", "dog"]}')
-    assert json.loads(llm.create_chat_completion(TALK, grammar=schema, max_tokens=40)["choices"][0]["message"]["content"]) in ("cat", "dog")
-    for make, problem in ((lambda: llm("x", grammar=LlamaGrammar.from_string("root ::= {")), ValueError), (lambda: LlamaGrammar.from_json_schema("{"), ValueError), (lambda: LlamaGrammar.from_string(5), TypeError)):
-        with pytest.raises(problem):
-            make()
-
-
-def test_embeddings(stories_path, llm, stories):
-    with pytest.raises(RuntimeError, match="embedding=True"):
-        llm.embed("Hello")
-    if not hasattr(llama2swift.Context, "embed"):
-        pytest.skip("this library has no embeddings")
-    with Llama(model_path=stories_path, embedding=True) as one:
-        got = one.create_embedding(["Hello, world!", "Tom"])
-        assert len(got["data"]) == 2 and len(got["data"][1]["embedding"]) == len(stories.tokenize_prompt("Tom")) and len(got["data"][1]["embedding"][0]) == 64
-    with Llama(model_path=stories_path, embedding=True, pooling_type=1) as one:
-        assert one.embed("Tom") == pytest.approx(stories.embed(["Tom"])[0].tolist(), abs=1e-6)
-
-
-def test_a_draft_changes_no_text(stories_path, stories, llm, tmp_path):
-    """A path, a Model that stays the caller's, and llama-cpp-python's prompt lookup, as its README has it."""
-    from llama2swift.llama_speculative import LlamaPromptLookupDecoding
-
-    llama2swift.quantize(stories_path, tmp_path / "draft.gguf", "Q8_0")
-    own = llama2swift.Model(tmp_path / "draft.gguf")
-    for draft in (tmp_path / "draft.gguf", str(tmp_path / "draft.gguf"), own, LlamaPromptLookupDecoding(num_pred_tokens=10), None):
-        with Llama(model_path=stories_path, n_ctx=1024, chat_format="chatml", draft_model=draft) as one:
-            for options in (dict(temperature=0), dict(temperature=0.9, seed=4)):
-                assert one(PROMPT, max_tokens=60, **options)["choices"] == llm(PROMPT, max_tokens=60, **options)["choices"]
-                assert one.create_chat_completion(TALK, max_tokens=30, **options)["choices"] == llm.create_chat_completion(TALK, max_tokens=30, **options)["choices"]
-            if isinstance(draft, llama2swift.Model):
-                assert one._scheduler.stats()["guessed_right"] > 20
-            one.eval(one.tokenize(b"x"))  # by hand, and then the draft goes on
-            assert one(PROMPT, max_tokens=20, temperature=0)["choices"][0]["text"] == alone(stories, PROMPT, 20)
-    assert own.tokenize("x")
-    with pytest.raises(FileNotFoundError):
-        Llama(model_path=stories_path, draft_model=tmp_path / "none.gguf")
-    for given in (lambda ids: ids, 5, True, [own]):
-        with pytest.raises(ValueError, match="draft_model"):
-            Llama(model_path=stories_path, draft_model=given)
-    for wrong in (dict(max_ngram_size=1.5), dict(num_pred_tokens="x")):
-        with pytest.raises(TypeError):
-            LlamaPromptLookupDecoding(**wrong)
-
-
-def test_a_draft_of_another_vocabulary_is_refused(stories_path, tmp_path):
-    random_model(tmp_path / "other.gguf", vocabulary=300, dim=64, layers=1, heads=4, heads_kv=4, hidden=64)
-    with pytest.raises((ValueError, llama2swift.errors.UnsupportedError), match="vocabulary"):
-        Llama(model_path=stories_path, draft_model=tmp_path / "other.gguf")
 
 
 @pytest.mark.parametrize("arguments, problem", [({"n_gpu_layers": 20}, ValueError), ({"draft_model": object()}, ValueError), ({"lora_path": "x"}, ValueError), ({"chat_format": "functionary-v2"}, ValueError), ({"rope_freq_base": 5e5}, ValueError), ({"nonsense": 1}, TypeError), ({"type_k": 8}, ValueError), ({"pooling_type": 9}, ValueError), ({"chat_handler": object()}, ValueError)])  # fmt: skip
