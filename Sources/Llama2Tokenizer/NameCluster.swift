@@ -8,21 +8,21 @@ import Llama2Core
 /// A place is entered anew only when its name reaches into a taken one: that one is no shorter, and what is left before it is shorter by as
 /// much, so that all the lengths that are tried at a place sum up to less than twice the first.
 struct NameCluster: ~Copyable {
-    private struct Place: BitwiseCopyable {
+    struct Place: BitwiseCopyable {
         var position: Int32
         var name: Int32  // index in the list of names
         var first: Int32 = 0, end: Int32 = 0  // what it takes, space beside it included; empty: nothing
     }
 
     private var places: GrowingBuffer<Place>  // by position
-    private var heap: GrowingBuffer<UInt64>  // name << 32 | index of the place: the least counts next
+    private var heap: MinHeap  // name << 32 | index of the place
     private var isTaken: GrowingBuffer<UInt8>  // (end - start)
     private(set) var start = 0, end = 0  // in the text
 
     var count: Int { places.count }
 
     init() throws(Llama2Error) {
-        let places = try GrowingBuffer<Place>(of: "names in a text"), heap = try GrowingBuffer<UInt64>(of: "names in a text")
+        let places = try GrowingBuffer<Place>(of: "names in a text"), heap = try MinHeap(of: "names in a text")
         isTaken = try GrowingBuffer(of: "names in a text")
         self.places = places
         self.heap = heap
@@ -83,29 +83,9 @@ struct NameCluster: ~Copyable {
     }
 
     private mutating func push(_ index: Int) throws(Llama2Error) {
-        let entry = UInt64(UInt32(bitPattern: places[index].name)) << 32 | UInt64(index)
-        var hole = heap.count
-        try heap.append(entry)
-        while hole > 0, entry < heap[(hole - 1) / 2] {
-            heap[hole] = heap[(hole - 1) / 2]
-            hole = (hole - 1) / 2
-        }
-        heap[hole] = entry
+        try heap.push(UInt64(UInt32(bitPattern: places[index].name)) << 32 | UInt64(index))
     }
 
     /// The index of the place whose name counts next.
-    private mutating func pop() -> Int? {
-        guard heap.count > 0 else { return nil }
-        let best = heap[0]
-        guard let last = heap.popLast(), heap.count > 0 else { return Int(best & 0xFFFF_FFFF) }
-        var hole = 0
-        while case var child = 2 * hole + 1, child < heap.count {
-            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
-            guard heap[child] < last else { break }
-            heap[hole] = heap[child]
-            hole = child
-        }
-        heap[hole] = last
-        return Int(best & 0xFFFF_FFFF)
-    }
+    private mutating func pop() -> Int? { heap.pop().map { Int($0 & 0xFFFF_FFFF) } }
 }

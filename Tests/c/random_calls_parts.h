@@ -88,9 +88,12 @@ static void step_through_a_grammar(int32_t *tokens, char *text, size_t room) {
     uint32_t mask[32];
     size_t needed = 0;
     int32_t complete, status;
+    uint64_t left;
     int i, n, at;
     for (n = below(6); n > 0; n--) {
-        TRY(status = llama2_grammar_state_allowed(state, mask, once_in(9) ? 0 : 32, &needed), SMALL, LLAMA2_E_FORBIDDEN, UNSUPPORTED, NOMEM, BUSY);
+        if (once_in(2)) TRY(status = llama2_grammar_state_allowed(state, mask, once_in(9) ? 0 : 32, &needed), SMALL, LLAMA2_E_FORBIDDEN, UNSUPPORTED, NOMEM, BUSY);
+        else TRY(status = llama2_grammar_state_allowed_within(state, once_in(9) ? (uint64_t)edge() : (uint64_t)below(40), mask, once_in(9) ? 0 : 32, &needed),
+                 SMALL, LLAMA2_E_FORBIDDEN, UNSUPPORTED, NOMEM, BUSY);
         if (status != LLAMA2_OK || needed > 32) break;
         for (at = below(512), i = 0; i < 512 && !(mask[at / 32] >> at % 32 & 1); i++) at = (at + 1) % 512;
         TRY(llama2_grammar_state_accept(state, once_in(9) ? tokens[n] : at), LLAMA2_E_FORBIDDEN, TOKEN, UNSUPPORTED, NOMEM, BUSY);
@@ -99,6 +102,7 @@ static void step_through_a_grammar(int32_t *tokens, char *text, size_t room) {
     if (once_in(9)) TRY(llama2_grammar_state_reset(state), BUSY);
     TRY(llama2_grammar_state_complete(state, &complete), BUSY);
     TRY(llama2_grammar_state_forced(state, text, room, &needed), SMALL, UNSUPPORTED, NOMEM, BUSY);
+    TRY(llama2_grammar_state_shortest(state, &left, text, room, &needed), SMALL, UNSUPPORTED, NOMEM, BUSY);
 }
 
 static int32_t on_write(const void *data, size_t length, void *user_data) {

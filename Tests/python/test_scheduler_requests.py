@@ -81,6 +81,7 @@ def test_letting_go_cancels(stories, scheduler):
 
 
 def test_close_ends_what_runs_and_frees_the_context(stories):
+    threads = threading.active_count()
     with stories.context(length=4000, sequences=2) as context:
         scheduler = llama2swift.Scheduler(context)
         with pytest.raises(E.BusyError):
@@ -94,7 +95,7 @@ def test_close_ends_what_runs_and_frees_the_context(stories):
         context.eval([1, 2, 3])
         with pytest.raises(E.BusyError, match="closed"):
             scheduler.submit([1])
-    assert threading.active_count() < 10
+    assert threading.active_count() <= threads
 
 
 def test_stops_grammar_and_errors_in_python(stories, scheduler):

@@ -102,33 +102,15 @@ final class EndDistances {
 
 /// Numbers by what they cost, the cheapest first, and of those of equal cost the lowest.
 struct CostQueue: ~Copyable {
-    private var heap: GrowingBuffer<UInt64>
+    private var heap: MinHeap
 
-    init() throws(Llama2Error) { heap = try GrowingBuffer(capacity: 64, of: "distances of a grammar") }
+    init() throws(Llama2Error) { heap = try MinHeap(of: "distances of a grammar") }
 
     mutating func push(_ cost: Int32, _ number: Int32) throws(Llama2Error) {
-        try heap.append(UInt64(UInt32(bitPattern: cost)) << 32 | UInt64(UInt32(bitPattern: number)))
-        var i = heap.count - 1
-        while i > 0, heap[i] < heap[(i - 1) / 2] {
-            swap(i, (i - 1) / 2)
-            i = (i - 1) / 2
-        }
+        try heap.push(UInt64(UInt32(bitPattern: cost)) << 32 | UInt64(UInt32(bitPattern: number)))
     }
 
     mutating func pop() -> (cost: Int32, number: Int32)? {
-        guard heap.count > 0 else { return nil }
-        let top = heap[0]
-        swap(0, heap.count - 1)
-        _ = heap.popLast()
-        var i = 0
-        while 2 * i + 1 < heap.count {
-            let left = 2 * i + 1, right = left + 1, lower = right < heap.count && heap[right] < heap[left] ? right : left
-            guard heap[lower] < heap[i] else { break }
-            swap(i, lower)
-            i = lower
-        }
-        return (Int32(truncatingIfNeeded: top >> 32), Int32(truncatingIfNeeded: top))
+        heap.pop().map { (Int32(truncatingIfNeeded: $0 >> 32), Int32(truncatingIfNeeded: $0)) }
     }
-
-    private func swap(_ i: Int, _ j: Int) { (heap[i], heap[j]) = (heap[j], heap[i]) }
 }
