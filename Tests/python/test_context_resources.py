@@ -107,6 +107,11 @@ def test_the_sentence_about_kernels_tells_all_numbers_there_are(stories, monkeyp
         stories.context(kernels="others")
 
 
+def test_the_best_kernels_are_the_last_of_those_there_are(stories):
+    with stories.context() as context:
+        assert context.info.kernels == llama2swift.kernels_available()[-1]
+
+
 def test_wrong_options_are_refused(stories):
     for options in (dict(length=2**31), dict(threads=2000), dict(sequences=2000), dict(batch_size=5000)):
         with pytest.raises(InvalidArgumentError, match="expected"):

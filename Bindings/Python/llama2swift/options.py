@@ -13,9 +13,10 @@ from . import _structs as S
 from ._calls import Calls, run
 from .results import Memory
 
+# of each machine the best last
 KERNELS = {
-    "best": K.KERNELS_BEST, "reference": K.KERNELS_REFERENCE, "avx2": K.KERNELS_AVX2, "avx512": K.KERNELS_AVX512,
-    "neon": K.KERNELS_NEON, "dotprod": K.KERNELS_DOTPROD, "i8mm": K.KERNELS_I8MM, "avxvnni": K.KERNELS_AVX_VNNI,
+    "best": K.KERNELS_BEST, "reference": K.KERNELS_REFERENCE, "avx2": K.KERNELS_AVX2, "avxvnni": K.KERNELS_AVX_VNNI, "avx512": K.KERNELS_AVX512,
+    "neon": K.KERNELS_NEON, "dotprod": K.KERNELS_DOTPROD, "i8mm": K.KERNELS_I8MM,
 }  # fmt: skip
 ROPE = {"none": K.ROPE_NONE, "linear": K.ROPE_LINEAR, "ntk": K.ROPE_NTK, "yarn": K.ROPE_YARN, "llama3": K.ROPE_LLAMA3}
 KV = {"f16": K.KV_F16, "f32": K.KV_F32, "q8_0": K.KV_Q8_0, "q4_0": K.KV_Q4_0}
