@@ -49,15 +49,8 @@ struct HuggingFaceFolder {
         var names: Set<ByteText> = []
         for (tensor, _) in found {
             guard let name = try HuggingFaceFolder.name(tensor.name, folder) else { continue }
-            if name == "output.weight", config.tied || embedding.map({ tensor.isSame(as: $0) }) ?? false {
-                if let embedding, !tensor.equals(embedding) {
-                    throw Llama2Error(
-                        .unsupported,
-                        "\(folder): tie_word_embeddings is true, and lm_head.weight is another matrix than the embedding: which one is meant is not said, transformers 4 takes the embedding and 5 does not"
-                    )
-                }
-                continue
-            }
+            // config.json decides, as in transformers 4 and in what other engines do; transformers 5 would take another lm_head
+            if name == "output.weight", config.tied || embedding.map({ tensor.isSame(as: $0) }) ?? false { continue }
             guard names.insert(name).inserted else { throw Llama2Error(.corrupt, "\(folder): tensor \(tensor.name) is in two files") }
             tensors.append(try tensor.named(name, copies, "\(folder): tensor \(tensor.name)"))
         }

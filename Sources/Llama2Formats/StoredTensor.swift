@@ -60,13 +60,6 @@ struct StoredTensor {
         type == other.type && shape == other.shape && strides == other.strides && data.baseAddress == other.data.baseAddress
     }
 
-    /// The same numbers, stored in the same way.
-    func equals(_ other: StoredTensor) -> Bool {
-        isSame(as: other)
-            || type == other.type && type.block != nil && shape == other.shape && liesRowAfterRow && other.liesRowAfterRow
-                && data.count == other.data.count && data.elementsEqual(other.data)
-    }
-
     private var liesRowAfterRow: Bool {
         zip(shape, zip(strides, StoredTensor.rowAfterRow(shape))).allSatisfy { length, pair in length == 1 || pair.0 == pair.1 }
     }

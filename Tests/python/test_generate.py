@@ -60,7 +60,7 @@ def test_stops_are_never_given_out_even_in_part(context, greedy):
     for start in range(0, 200, 7):
         for length in (1, 3, 11):
             stop = whole[start : start + length]
-            text, pieces = text_of(context, greedy, max_tokens=100, stop=[stop, "never there"])
+            text, pieces = text_of(context, greedy, max_tokens=100, stop=[stop, "never there", ""])
             assert pieces.reason == "stop"
             assert text == whole[: whole.index(stop)]
 

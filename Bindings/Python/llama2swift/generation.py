@@ -27,7 +27,7 @@ _MOST_STOPS, _LONGEST_STOP = 64, 4096  # the header's, see llama2_generate_optio
 
 
 def stop_strings(value: Any, name: str = "stop") -> list[bytes]:
-    """The bytes of one stop string or several, checked."""
+    """The bytes of one stop string or several, checked. An empty one is none."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, (bytes, bytearray, memoryview, Mapping)) or not hasattr(value, "__iter__"):
@@ -36,8 +36,8 @@ def stop_strings(value: Any, name: str = "stop") -> list[bytes]:
     if len(stops) > _MOST_STOPS:
         raise ValueError(f"{name} has {len(stops)} strings, expected at most {_MOST_STOPS}")
     for i, stop in enumerate(stops):
-        if not 1 <= len(stop) <= _LONGEST_STOP:
-            raise ValueError(f"{name}[{i}] has {len(stop)} bytes, expected 1 to {_LONGEST_STOP}")
+        if len(stop) > _LONGEST_STOP:
+            raise ValueError(f"{name}[{i}] has {len(stop)} bytes, expected at most {_LONGEST_STOP}")
     return stops
 
 
