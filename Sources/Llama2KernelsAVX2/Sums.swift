@@ -8,15 +8,7 @@ var multipliesOneToken: Bool { @inline(__always) get { true } }
 /// What was added to the weights that tiles see.
 @inline(__always) func tileBias<F: KernelFormat>(_: F.Type) -> Int { F.bias }
 
-/// Sixteen rows.
-struct Pair {
-    var a: __m256i, b: __m256i
-
-    @inline(__always) init() {
-        a = _mm256_setzero_si256()
-        b = a
-    }
-
+extension Pair {
     @inline(__always) mutating func addPairs(_ w: Pair, _ q: __m256i) {
         a = _mm256_add_epi16(a, _mm256_maddubs_epi16(w.a, q))
         b = _mm256_add_epi16(b, _mm256_maddubs_epi16(w.b, q))
@@ -33,11 +25,6 @@ struct Pair {
         b = _mm256_add_epi32(b, widened(pairs.b))
     }
 
-    @inline(__always) init(load p: UnsafeRawPointer) {
-        a = load32(p)
-        b = load32(p + 32)
-    }
-
     @inline(__always) var magnitudes: Pair {
         var m = self
         m.a = _mm256_abs_epi8(a)
@@ -45,9 +32,6 @@ struct Pair {
         return m
     }
 }
-
-/// Integer sums of up to four tokens with sixteen rows.
-struct Sums { var t0 = Pair(), t1 = Pair(), t2 = Pair(), t3 = Pair() }
 
 /// Groups first ..< end of the lane block at `block`.
 @inline(__always) func sums<F: KernelFormat>(

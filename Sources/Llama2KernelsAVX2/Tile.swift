@@ -11,6 +11,24 @@ struct Tile {
     @inline(__always) func at(_ t: Int, _ b: Int) -> Int { t &* tokenStride &+ b &* blockStride }
 }
 
+/// A register of each half of sixteen rows: weights, or sums of theirs.
+struct Pair {
+    var a: __m256i, b: __m256i
+
+    @inline(__always) init() {
+        a = _mm256_setzero_si256()
+        b = a
+    }
+
+    @inline(__always) init(load p: UnsafeRawPointer) {
+        a = load32(p)
+        b = load32(p + 32)
+    }
+}
+
+/// Integer sums of up to four tokens with sixteen rows.
+struct Sums { var t0 = Pair(), t1 = Pair(), t2 = Pair(), t3 = Pair() }
+
 /// `tokens` (1, 2 or 4, a constant where this is inlined) tokens; acc: (tokens, 16) running sums.
 @inline(__always) private func multiplyTile<F: KernelFormat>(
     _: F.Type, _ tokens: Int, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: Tile, _ acc: UnsafeMutablePointer<Float>

@@ -11,28 +11,12 @@ var signedFlip: UInt8 { @inline(__always) get { 0x80 } }
 /// What was added to the weights that tiles see.
 @inline(__always) func tileBias<F: KernelFormat>(_: F.Type) -> Int { F.capacity == .signed ? 128 : F.bias }
 
-/// Sixteen rows.
-struct Pair {
-    var a: __m256i, b: __m256i
-
-    @inline(__always) init() {
-        a = _mm256_setzero_si256()
-        b = a
-    }
-
-    @inline(__always) init(load p: UnsafeRawPointer) {
-        a = load32(p)
-        b = load32(p + 32)
-    }
-
+extension Pair {
     @inline(__always) mutating func add(_ w: Pair, _ q: __m256i) {
         a = _mm256_dpbusd_avx_epi32(a, w.a, q)
         b = _mm256_dpbusd_avx_epi32(b, w.b, q)
     }
 }
-
-/// Integer sums of up to four tokens with sixteen rows.
-struct Sums { var t0 = Pair(), t1 = Pair(), t2 = Pair(), t3 = Pair() }
 
 /// Groups first ..< end of the lane block at `block`.
 @inline(__always) func sums<F: KernelFormat>(

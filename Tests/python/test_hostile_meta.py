@@ -5,6 +5,7 @@ import json
 import pickle
 import struct
 import zipfile
+from pathlib import Path
 
 import formats as F
 import pytest
@@ -155,8 +156,6 @@ def test_meta(tmp_path, name):
     F.write_meta(tmp_path / "m", W, SHAPE)
     (tmp_path / "m" / "consolidated.00.pth").write_bytes(data)
     refused(tmp_path / "m", kind, words)
-    from pathlib import Path
-
     assert not Path("/tmp/llama2swift-was-fooled").exists()
 
 
