@@ -77,7 +77,7 @@ let package = Package(
         .target(name: "KernelOperands"),
         .target(name: "UnicodeData"),
         // what Core owns is lent as spans that cannot outlive it
-        .target(name: "Llama2Core", dependencies: ["LinuxSystem", "BlockTables"], swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "Llama2Core", dependencies: ["LinuxSystem", "BlockTables", "UnicodeData"], swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "Llama2Kernels", dependencies: ["Llama2Core", "BlockTables", "KernelOperands"] + isaModules),
         .target(name: "Llama2Formats", dependencies: ["Llama2Core"]),
         .target(name: "Llama2Jinja", dependencies: ["Llama2Core"]),

@@ -1,3 +1,5 @@
+internal import Llama2Core
+
 /// A set of Unicode scalar values as ranges, ascending, disjoint and not touching. Surrogates are in no set.
 struct CodePointSet: Equatable, Sendable {
     struct Range: Equatable, Sendable { var low, high: UInt32 }
@@ -76,9 +78,7 @@ struct CodePointSet: Equatable, Sendable {
     /// What folds to each other, and nothing else to them: letters with case, without the long s and the Kelvin sign; the iota below a
     /// letter, which folds to one of them; Roman numbers; letters in circles.
     private static let casedBeyondASCII: [CodePointSet] = {
-        var letters = CodePointSet.empty
-        for name in ["Lu", "Ll", "Lt"] { letters = letters.union(UnicodeCategory.set(named: Array(name.utf8)) ?? .empty) }
-        letters = letters.intersection(CodePointSet([(0, 0x7F), (0x17F, 0x17F), (0x212A, 0x212A)]).complement)
+        let letters = categories(UnicodeClass.casedLetters).intersection(CodePointSet([(0, 0x7F), (0x17F, 0x17F), (0x212A, 0x212A)]).complement)
         return [letters, CodePointSet([(0x2160, 0x217F)]), CodePointSet([(0x24B6, 0x24E9)])]
     }()
     private static let iotaBelow: UInt32 = 0x345

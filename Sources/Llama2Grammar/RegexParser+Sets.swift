@@ -35,7 +35,7 @@ extension RegexParser {
             name = [UInt8(c)]
             at += 1
         }
-        guard let set = UnicodeCategory.set(named: name) else {
+        guard let set = CodePointSet.named(name) else {
             throw Llama2Error(
                 .unsupported,
                 "regular expression: the class of characters \(String(decoding: name.prefix(60), as: UTF8.self)) is not known, at character \(at + 1)")

@@ -102,7 +102,7 @@ extension NormalizerStep {
                 try step { (text, out, isAtStart) throws(Llama2Error) in
                     try filter(text, &out, &isAtStart) { c in
                         // unassigned ones stay
-                        c != 0 && c != 0xFFFD && (c == 9 || c == 10 || c == 13 || UnicodeCategory.bit(c) & (UnicodeCategory.others & ~(1 << 29)) == 0)
+                        c != 0 && c != 0xFFFD && (c == 9 || c == 10 || c == 13 || UnicodeCategory.bit(c) & (UnicodeClass.others & ~(1 << 29)) == 0)
                     } map: {
                         isWhiteSpace($0) ? 0x20 : $0
                     }

@@ -186,7 +186,7 @@ struct PreTokenizer: Sendable {
 extension PreTokenizerStep.CharacterKind {
     fileprivate func contains(_ scalar: UInt32) -> Bool {
         switch self {
-        case .numeric: scalar < 0x80 ? (0x30...0x39).contains(scalar) : UnicodeCategory.bit(scalar) & UnicodeCategory.numbers != 0
+        case .numeric: scalar < 0x80 ? (0x30...0x39).contains(scalar) : UnicodeCategory.bit(scalar) & UnicodeClass.numbers != 0
         case .punctuation: ScalarSet.punctuation.contains(scalar)
         case .whiteSpace: isWhiteSpace(scalar)
         case .scalar(let wanted): scalar == wanted

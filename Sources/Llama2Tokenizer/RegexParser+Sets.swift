@@ -81,9 +81,9 @@ extension RegexParser {
         }
         guard take("}") else { throw failure("\\p{ without its end") }
         let set: ScalarSet
-        if let mask = UnicodeCategory.mask(named: name) {
+        if let mask = UnicodeClass.mask(named: name) {
             set = .categories(mask)
-        } else if let script = UnicodeCategory.script(named: name) {
+        } else if let script = UnicodeClass.script(named: name) {
             set = ScalarSet(script)
         } else {
             throw failure("the property \(String(decoding: name, as: UTF8.self)), which is not known")

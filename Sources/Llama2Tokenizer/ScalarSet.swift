@@ -1,3 +1,4 @@
+internal import Llama2Core
 internal import UnicodeData
 
 /// A set of code points: ascending ranges that neither touch nor overlap, and a bit for each of ASCII.
@@ -55,7 +56,7 @@ struct ScalarSet: Sendable, Equatable {
 
     func intersection(_ other: ScalarSet) -> ScalarSet { inverted.union(other.inverted).inverted }
 
-    static func categories(_ mask: UInt32) -> ScalarSet { ScalarSet(UnicodeCategory.ranges(mask)) }
+    static func categories(_ mask: UInt32) -> ScalarSet { ScalarSet(UnicodeClass.ranges(mask)) }
 
     static let whiteSpace = ScalarSet([
         0x09...0x0D, 0x20...0x20, 0x85...0x85, 0xA0...0xA0, 0x1680...0x1680, 0x2000...0x200A, 0x2028...0x2029, 0x202F...0x202F, 0x205F...0x205F,

@@ -1,20 +1,39 @@
 #!/usr/bin/env python3
-"""Writes Sources/UnicodeData/unicode_data.c: general categories, some scripts, combining classes, decompositions and compositions.
+"""Writes Sources/UnicodeData/unicode_data.c: general categories, scripts, combining classes, decompositions and compositions.
 
     python3 Tests/tools/make_unicode_tables.py > Sources/UnicodeData/unicode_data.c
 
 Each table is that of the version of Unicode which `tokenizers` has for the same purpose (its expressions 16, its
 normalizers 12, its accents 10, its punctuation 8): the library itself is asked about every code point. Needs the packages
-`tokenizers`, `unicodedata2` (for combining classes and pairs) and `regex` (for scripts).
+`tokenizers` and `unicodedata2` (for combining classes and pairs).
 """
-import regex
 import unicodedata2 as u
 from tokenizers import Regex
 from tokenizers import normalizers as N
 from tokenizers import pre_tokenizers as P
 
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
-SCRIPTS = "Arabic Armenian Bengali Cyrillic Devanagari Ethiopic Georgian Greek Han Hangul Hebrew Hiragana Katakana Khmer Lao Latin Tamil Telugu Thai Tibetan".split()
+# every script of Unicode 16 but Unknown: its name and its code of ISO 15924
+SCRIPTS = """
+Adlam Adlm Ahom Ahom Anatolian_Hieroglyphs Hluw Arabic Arab Armenian Armn Avestan Avst Balinese Bali Bamum Bamu Bassa_Vah Bass Batak Batk Bengali
+Beng Bhaiksuki Bhks Bopomofo Bopo Brahmi Brah Braille Brai Buginese Bugi Buhid Buhd Canadian_Aboriginal Cans Carian Cari Caucasian_Albanian Aghb
+Chakma Cakm Cham Cham Cherokee Cher Chorasmian Chrs Common Zyyy Coptic Copt Cuneiform Xsux Cypriot Cprt Cypro_Minoan Cpmn Cyrillic Cyrl Deseret Dsrt
+Devanagari Deva Dives_Akuru Diak Dogra Dogr Duployan Dupl Egyptian_Hieroglyphs Egyp Elbasan Elba Elymaic Elym Ethiopic Ethi Garay Gara Georgian Geor
+Glagolitic Glag Gothic Goth Grantha Gran Greek Grek Gujarati Gujr Gunjala_Gondi Gong Gurmukhi Guru Gurung_Khema Gukh Han Hani Hangul Hang
+Hanifi_Rohingya Rohg Hanunoo Hano Hatran Hatr Hebrew Hebr Hiragana Hira Imperial_Aramaic Armi Inherited Zinh Inscriptional_Pahlavi Phli
+Inscriptional_Parthian Prti Javanese Java Kaithi Kthi Kannada Knda Katakana Kana Kawi Kawi Kayah_Li Kali Kharoshthi Khar Khitan_Small_Script Kits
+Khmer Khmr Khojki Khoj Khudawadi Sind Kirat_Rai Krai Lao Laoo Latin Latn Lepcha Lepc Limbu Limb Linear_A Lina Linear_B Linb Lisu Lisu Lycian Lyci
+Lydian Lydi Mahajani Mahj Makasar Maka Malayalam Mlym Mandaic Mand Manichaean Mani Marchen Marc Masaram_Gondi Gonm Medefaidrin Medf Meetei_Mayek Mtei
+Mende_Kikakui Mend Meroitic_Cursive Merc Meroitic_Hieroglyphs Mero Miao Plrd Modi Modi Mongolian Mong Mro Mroo Multani Mult Myanmar Mymr Nabataean
+Nbat Nag_Mundari Nagm Nandinagari Nand New_Tai_Lue Talu Newa Newa Nko Nkoo Nushu Nshu Nyiakeng_Puachue_Hmong Hmnp Ogham Ogam Ol_Chiki Olck Ol_Onal
+Onao Old_Hungarian Hung Old_Italic Ital Old_North_Arabian Narb Old_Permic Perm Old_Persian Xpeo Old_Sogdian Sogo Old_South_Arabian Sarb Old_Turkic
+Orkh Old_Uyghur Ougr Oriya Orya Osage Osge Osmanya Osma Pahawh_Hmong Hmng Palmyrene Palm Pau_Cin_Hau Pauc Phags_Pa Phag Phoenician Phnx
+Psalter_Pahlavi Phlp Rejang Rjng Runic Runr Samaritan Samr Saurashtra Saur Sharada Shrd Shavian Shaw Siddham Sidd SignWriting Sgnw Sinhala Sinh
+Sogdian Sogd Sora_Sompeng Sora Soyombo Soyo Sundanese Sund Sunuwar Sunu Syloti_Nagri Sylo Syriac Syrc Tagalog Tglg Tagbanwa Tagb Tai_Le Tale Tai_Tham
+Lana Tai_Viet Tavt Takri Takr Tamil Taml Tangsa Tnsa Tangut Tang Telugu Telu Thaana Thaa Thai Thai Tibetan Tibt Tifinagh Tfng Tirhuta Tirh Todhri
+Todr Toto Toto Tulu_Tigalari Tutg Ugaritic Ugar Vai Vaii Vithkuqi Vith Wancho Wcho Warang_Citi Wara Yezidi Yezi Yi Yiii Zanabazar_Square Zanb
+""".split()
+SCRIPTS = list(zip(SCRIPTS[::2], SCRIPTS[1::2]))
 HANGUL = range(0xAC00, 0xAC00 + 11172)  # by arithmetic
 codes = range(0x110000)
 
@@ -60,14 +79,16 @@ for code in codes:
 table("categories", "uint32_t", boundaries, "first code point << 5 | category, where it changes; categories in the order of the header")
 
 starts, ranges = [0], []
-for script in SCRIPTS:
-    for run in regex.finditer(rf"\p{{Script={script}}}+", everything):
-        first, last = ord(run.group()[0]), ord(run.group()[-1])
-        ranges += [first, last]
+for script, _ in SCRIPTS:
+    ranges += ranges_of(matched(rf"\p{{{script}}}"))
     starts.append(len(ranges) // 2)
 table("scripts", "uint32_t", ranges, "first and last code point of each range, script after script")
 table("script_starts", "uint32_t", starts, "where each script's ranges begin, and the end")
-print("static const char *const script_names[] = {" + ", ".join(f'"{s}"' for s in SCRIPTS) + "};\n")
+for what, names in zip(("names", "codes"), zip(*SCRIPTS)):
+    print(f"static const char *const script_{what}[] = {{")
+    for i in range(0, len(names), 8):
+        print("    " + " ".join(f'"{name}",' for name in names[i : i + 8]))
+    print("};\n")
 
 accents, clean = N.StripAccents(), N.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
 punctuation = P.Punctuation(behavior="removed")
@@ -112,5 +133,6 @@ for name, kind in (("categories", "uint32_t"), *((k, "uint32_t") for k in kinds)
 print("const uint32_t *l2s_unicode_decomposed(void) { return decomposed; }\n")
 print("const uint32_t *l2s_unicode_compositions(void) { return compositions; }\n")
 print("int32_t l2s_unicode_script_count(void) { return sizeof script_names / sizeof script_names[0]; }\n")
-print("const char *l2s_unicode_script_name(int32_t i) { return script_names[i]; }\n")
+for what in ("name", "code"):
+    print(f"const char *l2s_unicode_script_{what}(int32_t i) {{ return script_{what}s[i]; }}\n")
 print("l2s_unicode_table32 l2s_unicode_script(int32_t i) {\n    l2s_unicode_table32 t = {scripts + 2 * script_starts[i], 2 * (script_starts[i + 1] - script_starts[i])};\n    return t;\n}")

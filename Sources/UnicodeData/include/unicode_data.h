@@ -1,4 +1,4 @@
-/* Tables of the Unicode Character Database, as the tokenizers need them. Made by Tests/tools/make_unicode_tables.py. */
+/* Tables of the Unicode Character Database, as tokenizers and grammars need them. Made by Tests/tools/make_unicode_tables.py. */
 #ifndef L2S_UNICODE_DATA_H
 #define L2S_UNICODE_DATA_H
 
@@ -27,9 +27,10 @@ const uint32_t *l2s_unicode_decomposed(void);
 /* first << 21 | second, ascending, and what each pair composes to. */
 l2s_unicode_table64 l2s_unicode_composition_keys(void);
 const uint32_t *l2s_unicode_compositions(void);
-/* Scripts by number: their names, and first and last code points of their ranges. */
+/* Scripts by number: their names, their codes of four letters, and first and last code points of their ranges. */
 int32_t l2s_unicode_script_count(void);
 const char *l2s_unicode_script_name(int32_t script);
+const char *l2s_unicode_script_code(int32_t script);
 l2s_unicode_table32 l2s_unicode_script(int32_t script);
 
 #endif
