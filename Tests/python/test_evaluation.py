@@ -147,10 +147,24 @@ def test_a_solution_with_blank_lines_is_read_to_its_end():
      ("0.5", r"\frac{1}{2}", 1), (r"\frac{2}{4}", "1/2", 1), ("3.0", "3", 1), (".25", r"\frac14", 1), (r"-\frac{1}{2}", r"\frac{-1}{2}", 1), (r"\frac{1}{0}", r"\frac{2}{0}", 0), ("0.3", r"\frac{1}{3}", 0),
      ("17 meters", r"17\text{ meters}", 1), ("17", r"17\text{ meters}", 1), ("864 square inches", r"864 \mbox{ inches}^2", 1), (r"17\text{ meters}", "18", 0), ("even", r"\text{odd}", 0), (r"2 \pi", "2", 0),
      (r"\frac{\sqrt{6}}{3}", r"\frac{\sqrt6}3", 1), (r"\frac{9}{20}", r"\frac 9{20}", 1), (r"11\sqrt{2}", r"11\sqrt2", 1), ("42_{7}", "42_7", 1), ("42_7", "42", 0), ("x^{2}", "x^2", 1),
-     ("(1,234)", "(1234)", 0), ("0,4", "04", 0), (r"12,\!000,\!085", "12000085", 1), ("12{,}000", "12,000", 1), (r"\frac{12}{5525}", r"\frac{12}{5,\!525}", 1), ("f(x) = 3", "3", 1), ("x - 3z = 0", "0", 0)],
+     ("(1,234)", "(1234)", 0), ("0,4", "04", 0), (r"12,\!000,\!085", "12000085", 1), ("12{,}000", "12,000", 1), (r"\frac{12}{5525}", r"\frac{12}{5,\!525}", 1), ("f(x) = 3", "3", 1), ("x - 3z = 0", "0", 0),
+     # beside Minerva's own normalization, as lm-eval has it
+     ("$10$ units", "10", 1), ("$10$, which is it", "10", 1), (r"\$10", "10", 1), (r"$\$10$ in all", "10", 1), (r"$\boxed{10}$, as $x > 0$", "10", 1), ("$10$, not $12$", "12", 0), ("$1,30$", "1,3", 0),
+     (r"\begin{pmatrix}-5/13\\12/13\end{pmatrix}", r"\begin{pmatrix} -5/13 \\ 12/13 \end{pmatrix}", 1), (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}12\end{pmatrix}", 0),
+     (r"90\pi\text{ cubic cm}", r"90\pi", 1), (r"(15,-11)\text{ cm}", "(15,-11)", 1), (r"p\text{ is even}", "p", 0), (r"a \rightarrow b", "a b", 0)],
 )  # fmt: skip
 def test_values_in_tex(given, right, same):
     assert TASKS["math"].grade({"answer": right}, f"We see that. Final Answer: The final answer is {given}. ") == same
+
+
+def test_the_answer_of_a_solution_is_the_one_at_its_end():
+    text = "The final answer is the sum of both.\nFinal Answer: The final answer is $7$. "
+    assert TASKS["math"].grade({"answer": "7"}, text) == 1 and TASKS["math"].grade({"answer": "7"}, "So the final answer is $7$.") == 1
+
+
+def test_an_answer_of_articles_alone_is_none():
+    item = {"passage": "The.", "question": "Which?", "answers": ["The", "the ball"]}
+    assert [TASKS["squad"].grade(item, text) for text in ("", "a ball", "the")] == [0, 1, 0] and texts.overlap(item, "unanswerable") == 0
 
 
 def test_conclusions_and_overlap():

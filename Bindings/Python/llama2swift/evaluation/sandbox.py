@@ -1,8 +1,11 @@
 """Programs that a model wrote, run in a process that can do nothing but compute.
 
-What it may not do is enforced by the kernel (see `sandboxed.py`, which is that process): no network, no other process or thread, no file
-opened for writing, renamed or removed anywhere, bounded memory and CPU time; after the wall clock's limit it is killed. A program has passed when
-its last line was reached: then the process says a secret that the program was not told.
+What it may not do is enforced by the kernel (see `sandboxed.py`, which is that process): no network, no other process or thread, no signal to one, no file
+opened for writing, renamed, removed or changed in its attributes anywhere, none read that is not Python's or the system's libraries (where the kernel has
+Landlock, Linux 5.13), no right of root's, bounded memory and CPU time; after the wall clock's limit it is killed. A program has passed when its last line was
+reached: then the process says a secret that the program was not told. Exits that say success, exceptions and patched functions are no pass; a program that looks for
+the secret in its own process's memory on purpose could find it there, as tests that run beside a program are always in its hands (it can as well give objects that
+equal everything).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +57,12 @@ def run(program: str, *, seconds: float = 5.0, megabytes: int = 1024) -> Outcome
                 _give(child, secret.encode() + b"\n" + program.encode("utf-8", "replace"))
                 begun = _read(reading, _START)
                 answer: bytes | None = (begun or b"")[len(_BEGUN) :]  # a short program may have ended already
+                until = time.monotonic() + 4 * seconds
                 if begun and not answer:
                     answer = _read(reading, 4 * seconds)
                 late = answer is None or begun is None
-                if late is False:
-                    child.wait(_START)
+                # one that said something else, or closed what it answers by, may go on all the same
+                late = late or answer != secret.encode() and not _ends(child, until - time.monotonic() if begun else _START)
             finally:
                 _end(child)
             said.seek(0, os.SEEK_END)
@@ -90,6 +95,14 @@ def _read(descriptor: int, seconds: float) -> bytes | None:
     """What the child says next: empty when it has ended, None when it says nothing for so long."""
     ready, _, _ = select.select([descriptor], [], [], seconds)
     return os.read(descriptor, 64) if ready else None
+
+
+def _ends(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        child.wait(max(seconds, 1.0))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

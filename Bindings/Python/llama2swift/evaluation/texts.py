@@ -61,8 +61,9 @@ def _span(text: str) -> str:
 
 
 def _spans(item: Item) -> list[str]:
-    """What is right: without answers (SQuAD 2.0) that there is none (Rajpurkar et al., Know What You Don't Know, 2018)."""
-    return [_span(answer) for answer in item["answers"]] or [""]
+    """What is right: without answers (SQuAD 2.0) that there is none (Rajpurkar et al., Know What You Don't Know, 2018). An answer of which nothing is left, "The",
+    is none, as their grader has it: not what is right where the passage has another."""
+    return [_span(answer) for answer in item["answers"] if _normal(answer)] or [""]
 
 
 def _is_span(item: Item, text: str) -> float:
@@ -146,9 +147,11 @@ def plain_math(text: str) -> str:
     text = text.strip().rstrip(".").strip("$").strip()
     if text.startswith(r"\boxed{") and text.endswith("}"):
         text = text[7:-1]
-    text = re.sub(r"\\(?:left|right|!|,|;|:| |quad|displaystyle)", "", text).replace("{,}", ",")
+    # "\\\\" ends a row of a matrix and is no "\\ " before what follows it
+    text = re.sub(r"\\\\|\\(?:(?:left|right|quad|displaystyle)(?![a-zA-Z])|[!,;: ])", lambda m: m[0] if m[0] == "\\\\" else "", text).replace("{,}", ",")
     # units: "17\text{ meters}", "12 square inches"
     text = re.sub(r"(?<=[0-9}])\s*\\(?:text|mbox|mathrm)\s*\{\s*[a-z. ]+\}(?:\^\{?[23]\}?)?$", "", text)
+    text = re.sub(rf"(?<=\S)\s*\\(?:text|mbox|mathrm)\s*\{{(?:\s*(?:{_UNITS}))+\.?\s*\}}(?:\^\{{?[23]\}}?)?$", "", text)
     text = re.sub(rf"(?<=[0-9}}])(?:\s+(?:{_UNITS}))+(?:\^\{{?[23]\}}?)?$", "", text)
     text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
     # arguments without braces: \frac12, \frac1{10}, \frac{\sqrt6}3, \sqrt 2; braces around a single sign: x^{2}, 42_{7}
@@ -184,8 +187,15 @@ def _rational(text: str) -> Fraction | None:
 
 
 def _is_value(item: Item, text: str) -> float:
-    found = re.search(r"[Tt]he final answer is:?\s*(.*)", text)
-    return float(found is not None and _same_value(found[1], item["answer"]))
+    # the words that the examples end with, before others like them in the middle of a solution
+    found = re.search(r"Final Answer: The final answer is\s*(.*)", text) or re.search(r"[Tt]he final answer is:?\s*(.*)", text)
+    return float(found is not None and _same_value(_answer(found[1]), item["answer"]))
+
+
+def _answer(line: str) -> str:
+    """Of a line what stands between its first two dollars: "$10$ units", "$10$, as wanted" (Lewkowycz et al., Minerva, 2022, appendix D)."""
+    formula = re.search(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$", line)
+    return formula[1] if formula else line
 
 
 # BIG-Bench Hard
