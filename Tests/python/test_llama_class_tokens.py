@@ -112,3 +112,69 @@ def test_a_draft_of_another_vocabulary_is_refused(stories_path, tmp_path):
     random_model(tmp_path / "other.gguf", vocabulary=300, dim=64, layers=1, heads=4, heads_kv=4, hidden=64)
     with pytest.raises((ValueError, llama2swift.errors.UnsupportedError), match="vocabulary"):
         Llama(model_path=stories_path, draft_model=tmp_path / "other.gguf")
+
+
+def test_a_cache_keeps_states_that_the_context_has_no_room_for(stories_path, tmp_path):
+    """llama-cpp-python's `set_cache`: the same texts, and what stands in the cache is not evaluated again."""
+    from llama2swift.llama_cache import LlamaCache, LlamaDiskCache, LlamaRAMCache
+
+    head = "Once upon a time, there was a little girl named Lily. She loved to play with her ball in the park. " * 2
+    others = [f"{name} had a big red car and a dog that was very happy to see the sun in the sky. " * 4 for name in ("Tom", "Sue", "Ben")]
+    with Llama(stories_path, n_ctx=256) as one, Llama(stories_path, n_ctx=256) as plain:
+        cache = LlamaRAMCache(capacity_bytes=1 << 26)
+        one.set_cache(cache)
+        asked = [head + "One day", *others, head + "One day, she"]
+        for prompt in asked:
+            options = dict(max_tokens=8, temperature=0.7, seed=3)
+            assert one(prompt, **options)["choices"] == plain(prompt, **options)["choices"]
+        assert len(cache.cache_state) == 5 and cache.cache_size == sum(s.llama_state_size for s in cache.cache_state.values())
+        tokens = one.tokenize(asked[0].encode())
+        assert tuple(tokens) in cache and one.longest_token_prefix(max(cache.cache_state, key=lambda k: one.longest_token_prefix(k, tokens)), tokens) == len(tokens)
+        # while one answer is under way another is not kept, and ends none
+        stream = one(others[0], stream=True, max_tokens=20, temperature=0)
+        begun = [next(stream)]
+        assert one(others[1], max_tokens=4, temperature=0)["choices"] == plain(others[1], max_tokens=4, temperature=0)["choices"]
+        assert "".join(c["choices"][0]["text"] for c in [*begun, *stream]) == plain(others[0], max_tokens=20, temperature=0)["choices"][0]["text"]
+        found = []
+        for llm in (one, plain):
+            for prompt in others:  # what the context has room for is of these now
+                llm(prompt, max_tokens=1, temperature=0)
+            before = llm.context.timings.prefill_tokens
+            llm(asked[0], max_tokens=1, temperature=0)
+            found.append(llm.context.timings.prefill_tokens - before)
+        assert found[0] <= 1 and found[1] > len(tokens) / 2, found
+        one.set_cache(None)
+        assert one.cache is None
+        small = LlamaCache(capacity_bytes=1)
+        one.set_cache(small)
+        one("Once", max_tokens=1)
+        assert not small.cache_state
+        for wrong in (5, "x", object()):
+            with pytest.raises(TypeError, match="cache"):
+                one.set_cache(wrong)
+    with pytest.raises(TypeError, match="capacity_bytes"):
+        LlamaRAMCache("big")
+    try:
+        import diskcache  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match="pip install diskcache"):
+            LlamaDiskCache(tmp_path / "cache")
+
+
+def test_what_else_llama_cpp_pythons_class_has(llm):
+    import numpy as np
+
+    tokenizer, text = llm.tokenizer(), "Tom has a red ball. Grüße"
+    tokens = tokenizer.encode(text)
+    assert tokens == llm.tokenize(text.encode(), special=True) == tokenizer.tokenize(text.encode()) and tokenizer.decode(tokens).strip() == text
+    assert tokenizer.detokenize(tokens[1:], prev_tokens=tokens[:1]) == llm.detokenize(tokens[1:], prev_tokens=tokens[:1]) and llm.pooling_type() == 0
+    llm.reset()
+    assert not llm.eval_tokens and not llm.eval_logits
+    llm.eval(tokens)
+    assert list(llm.eval_tokens) == tokens and len(llm.eval_logits) == 1
+    row = np.array(llm.eval_logits[0])
+    got = llm.logits_to_logprobs(llm.eval_logits[0])
+    assert np.allclose(got, row - np.log(np.exp(row - row.max()).sum()) - row.max(), atol=1e-5) and np.exp(got).sum() == pytest.approx(1, abs=1e-5)
+    both = llm.logits_to_logprobs(np.array([[0, -np.inf, 0], [1e4, 0, 0]], np.float32), axis=-1)
+    assert both[0].tolist() == pytest.approx([-0.6931472, -np.inf, -0.6931472]) and both[1].tolist() == [0, -1e4, -1e4]
+    assert (llm.longest_token_prefix([1, 2, 3], [1, 2, 4]), llm.longest_token_prefix([], [1]), llm.longest_token_prefix([1, 2], [1, 2, 3])) == (2, 0, 2)

@@ -1,11 +1,12 @@
 """Every field of OpenAI's requests, as its own package has them, is followed, taken with its type, or refused by its name: none is passed over."""
 
 import json
+import re
 import typing
 from types import SimpleNamespace
 
 import pytest
-from served import needs, served
+from served import ROOT, needs, served
 
 needs()
 import httpx  # noqa: E402
@@ -20,6 +21,8 @@ TALK = [{"role": "user", "content": "Tell me of a cat."}]
 SCHEMA = {"type": "object", "properties": {"name": {"enum": ["Lily", "Tom"]}}, "required": ["name"], "additionalProperties": False}
 OTHER = {"type": "object", "properties": {"age": {"$ref": "#/$defs/small"}}, "required": ["age"], "additionalProperties": False, "$defs": {"small": {"type": "integer", "minimum": 3, "maximum": 9}}}
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in ("f", "g", "h")]
+CALLED = {"role": "assistant", "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+NOT_FOLLOWED = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object"}, "uniqueItems": True}}}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,10 @@ PARTS = [
     ({"messages": [{"role": "assistant", "content": "a", "refusal": "no"}]}, "messages[0].refusal"), ({"messages": [{"role": "assistant", "content": "a", "annotations": [{"type": "url_citation"}]}]}, "messages[0].annotations"),
     ({"messages": [{"role": "assistant", "tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "x"}}]}]}, "messages[0].tool_calls[0]"),
     ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "a", "name": "Tom"}]}, "messages[1].name"), ({"tools": TOOLS, "messages": [{"role": "developer", "content": "a", "name": "Tom"}]}, "messages[0].name"),
+    *(({"messages": [{"role": "user", "content": "a"}, *calls, {"role": "tool", "tool_call_id": "y", "content": "5"}]}, f"messages[{1 + len(calls)}].tool_call_id") for calls in ([], [CALLED])),
+    *(({"tools": [*TOOLS, {"type": "function", "function": {"name": "i", "parameters": given}}], "tool_choice": choice}, "tools[3].function.parameters")
+      for given in ({"type": "string"}, {"type": ["array", "null"]}, False) for choice in ("auto", "required", "none")),
+    ({"tools": [*TOOLS, {"type": "function", "function": {"name": "i", "parameters": NOT_FOLLOWED}}]}, "tools[3].function.parameters"), ({"stop": ["a", ""]}, "stop"), ({"stop": ["a"] * 65}, "stop"),
     ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}}]}]}, "messages[0].content[0].prompt_cache_breakpoint"),
 ]  # fmt: skip
 
@@ -270,3 +277,34 @@ def test_what_is_refused_is_refused_for_no_tokens_too(http, field):
         for count in (0, 1):
             answer = http.post(path, content=raw[:-1] + f', "{limit}": {count}}}', headers={"Content-Type": "application/json"})
             assert answer.status_code == 400, (path, count, answer.text)
+
+
+def test_arguments_are_an_object_whatever_a_schema_leaves_open(http):
+    """Also where two schemas have anchors of the same kind of names, which are found wherever they stand."""
+    both = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"], "additionalProperties": False}]}
+    anchored = {**SCHEMA, "properties": {"name": {"$ref": "#who"}}, "$defs": {"w": {"$anchor": "who", "enum": ["Lily", "Tom"]}}}
+    for given in (True, {"maxProperties": 0}, {"type": ["object", "null"], "maxProperties": 0}, both, anchored):
+        for others in ([], TOOLS[:1]):
+            body = dict(tools=[{"type": "function", "function": {"name": "i", "parameters": given}}, *others], tool_choice="required", max_tokens=200, seed=3, temperature=1)
+            choice = chat(http, **body).json()["choices"][0]
+            if given is True and choice["finish_reason"] == "length":
+                assert not choice["message"]["tool_calls"] if others else choice["message"]["tool_calls"][0]["function"]["arguments"].startswith("{")
+                continue
+            assert isinstance(json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]), dict), (given, choice)
+
+
+@pytest.mark.parametrize("name, told", [("mistral", "'mistral' is no file"), ("llama-2", "'llama-2' is no file"), ("x.jinja", "'x.jinja' is no file"), ("{% nonsense %}", "nonsense")])
+def test_a_template_that_is_none_is_told_at_the_start(name, told):
+    with pytest.raises(RuntimeError, match=told):
+        with served("--chat-template", name):
+            pass
+
+
+def test_the_names_of_templates_are_the_librarys(stories):
+    from llama2swift.server.settings import FORMATS
+
+    talk = [{"role": "user", "content": "What is a cat?"}]
+    assert all("What is a cat?" in stories.chat_text(talk, chat_template=name) for name in FORMATS)
+    header = (ROOT / "Include/llama2swift.h").read_text()
+    told = header[header.index("The name of the format that the template writes:") :].split('"" for any other')[0]
+    assert tuple(re.findall(r'"([^"]+)"', told)) == FORMATS

@@ -9,6 +9,7 @@ from server_tools import TALK, client, http, openai, server  # noqa: F401 (fixtu
 needs()
 FLAG = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"], "additionalProperties": False}
 TOOLS = [{"type": "function", "name": name, "description": "d", "parameters": FLAG} for name in ("lamp", "door")]
+NOT_FOLLOWED = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object"}, "uniqueItems": True}}}
 ASK = dict(model="stories", max_output_tokens=12)
 
 
@@ -94,6 +95,7 @@ REFUSED = [
     ("input[0]", dict(input=[{"type": "item_reference", "id": "msg_1"}])), ("input[0].content[0]", dict(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}])),
     ("input[0].role", dict(input=[{"role": "critic", "content": "x"}])), ("input[1].call_id", dict(input=[{"role": "user", "content": "x"}, {"type": "function_call_output", "call_id": "n", "output": ""}])),
     ("input[0].arguments", dict(input=[{"type": "function_call", "call_id": "c", "name": "lamp", "arguments": "{"}])), ("input[0].phase", dict(input=[{"role": "assistant", "content": "x", "phase": "commentary"}])),
+    ("tools[1].parameters", dict(tools=[TOOLS[0], {**TOOLS[1], "parameters": {"type": "string"}}])), ("tools[0].parameters", dict(tools=[{**TOOLS[0], "parameters": NOT_FOLLOWED}])),
     ("max_output_tokens", dict(max_output_tokens=0)), ("top_logprobs", dict(top_logprobs=21)), ("metadata.a", dict(metadata={"a": 1})), ("messages", dict(messages=TALK)), ("max_tokens", dict(max_tokens=5)),
     ("stream_options", dict(stream_options={"include_obfuscation": False})), ("stream_options.include_usage", dict(stream=True, stream_options={"include_usage": True})),
 ]  # fmt: skip

@@ -46,6 +46,20 @@ def or_called(schema: Any, call: Any) -> Any:
     return {"anyOf": [_moved(schema, "#/anyOf/0"), _moved(call, "#/anyOf/1")]}
 
 
+def arguments_of(parameters: Any) -> Any:
+    """The schema of a function's arguments, which are an object whatever it says; None: it takes nothing. Raises ValueError where they cannot be one."""
+    if parameters is None:
+        return {"type": "object", "properties": {}}
+    if parameters is True:
+        return {"type": "object"}
+    kind = parameters.get("type", ["object"]) if isinstance(parameters, dict) else None
+    if kind == "object":
+        return parameters
+    if not isinstance(kind, list) or "object" not in kind:
+        raise ValueError(f"arguments are an object, which {json.dumps(parameters) if kind is None else f'the type {json.dumps(kind)}'} is none of")
+    return {**parameters, "type": "object"}
+
+
 def one_of(functions: list[tuple[str, Any]]) -> Any:
     """The schema of a call of one of them: (name, schema of its arguments)."""
     ways = []
@@ -69,7 +83,7 @@ def _moved(schema: Any, place: str) -> Any:
         return schema
     out = {k: _moved(v, place) for k, v in schema.items()}
     ref = schema.get("$ref")
-    if isinstance(ref, str) and ref.startswith("#"):
+    if isinstance(ref, str) and (ref == "#" or ref.startswith("#/")):  # an anchor is found wherever it stands
         out["$ref"] = place + ref[1:]
     return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from .errors import ContextFullError, InvalidTokenError
 from .grammar import Grammar
 from .llama_grammar import LlamaGrammar
 from .llama_speculative import LlamaPromptLookupDecoding
+from .llama_tokenizer import LlamaTokenizer
 from .model import Model
 from .sampler import Sampler
 from .scheduler import Request, Scheduler
@@ -49,6 +51,7 @@ class LlamaBase(Closing):
         self._length = self._context.info.context_length
         # it has the context from the first answer on, until a call by hand
         self._scheduler: Scheduler | None = None
+        self._asked: weakref.WeakSet[Request] = weakref.WeakSet()
         self._last: list[int] = []  # the tokens of the last answer and its prompt
 
     def _drafting(self, given: Any, threads: int) -> tuple[Context | None, Model | None]:
@@ -99,6 +102,14 @@ class LlamaBase(Closing):
         if not prev_tokens:
             return self.model.detokenize_bytes(tokens, special=special)
         return b"".join(self.model.piece(t, special=special) for t in tokens)
+
+    def tokenizer(self) -> LlamaTokenizer:
+        """The vocabulary, as llama-cpp-python has it beside the model."""
+        return LlamaTokenizer(self)
+
+    def pooling_type(self) -> int:
+        """What it was made with; of None 0, which is none."""
+        return 0 if self._pooling is None else self._pooling
 
     def set_seed(self, seed: int) -> None:
         """What further answers are drawn with: the first with it, the next with the number after it, and so on."""
@@ -173,7 +184,13 @@ class LlamaBase(Closing):
         grammar = grammar.of(self.model) if isinstance(grammar, LlamaGrammar) else grammar
         if self._scheduler is None:
             self._scheduler = Scheduler(self._context, draft=self._draft)
-        return self._until_left(self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs, echo=echo), tokens)
+        request = self._scheduler.submit(tokens, most, sampler, grammar, [s for s in stops if s], logprobs=logprobs, echo=echo)
+        self._asked.add(request)
+        return self._until_left(request, tokens)
+
+    @property
+    def _is_answering(self) -> bool:
+        return any(request.reason is None for request in self._asked)
 
     def _until_left(self, request: Request, tokens: list[int]) -> Iterator[Event]:
         """The events; whoever lets go of them before the end ends the request."""

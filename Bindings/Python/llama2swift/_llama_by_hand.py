@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from . import _arguments as A
+from ._engine import Event
 from ._llama import LlamaBase
 from ._llama_arguments import NEUTRAL_SAMPLERS, only_neutral
 from .context import Context
 from .grammar import Grammar
+from .llama_cache import LlamaState
 from .llama_grammar import LlamaGrammar
 
 
@@ -27,6 +32,47 @@ class ByHand(LlamaBase):
             self._scheduler = None
             self._inside = self._last[: self._context.adopt(self._last)] if self._last else []
         return self._context
+
+    # Caches
+
+    cache: Any = None  # see `set_cache`
+
+    def set_cache(self, cache: Any) -> None:
+        """Where the states of answers are kept beyond what the context has room for: a `LlamaRAMCache`, or what has `[tokens]`; None: nowhere. No text
+        depends on it. An answer that is asked for while another is under way neither looks there nor is kept."""
+        if cache is not None and not (hasattr(cache, "__getitem__") and hasattr(cache, "__setitem__")):
+            raise A.refuse("cache", cache, "a cache, as LlamaRAMCache, or None")
+        self.cache = cache
+
+    def _events(self, tokens: list[int], *arguments: Any, **options: Any) -> Iterator[Event]:
+        kept = self.cache is not None and not self._is_answering
+        if kept:
+            self._find(tokens)
+        return self._kept(super()._events(tokens, *arguments, **options), kept)
+
+    def _kept(self, events: Iterator[Event], kept: bool) -> Iterator[Event]:
+        yield from events
+        if kept and self.cache is not None and not self._is_answering:
+            state = self.context.state(0)
+            if self._inside:
+                self.cache[tuple(self._inside)] = LlamaState(state)
+
+    def _find(self, tokens: list[int]) -> None:
+        """Brings back what the cache has of their beginning, where the context has less."""
+        if not tokens or any(not 0 <= t < self.n_vocab() for t in tokens):
+            return
+        self.reset()
+        if self.context.adopt(tokens) >= len(tokens) - 1:
+            return
+        try:
+            state = self.cache[tuple(tokens)]
+        except KeyError:
+            return
+        self.reset()
+        self.context.set_state(state, 0)
+        self._inside = []
+
+    # Evaluation
 
     def eval(self, tokens: Sequence[int]) -> None:
         """Appends tokens to the context."""
@@ -78,9 +124,34 @@ class ByHand(LlamaBase):
         """Positions in use."""
         return self.context.sequence_length()
 
-    def save_state(self) -> bytes:
+    @property
+    def eval_tokens(self) -> deque[int]:
+        """What was evaluated since the context was empty, or given a state."""
+        return deque(self._inside, maxlen=self.n_ctx())
+
+    @property
+    def eval_logits(self) -> deque[list[float]]:
+        """The logits of the last token: there are no others."""
+        context = self.context
+        return deque([context.logits().tolist()] if context.sequence_length() else [], maxlen=1)
+
+    @staticmethod
+    def logits_to_logprobs(logits: Any, axis: int = -1) -> Any:
+        """Natural logarithms of the probabilities that logits stand for."""
+        given = np.asarray(logits, np.float32)
+        most = given.max(axis=axis, keepdims=True)
+        given = given - np.where(np.isfinite(most), most, np.float32(0))
+        with np.errstate(divide="ignore"):  # where nothing is possible
+            return given - np.log(np.exp(given).sum(axis=axis, keepdims=True))
+
+    @staticmethod
+    def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+        """How many tokens both begin with."""
+        return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+    def save_state(self) -> LlamaState:
         """All of the context, for `load_state`."""
-        return self.context.state()
+        return LlamaState(self.context.state())
 
     def load_state(self, state: bytes) -> None:
         """The context as it was: the next logits are the same bits."""

@@ -93,7 +93,7 @@ class Chats(ByHand):
             if form.get("type") != "json_object" or set(form) - {"type", "schema"}:
                 raise ValueError('response_format: expected {"type": "json_object"}, with "schema" or without')
             schema = form.get("schema") or {"type": "object"}
-        functions = [(t["function"]["name"], t["function"].get("parameters") or {"type": "object", "properties": {}}) for t in tools or []]
+        functions = [(t["function"]["name"], _calling.arguments_of(t["function"].get("parameters"))) for t in tools or []]
         if choice in (None, "none", "auto"):
             if schema is not None and functions and choice != "none":  # of the schema, or a call
                 schema = _calling.or_called(schema, _calling.one_of(functions))

@@ -59,12 +59,17 @@ class Work:
         self.stack.callback(self.gate.leave, places)
         return await self.stack.enter_async_context(self.models.use(name))
 
-    def submit(self, engine: Engine, job: Job) -> Answer:
-        """An answer that is cancelled when the request ends before it."""
-        answer = engine.submit(job)
-        self.answers.append(answer)
-        self.stack.callback(answer.leave)
-        return answer
+    def submit(self, engine: Engine, jobs: Sequence[Job]) -> list[Answer]:
+        """An answer to each, cancelled when the request ends before it. A job for no tokens is refused for what would refuse another, and has no answer."""
+        answers = []
+        for job in jobs:
+            if job.max_tokens == 0:
+                engine.check(job)
+                continue
+            answers.append(engine.submit(job))
+            self.answers.append(answers[-1])
+            self.stack.callback(answers[-1].leave)
+        return answers
 
     async def __aenter__(self) -> Work:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Dict, List, Literal, Optional, Union  # pydantic evaluates them, in Python 3.9 too
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
@@ -97,16 +97,17 @@ class Sampled(Body):
     cache_prompt: Optional[bool] = taken()
     id_slot: Optional[int] = taken(ge=-1)
 
-    @model_validator(mode="after")
-    def _stops(self) -> Sampled:
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+    @field_validator("stop")
+    @classmethod
+    def _stops(cls, stop: Stop) -> Stop:
+        stops = [stop] if isinstance(stop, str) else stop or []
         if len(stops) > _STOPS:
-            raise ValueError(f"stop has {len(stops)} strings, at most {_STOPS} are possible")
+            raise ValueError(f"there are {len(stops)} strings, at most {_STOPS} are possible")
         if any(len(s.encode("utf-8", "surrogatepass")) > _LONGEST_STOP for s in stops):
-            raise ValueError(f"a string of stop is longer than {_LONGEST_STOP} bytes")
+            raise ValueError(f"a string is longer than {_LONGEST_STOP} bytes")
         if "" in stops:
-            raise ValueError("a string of stop is empty")
-        return self
+            raise ValueError("a string is empty")
+        return stop
 
     @property
     def stops(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Run:
         grammar = await engine.compiled(sampling.grammar, body, body.response_format, self.caller)
         if self.caller.forced:
             grammar = await engine.compiled(lambda e: e.grammar(json_schema=self.caller.schema(), whitespace="compact"), name="tools")
+        await self.caller.check()
         self.prompt = await prompts.chat(engine, body, self.caller)
         most = engine.limit(self.prompt, self.asked)
         top = (body.top_logprobs or 0) if body.logprobs else None
@@ -41,9 +42,7 @@ class Run:
             Job(self.prompt, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), top, complete=complete)
             for i in range(body.n or 1)
         ]
-        for job in [] if most else jobs:
-            engine.check(job)
-        self.answers = [self.work.submit(engine, job) for job in jobs] if most else []
+        self.answers = self.work.submit(engine, jobs)
 
     def frame(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         """What is around choices."""

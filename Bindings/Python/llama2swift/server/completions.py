@@ -51,10 +51,8 @@ class _Run:
             # before the answers, which then find the prompts evaluated
             time = engine.settings.timeout or None
             jobs_before = [Job(tokens, 1, {"temperature": 0.0}, deadline=time, logprobs=body.logprobs, echo=True) for tokens in self.prompts]
-            self.scores = [await echoed(answer) for answer in [self.work.submit(engine, job) for job in jobs_before]]
-        for job in (job for group in jobs for job in group if not job.max_tokens):
-            engine.check(job)
-        self.answers = [[self.work.submit(engine, job) for job in group if job.max_tokens] for group in jobs]
+            self.scores = [await echoed(answer) for answer in self.work.submit(engine, jobs_before)]
+        self.answers = [self.work.submit(engine, group) for group in jobs]
 
     @property
     def running(self) -> list[Answer]:

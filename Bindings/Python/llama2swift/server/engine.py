@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import llama2swift
 
 from .. import Context, ContextInfo, Grammar, Model, Sampler, Scheduler, scheduler
-from ..errors import BusyError
+from ..errors import BusyError, InvalidArgumentError
 from ..results import TokenReport
 from . import errors
 from .errors import ApiError, too_long
@@ -126,6 +126,14 @@ def _token(report: TokenReport) -> Token:
     return Token(report.token, logprob, tuple(report.best), 0.0 if math.isnan(report.logprob_after) else report.logprob_after, tuple(report.best_after))
 
 
+def _check_template(model: Model, template: str) -> None:
+    """Raises UnknownTemplateError for one that cannot be followed, or is the name of none."""
+    try:
+        model.chat_text([{"role": "user", "content": "x"}], chat_template=template)
+    except InvalidArgumentError:
+        pass  # it refuses this conversation, and others perhaps not
+
+
 class Engine:
     """One loaded model."""
 
@@ -133,6 +141,8 @@ class Engine:
         self.name, self.path, self.settings, self.meters = name, path, settings, meters
         self.loaded = self.used = time.time()
         self.model = Model(path, copy=settings.copy)
+        if settings.chat_template is not None:
+            _check_template(self.model, settings.chat_template)
         self.context = Context(
             self.model, length=settings.context, threads=settings.threads, sequences=settings.parallel, batch_size=settings.batch, kv=settings.kv,
         )  # fmt: skip

@@ -42,11 +42,7 @@ class _Run:
             given = sampling.arguments(engine, body)
             limit = engine.limit(tokens, self.asked)
             self.settings.append(_settings(engine, body, given, self.asked))
-            job = Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs, complete=complete)
-            if limit:
-                self.answers.append(self.work.submit(engine, job))
-            else:
-                engine.check(job)
+            self.answers += self.work.submit(engine, [Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs, complete=complete)])
 
     def whole(self, index: int) -> dict[str, Any]:
         """The answer to a prompt."""

@@ -41,6 +41,8 @@ class _Run:
             name, dot, rest = str(told["param"]).partition(".")
             if name in _PLACES:
                 told["param"], told["message"] = _PLACES[name] + dot + rest, told["message"].replace(name, _PLACES[name])
+            if rest == "function.parameters":  # a tool is its function here
+                told["param"], told["message"] = f"{name}.parameters", told["message"].replace("function.parameters", "parameters", 1)
             raise
         self.sampler = self.chat.answers[0].job.sampler
 

@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .._calling import Splitter, in_words, made, one_of, values, with_told
+from .. import Grammar
+from .._calling import Splitter, arguments_of, in_words, made, one_of, values, with_told
 from .conversation import AllowedChoice, Chat, ChatMessage, Tool, ToolChoice
 from .engine import Engine
 from .errors import ApiError
 
-__all__ = ["Caller", "Splitter", "in_words", "made", "messages", "parameters", "plain", "with_told"]
-
-
-def parameters(tool: Tool) -> Any:
-    """A function's schema; without one it takes nothing."""
-    given = tool.function.parameters
-    return {"type": "object", "properties": {}} if given is None else given
+__all__ = ["Caller", "Splitter", "in_words", "made", "messages", "plain", "with_told"]
 
 
 def plain(tools: list[Tool]) -> list[dict[str, Any]]:
     """As templates want them."""
     out = []
     for tool in tools:
-        f = {"name": tool.function.name, "description": tool.function.description or "", "parameters": parameters(tool)}
+        given = tool.function.parameters
+        f = {"name": tool.function.name, "description": tool.function.description or "", "parameters": arguments_of(None) if given is None else given}
         out.append({"type": "function", "function": f})
     return out
 
@@ -35,7 +31,11 @@ _BELONGS = {"tool_calls": "assistant", "refusal": "assistant", "reasoning_conten
 def messages(given: list[ChatMessage]) -> list[dict[str, Any]]:
     """As templates want them; a developer's message is a system's."""
     out = []
+    asked: set[str | None] = set()
     for index, one in enumerate(given):
+        if one.tool_call_id is not None and one.role == "tool" and one.tool_call_id not in asked:
+            raise ApiError(400, f"messages[{index}].tool_call_id: there is no call {one.tool_call_id[:64]!r} before it", param=f"messages[{index}].tool_call_id")
+        asked.update(c.id for c in one.tool_calls or ())
         message: dict[str, Any] = {"role": "system" if one.role == "developer" else one.role}
         for name, role in _BELONGS.items():
             if getattr(one, name) not in (None, []) and one.role != role:
@@ -65,12 +65,20 @@ def _call(place: str, number: str | None, name: str, arguments: str) -> dict[str
     return {"id": number, "type": "function", "function": {"name": name, "arguments": value}}
 
 
+def _arguments(place: str, given: Any) -> Any:
+    try:
+        return arguments_of(given)
+    except ValueError as problem:
+        raise ApiError(400, f"{place}: {problem}", param=place, code="invalid_schema") from None
+
+
 class Caller:
     """What a chat says of tools. mode: "none", "auto", "required" (one of them), "named" (that one)."""
 
     def __init__(self, engine: Engine, body: Chat):
         self.engine, self.tools, choice = engine, list(body.tools or []), body.tool_choice
         names = [t.function.name for t in self.tools]
+        self.parameters = {t.function.name: _arguments(f"tools[{i}].function.parameters", t.function.parameters) for i, t in enumerate(self.tools)}
         if len(set(names)) < len(names):
             raise ApiError(400, "tools: two functions have the same name", param="tools")
         self.mode = "auto" if self.tools else "none"
@@ -102,8 +110,17 @@ class Caller:
     def schema(self) -> Any:
         """What a forced call is held to: the arguments of the one function, or the name and arguments of one of them."""
         if self.mode == "named":
-            return parameters(self.tools[0])
-        return one_of([(t.function.name, parameters(t)) for t in self.tools])
+            return self.parameters[self.tools[0].function.name]
+        return one_of([(t.function.name, self.parameters[t.function.name]) for t in self.tools])
+
+    def _held(self, name: str) -> Grammar:
+        """What arguments are told by, in the schema's order or another."""
+        return self.engine.grammar(json_schema=self.parameters[name], any_order=True)
+
+    async def check(self) -> None:
+        """Raises ApiError for a function whose schema is not followed: when it is called it would be too late."""
+        for index, tool in enumerate(self.tools if not self.forced else []):
+            await self.engine.compiled(lambda _, name: self._held(name), tool.function.name, name=f"tools[{index}].function.parameters")
 
     def calls(self, text: str) -> list[dict[str, Any]] | None:
         """The calls that a whole text is, None if it is something else."""
@@ -112,15 +129,14 @@ class Caller:
         found = values(text)
         if not found:
             return None
-        known = {t.function.name: t for t in self.tools}
+        known = {t.function.name for t in self.tools}
         out = []
         for value in found:
             name, arguments = (value.get("name"), value.get("arguments", value.get("parameters"))) if isinstance(value, dict) else (None, None)
             if not isinstance(name, str) or name not in known or not isinstance(arguments, dict):
                 return None
             written = json.dumps(arguments, ensure_ascii=False)
-            # in the schema's order or another: whether these are its arguments is for the grammar to say
-            if not self.engine.grammar(json_schema=parameters(known[name]), any_order=True).accepts(written):
+            if not self._held(name).accepts(written):  # whether these are its arguments is for the grammar to say
                 return None
             out.append(made(name, written))
         return out[: self.most]
