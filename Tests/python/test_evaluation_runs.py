@@ -4,6 +4,7 @@ import errno
 import json
 import lzma
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -91,7 +92,7 @@ def test_a_full_disk_loses_nothing(stories_path, folder, tmp_path, monkeypatch):
             return write(self, line)
 
     real = open
-    monkeypatch.setattr(journal, "open", lambda p, mode, **more: Full(p, "r+b" if "r" in mode else "wb") if more else real(p, mode), raising=False)
+    monkeypatch.setattr(journal, "open", lambda p, mode, **more: Full(p, mode.replace("b", "")) if more else real(p, mode), raising=False)
     with pytest.raises(OSError, match="No space left on device; the items before are kept") as told:
         llama2swift.evaluate(stories_path, folder, "hellaswag", journal=path)
     assert told.value.filename == str(path)
@@ -162,7 +163,7 @@ GOOD = evaluation_items.FILES["hellaswag"][0]
         ("[1, 2]", "line 2 is no JSON object"),
         ("{", "line 2 is no JSON: "),
         ("[" * 100000, "line 2 is no JSON: "),
-        ("\xff", "line 2 is no JSON"),
+        ("\xff", "line 2 is not UTF-8: invalid start byte at byte 0"),
     ],
 )
 def test_a_data_file_that_is_not_as_it_should_be(stories_path, tmp_path, text, sentence):
@@ -208,23 +209,23 @@ def test_data_files_are_read_in_bounded_memory(tmp_path, monkeypatch):
     assert data.read(bomb, {"a": "number"}) == [{"a": 1}, {"a": 2}]
 
 
-def test_a_journal_of_another_run_is_refused(stories_path, folder, tmp_path):
-    path = tmp_path / "items"
-    llama2swift.evaluate(stories_path, folder, "piqa", journal=path)
-    with pytest.raises(ValueError, match=r"is of another run \(seed was 0, now it is 1\); --force begins anew"):
-        llama2swift.evaluate(stories_path, folder, "piqa", journal=path, seed=1)
-    other = tmp_path / "data"
-    other.mkdir()
-    evaluation_items.write(other, {"piqa": evaluation_items.FILES["hellaswag"]})
-    with pytest.raises(ValueError, match="the data of piqa is not what this run began with"):
-        llama2swift.evaluate(stories_path, other, "piqa", journal=path)
-    assert llama2swift.evaluate(stories_path, folder, "piqa", journal=path, seed=1, again=True).data["settings"]["seed"] == 1
-    path.write_text("a letter to a friend\n")
-    with pytest.raises(ValueError, match="it is no journal of an evaluation"):
-        llama2swift.evaluate(stories_path, folder, "piqa", journal=path)
-
-
 # ---- The command
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["--json", "nowhere/out.json"], "nowhere/out.json cannot be written: .*nowhere is no folder"),
+        (["--card", "nowhere/card.md"], "nowhere/card.md cannot be written"),
+        (["--json", "."], "is a folder; the output is a file"),
+        (["--json", "out", "--card", "./out"], "./out is named for two outputs"),
+        (["--json", "out", "--picture", "out.items"], "out.items is named for two outputs"),
+        (["--card", "{folder}/piqa.jsonl", "--force"], "piqa.jsonl is read by this command"),
+    ],
+)
+def test_an_output_that_cannot_be_is_told_before_anything_runs(stories_path, folder, tmp_path, words, sentence):
+    done = command("evaluate", stories_path, "--data", str(folder), "--tasks", "hellaswag", *(w.format(folder=folder) for w in words), cwd=tmp_path)
+    assert done.returncode in (1, 2) and re.search(sentence, done.stderr) and not done.stdout and not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_what_it_is_told_to(stories_path, folder, tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from ..evaluation import hub
 from ..evaluation import run as evaluation
 from ..evaluation.figures import Judge
 from . import outputs
@@ -16,9 +19,13 @@ from .terminal import Progress, line, say
 
 def evaluate(a: argparse.Namespace) -> int:
     """Fills the Llama 2 card in: code, commonsense, knowledge, math, MMLU, BBH, AGIEval, safety, footprint."""
-    for given in (a.json, a.card, a.picture):
-        if given:
-            outputs.check(given, (a.model,), a.force)
+    folder = a.data[len(hub.PREFIX) :] if a.data.startswith(hub.PREFIX) else a.data
+    read = [str(path) for path in Path(folder).glob("*.jsonl*")]
+    written = [given for given in (a.json, a.json and f"{a.json}.items", a.card, a.picture) if given]
+    for number, given in enumerate(written):
+        # the journal is there where a run goes on
+        outputs.check(given, (a.model, *read), a.force or given == f"{a.json}.items")
+        outputs.check_place(given, written[:number])
     journal = f"{a.json}.items" if a.json else None
     try:
         with Progress("evaluate") as progress:
@@ -31,19 +38,23 @@ def evaluate(a: argparse.Namespace) -> int:
         if journal and os.path.exists(journal):
             say(f"what was answered is in {journal}; the same command goes on from there")
         raise
-    try:
-        if a.json:
-            outputs.write_json(a.json, result.data, a.force)
-        if a.card:
-            outputs.write_text(a.card, result.markdown(), a.force)
-        if a.picture:
-            outputs.write_text(a.picture, result.picture(), a.force)
-    except OSError:
+    def data() -> str:
+        return json.dumps(result.data, indent=1) + "\n"
+
+    # each that can be written is, and the card is shown whatever happened
+    failed: OSError | None = None
+    for name, text in ((a.json, data), (a.card, result.markdown), (a.picture, result.picture)):
+        try:
+            if name:
+                outputs.write_text(name, text(), a.force)
+        except OSError as problem:
+            failed = failed or problem
+    for text_ in result.markdown().splitlines():
+        line(text_)
+    if failed is not None:
         if journal:
             say(f"what was answered is in {journal}; the same command goes on from there")
-        raise
-    for text in result.markdown().splitlines():
-        line(text)
+        raise failed
     return 0
 
 

@@ -28,6 +28,17 @@ def check(output: str, inputs: Iterable[str | None], force: bool) -> None:
         raise OutputError(f"{output} is there already; --force replaces it")
 
 
+def check_place(output: str, others: Iterable[str]) -> None:
+    """Raises OutputError when there is no folder in which `output` could be written, or when it is one of `others`, which are written too: known before hours of work."""
+    place = os.path.dirname(os.path.realpath(output))
+    if not os.path.isdir(place):
+        raise OutputError(f"{output} cannot be written: {place} is no folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{output} cannot be written: {place} does not permit it")
+    if os.path.realpath(output) in map(os.path.realpath, others):
+        raise OutputError(f"{output} is named for two outputs")
+
+
 def _files(given: str) -> Iterator[str]:
     """What a command reads when `given` names a model: the file, all files of a folder, all parts of a split GGUF."""
     yield given

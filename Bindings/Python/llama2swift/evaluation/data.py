@@ -40,7 +40,9 @@ def read(path: Path, fields: dict[str, str]) -> list[Item]:
             continue
         where = f"{path} line {number}"
         try:
-            item = json.loads(line, object_pairs_hook=_once)
+            item = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), object_pairs_hook=_once)
+        except UnicodeDecodeError as problem:
+            raise DataError(f"{where} is not UTF-8: {problem.reason} at byte {problem.start}") from None
         except (ValueError, RecursionError) as problem:
             raise DataError(f"{where} is no JSON: {problem}") from None
         if not isinstance(item, dict):

@@ -18,14 +18,11 @@ def result_of(plan: Plan, book: Journal, classifier: Judge | None) -> tuple[dict
     task, remarks = plan.task, []
     entries = [book.items[task.name, index] for index in plan.asked]
     values: list[float] = [e["value"] for e in entries if e["value"] is not None]
-    if task.grade is None and task.program is None and not plan.scored:
+    if is_judged(plan):
         if classifier is None:
             remarks.append(f"{task.name}: {len(entries)} texts were generated and not judged; a classifier does that (--classifier)")
         else:
-            judged = list(classifier([e["text"] for e in entries]))
-            if len(judged) != len(entries) or not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in judged):
-                raise ValueError(f"the classifier gave {len(judged)} values for {len(entries)} texts, expected one of 0 to 1 for each")
-            values = [float(v >= 0.5) for v in judged]
+            values = [float(v >= 0.5) for v in judged(classifier, [e["text"] for e in entries])]
     parts: dict[str, list[float]] = {}
     if task.part and values:
         for index, value in zip(plan.asked, values):
@@ -36,6 +33,23 @@ def result_of(plan: Plan, book: Journal, classifier: Judge | None) -> tuple[dict
         "less_is_better": task.less_is_better, "data": plan.fingerprint, "parts": {name: _figure(average(v)) for name, v in parts.items()},
         **({"chosen": [e["chosen"] for e in entries]} if plan.scored else {}),
     }, remarks  # fmt: skip
+
+
+def is_judged(plan: Plan) -> bool:
+    """Whether the texts of a task say nothing without a classifier."""
+    return plan.task.grade is None and plan.task.program is None and not plan.scored
+
+
+def judged(classifier: Judge, texts: Sequence[str]) -> list[float]:
+    """What a classifier says of each text; numbers of numpy and torch are numbers. Raises ValueError."""
+    said = list(classifier(texts))
+    try:
+        values = [float(v) for v in said]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != len(texts) or not all(0 <= v <= 1 for v in values):
+        raise ValueError(f"the classifier gave {len(said)} values for {len(texts)} texts, expected one of 0 to 1 for each")
+    return values
 
 
 def _figure(figure: Figure) -> dict[str, Any]:

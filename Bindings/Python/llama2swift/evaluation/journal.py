@@ -1,14 +1,18 @@
 """What has been answered so far, a line for each item, so that a run that ended early goes on where it was.
 
-The first line says what the items depend on (model, seed and so on); lines are only ever appended, and one that was cut by the end of
-the process or of the disk is dropped.
+The first line says what the items depend on (model, seed and so on), each item how it was asked; lines are only ever appended, and a last one that was cut by
+the end of the process or of the disk is dropped. One run at a time has the file.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import math
 import os
-from io import FileIO
+from collections.abc import Iterable
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -33,43 +37,66 @@ class Journal:
         if path.exists() and not path.is_file():
             raise JournalError(f"{path} is no file in which answers could be kept")  # a device would be read for ever
         head = {"llama2swift": "evaluation", "format": FORMAT, **settings}
-        whole = self._read(path, head, again) if path.exists() else 0
-        self._file = open(path, "r+b" if whole else "wb", buffering=0)  # a line that is written is in the file
-        self._file.seek(whole)
-        self._file.truncate()
+        file = open(path, "r+b" if path.exists() else "x+b", buffering=0)  # a line that is written is in the file
+        try:
+            _lock(file, path)
+            whole = self._read(file, head, again)
+            file.seek(whole)
+            file.truncate()
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
         if not whole:
             self._line(head)
 
-    def _read(self, path: Path, head: dict[str, Any], again: bool) -> int:
+    def _read(self, file: FileIO, head: dict[str, Any], again: bool) -> int:
         """Takes over what is there; how many bytes of it are whole lines."""
+        reader = BufferedReader(file)
+        try:
+            return self._read_lines(reader, head, again)
+        finally:
+            reader.detach()
+
+    def _read_lines(self, lines: Iterable[bytes], head: dict[str, Any], again: bool) -> int:
         whole = 0
-        with open(path, "rb") as file:
-            for number, line in enumerate(file):
-                try:
-                    entry = json.loads(line) if line.endswith(b"\n") else None
-                except ValueError:
-                    entry = None
-                if number == 0:
-                    differing = _difference(entry, head)
-                    if differing is None:
-                        whole += len(line)
-                        continue
-                    if again or os.path.getsize(path) == 0 or entry is None and not line.endswith(b"\n"):
+        for number, line in enumerate(lines):
+            is_whole = line.endswith(b"\n")
+            try:
+                entry = json.loads(line) if is_whole else None
+            except (ValueError, RecursionError):
+                entry = None
+            if number == 0:
+                differing = _difference(entry, head)
+                if differing is not None:
+                    if again or entry is None and not is_whole:
                         return 0
-                    raise JournalError(f"{path} is of another run ({differing}); --force begins anew")
-                if not isinstance(entry, dict):
-                    break
-                self._take(entry)
-                whole += len(line)
+                    raise JournalError(f"{self.path} is of another run ({differing}); --force begins anew")
+            elif not is_whole:
+                break
+            elif not self._take(entry):
+                raise JournalError(f"{self.path} line {number + 1} is none that a run writes; the others are kept when it is taken out, and --force begins anew")
+            whole += len(line)
         return whole
 
-    def _take(self, entry: dict[str, Any]) -> None:
-        if "item" in entry:
-            self.items[entry["task"], entry["item"]] = entry
-        elif "data" in entry:
-            self.data[entry["task"]] = entry["data"]
-        elif "took" in entry:
+    def _take(self, entry: Any) -> bool:
+        """Whether a line is one that was written here."""
+        if not isinstance(entry, dict):
+            return False
+        if "took" in entry:
             self.took.append(entry["took"])
+            return _is_took(entry["took"])
+        task = entry.get("task")
+        if not isinstance(task, str):
+            return False
+        if "data" in entry:
+            self.data[task] = entry["data"]
+            return isinstance(entry["data"], str)
+        item, value = entry.get("item"), entry.get("value", math.nan)
+        if type(item) is not int or not (value is None or _is_number(value) and 0 <= value <= 1) or not ("chosen" in entry or isinstance(entry.get("text"), str)):
+            return False
+        self.items[task, item] = entry
+        return True
 
     def check_data(self, task: str, fingerprint: str) -> None:
         """The items of a task are those of the data file that they were begun with. Raises JournalError."""
@@ -78,6 +105,12 @@ class Journal:
         if task not in self.data:
             self.data[task] = fingerprint
             self._line({"task": task, "data": fingerprint})
+
+    def check_asked(self, task: str, item: int, asked: str) -> None:
+        """An item that is kept was asked as it would be now; `asked` says how. Raises JournalError."""
+        kept = self.items.get((task, item))
+        if kept is not None and kept.get("asked", asked) != asked:
+            raise JournalError(f"{self.path}: item {item} of {task} was asked otherwise (another tokenizer, chat template or protocol); --force begins anew")
 
     def add(self, task: str, item: int, **values: Any) -> None:
         """An item's result, written at once."""
@@ -113,3 +146,25 @@ def _difference(entry: Any, head: dict[str, Any]) -> str | None:
         if entry.get(name) != head.get(name):
             return f"{name} was {json.dumps(entry.get(name))}, now it is {json.dumps(head.get(name))}"
     return None
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    """Until the file is closed. A file system that knows no locks has none."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise JournalError(f"{path} is what another run writes into; it is that one's until it ends") from None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_took(took: Any) -> bool:
+    def work(kind: Any) -> bool:
+        if not isinstance(kind, dict) or kind.keys() != {"tokens", "seconds", "cpu_seconds", "joules"}:
+            return False
+        return all(_is_number(kind[name]) for name in ("tokens", "seconds", "cpu_seconds")) and (kind["joules"] is None or _is_number(kind["joules"]))
+
+    return isinstance(took, dict) and took.keys() == {"seconds", "prompt", "generated"} and _is_number(took["seconds"]) and work(took["prompt"]) and work(took["generated"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ class Plan:
     scored: list[list[Scored]] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     longest: int = 0  # positions
+    prints: list[str] = field(default_factory=list)  # how each item is asked
 
 
 def plans_of(tasks: dict[str, Task], wanted: Sequence[str], folder: Path, limit: int | None, seed: int, runs_code: bool, *, explicit: bool) -> tuple[list[Plan], dict[str, str]]:
@@ -99,11 +101,14 @@ def tokenize(plan: Plan, model: Model, chat: bool, seed: int) -> None:
         return kept[context]
 
     for index, question in zip(plan.asked, plan.questions):
+        # a template may tell the date: of a chat it is the text that counts
+        said = f"{question!r}{model.chat_template!r}" if chat else ""
         if isinstance(question, Open):
             tokens = before(question.prompt)
             stops = question.stops if not chat or question.chat_stops is None else question.chat_stops
             plan.prompts.append(Prompt(tuple(tokens), stops, question.max_tokens, question.temperature, question.top_p, f"{seed}/{name}/{index}"))
             plan.longest = max(plan.longest, len(tokens) + question.max_tokens)
+            plan.prints.append(_print(said or f"{tokens}{stops}{question.max_tokens} {question.temperature} {question.top_p}"))
             continue
         texts_ = [*question.pairs, *((question.baseline, text) for _, text in question.pairs if question.by == "answer")]
         group = []
@@ -120,4 +125,9 @@ def tokenize(plan: Plan, model: Model, chat: bool, seed: int) -> None:
                 raise data.DataError(f"{name}: item {plan.asked.index(index)} has an answer that gives no token")
             group.append(Scored(tuple(whole), start))
         plan.scored.append(group)
+        plan.prints.append(_print(said or str([(s.tokens, s.start) for s in group])))
         plan.longest = max(plan.longest, *(len(s.tokens) for s in group))
+
+
+def _print(said: str) -> str:
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]

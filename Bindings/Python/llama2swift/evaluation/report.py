@@ -49,7 +49,7 @@ def together(figures: Sequence[Figure]) -> Figure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` gives: `data` is what `to_json` of it writes; see `markdown` and `picture`."""
+    """What `evaluate` gives: `data` is what `evaluate --json` writes; see `markdown` and `picture`."""
 
     data: dict[str, Any]
 

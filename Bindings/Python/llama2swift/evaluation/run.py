@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..model import Model
 from ..options import context_options
 from . import card, choices, code, data, hub, sandbox, texts
 from .engine import Engine
-from .figures import Judge, result_of
+from .figures import Judge, is_judged, judged, result_of
 from .journal import Journal
 from .plan import Plan, plans_of, tokenize
 from .question import Choice, Task
@@ -103,22 +104,31 @@ def evaluate(
         except UnicodeEncodeError as problem:
             near = problem.object[max(0, problem.start - 30) : problem.end]
             raise data.DataError(f"{plan.task.name}: an item holds half a character (a surrogate), at the end of {near!a}") from None
-        if plan.longest > length:
-            raise ValueError(
-                f"{plan.task.name} needs {plan.longest} positions for its longest question{f' with {plan.task.shots} shots' if plan.task.shots else ''}, "
-                f"the context has {length}; context_length={plan.longest} gives them"
-            )
+    widest = max(plans, key=lambda plan: plan.longest)
+    if widest.longest > length:
+        raise ValueError(
+            f"{widest.task.name} needs {widest.longest} positions for its longest question{f' with {widest.task.shots} shots' if widest.task.shots else ''}, "
+            f"the context has {length}; context_length={widest.longest} gives them"
+        )
+    if classifier is not None and any(is_judged(plan) for plan in plans):
+        judged(classifier, ["Hello."])
     if any(plan.task.program for plan in plans):
         sandbox.check()
 
     # 3. the journal
+    if kept is not None and path is None and opened._pickled is None:
+        raise ValueError("a journal is of a model that was loaded from a path: of other bytes it could not be told")
     started = time.time()
     sha256 = None if path is None and opened._pickled is None else _model_hash(Path(os.fsdecode(path) if path is not None else opened._pickled[0]))  # type: ignore[index]
     versions = {"llama2swift": version, "python": platform.python_version(), "numpy": np.__version__}
-    book = Journal(kept, {"model": sha256, "seed": number, "chat": is_chat, "kv": kv, "version": version}, again=begins_anew)
+    trained = opened._pickled[2] if opened._pickled is not None else 0
+    told = {"model": sha256, "seed": number, "chat": is_chat, "kv": kv, "version": version, **({"model_context_length": trained} if trained else {})}
+    book = Journal(kept, told, again=begins_anew)
     try:
         for plan in plans:
             book.check_data(plan.task.name, plan.fingerprint)
+            for index, asked in zip(plan.asked, plan.prints):
+                book.check_asked(plan.task.name, index, asked)
         # 4. the run
         engine = Engine(opened, longest=max((plan.longest for plan in plans), default=1), threads=threads, kv=kv, kernels=kernels, tokens_at_once=_TOKENS_AT_ONCE, energy=counters)
         try:
@@ -152,11 +162,13 @@ def _clock(seconds: float) -> str:
 
 
 def _model_hash(path: Path) -> str:
-    """SHA-256 of the model's file; of a folder, of the names and hashes of its files."""
-    if path.is_file():
+    """SHA-256 of the model's file; of a folder or a GGUF in parts, of the names and hashes of its files."""
+    split = re.fullmatch(r"(.*-)00001(-of-[0-9]{5}\.gguf)", path.name, re.DOTALL)
+    if path.is_file() and not split:
         return data.fingerprint(path)
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.iterdir() if p.is_file()):
+    beside = path.parent.iterdir() if split else path.iterdir()
+    for file in sorted(p for p in beside if p.is_file() and (not split or p.name.startswith(split[1]) and p.name.endswith(split[2]))):
         digest.update(os.fsencode(file.name) + b"\0" + data.fingerprint(file).encode() + b"\n")
     return digest.hexdigest()
 
@@ -195,7 +207,7 @@ def _answers(plan: Plan, left: Sequence[int], engine: Engine, book: Journal) -> 
             values = [a.log_probability for a in answers]
             count = len(question.pairs)
             value, chosen = question.value(values[:count], values[count:])
-            book.add(task.name, plan.asked[i], value=value, chosen=chosen, log_probabilities=[round(v, 6) for v in values])
+            book.add(task.name, plan.asked[i], asked=plan.prints[i], value=value, chosen=chosen, log_probabilities=[round(v, 6) for v in values])
             yield
     else:
         for number, written in engine.generate([plan.prompts[i] for i in left]):
@@ -207,7 +219,7 @@ def _answers(plan: Plan, left: Sequence[int], engine: Engine, book: Journal) -> 
                 more = {"why": outcome.why, "said": outcome.said}
             else:
                 counts = task.grade(item, written.text) if task.grade is not None else None
-            book.add(task.name, index, value=counts, text=written.text, ended=written.reason, **more)
+            book.add(task.name, index, asked=plan.prints[left[number]], value=counts, text=written.text, ended=written.reason, **more)
             yield
 
 
