@@ -54,9 +54,9 @@ public final class Completion {
     /// The end token that was chosen; nil when there was none.
     private(set) var endToken: Int32?
 
-    public init(
+    init(
         _ tokenizer: Tokenizer, _ sampler: Sampler, vocabularySize: Int, stops: [[UInt8]], maxTokens: Int, completesWithin: Int? = nil,
-        tell: Tell? = nil, guesses: Bool = false
+        tell: Tell? = nil, guesses: PassCosts? = nil
     ) throws(Llama2Error) {
         self.completesWithin = completesWithin
         self.tell = tell
@@ -65,7 +65,7 @@ public final class Completion {
         self.maxTokens = maxTokens
         try sampler.prepare(vocabularySize)
         decoder = try StreamingDecoder(tokenizer: tokenizer)
-        guesser = try guesses ? Guesser() : nil
+        guesser = try guesses.map { (costs) throws(Llama2Error) in try Guesser(costs) }
         try MemoryReserve.cover(2 * .text(decoder.longestText), for: "text that is held back")
         stopMatcher = StopMatcher(stops: stops, longestPiece: decoder.longestText)
     }
@@ -98,9 +98,9 @@ public final class Completion {
         return token
     }
 
-    /// At most `limit` guesses of what follows `tokens`; valid until the next call.
-    func guess(_ known: UnsafeBufferPointer<Int32>, limit: Int) -> UnsafeBufferPointer<Int32> {
-        guesser?.guess(known, limit: mayGuess(limit), matcher) ?? UnsafeBufferPointer(start: nil, count: 0)
+    /// At most `limit` guesses of what follows `known`; valid until the next call. See `Guesser`.
+    func guess(_ known: UnsafeBufferPointer<Int32>, limit: Int, beside texts: Int, hasDraft: Bool) -> UnsafeBufferPointer<Int32> {
+        guesser?.guess(known, limit: mayGuess(limit), matcher, beside: texts, hasDraft: hasDraft) ?? UnsafeBufferPointer(start: nil, count: 0)
     }
 
     /// Of `limit` tokens, how many may still be guessed.

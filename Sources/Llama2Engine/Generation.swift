@@ -55,7 +55,8 @@ extension Context {
             sampler.report = logProbabilities
             defer { sampler.report = nil }
             let completion = try Completion(
-                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens, tell: tell, guesses: guesses)
+                tokenizer, sampler, vocabularySize: model.vocabularySize, stops: stops, maxTokens: maxTokens, tell: tell,
+                guesses: guesses ? try PassCosts(self) : nil)
             var trail = try TokenTrail(guesses ? inference.configuration.contextLength : 0)
             if prompt.count > 0 {
                 if prompt.count > inference.freePositions {
@@ -97,7 +98,7 @@ extension Context {
                     }
                     trail.append(token)
                     draft?.append(token)
-                    var ahead = completion.guess(trail.elements, limit: inference.freePositions - 1)
+                    var ahead = completion.guess(trail.elements, limit: inference.freePositions - 1, beside: 1, hasDraft: draft != nil)
                     let count: Int
                     do throws(Llama2Error) {
                         if ahead.count == 0, guesses, let draft {

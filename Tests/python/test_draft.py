@@ -219,8 +219,10 @@ def test_what_cannot_draft_is_refused_by_its_name(stories, drafts, stories_path,
         ask(closed)
 
 
-def test_smollm2_and_its_first_layers(smollm2, smollm2_path, tmp_path):
-    """A draft of three of its thirty layers, in one quick text."""
+def test_smollm2_and_its_first_layers(smollm2_path, tmp_path):
+    """A draft of three of its thirty layers, beside it in F16, in one quick text."""
+    llama2swift.convert(smollm2_path, tmp_path / "f16.gguf", "F16")
+    smollm2 = llama2swift.Model(tmp_path / "f16.gguf")
     draft_model = llama2swift.Model(with_layers(smollm2_path, tmp_path / "short.gguf", range(3)))
     prompt = smollm2.chat_tokens([{"role": "user", "content": "Say hello, then count from one to ten."}])
     texts = set()

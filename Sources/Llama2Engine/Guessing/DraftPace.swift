@@ -1,5 +1,3 @@
-internal import Llama2Kernels
-
 /// How many tokens a draft is asked for: as many as make the text come soonest, given how often its guesses came true. With a chance a of
 /// each, k guesses bring (1 - a^(k+1)) / (1 - a) tokens for the cost of 1 + k c steps of the model alone (Leviathan et al., 2023,
 /// theorem 3.8), where c is what the draft takes for a token, and what one more token in the model's pass does; the first of these
@@ -7,30 +5,14 @@ internal import Llama2Kernels
 ///
 /// Where no number pays a text alone it pauses, and after the third time it is off.
 struct DraftPace {
-    /// What guessing takes, in steps of the model alone.
+    /// What guessing takes, in steps of the model alone: a token of the draft's, and further tokens in a pass of the model.
     struct Costs {
-        /// A token of the draft's.
         let draft: Double
-        /// Of k more tokens in a pass of the model: first + k each.
-        let first: Double, each: Double
+        let passes: PassCosts
 
-        /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured (benchmarks/results): AVX-512
-        /// with VNNI as here, passes of 2 to 8 tokens of DRAFTS.md, and of its 17 formats the half below 0.12 a token where eight share a pass; AVX2 0.39 to
-        /// 0.51. Of weights that are floats a pass reads so much that multiplying is little beside it: 0.03, and 0.1 behind 0.2 with AVX2. Figures and no
-        /// clock, so that a text is guessed at in the same way again. On arm64 nothing was measured; plain kernels multiply so long that the weights' way
-        /// from memory is nothing.
-        init(draft: Double, on isa: Kernels.ISA?, floats: Bool) {
-            self.draft = draft
-            (first, each) =
-                switch isa {
-                case .avx512 where floats: (0.01, 0.03)
-                case .avx2 where floats, .avxVNNI where floats: (0.2, 0.1)
-                case .avx512: (0.15, 0.12)
-                case .avx2, .avxVNNI: (0, 0.4)
-                case .neon, .dotProduct, .i8mm: (0, 0.25)
-                case .reference, nil: (0, 1)
-                }
-        }
+        /// A token of a draft takes more than its weights' share of the model's: in a pass of a small model more is not its weights', and where all guesses came
+        /// true it has one more to catch up with. 2.7 to 3.1 ms of 5.3 were measured with 0.33 of the bytes (SmolLM2's F16 beside its Q2_K).
+        static let overBytes = 1.4
     }
 
     /// What must be gained at least.
@@ -54,14 +36,13 @@ struct DraftPace {
             pause -= 1
             return 0
         }
-        let chance = right / all, f = costs.each, first = texts > 1 ? 0 : costs.first, texts = Double(max(texts, 1))
-        let cost = costs.draft + f * texts / (1 + f * (texts - 1))
+        let chance = right / all
         var best = 0, gain = DraftPace.least, tokens = 1.0, chanceOfAll = 1.0
         // no more than came true so far: what is not known yet is found out with few
         for count in 1...min(limit, max(1, Int(right))) {
             chanceOfAll *= chance
             tokens += chanceOfAll
-            let now = tokens / (1 + first + Double(count) * cost)
+            let now = tokens / costs.passes.pass(count, beside: texts, draft: costs.draft)
             if now > gain { (best, gain) = (count, now) }
         }
         if best == 0, texts <= 1 { rest() }

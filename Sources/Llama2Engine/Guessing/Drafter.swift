@@ -1,5 +1,4 @@
 internal import Llama2Core
-internal import Llama2Kernels
 internal import Llama2Model
 internal import Llama2Tokenizer
 
@@ -39,9 +38,8 @@ final class Drafter {
         try context.inference.checkLogitsAreMade()
         (self.context, self.main) = (context, main)
         entries = try AlignedBuffer(count: its.batchSize + sequences, of: "tokens of a draft")
-        costs = DraftPace.Costs(
-            draft: Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1)),
-            on: Kernels.ISA(rawValue: main.inference.isa), floats: try main.model.weights.areFloats)
+        let sizes = Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1))
+        costs = DraftPace.Costs(draft: DraftPace.Costs.overBytes * sizes, passes: try PassCosts(main))
         asked.reserveCapacity(sequences)
         try context.occupy("draft's context")
         (cancel, cancelData) = (context.inference.cancel, context.inference.cancelData)

@@ -8,31 +8,50 @@ internal import Llama2Grammar
 /// tokens before.
 final class Guesser {
     private let guesses: AlignedBuffer<Int32>  // (GuessingPace.most)
-    private var count = 0
-    private var isForced = false
-    private var lookup = GuessingPace(), forced = GuessingPace()
+    private var isForced = false, count = 0
+    private var forced = GuessingPace(), lookup: LookupPace
+    /// What was looked up last, of which `guesses` has all: behind so many tokens of the text, of which so many are the same; 0: nothing was.
+    private var place = 0, common = 0
     /// Bytes of forced text that are looked at.
     private static let mostForced = 128
 
-    init() throws(Llama2Error) { guesses = try AlignedBuffer(count: GuessingPace.most, of: "guesses") }
+    init(_ costs: PassCosts) throws(Llama2Error) {
+        guesses = try AlignedBuffer(count: GuessingPace.most, of: "guesses")
+        lookup = LookupPace(costs)
+    }
 
-    /// At most `limit` guesses of what follows `tokens`; valid until the next call.
+    /// At most `limit` guesses of what follows `tokens`, which so many texts share a pass with; valid until the next call. hasDraft: a draft is
+    /// asked where there are none.
     func guess(
-        _ tokens: UnsafeBufferPointer<Int32>, limit: Int, _ matcher: GrammarMatcher?
+        _ tokens: UnsafeBufferPointer<Int32>, limit: Int, _ matcher: GrammarMatcher?, beside texts: Int, hasDraft: Bool
     ) -> UnsafeBufferPointer<Int32> {
-        count = 0
-        isForced = false
+        learn(tokens)
+        (count, isForced) = (0, false)
         let limit = min(limit, GuessingPace.most)
         if limit > 0, let matcher, forced.isOn() {
             count = writeForced(matcher, limit)
             isForced = count > 0
         }
-        if limit > 0, count == 0, lookup.isOn() { count = PromptLookup.guess(tokens, min(lookup.length, limit), guesses.pointer) }
+        if limit > 0, count == 0 {
+            (place, common) = (tokens.count, PromptLookup.guess(tokens, guesses.pointer))
+            if common > 0 { count = lookup.length(limit, behind: common, beside: texts, hasDraft: hasDraft) }
+        }
         return UnsafeBufferPointer(start: guesses.pointer, count: count)
+    }
+
+    /// What came since tells of what was looked up.
+    private func learn(_ tokens: UnsafeBufferPointer<Int32>) {
+        let seen = min(tokens.count - place, GuessingPace.most)
+        guard common > 0, seen > 0 else { return }
+        var came = 0
+        while came < seen, tokens[place + came] == guesses.pointer[came] { came += 1 }
+        lookup.learn(came, of: seen, behind: common)
+        common = 0
     }
 
     private func writeForced(_ matcher: GrammarMatcher, _ limit: Int) -> Int {
         guard let text = try? matcher.forced(limit: Guesser.mostForced) else { return 0 }
+        common = 0  // what was looked up is written over
         var written = 0, rest = text[...]
         while written < limit, let (token, length) = matcher.grammar.vocabulary.longestToken(rest) {
             guesses.pointer[written] = token
@@ -43,9 +62,7 @@ final class Guesser {
     }
 
     /// So many of the last guesses came true.
-    func learn(_ right: Int) {
-        if isForced { forced.learn(right, of: count) } else { lookup.learn(right, of: count) }
-    }
+    func learn(_ right: Int) { if isForced { forced.learn(right, of: count) } }
 }
 
 /// The tokens of a sequence, as far back as guesses are looked for.

@@ -94,7 +94,7 @@ public final class Request {
     /// Takes the sampler, until the end. tokens: checked by the scheduler.
     init(
         _ id: UInt64, _ model: Model, contextLength: Int, tokens prompt: UnsafeBufferPointer<Int32>, _ box: SamplerBox, _ options: Options,
-        draft costs: DraftPace.Costs?, _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
+        passes: PassCosts, draft costs: DraftPace.Costs?, _ callback: @escaping Callback, check: (Sampler) throws(Llama2Error) -> Void
     ) throws(Llama2Error) {
         self.id = id
         priority = options.priority
@@ -121,7 +121,7 @@ public final class Request {
                 tell: { [told] report in
                     told.report = report
                     return true
-                }, guesses: options.guesses)
+                }, guesses: options.guesses ? passes : nil)
         } catch {
             box.giveBack()
             throw error
@@ -145,7 +145,7 @@ public final class Request {
     /// At most `limit` guesses of what follows its tokens: `ahead` then, or after the drafter's next run where it has none. texts: that decode.
     func guess(_ limit: Int, _ drafter: Drafter?, beside texts: Int) {
         let limit = mayGuess ? min(limit, contextLength - tokens.count) : 0
-        found = completion.guess(tokens.elements, limit: limit)
+        found = completion.guess(tokens.elements, limit: limit, beside: texts, hasDraft: drafted != nil)
         guard found.count == 0, let drafter, let drafted, let sequence else { return }
         let most = completion.mayGuess(limit)
         if drafted.begin(tokens.elements, on: Int(sequence), completion.matcher, limit: most, beside: texts) { drafter.ask(drafted) }

@@ -29,7 +29,9 @@ extension Scheduler {
         do throws(Llama2Error) {
             if let grammar { try box.setGrammar(grammar) }
             let id = nextID.add(1, ordering: .relaxed).oldValue
-            let request = try Request(id, context.model, contextLength: length, tokens: copy.elements, box, options, draft: drafter?.costs, callback) {
+            let request = try Request(
+                id, context.model, contextLength: length, tokens: copy.elements, box, options, passes: passes, draft: drafter?.costs, callback
+            ) {
                 (sampler) throws(Llama2Error) in try context.checkGrammar(sampler)
             }
             try leave(.request(request))

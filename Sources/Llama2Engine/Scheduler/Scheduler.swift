@@ -45,6 +45,8 @@ public final class Scheduler {
     public let context: Context
     let options: Options
     let counters = SchedulerCounters()
+    /// What guesses take.
+    let passes: PassCosts
     private let gate = Gate()
     let inbox = Inbox()
     let nextID = Atomic<UInt64>(1)
@@ -65,6 +67,7 @@ public final class Scheduler {
         let configuration = context.inference.configuration
         self.context = context
         self.options = options
+        passes = try PassCosts(context)
         freeSequences = try GrowingBuffer(capacity: configuration.maxSequences, of: "sequences")
         for sequence in (0..<Int32(truncatingIfNeeded: configuration.maxSequences)).reversed() { try freeSequences.append(sequence) }
         pieces = try GrowingBuffer(capacity: configuration.maxSequences, of: "pieces of a step")
