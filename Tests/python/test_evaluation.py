@@ -88,6 +88,21 @@ def test_texts_are_those_of_generate(stories):
         assert (found[number].text, found[number].reason) == (text, pieces.reason)
 
 
+def test_what_fails_or_is_interrupted_leaves_nothing_behind(stories, monkeypatch):
+    engine = Engine(stories, longest=128)
+    tokens = tuple(stories.tokenize_prompt("Once upon a time there was a girl"))
+    asked = [[Scored(tokens, 3), Scored((*tokens[:-1], 5), 3)]]
+    before = list(engine.score(asked)), list(engine.generate([Prompt(tokens, (), 8)]))
+    with pytest.raises(TypeError):
+        list(engine.generate([Prompt(tokens, (3,), 8)]))  # type: ignore[arg-type]
+    for problem in (KeyboardInterrupt, MemoryError):
+        with monkeypatch.context() as patched, pytest.raises(problem):
+            patched.setattr(engine, "_give", lambda _, problem=problem: (_ for _ in ()).throw(problem()))
+            list(engine.score(asked))
+    assert (list(engine.score(asked)), list(engine.generate([Prompt(tokens, (), 8)]))) == before
+    engine.close()
+
+
 def test_drawn_texts_depend_on_the_seed_alone(stories):
     asked = [Prompt(tuple(stories.tokenize_prompt("Once upon a time")), (), 20, 1.0, 0.9, f"seed {i}") for i in range(6)]
     first = [t.text for _, t in sorted(Engine(stories, longest=128).generate(asked, at_once=6))]

@@ -123,11 +123,38 @@ def test_texts_are_those_of_generate(lm, stories):
 def test_what_is_not_followed_is_refused(lm, kind, stories_path):
     for told, sentence in (({"num_beams": 4}, "num_beams=4"), ({"nonsense": 1}, "nonsense=1"), ({"max_gen_toks": 0}, "0 tokens to generate"), ({"max_gen_toks": 500}, "500 tokens")):
         with pytest.raises(ValueError, match=sentence):
-            lm.generate_until([request("Once", told)], disable_tqdm=True)
+            lm.generate_until([request("Once", {"max_gen_toks": 8} | told)], disable_tqdm=True)
     with pytest.raises(ValueError, match="llama2swift computes on the CPU"):
         kind(path=stories_path, device="cuda:1")
     with pytest.raises(ValueError, match="without tokens"):
         lm.loglikelihood([request("Once", "")], disable_tqdm=True)
+
+
+@pytest.mark.parametrize(
+    "told, sentence",
+    [
+        ({"until": [3]}, "until is 3"), ({"until": ["a", None]}, "until is None"), ({"temperature": -1.0}, "temperature is -1.0"), ({"temperature": float("nan")}, "temperature is nan"), ({"temperature": "hot"}, "temperature"),
+        ({"temperature": 1.0, "top_p": 2.0}, "top_p is 2.0"), ({"temperature": 1.0, "top_p": 0.0}, "top_p is 0.0"), ({"do_sample": "no"}, "do_sample is 'no'"), ({"do_sample": True}, "do_sample=True with a temperature of 0, or none"),
+        ({"max_gen_toks": 1.5}, "max_gen_toks is 1.5"), ({"max_gen_toks": 4, "max_new_tokens": 9}, "max_gen_toks=4 and max_new_tokens=9 are of one thing"),
+    ],
+)  # fmt: skip
+def test_values_that_mean_nothing_are_refused_and_break_nothing(lm, told, sentence):
+    """One of `until` that was no text left a sequence behind, after which every request failed; the others were read as something else."""
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        lm.generate_until([request("Once", {"max_gen_toks": 8} | told)], disable_tqdm=True)
+    assert lm.generate_until([request("Once", {"max_gen_toks": 4, "max_new_tokens": 4, "do_sample": False, "temperature": 0.7})], disable_tqdm=True)
+
+
+def test_what_is_drawn_depends_on_the_text_and_not_on_its_neighbours(lm):
+    told = {"max_gen_toks": 12, "temperature": 1.0, "do_sample": True}
+    first, other, again = lm.generate_until([request(t, told) for t in ("Once", "Tom had", "Once")], disable_tqdm=True)
+    assert lm.generate_until([request("Tom had", told)], disable_tqdm=True) == [other] and lm.generate_until([request("Once", told)] * 2, disable_tqdm=True) == [first, again] and first != again
+
+
+def test_a_template_that_is_named_is_refused(lm):
+    assert lm.chat_template(True) == lm.chat_template("default") == lm.chat_template("")
+    with pytest.raises(ValueError, match="a chat template called 'tool_use'"):
+        lm.chat_template("tool_use")
 
 
 def test_a_chat_is_the_models_template(kind, smollm2_path, smollm2):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -24,7 +25,8 @@ from .results import SpecialTokens
 
 _log = logging.getLogger(__name__)
 # What a generation may be told, as `transformers` and the harness call it; of these the second kind has to have a value that changes nothing.
-_FOLLOWED = {"until", "max_gen_toks", "max_new_tokens", "max_tokens", "do_sample", "temperature", "top_p", "seed"}
+_LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_FOLLOWED = {*_LENGTHS, "until", "do_sample", "temperature", "top_p", "seed"}
 _WITHOUT_EFFECT = {"num_beams": (1,), "repetition_penalty": (1, None), "top_k": (0, None), "num_return_sequences": (1,), "length_penalty": (1,), "typical_p": (1,), "early_stopping": (False,)}
 
 
@@ -47,6 +49,8 @@ class Requests:
         self.model = Model(self.path)
         self.max_length = A.unsigned("max_length", max_length, 32) or self.model.hyperparameters.context_length
         self.max_gen_toks = A.unsigned("max_gen_toks", max_gen_toks, 32)
+        if not self.max_gen_toks:
+            raise ValueError("max_gen_toks is 0: nothing would be generated")
         self._bos = add_bos_token if add_bos_token is None else A.flag("add_bos_token", add_bos_token)
         self._special = self.model.special_tokens
         self._in_chat = False
@@ -162,7 +166,12 @@ class Requests:
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Texts that go on from contexts, until one of `until` or an end token."""
-        prompts = [self._prompt(number, *request.args) for number, request in enumerate(requests)]
+        # what is drawn depends on the text and on how often it was asked before, never on the others: the harness leaves out what its cache has
+        times: Counter[str] = Counter()
+        prompts = []
+        for request in requests:
+            prompts.append(self._prompt(times[request.args[0]], *request.args))
+            times[request.args[0]] += 1
         out = [""] * len(prompts)
         with _bar("generate_until", len(prompts), disable_tqdm) as bar:
             for number, written in self.engine.generate(prompts):
@@ -171,24 +180,29 @@ class Requests:
                 bar.update(1)
         return out
 
-    def _prompt(self, number: int, context: str, told: Mapping[str, Any]) -> Prompt:
+    def _prompt(self, time: int, context: str, told: Mapping[str, Any]) -> Prompt:
         for name, value in told.items():
             if name not in _FOLLOWED and value not in _WITHOUT_EFFECT.get(name, ()):
                 raise ValueError(f"a generation with {name}={A.shown(value)}, which llama2swift's model type does not follow")
         until = told.get("until") or []
-        stops = [until] if isinstance(until, str) else list(until)
-        most = next((int(told[name]) for name in ("max_gen_toks", "max_new_tokens", "max_tokens") if told.get(name) is not None), self.max_gen_toks)
+        stops = [A.string("until", s) for s in ([until] if isinstance(until, str) else until)]
+        most = _one_of(told, _LENGTHS, self.max_gen_toks)
         if not 1 <= most < self.max_length:
             raise ValueError(f"{most} tokens to generate, expected 1 to {self.max_length - 1}")
-        temperature = float(told.get("temperature") or 0.0)
-        draws = told.get("do_sample", temperature > 0) and temperature > 0
+        temperature = A.real("temperature", told.get("temperature") or 0.0)
+        top_p = A.real("top_p", 1.0 if told.get("top_p") is None else told["top_p"])
+        if not 0 <= temperature < float("inf") or not 0 < top_p <= 1:
+            raise ValueError(f"temperature is {temperature}, top_p is {top_p}: expected 0 or more, and more than 0 to 1")
+        draws = temperature > 0 if told.get("do_sample") is None else A.flag("do_sample", told["do_sample"])
+        if draws and not temperature:
+            raise ValueError("do_sample=True with a temperature of 0, or none: what would be drawn is the most probable token each time")
         tokens = self.tok_encode(context) or [self.prefix_token_id]
         room = self.max_length - most
         if len(tokens) > room:
             _log.warning("a context of %d tokens was cut at its beginning: max_length is %d, of which %d are generated", len(tokens), self.max_length, most)
         return Prompt(
-            tuple(tokens[-room:]), tuple(s for s in stops if s), most, temperature if draws else 0.0, float(told.get("top_p") or 1.0),
-            f"{told.get('seed', 0)}/{number}",
+            tuple(tokens[-room:]), tuple(s for s in stops if s), most, temperature if draws else 0.0, top_p,
+            f"{told.get('seed', 0)}/{time}/{context}",
         )  # fmt: skip
 
     # Chat
@@ -199,13 +213,23 @@ class Requests:
         return f"llama2swift-{os.path.basename(self.path)}"
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """The template as it is, for the harness's records."""
+        """The template as it is, for the harness's records. A vocabulary's others, which --apply_chat_template NAME would ask for, are not chosen by name."""
+        if isinstance(chat_template, str) and chat_template not in ("", "default"):
+            raise ValueError(f"a chat template called {A.shown(chat_template)}; llama2swift's model type applies the model's default one")
         return self.model.chat_template or ""
 
     def apply_chat_template(self, chat_history: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
         """A conversation as the model's template writes it."""
         self._in_chat = True
         return self.model.chat_text(chat_history, add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
+
+
+def _one_of(told: Mapping[str, Any], names: Sequence[str], default: int) -> int:
+    """What is told by one of several names for the same."""
+    given = {name: A.unsigned(name, told[name], 32) for name in names if told.get(name) is not None}
+    if len(set(given.values())) > 1:
+        raise ValueError(f"{' and '.join(f'{name}={value}' for name, value in given.items())} are of one thing")
+    return next(iter(given.values()), default)
 
 
 class _Silent:

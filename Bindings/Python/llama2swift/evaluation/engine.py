@@ -129,10 +129,14 @@ class Engine:
     def score(self, groups: Sequence[Sequence[Scored]]) -> Iterator[list[Answer]]:
         """For each group, in order, the answers of its texts, which share their beginning: a question and its answers."""
         start = 0
-        while start < len(groups):
-            end = self._take(groups, start)
-            yield from self._score_some(groups[start:end])
-            start = end
+        try:
+            while start < len(groups):
+                end = self._take(groups, start)
+                yield from self._score_some(groups[start:end])
+                start = end
+        except (Exception, KeyboardInterrupt):
+            self._clear(range(_SEQUENCES))  # what failed or was interrupted leaves nothing to the next
+            raise
 
     def _take(self, groups: Sequence[Sequence[Scored]], start: int) -> int:
         """How far a batch reaches: a guess at what is new in each group."""
@@ -232,7 +236,7 @@ class Engine:
                     free.append(writer.sequence)
                     yield writer.index, Written(writer.written.text, writer.written.reason, len(writer.written.tokens))
         finally:
-            self._clear([writer.sequence for writer in active])
+            self._clear(range(at_once + 1))  # also what a text that was refused had found
 
     def _admit(self, prompts: Sequence[Prompt], waiting: list[int], free: list[int], active: list[Writer]) -> None:
         info = self.context.info
