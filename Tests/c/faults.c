@@ -122,7 +122,7 @@ static int32_t importance(void) {
 static const struct { const char *name; int32_t (*run)(void); } operations[] = {
     {"load", load}, {"load_copy", load_copy}, {"create", create}, {"create_sampler", create_sampler},
     {"create_decoder", create_decoder}, {"decode", decode}, {"eval", eval}, {"eval_batch", eval_batch}, {"sample", sample},
-    {"generate", generate}, {"tokenize", tokenize}, {"detokenize", detokenize}, {"chat", chat}, {"metadata", metadata},
+    {"generate", generate}, {"tokenize", tokenize}, {"detokenize", detokenize}, {"chat", chat}, {"chat_long", chat_long}, {"metadata", metadata},
     {"preflight", preflight}, {"perplexity", perplexity}, {"score", score}, {"embeddings", embeddings}, {"quantize", quantize}, {"convert", convert},
     {"importance", importance},
 };

@@ -160,6 +160,18 @@ def test_what_was_no_text_comes_back_from_a_saved_talk(stories_path, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_schema_or_talk_is_a_file_that_is_there_whole(stories_path, tmp_path):
+    """A FIFO would be waited for; a mark of the byte order belongs to the file and not to its text."""
+    os.mkfifo(tmp_path / "fifo")
+    for name, why in (("fifo", "no regular file"), (".", "no regular file"), ("none", "No such file")):
+        done = command("chat", stories_path, input=f"/json {tmp_path / name}\n/load {tmp_path / name}\n", timeout=60)
+        assert done.returncode == 1 and done.stderr.count(why) == 2, done.stderr
+    (tmp_path / "schema").write_bytes(b'\xef\xbb\xbf{"const": "seven"}')
+    (tmp_path / "talk").write_bytes(b'\xef\xbb\xbf[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}]')
+    done = command("chat", stories_path, input=f"/load {tmp_path / 'talk'}\n/json {tmp_path / 'schema'}\nHi\n")
+    assert done.returncode == 0 and done.stdout.strip() == '"seven"', done.stderr
+
+
 # On a terminal
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from conftest import ROOT
 from terminals import command, sentence
 
 import llama2swift
+from llama2swift import _whole
 from llama2swift.cli import outputs
 from llama2swift.cli.arguments import parser
 
@@ -121,6 +123,8 @@ WRONG = {
     "no runs": ["bench", "model.gguf", "-r", "0"],
     "no prompt": ["bench", "model.gguf", "-p", "0"],
     "more than the memory": ["bench", "model.gguf", "-p", "4294967295", "-n", "4294967295"],
+    "watts below zero": ["bench", "model.gguf", "-p", "2", "-n", "1", "-r", "1", "--watts", "-1"],
+    "grams below zero": ["bench", "model.gguf", "-p", "2", "-n", "1", "-r", "1", "--intensity", "-0.5"],
     "kernels": ["bench", "model.gguf", "--kernels", "fast"],
     "unknown type": ["quantize", "model.gguf", "out.gguf", "Q7"],
     "rule without a type": ["quantize", "model.gguf", "out.gguf", "--tensor-type", "attn_q"],
@@ -148,6 +152,8 @@ def test_an_error_is_one_sentence(arguments, place):
     text = sentence(done)
     assert "Traceback" not in text and "\x1b" not in text and "should not happen" not in text, text
     assert not (place / "out.gguf").exists()
+    if "--temperature" in arguments or "--top-p" in arguments:  # the prompt that was shown and no line's end stood before the sentence
+        assert done.stdout == ""
 
 
 def test_the_library_that_is_missing_is_one_sentence(tmp_path):
@@ -188,6 +194,60 @@ def test_the_input_is_never_the_output(place):
         with pytest.raises(outputs.OutputError, match="read by this command"):
             outputs.check(str(place / output), [str(place / given)], True)
     outputs.check(str(place / "folder/new.gguf"), [str(place / "folder")], False)
+
+
+def test_types_are_named_as_llama_cpps_tools_take_them(place):
+    """In small letters, as its converter has them, and a mix without its size; letters that only look like others are none."""
+    for tool, word, name in (("quantize", "q4_k_m", "Q4_K_M"), ("quantize", "Q5_K", "Q5_K_M"), ("quantize", "q8_0", "Q8_0"), ("convert", "f16", "F16")):
+        for written, kind in (("given.gguf", word), ("right.gguf", name)):
+            rules = ["--tensor-type", "attn_v=q8_0"] if tool == "quantize" else []
+            assert command(tool, "model.gguf", written, kind, "--force", *rules, cwd=place).returncode == 0
+        assert (place / "given.gguf").read_bytes() == (place / "right.gguf").read_bytes(), word
+    for word in ("q4_\u212a_m", "q4_k_\u017f", "Q4_K_", "Q3_K_", " Q8_0", ""):
+        assert "expected one of" in sentence(command("quantize", "model.gguf", "none.gguf", word, cwd=place))
+
+
+def test_a_talk_is_not_saved_over_its_model(place):
+    """The model is mapped: what is written over it would be computed with."""
+    for number, (options, name) in enumerate([((), "model.gguf"), ((), "./linked.gguf"), (("--draft", "folder-of-hugging-face"), "folder-of-hugging-face")]):
+        (place / "linked.gguf").unlink(missing_ok=True)
+        (place / "linked.gguf").symlink_to("model.gguf")
+        before = (place / name).read_bytes()
+        done = command("chat", "model.gguf", "-n", "2", *options, cwd=place, input=f"Hi\n/save --force {name}\n")
+        assert done.returncode == 1 and "read by this command" in done.stderr and (place / name).read_bytes() == before, number
+
+
+def test_what_is_no_regular_file_is_not_replaced(place):
+    """/save took the device away that it was told to write to. Here one that is the test's own, where only root can make it."""
+    os.mkfifo(place / "fifo")
+    special = {"fifo": "a FIFO", ".": "a folder"}
+    if os.getuid() == 0:
+        os.mknod(place / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        special["null"] = "a device"
+    (place / "link").symlink_to("fifo")
+    for name, kind in [*special.items(), ("link", "a FIFO")]:
+        before = os.stat(place / name)
+        done = command("chat", "model.gguf", "-n", "2", cwd=place, input=f"Hi\n/save --force {name}\n")
+        assert done.returncode == 1 and kind in done.stderr, done.stderr
+        with pytest.raises(OSError, match="not a regular file|is a directory"):
+            _whole.write_text(place / name, "text")
+        assert os.stat(place / name).st_mode == before.st_mode and os.stat(place / name).st_ino == before.st_ino
+
+
+def test_what_would_keep_an_evaluation_from_being_written_is_said_before_it(place):
+    data = place / "data"
+    data.mkdir()
+    (data / "boolq.jsonl").write_text("mine")
+    (place / "there.md").write_text("mine")
+    os.mkfifo(place / "pipe.json.items")
+    for words, why in {
+        ("--json", "a", "--card", "a"): "named for two outputs", ("--json", "a", "--picture", "./a"): "named for two outputs", ("--json", "a", "--card", "a.items"): "named for two outputs",
+        ("--card", "data/boolq.jsonl", "--force"): "read by this command", ("--card", "none/card.md"): "no folder", ("--card", "there.md"): "--force",
+        ("--json", "pipe.json"): "a FIFO", ("--card", "pipe.json.items", "--force"): "a FIFO",
+    }.items():  # fmt: skip
+        done = command("evaluate", "model.gguf", "--tasks", "boolq", "--data", "data", *words, cwd=place)
+        assert why in sentence(done), (words, done.stderr)
+    assert (data / "boolq.jsonl").read_text() == "mine" and not (place / "a").exists()
 
 
 def test_the_parser_knows_no_other_command():

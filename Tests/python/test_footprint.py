@@ -120,6 +120,18 @@ def test_labels():
         footprint.intensity(country="ATLANTIS")
 
 
+@pytest.mark.parametrize("wrong", [-1, -0.5, float("nan"), float("inf"), Decimal("-1"), "7", None, True, [1], 1j], ids=str)
+def test_amounts_are_numbers_of_nothing_or_more(wrong):
+    """A machine that takes less than nothing gave joules below zero."""
+    for name in ("hours", "watts", "grams_per_kwh", "pue"):
+        with pytest.raises((TypeError, ValueError), match=f"{name} is "):
+            footprint.training(**{"hours": 1, "watts": 1, name: wrong})
+    if wrong is not None:
+        for call, name in ((footprint.power, "watts"), (footprint.intensity, "intensity")):
+            with pytest.raises((TypeError, ValueError), match=f"{name} is "):
+                call(wrong)
+
+
 def test_bench_says_what_a_token_takes(stories_path, tree):
     words = ("bench", stories_path, "-p", 8, "-n", 4, "-r", 2)
     done = command(*words, "--watts", 100, "--intensity", 36, "--json")

@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import numpy as np
 import pytest
 
 import llama2swift
@@ -156,6 +157,57 @@ def test_openai_classes(llm):
 def test_what_is_not_supported_is_refused_by_its_name(stories_path, arguments, problem):
     with pytest.raises(problem, match=next(iter(arguments))):
         Llama(model_path=stories_path, **arguments)
+
+
+NO_NUMBER = [True, 1.5, "8", b"8", [1], np.float32(1), object()]
+WRONG = {"n_threads": [*NO_NUMBER, -1, 2**40], "seed": [*NO_NUMBER, -2, 2**64], "last_n_tokens_size": [*NO_NUMBER, None, -2, 2**31], "embedding": [None, 2, "yes", []],
+         "pooling_type": [True, 1.0, "1"], "type_k": [True, "f16"], "n_batch": [*NO_NUMBER, None, -1, 2**40]}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_argument_of_the_constructor_is_checked(stories_path, name):
+    for value in WRONG[name]:
+        with pytest.raises((TypeError, ValueError, OverflowError), match=name):
+            Llama(model_path=stories_path, n_ctx=64, **{name: value})
+
+
+def test_a_batch_larger_than_a_pass_takes_changes_nothing(stories_path):
+    with Llama(model_path=stories_path, n_ctx=64, n_batch=100_000) as large, Llama(model_path=stories_path, n_ctx=64) as usual:
+        texts = [one(PROMPT, max_tokens=8, temperature=0)["choices"][0]["text"] for one in (large, usual)]
+    assert texts[0] == texts[1]
+
+
+def test_ids_are_integers_and_no_bytes(llm):
+    """bytes are a sequence of integers too: they were evaluated as ids."""
+    for wrong in (b"ab", bytearray(b"ab"), {1, 2}, "ab", 5, [1.5], [True], [None], None):
+        for call in (llm.eval, llm.generate, llm.detokenize, lambda ids: llm.detokenize([300], prev_tokens=ids) if ids is not None else llm.eval(None)):
+            llm.reset()
+            with pytest.raises(TypeError, match="expected"):
+                call(wrong)
+        assert llm.n_tokens == 0
+    for wrong in (None, "yes", 2):
+        with pytest.raises(TypeError, match="add_bos"):
+            llm.tokenize(b"a", add_bos=wrong)
+    for wrong in (*NO_NUMBER, -2, 2**64):
+        with pytest.raises((TypeError, ValueError, OverflowError), match="seed"):
+            llm.set_seed(wrong)
+        with pytest.raises((TypeError, ValueError, OverflowError), match="seed"):
+            llm(PROMPT, seed=wrong, max_tokens=1)
+    tokens = llm.generate([1, 2])
+    next(tokens)
+    with pytest.raises(TypeError, match="send"):
+        tokens.send(b"ab")
+
+
+@pytest.mark.parametrize("last, seen", [(-1, [1, 2, 3]), (0, []), (2, [2, 3]), (64, [1, 2, 3])])
+def test_how_far_the_repeat_penalty_looks_back(stories_path, monkeypatch, last, seen):
+    """-1 is everything: the first token was left out."""
+    accepted = []
+    monkeypatch.setattr(llama2swift.Sampler, "accept", lambda sampler, token: accepted.append(token))
+    with Llama(model_path=stories_path, n_ctx=64, last_n_tokens_size=last) as llm:
+        llm.eval([1, 2, 3])
+        llm.sample(repeat_penalty=1.1)
+    assert accepted == seen
 
 
 def test_calls_that_are_refused(llm):

@@ -90,6 +90,42 @@ def test_ctrl_c_is_status_130_and_no_noise(arguments, tmp_path, smollm2_path):
     assert time.monotonic() - begin < 20
 
 
+COMMAND = [sys.executable, "-c", "import sys, llama2swift_command; sys.exit(llama2swift_command.main())"]
+MODULE = [sys.executable, "-m", "llama2swift"]
+
+
+@pytest.mark.parametrize("program", [COMMAND, MODULE], ids=["command", "module"])
+def test_control_c_while_modules_are_loaded_is_quiet(program, tmp_path):
+    """As if somebody had pressed it while numpy was loaded, which calls whatever goes wrong a broken installation."""
+    (tmp_path / "numpy.py").write_text("import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\nexcept BaseException:\n    raise ImportError('broken')\n")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run([*program, "--version"], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_host_keeps_its_own_control_c(tmp_path):
+    """The package alone, and a program that is called with -m, change no handler."""
+    (tmp_path / "host.py").write_text("import signal, llama2swift\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    for words in (["-m", "host"], [tmp_path / "host.py"], ["-m", "host", "-m", "llama2swift"]):
+        done = subprocess.run([sys.executable, *words], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+        assert done.stdout == "True\n", done.stderr
+
+
+def test_control_c_beside_a_reader_that_does_not_read(stories_path):
+    """The pipe is full: the interpreter's flush at the end would wait for it."""
+    words = ["embed", str(stories_path), *["Once upon a time"] * 2000]
+    with subprocess.Popen([*MODULE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:  # until it waits for the reader
+            with open(f"/proc/{process.pid}/wchan") as file:
+                if "pipe_write" in file.read():
+                    break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130 and process.stderr.read() == b""
+
+
 def test_progress_waits_two_seconds_and_is_plain_lines_without_extras(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])

@@ -43,7 +43,7 @@ def main():
 
         loads = [faults.walk(folder, op, MEMORY, mode, 0, STEP, model) for model in models for op in faults.LOADS for mode in ("one", "from")]
         line(4, "a load without memory is a status, nothing leaks, the same load succeeds afterwards", total(loads))
-        calls = [faults.walk(folder, op, MEMORY, mode, 0, 0 if op != "chat" else 2) for op in faults.CALLS for mode in ("one", "from")]
+        calls = [faults.walk(folder, op, MEMORY, mode, 0, 0) for op in faults.CALLS for mode in ("one", "from")]
         line(4, "so is every other call", total(calls))
         writes = [faults.walk(folder, op, MEMORY, mode, 0, STEP) for op in faults.WRITES for mode in ("one", "from")]
         line(4, "quantize, convert and importance without memory leave the old file", total(writes))

@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 [ "$(id -u)" -eq 0 ] || { echo "only root can make another user"; exit 0; }
 user=llama2swift-trust
+if id "$user" >/dev/null 2>&1; then userdel --remove "$user" 2>/dev/null; fi  # left by a run that was killed
 useradd --create-home "$user"
 home=$(getent passwd "$user" | cut -d: -f6)
 trap 'userdel --remove "$user" 2>/dev/null || true' EXIT

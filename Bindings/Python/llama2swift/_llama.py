@@ -22,6 +22,7 @@ from .sampler import Sampler
 from .scheduler import Request, Scheduler
 
 Made = TypeVar("Made", bound="LlamaBase")
+MAX_BATCH = 4096  # of a context
 
 
 class LlamaBase(Closing):
@@ -36,18 +37,27 @@ class LlamaBase(Closing):
         only_neutral({k: v for k, v in others.items() if k not in HARMLESS}, NEUTRAL, "Llama")
         if chat_format is not None and chat_format not in FORMATS:
             raise ValueError(f"chat_format={chat_format!r} is not supported by llama2swift; there are {', '.join(FORMATS)}")
+        threads = 0 if n_threads is None else A.unsigned("n_threads", n_threads, 32)
+        type_k, type_v, pooling_type = (
+            None if v is None else A.whole(n, v) for n, v in (("type_k", type_k), ("type_v", type_v), ("pooling_type", pooling_type))
+        )
         if type_k != type_v or type_k not in (None, 0, 1):
             raise ValueError(f"type_k={type_k!r}, type_v={type_v!r}: both are 1 (f16) or both 0 (f32)")
         if pooling_type not in (None, -1, 0, 1, 2, 3):
             raise ValueError(f"pooling_type={pooling_type!r} is not supported by llama2swift")
         if not isinstance(draft_model, (str, bytes, os.PathLike, Model, LlamaPromptLookupDecoding, type(None))):
             raise ValueError(f"draft_model={A.shown(draft_model)} is not supported by llama2swift: a model's path or a Model guesses, prompt lookup is always on")
+        self._seed, self._embedding, self._last_n = _seed("seed", seed), A.flag("embedding", embedding), A.signed("last_n_tokens_size", last_n_tokens_size)
+        if self._last_n < -1:
+            raise ValueError(f"last_n_tokens_size is {self._last_n}, expected -1 for all tokens, or how many")
         self.model_path, self.chat_format = str(model_path), chat_format
         self.model = Model(model_path, copy=not A.flag("use_mmap", use_mmap))
-        self._context = Context(self.model, length=n_ctx, threads=n_threads or 0, batch_size=n_batch, kv="f32" if type_k == 0 else "f16")
-        self._draft, self._own_draft = self._drafting(draft_model, n_threads or 0)
+        # more at a time than a pass takes is no faster, and no answer depends on it
+        batch = min(A.unsigned("n_batch", n_batch, 32), MAX_BATCH)
+        self._context = Context(self.model, length=n_ctx, threads=threads, batch_size=batch, kv="f32" if type_k == 0 else "f16")
+        self._draft, self._own_draft = self._drafting(draft_model, threads)
         self.metadata = self.model.metadata
-        self._seed, self._draws, self._last_n, self._pooling, self._embedding = seed, 0, last_n_tokens_size, pooling_type, embedding
+        self._draws, self._pooling = 0, pooling_type
         self._length = self._context.info.context_length
         # it has the context from the first answer on, until a call by hand
         self._scheduler: Scheduler | None = None
@@ -95,13 +105,13 @@ class LlamaBase(Closing):
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`, with BOS if the model has one and add_bos."""
-        return self.model.tokenize(text, bos=add_bos and self.model.special_tokens.adds_bos, special=special)
+        return self.model.tokenize(text, bos=A.flag("add_bos", add_bos) and self.model.special_tokens.adds_bos, special=special)
 
     def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = None, special: bool = False) -> bytes:
         """The bytes of `tokens`; prev_tokens: what stands before them, so that they are no beginning of a text."""
-        if not prev_tokens:
+        if not (prev_tokens is not None and A.token_list("prev_tokens", prev_tokens)):
             return self.model.detokenize_bytes(tokens, special=special)
-        return b"".join(self.model.piece(t, special=special) for t in tokens)
+        return b"".join(self.model.piece(t, special=special) for t in A.token_list("tokens", tokens))
 
     def tokenizer(self) -> LlamaTokenizer:
         """The vocabulary, as llama-cpp-python has it beside the model."""
@@ -113,7 +123,7 @@ class LlamaBase(Closing):
 
     def set_seed(self, seed: int) -> None:
         """What further answers are drawn with: the first with it, the next with the number after it, and so on."""
-        self._seed, self._draws = seed, 0
+        self._seed, self._draws = _seed("seed", seed), 0
 
     def n_ctx(self) -> int:
         """Positions of the context."""
@@ -148,7 +158,7 @@ class LlamaBase(Closing):
         return A.token_list("prompt", prompt)
 
     def _next_seed(self, given: int | None) -> int | None:
-        seed = self._seed if given is None else given
+        seed = self._seed if given is None else _seed("seed", given)
         if seed is None or seed in (-1, 0xFFFFFFFF):
             return None
         if given is None:
@@ -215,6 +225,13 @@ class LlamaBase(Closing):
             self._own_draft.close()
         self._context.close()
         self.model.close()
+
+
+def _seed(name: str, value: Any) -> int | None:
+    """None, -1, or a number of 64 bits."""
+    if value is None or A.whole(name, value) == -1:
+        return None
+    return A.unsigned(name, value)
 
 
 def _more_than_none(name: str, value: Any) -> float:

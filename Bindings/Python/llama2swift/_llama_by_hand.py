@@ -76,8 +76,9 @@ class ByHand(LlamaBase):
 
     def eval(self, tokens: Sequence[int]) -> None:
         """Appends tokens to the context."""
-        self.context.eval(list(tokens))
-        self._inside = [*self._inside, *tokens]
+        ids = A.token_list("tokens", tokens)
+        self.context.eval(ids)
+        self._inside = [*self._inside, *ids]
 
     def reset(self) -> None:
         """Empties the context."""
@@ -88,7 +89,8 @@ class ByHand(LlamaBase):
         """A token from the last logits. repeat_penalty counts what was evaluated since the context was empty, or given a state."""
         only_neutral(others, NEUTRAL_SAMPLERS, "sample")
         context, sampler = self.context, self._sampler(temp, top_p, min_p, top_k, 0.0, 0.0, repeat_penalty, None, None)
-        for token in self._inside[-self._last_n :] if repeat_penalty != 1 and self._last_n else ():
+        first = max(len(self._inside) - self._last_n, 0) if self._last_n >= 0 else 0
+        for token in self._inside[first:] if repeat_penalty != 1 else ():
             sampler.accept(token)
         return context.sample(sampler)
 
@@ -103,7 +105,7 @@ class ByHand(LlamaBase):
         held = grammar.of(self.model) if isinstance(grammar, LlamaGrammar) else grammar
         if held is not None:
             sampler.set_grammar(held)
-        wanted = A.token_list("tokens", list(tokens))
+        wanted = A.token_list("tokens", tokens)
         if not wanted:
             raise ValueError("tokens: there are none")
         return self._tokens(wanted, sampler, A.flag("reset", reset))
@@ -117,7 +119,7 @@ class ByHand(LlamaBase):
         while True:
             token = self.context.sample(sampler)
             more = yield token
-            self.eval([token, *(more or ())])
+            self.eval([token, *(() if more is None else A.token_list("what send was given", more))])
 
     @property
     def n_tokens(self) -> int:

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import _arguments as A
+
 POWERCAP = "/sys/class/powercap"
 # A CPU at work, where nothing measures it: the largest of the Cloud Carbon Footprint project's averages for a virtual CPU.
 WATTS_A_CPU = 3.5
@@ -67,6 +69,19 @@ def powercap(path: str | None = None) -> str | None:
         return None
 
 
+def power(watts: float | None) -> float | None:
+    """What the host says that its machine takes, looked at before anything runs. Raises ValueError."""
+    return None if watts is None else float(_amount("watts", watts))
+
+
+def _amount(name: str, value: object) -> Decimal:
+    """A number as it is written, 1.1 and not the double beside it. Raises TypeError, ValueError."""
+    number = value if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else A.double(name, value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} is {A.shown(value)}, expected 0 or more")
+    return Decimal(str(number)) if isinstance(number, float) else Decimal(number)
+
+
 def energy(work: Work, watts: float | None = None) -> Energy:
     """Of some work: as the host says (watts of the whole machine), else as it was measured, else by CPU time."""
     if watts is not None:
@@ -82,8 +97,7 @@ def intensity(grams: float | None = None, country: str | None = None) -> Intensi
     if grams is not None and country is not None:
         raise ValueError("an intensity and a country: one of them says what the grid emits")
     if grams is not None:
-        if not (math.isfinite(grams) and grams >= 0):
-            raise ValueError(f"intensity is {grams}, expected grams a kilowatt-hour, 0 or more")
+        grams = float(_amount("intensity", grams))
         return Intensity(grams, "given", f"{grams:g} g/kWh")
     if country is not None:
         value = _of_country(country)
@@ -131,7 +145,8 @@ def sentences(footprint: dict[str, Any]) -> list[str]:
 
 
 def training(hours: int, watts: int, grams_per_kwh: float = CARD_INTENSITY, pue: float = CARD_PUE) -> Decimal:
-    """Tonnes of CO2 equivalent of `hours` of processors that take `watts`, with two decimals, the rest cut off: as in the card."""
-    kilowatt_hours = Decimal(hours) * Decimal(watts) / 1000
-    tonnes = kilowatt_hours * Decimal(str(grams_per_kwh)) * Decimal(str(pue)) / 1_000_000
+    """Tonnes of CO2 equivalent of `hours` of processors that take `watts`, with two decimals, the rest cut off: as in the card.
+    Raises TypeError and ValueError for what is no number of 0 or more."""
+    kilowatt_hours = _amount("hours", hours) * _amount("watts", watts) / 1000
+    tonnes = kilowatt_hours * _amount("grams_per_kwh", grams_per_kwh) * _amount("pue", pue) / 1_000_000
     return tonnes.quantize(Decimal("0.01"), rounding=ROUND_DOWN)

@@ -86,6 +86,7 @@ class Llama(Chats):
 
     def embed(self, input: str | list[str], normalize: bool = False, truncate: bool = True, return_count: bool = False) -> Any:
         """The embedding of a text, or of each of a list: a vector a token, or one for all by pooling_type."""
+        truncate, return_count = A.flag("truncate", truncate), A.flag("return_count", return_count)
         if not self._embedding:
             raise RuntimeError("Llama model must be created with embedding=True to call this method")
         ids = [self.tokenize(A.text("input", text)) for text in text_list("input", input)]
@@ -100,6 +101,8 @@ class Llama(Chats):
 
     def create_embedding(self, input: str | list[str], model: str | None = None) -> Chunk:
         """`embed` in OpenAI's shape."""
+        if model is not None:
+            A.string("model", model)
         rows, count = self.embed(text_list("input", input), return_count=True)
         data = [{"object": "embedding", "embedding": row, "index": i} for i, row in enumerate(rows)]
         return {"object": "list", "data": data, "model": model or self.model_path, "usage": {"prompt_tokens": count, "total_tokens": count}}

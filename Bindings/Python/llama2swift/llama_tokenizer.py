@@ -6,12 +6,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from . import _arguments as A
 
-if TYPE_CHECKING:
-    from ._llama import LlamaBase
+
+class _HasTokens(Protocol):
+    """A `Llama`, which makes these."""
+
+    def tokenize(self, text: bytes, add_bos: bool = ..., special: bool = ...) -> list[int]: ...
+
+    def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = ..., special: bool = ...) -> bytes: ...
+
 
 __all__ = ["LlamaTokenizer"]
 
@@ -19,7 +25,7 @@ __all__ = ["LlamaTokenizer"]
 class LlamaTokenizer:
     """A model's vocabulary; names of control tokens in a text are these, unlike in `Llama.tokenize`."""
 
-    def __init__(self, llama: LlamaBase):
+    def __init__(self, llama: _HasTokens):
         self._llama = llama
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = True) -> list[int]:

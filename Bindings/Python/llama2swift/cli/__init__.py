@@ -9,24 +9,31 @@ import os
 import signal
 from collections.abc import Sequence
 
+from .. import _starting
 from ..errors import Llama2Error
 from . import terminal
 from .arguments import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.prepare()
     try:
-        status = _run(arguments)
-        terminal.flush()
-    except BrokenPipeError:
-        status = 141  # what a shell says of `yes | head -1`
-    except OSError as problem:  # the rest could not be written: a full disk
-        status = _say(terminal.sentence(problem))
+        _starting.loud()
+        terminal.prepare()
+        try:
+            status = _run(arguments)
+            terminal.flush()
+        except BrokenPipeError:
+            status = 141  # what a shell says of `yes | head -1`
+        except OSError as problem:  # the rest could not be written: a full disk
+            status = _say(terminal.sentence(problem))
+        if status and status != 130:
+            terminal.silence()
+    except KeyboardInterrupt:  # while the rest was written to somebody who does not read
+        status = 130
     # From here on nothing is left to be interrupted, and a broken pipe has been told.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if status:
-        terminal.silence()
+    if status == 130:
+        terminal.silence(within=0.1)
     return status
 
 

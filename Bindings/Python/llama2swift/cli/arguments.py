@@ -61,7 +61,18 @@ def rule(given: str) -> tuple[str, str]:
     part, equals, kind = given.partition("=")
     if not (part and equals and kind):
         raise argparse.ArgumentTypeError(f"{given!r} is not PART=TYPE")
-    return part, kind
+    return part, capitals(kind)
+
+
+def capitals(given: str) -> str:
+    """A type as llama.cpp's tools take it, q4_k_m too; what is no ASCII has capitals of other letters."""
+    return given.upper() if given.isascii() else given
+
+
+def mix(given: str) -> str:
+    """The same of a file: Q3_K, Q4_K and Q5_K are their mixes M there."""
+    name = capitals(given)
+    return f"{name}_M" if name in ("Q3_K", "Q4_K", "Q5_K") else name
 
 
 def parser() -> argparse.ArgumentParser:
@@ -139,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
 
     p = command(files.quantize, "model.gguf small.gguf Q4_K_M", context=False)
     p.add_argument("output", help="the GGUF that is written")
-    p.add_argument("type", nargs="?", default="Q4_K_M", help="F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K to Q6_K, or a mix of llama.cpp's; default %(default)s")
+    p.add_argument("type", nargs="?", type=mix, default="Q4_K_M", help="F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K to Q6_K, or a mix of llama.cpp's; default %(default)s")
     p.add_argument("--tensor-type", action="append", type=rule, default=[], metavar="PART=TYPE", help="for tensors with PART in their name")
     p.add_argument("--importance", metavar="FILE", help="an importance matrix, of `llama2swift importance` or of llama.cpp")
     p.add_argument("--force", action="store_true", help="replace an output that is there")
@@ -151,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
 
     p = command(files.convert, "folder-of-hugging-face model.gguf F16", context=False)
     p.add_argument("output", help="the GGUF that is written")
-    p.add_argument("type", nargs="?", default="F16", help="F32, F16, BF16 or Q8_0; default %(default)s")
+    p.add_argument("type", nargs="?", type=capitals, default="F16", help="F32, F16, BF16 or Q8_0; default %(default)s")
     p.add_argument("--force", action="store_true", help="replace an output that is there")
 
     p = command(text.perplexity, "model.gguf text.txt -c 512")

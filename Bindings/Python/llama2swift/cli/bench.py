@@ -15,6 +15,7 @@ from .terminal import Progress, line
 
 def bench(a: argparse.Namespace) -> int:
     """Measures prefill and decode, the median of some runs, and their energy."""
+    power = footprint.power(a.watts)
     grid = footprint.intensity(a.intensity, a.country)
     counters = footprint.powercap(a.energy)
     if a.energy and not counters:
@@ -40,7 +41,7 @@ def bench(a: argparse.Namespace) -> int:
             decode.append(a.generate / (time.perf_counter() - start))
             work[1] += _work(a.generate, context.timings, _work(a.prompt, read, nothing))
             progress((done + 1) / a.repeat)
-    took = footprint.report(work[0], work[1], a.watts, grid)
+    took = footprint.report(work[0], work[1], power, grid)
     result = {
         "model": model.description, "threads": context.info.threads, "kernels": context.info.kernels,
         "prompt": a.prompt, "generate": a.generate, "prefill_tokens_per_second": statistics.median(prefill),

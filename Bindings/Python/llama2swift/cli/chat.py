@@ -172,7 +172,7 @@ class Talk:
     def save(self, rest: str) -> None:
         force = rest.split(" ")[0] == "--force"
         path = _path(rest[len("--force") :] if force else rest)
-        outputs.write_json(path, {"messages": self.conversation.messages}, force)
+        outputs.write_json(path, {"messages": self.conversation.messages}, force, (self.a.model, self.a.draft))
         terminal.say(f"[saved {len(self.conversation.messages)} messages in {path}]")
 
     def load(self, path: str) -> None:
@@ -189,11 +189,7 @@ class Talk:
             self.grammar = None
             terminal.say("[answers are free]")
             return
-        with open(_path(path), encoding="utf-8") as file:
-            text = file.read(MAX_SCHEMA + 1)
-        if len(text) > MAX_SCHEMA:
-            raise ValueError(f"{path} has more than {MAX_SCHEMA >> 20} MiB")
-        self.grammar = self.model.grammar(json_schema=text)
+        self.grammar = self.model.grammar(json_schema=_text(_path(path), MAX_SCHEMA))
         terminal.say(f"[answers are JSON of the schema in {path}]")
 
     def clear(self, _: str) -> None:
@@ -214,14 +210,23 @@ def _path(text: str) -> str:
     return os.path.expanduser(text.strip())
 
 
-def _read(path: str) -> list[Message]:
-    """A conversation that was saved: {"messages": [...]} or the list alone, in the shape that HTTP interfaces use."""
+def _text(path: str, most: int) -> str:
+    """Of a file that is there whole: a FIFO would be waited for. A mark of the byte order, as some editors write it, is not of the text."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{path} is no regular file")
-    with open(path, encoding="utf-8") as file:
-        text = file.read(MAX_SAVED + 1)
-    if len(text) > MAX_SAVED:
-        raise ValueError(f"{path} has more than {MAX_SAVED >> 20} MiB")
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(most + 1)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no UTF-8") from None
+    if len(text) > most:
+        raise ValueError(f"{path} has more than {most >> 20} MiB")
+    return text
+
+
+def _read(path: str) -> list[Message]:
+    """A conversation that was saved: {"messages": [...]} or the list alone, in the shape that HTTP interfaces use."""
+    text = _text(path, MAX_SAVED)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -20,6 +20,8 @@ def check(output: str, inputs: Iterable[str | None], force: bool) -> None:
         return
     if os.path.isdir(output):
         raise OutputError(f"{output} is a folder; the output is a file")
+    if kind := _whole.special(output):
+        raise OutputError(f"{output} is {kind}, not a regular file: it is not replaced")
     for given in inputs:
         for name in _files(given) if given else ():
             if _same(name, output):
@@ -59,12 +61,12 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def write_json(path: str, value: object, force: bool) -> None:
+def write_json(path: str, value: object, force: bool, inputs: Iterable[str | None] = ()) -> None:
     """Writes `value` to `path`, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1) + "\n", force)  # ASCII: bytes that were no text come back as they were
+    write_text(path, json.dumps(value, indent=1) + "\n", force, inputs)  # ASCII: bytes that were no text come back as they were
 
 
-def write_text(path: str, text: str, force: bool) -> None:
+def write_text(path: str, text: str, force: bool, inputs: Iterable[str | None] = ()) -> None:
     """Writes `text` to `path`, whole or not at all."""
-    check(path, (), force)
+    check(path, inputs, force)
     _whole.write_text(path, text)

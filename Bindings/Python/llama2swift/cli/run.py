@@ -31,8 +31,8 @@ def run(a: argparse.Namespace) -> int:
     tokens = model.tokenize_prompt(prompt)
     context = model.context(a.context, a.threads)
     draft = drafting(a, context)
-    terminal.write(prompt)
     with context.generate(tokens, sampler(a, seed_of(a)), max_tokens=a.max_tokens, stop=a.stop, draft=draft) as pieces:
+        terminal.write(prompt)
         terminal.stream(pieces)
     if a.stats:
         statistics(context)

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from .._starting import loading
 from . import terminal
 
 INSTALL = 'the server needs FastAPI, uvicorn and prometheus-client: pip install "llama2swift[server]"'
@@ -14,8 +15,9 @@ INSTALL = 'the server needs FastAPI, uvicorn and prometheus-client: pip install 
 def serve(a: argparse.Namespace) -> int:
     """Serves models over HTTP: OpenAI's interface, llama-server's, and a page to talk with them."""
     try:
-        from ..server.serving import serve as start
-        from ..server.settings import Settings, named_models
+        with loading():
+            from ..server.serving import serve as start
+            from ..server.settings import Settings, named_models
     except ImportError as problem:
         raise ValueError(f"{INSTALL} ({problem})") from None
     settings = Settings(

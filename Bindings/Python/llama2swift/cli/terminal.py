@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import signal
 import sys
 import time
 import unicodedata
@@ -29,7 +30,7 @@ def _steers(c: str) -> bool:
 def sentence(problem: BaseException) -> str:
     """An exception as one line."""
     if isinstance(problem, OSError) and problem.strerror and problem.filename is not None:
-        text = f"{os.fsdecode(problem.filename)}: {problem.strerror}"
+        text = f"{os.fsdecode(problem.filename) or repr('')}: {problem.strerror}"
     else:
         text = str(problem) or type(problem).__name__
     return " ".join(text.split())
@@ -102,12 +103,23 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def silence() -> None:
-    """What is still in the buffers is for nobody: the interpreter's own flush at the end would complain."""
+def silence(within: float | None = None) -> None:
+    """What is still in the buffers is for nobody: the interpreter's own flush at the end would complain, or wait for a reader who does not
+    read. within: seconds that such a reader has."""
+    if within is not None:
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.setitimer(signal.ITIMER_REAL, within)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    finally:
+        if within is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError
 
 
 # Progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import platform
 import re
@@ -82,9 +81,7 @@ def evaluate(
     kept = Path(os.fsdecode(A.path("journal", journal))) if journal is not None else None
     for name, function in (("classifier", classifier), ("progress", progress)):
         A.function(name, function)
-    power = None if watts is None else A.real("watts", watts)
-    if power is not None and not (math.isfinite(power) and power >= 0):
-        raise ValueError(f"watts is {power}, expected 0 or more")
+    power = footprint.power(None if watts is None else A.real("watts", watts))
     grid = footprint.intensity(None if intensity is None else A.real("intensity", intensity), None if country is None else A.string("country", country))
     counters = footprint.powercap(None if energy is None else os.fsdecode(A.path("energy", energy)))
     if energy is not None and counters is None:
