@@ -28,9 +28,9 @@ SENTENCES = [
     ("/v1/completions", {**PROMPT, "n": 10**9}, "n", "at most 16"),
     ("/v1/completions", {**PROMPT, "n": 3, "best_of": 2}, "best_of", "less than n"),
     ("/v1/completions", {**PROMPT, "best_of": 2, "stream": True}, "best_of", "stream"),
-    ("/v1/completions", {**PROMPT, "stop": ["x"] * 65}, None, "at most 64"),
-    ("/v1/completions", {**PROMPT, "stop": ["x"] * 1_000_000}, None, "at most 64"),
-    ("/v1/completions", {**PROMPT, "stop": [""]}, None, "empty"),
+    ("/v1/completions", {**PROMPT, "stop": ["x"] * 65}, "stop", "at most 64"),
+    ("/v1/completions", {**PROMPT, "stop": ["x"] * 1_000_000}, "stop", "at most 64"),
+    ("/v1/completions", {**PROMPT, "stop": [""]}, "stop", "empty"),
     ("/v1/completions", {**PROMPT, "logit_bias": {"512": 1}}, "logit_bias", "512"),
     ("/v1/completions", {**PROMPT, "logit_bias": {"1": "x"}}, "logit_bias", ""),
     ("/v1/completions", {**PROMPT, "max_tokens": 3, "n_predict": 4}, "n_predict", "different"),
@@ -63,7 +63,8 @@ SENTENCES = [
     ("/v1/embeddings", {"input": "x", "dimensions": 8}, "dimensions", "shortened"),
     ("/v1/embeddings", {"input": []}, "input", "empty"),
     ("/completion", {"prompt": "x", "image_data": [{"id": 1}]}, "image_data", "images"),
-    ("/detokenize", {"tokens": [1, -1]}, "prompt", "-1"),
+    ("/detokenize", {"tokens": [1, -1]}, "tokens", "-1"),
+    ("/v1/embeddings", {"input": [512]}, "input", "512"),
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 
 Each text is generated with guesses and without, in turns, its prompt found in the cache both times; the ratio is that of the best of each. The texts are
 compared: they must be the same bits. The drafts are the model's own Q2_K and files of fewer of its layers, beside the model as it is and in wider types: no smaller
-model with its vocabulary can be had here. pass: what a further token takes of a pass, of which DraftPace has a figure for each instruction set.
+model with its vocabulary can be had here. pass: what a further token takes of a pass, of which PassCosts has a figure for each instruction set.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def draft(o: argparse.Namespace, folder: Path) -> list[str]:
 
 def passes(o: argparse.Namespace, folder: Path) -> list[str]:
     """Milliseconds of a pass with 1 to 8 tokens, all of whose rows are asked for, as where guesses are checked."""
-    lines = [TITLES["pass"], "", "ms of a pass with so many tokens whose logits are all asked for, behind 200 others; a further one: the slope from 1 to 4, in passes with one token. `DraftPace` counts 0.15 and 0.12 for each with AVX-512, 0.4 each with AVX2; with weights of floats 0.01 and 0.03, 0.2 and 0.1.", "", "| model | " + " | ".join(map(str, range(1, 9))) + " | a further one |", "|---" * 10 + "|"]
+    lines = [TITLES["pass"], "", "ms of a pass with so many tokens whose logits are all asked for, behind 200 others; a further one: the slope from 1 to 4, in passes with one token. `PassCosts` counts 0.15 and 0.12 for each with AVX-512, 0.4 each with AVX2; with weights of floats 0.01 and 0.03, 0.2 and 0.1.", "", "| model | " + " | ".join(map(str, range(1, 9))) + " | a further one |", "|---" * 10 + "|"]
     for kind in ("as it is", "F16", "F32"):
         path = Path(o.model) if kind == "as it is" else folder / f"{kind}.gguf"
         if not path.exists():

@@ -185,12 +185,12 @@ class Engine:
             )  # fmt: skip
         return self.model.tokenize(text, bos=self.special.adds_bos if bos is None else bos, special=special)
 
-    def check_tokens(self, tokens: Sequence[int]) -> list[int]:
-        """Token ids of a client."""
+    def check_tokens(self, tokens: Sequence[int], field: str = "prompt") -> list[int]:
+        """Token ids of a client, in a field of this name."""
         size = self.model.hyperparameters.vocabulary_size
         for index, token in enumerate(tokens):
             if not 0 <= token < size:
-                raise ApiError(400, f"prompt: token {index} is {token}, the vocabulary has {size}", param="prompt")
+                raise ApiError(400, f"{field}: token {index} is {token}, the vocabulary has {size}", param=field)
         return list(tokens)
 
     def piece(self, token: int) -> bytes:

@@ -73,7 +73,7 @@ def _texts(engine: Engine, given: Any) -> list[list[int]]:
     several = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else list(given)
     if not several:
         raise ApiError(400, "input: the list is empty", param="input")
-    out = [engine.check_tokens(one) if isinstance(one, list) else engine.prompt_tokens(one, special=False) for one in several]
+    out = [engine.check_tokens(one, "input") if isinstance(one, list) else engine.prompt_tokens(one, special=False) for one in several]
     for index, tokens in enumerate(out):
         if not tokens:
             raise ApiError(400, f"input: text {index} is empty: it has no tokens", param="input")

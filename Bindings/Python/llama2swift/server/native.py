@@ -187,7 +187,7 @@ def _text_or_bytes(raw: bytes) -> str | list[int]:
 async def detokenize(http: Request, body: Detokenize) -> Any:
     """The text of tokens."""
     async with http.app.state.models.use(body.model) as engine:
-        return {"content": engine.model.detokenize(engine.check_tokens(body.tokens), special=True)}
+        return {"content": engine.model.detokenize(engine.check_tokens(body.tokens, "tokens"), special=True)}
 
 
 @router.post("/apply-template", response_model=None, responses=described.answers(native_shapes.PromptAnswer))
