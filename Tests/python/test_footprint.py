@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from decimal import Decimal
 
 import pytest
@@ -130,6 +131,20 @@ def test_amounts_are_numbers_of_nothing_or_more(wrong):
         for call, name in ((footprint.power, "watts"), (footprint.intensity, "intensity")):
             with pytest.raises((TypeError, ValueError), match=f"{name} is "):
                 call(wrong)
+
+
+def test_the_intensity_of_a_country_is_read_and_nothing_is_imported(tmp_path, monkeypatch):
+    table = tmp_path / "codecarbon/data/private_infra/global_energy_mix.json"
+    table.parent.mkdir(parents=True)
+    table.write_text('{"FRA": {"carbon_intensity": 56.039}, "DEU": {}}')
+    (tmp_path / "codecarbon/__init__.py").write_text("raise ImportError('something that it needs is not there')\n")
+    monkeypatch.delitem(sys.modules, "codecarbon", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = footprint.intensity(country="FRA")
+    assert (found.grams, found.label, found.source) == (56.039, "estimated", "56.039 g/kWh, FRA by codecarbon")
+    for country in ("DEU", "XXX", ""):
+        with pytest.raises(ValueError, match="codecarbon knows no country"):
+            footprint.intensity(country=country)
 
 
 def test_bench_says_what_a_token_takes(stories_path, tree):

@@ -9,7 +9,7 @@ import json
 import math
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +107,11 @@ def intensity(grams: float | None = None, country: str | None = None) -> Intensi
 
 
 def _of_country(country: str) -> float:
-    try:
-        folder = Path(str(import_module("codecarbon").__file__)).parent
-    except ImportError:
-        raise ValueError(f"the intensity of {country} needs codecarbon (pip install llama2swift[footprint]), or give grams a kilowatt-hour") from None
+    # its table is read; to import it would start what it imports
+    found = find_spec("codecarbon")
+    if found is None or found.origin is None:
+        raise ValueError(f"the intensity of {country} needs codecarbon (pip install llama2swift[footprint]), or give grams a kilowatt-hour")
+    folder = Path(found.origin).parent
     try:
         with open(folder / "data/private_infra/global_energy_mix.json", encoding="utf-8") as file:
             mixes: dict[str, Any] = json.load(file)

@@ -140,10 +140,10 @@ TASKS = [
     Task("arc_easy", "arc_easy", _ASKED, _question, note=_BY_CHARACTERS),
     Task("arc_challenge", "arc_challenge", _ASKED, _question, note=_BY_CHARACTERS),
     Task("openbookqa", "openbookqa", _ASKED, _against_answer, note='log-probability beside that after "Answer:" alone'),
-    Task("commonsenseqa", "commonsenseqa", _ASKED, _commonsenseqa, shots=7, note="letters"),
+    Task("commonsenseqa", "commonsenseqa", _ASKED, _commonsenseqa, shots=7, note="letters; the first seven are the examples and not counted"),
     Task("boolq", "boolq", {"passage": "text", "question": "text", "answer": "flag"}, _boolq, note='log-probability beside that after "Answer:" alone'),
     Task("mmlu", "mmlu_test", _ASKED | {"subject": "text"}, _mmlu, shots=5, shots_file="mmlu_dev", part="subject", note="letters; the average over all questions"),
-    Task("agieval", "agieval", _ASKED | {"task": "text", "passage?": "text"}, _agieval, shots=3, part="task", macro=True, note="letters; the average over the English tasks"),
+    Task("agieval", "agieval", _ASKED | {"task": "text", "passage?": "text"}, _agieval, shots=3, part="task", macro=True, note="letters; asked as AGIEval asks without a chain of thought, with line breaks of ours; the first three of each task are the examples and not counted; the average over the English tasks"),
     Task("truthfulqa_mc1", "truthfulqa", _TRUTHFULQA, _mc1, metric="MC1", note="the best answer beside the wrong ones"),
     Task("truthfulqa_mc2", "truthfulqa", _TRUTHFULQA, _mc2, metric="MC2", note="the share of the probability that is on right answers"),
 ]  # fmt: skip

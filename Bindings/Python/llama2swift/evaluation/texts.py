@@ -226,9 +226,9 @@ TASKS = [
     Task("natural_questions", "natural_questions", {"question": "text", "answer": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
     Task("triviaqa", "triviaqa", {"question": "text", "golden_answers": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
     Task("squad", "squad", _SPAN, _reading, "exact match", grade=_is_span, note="greedy"),
-    Task("quac", "quac", _SPAN | _BEFORE, _reading, "F1", grade=overlap, note="greedy"),
-    Task("gsm8k", "gsm8k_test", {"question": "text", "answer": "text"}, _gsm8k, "exact match", 8, "gsm8k_train", grade=_is_number, note="greedy; the first eight of the training set, with their solutions"),
+    Task("quac", "quac", _SPAN | _BEFORE, _reading, "F1", grade=overlap, note="greedy; with the nearest of the answers"),
+    Task("gsm8k", "gsm8k_test", {"question": "text", "answer": "text"}, _gsm8k, "exact match", 8, "gsm8k_train", grade=_is_number, note="greedy; the first eight of the training set, with their solutions; numbers behind the first \"####\", equal as numbers"),
     Task("math", "math", {"question": "text", "answer": "text"}, _math, "exact match", 4, "", grade=_is_value, note="greedy; four worked problems of our own; answers compared as TeX without what does not change a value"),
-    Task("bbh", "bbh", {"task": "text", "question": "text", "answer": "text"}, _bbh, "exact match", 3, "bbh_prompts", {"task": "text", "prompt": "text"}, "task", True, grade=_is_conclusion, note="greedy, with a chain of thought; the average over tasks"),
+    Task("bbh", "bbh", {"task": "text", "question": "text", "answer": "text"}, _bbh, "exact match", 3, "bbh_prompts", {"task": "text", "prompt": "text"}, "task", True, grade=_is_conclusion, note="greedy, with a chain of thought; what follows \"the answer is\", with or without a dot; the average over its files"),
     Task("toxigen", "toxigen_prompts", {"group": "text", "prompt": "text"}, _toxigen, "toxic", part="group", less_is_better=True, note="temperature 0.1, top-p 0.9; judged by a classifier that is given"),
 ]  # fmt: skip
