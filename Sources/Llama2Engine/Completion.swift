@@ -2,7 +2,7 @@ internal import Glibc
 public import Llama2Core
 internal import Llama2Grammar
 public import Llama2Sampling
-public import Llama2Tokenizer
+internal import Llama2Tokenizer
 
 /// A text in the making. It is fed rows of logits and says which token comes next, what text that gives and when it ends;
 /// whoever feeds it evaluates the tokens. `Context.generate` is a loop around one of these, a scheduler would be one around many.

@@ -64,6 +64,27 @@ def test_what_repeats_itself_is_guessed(stories, greedy):
         assert context.timings.decode_tokens == 250
 
 
+@pytest.mark.skipif(llama2swift.kernels_available()[-1] != "avx512", reason="where more tokens in a pass take more, fewer are guessed")
+def test_a_list_that_becomes_json_is_guessed_behind_few_tokens_that_are_the_same(smollm2):
+    """Names and numbers stand behind one or two tokens that were there before; where nothing repeats itself little is tried."""
+    rows = [("Anna", 34, "Oslo"), ("Ben", 51, "Lima"), ("Clara", 27, "Cairo"), ("David", 45, "Quito"), ("Elena", 62, "Riga"), ("Farid", 19, "Tunis"), ("Grete", 38, "Bonn")]
+    begun = "[" + "".join(f'{{"name": "{name}", "age": {age}, "city": "{city}"}}, ' for name, age, city in rows[:3]) + '{"name": "David",'
+    prompt = "".join(f"{name}, {age}, {city}\n" for name, age, city in rows) + "\nAs JSON:\n" + begun
+    story = smollm2.chat_tokens([{"role": "user", "content": "Write a short story about a clockmaker who is afraid of time."}])
+    right = wrong = 0
+    with smollm2.context(length=512) as context:
+        for temperature in (0, 0.8):
+            for text in (prompt, story):
+                context.reset()
+                pieces = context.generate(text, llama2swift.Sampler(temperature=temperature, seed=1), max_tokens=96)
+                list(pieces)
+                if text is prompt:
+                    right += pieces.guessed_right
+                else:
+                    wrong += pieces.guessed - pieces.guessed_right
+    assert right > 65 and wrong < 30, (right, wrong)  # 51 were, where three tokens had to be the same
+
+
 def test_it_pauses_where_it_does_not_pay(stories):
     with stories.context(length=900) as context:
         pieces = context.generate([1], llama2swift.Sampler(temperature=30, top_k=0, top_p=1, min_p=0, logit_bias={1: -1e9, 2: -1e9}), max_tokens=800)
