@@ -90,6 +90,7 @@ public final class ModelFile: @unchecked Sendable {
             }
         }
         let owned = OwnedBytes()
+        tensors = try FusedTensors.split(tensors, first.metadata)
         tensors = try tensors.map { (tensor) throws(Llama2Error) in try ModelFile.aligned(tensor, owned) }
         try self.init(
             files: files, owned: [owned], tensors, first.metadata,

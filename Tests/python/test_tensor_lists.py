@@ -38,6 +38,40 @@ def test_a_tensor_that_a_llama_does_not_have_is_refused(tmp_path, name):
     assert name in str(problem.value)
 
 
+@pytest.mark.parametrize("has_biases", [False, True])
+def test_queries_keys_and_values_may_be_one_tensor(tmp_path, has_biases):
+    """As llama.cpp reads it (create_tensor_qkv): their rows one behind the other; beside it biases of each, or one of all."""
+    alone, fused, rows = dict(TENSORS), dict(TENSORS), [SHAPE["dim"], 32, 32]
+    for layer in range(SHAPE["layers"]):
+        names = [f"blk.{layer}.attn_{x}.weight" for x in "qkv"]
+        matrix = np.concatenate([np.frombuffer(fused.pop(n)[2], "<f4").reshape(-1, SHAPE["dim"]) for n in names])
+        assert matrix.shape == (sum(rows), SHAPE["dim"])
+        fused[f"blk.{layer}.attn_qkv.weight"] = (0, matrix.shape[::-1], matrix.tobytes())
+        if has_biases:
+            bias = np.random.default_rng(layer).normal(size=sum(rows)).astype("<f4")
+            for name, part in zip("qkv", np.split(bias, np.cumsum(rows)[:2])):
+                alone[f"blk.{layer}.attn_{name}.bias"] = (0, part.shape, part.tobytes())
+            if layer == 0:
+                fused["blk.0.attn_qkv.bias"] = (0, bias.shape, bias.tobytes())
+            else:
+                fused |= {n: t for n, t in alone.items() if n.startswith(f"blk.{layer}.") and n.endswith(".bias")}
+    found = []
+    for name, tensors in (("alone", alone), ("fused", fused)):
+        write_gguf(tmp_path / f"{name}.gguf", KEYS, tensors)
+        llama2swift.convert(tmp_path / f"{name}.gguf", tmp_path / f"{name}.Q8_0.gguf", "Q8_0")
+        found += [logits(llama2swift.Model(tmp_path / f"{name}{kind}.gguf")).tobytes() for kind in ("", ".Q8_0")]
+    assert found[:2] == found[2:]
+
+
+def test_a_fused_tensor_of_other_rows_is_refused(tmp_path):
+    for shape in ((64, 96), (64,), (64, 128, 2)):
+        with pytest.raises(UnsupportedError, match="blk.0.attn_qkv.weight"):
+            load(tmp_path, {"blk.0.attn_qkv.weight": (0, shape, bytes(4 * int(np.prod(shape))))})
+    for shape in ((128,), (64, 128)):
+        with pytest.raises((UnsupportedError, CorruptFileError), match="blk.0.attn_q"):
+            load(tmp_path, {"blk.0.attn_qkv.weight": (0, shape, bytes(4 * int(np.prod(shape))))})
+
+
 @pytest.mark.parametrize("kind", [0, 1, 24, 26, 28, 30, 39, 12345])
 def test_a_tensor_that_is_of_no_use_may_be_of_any_type(tmp_path, kind):
     model = load(tmp_path, {"blk.0.attn_rot_embd.weight": (kind, (64,), bytes(512))})
