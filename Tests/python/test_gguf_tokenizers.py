@@ -134,8 +134,8 @@ def gguf(path, pre, **more):
 
 # what each family of names does with "hello 12 hello": digits alone, or not; a word that is a token without merges, or not
 KNOWN = {
-    "gpt-2": "gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert mpt olmo jais trillion granite-docling exaone4",
-    "llama-bpe": "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx smaug-bpe chatglm-bpe glm4 glm5",
+    "gpt-2": "gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert mpt olmo jais trillion granite-docling exaone4 jina-v1-en jina-v2-code roberta-bpe",
+    "llama-bpe": "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx smaug-bpe chatglm-bpe glm4 glm5 jais-2 deepseek-llm",
     "smollm": "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
     "qwen2": "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2 qwen35 ufakzeka seed-coder bailingmoe bailingmoe2 llada-moe laguna exaone-moe",
     "others": "default falcon gpt-4o llama4 kanana2 talkie minimax-m2 tekken deepseek-v3 hunyuan-dense joyai-llm hy_v4 deepseek-coder poro-chat bloom gpt3-finnish viking minicpm5",
