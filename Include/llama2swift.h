@@ -418,7 +418,8 @@ typedef struct llama2_chat_options {
     size_t documents_length;
     const char *variables; /* an object: more variables of the template, enable_thinking for instance */
     size_t variables_length;
-    const char *template_text; /* Jinja in place of the model's template, or a format's name; NULL: the model's */
+    const char *template_text; /* Jinja, the name of one of the model's templates ("default", "tool_use", "rag", ...), or a format's name;
+                                  NULL: the model's usual one, with tools its "tool_use" if there is one */
     size_t template_length;
     int64_t time; /* for strftime_now: seconds since 1970 of the local clock; 0: the system's clock, UTC */
 } llama2_chat_options;
@@ -427,7 +428,9 @@ typedef struct llama2_chat_options {
 void llama2_chat_options_init(llama2_chat_options *options);
 #define llama2_chat_options_init(options) LLAMA2_INIT_(llama2_chat_options, options)
 
-/* llama2_chat_encode with all that a template can be given. `content` may be whatever the template takes.
+/* llama2_chat_encode with all that a template can be given. `content` may be whatever the template takes. A list of parts of type
+   text goes to a template that reads their texts as it is, to any other as their texts put together; a text goes to a template
+   that finds texts in parts alone as one part.
    Returns as llama2_chat_encode; INVALID_ARGUMENT for what is not JSON of that kind, too; STRUCT_SIZE. Threads: any. Since 0.3. */
 int32_t llama2_chat_encode_json(const llama2_model *model, const llama2_chat_options *options, int32_t *tokens,
                                 size_t capacity, size_t *needed);

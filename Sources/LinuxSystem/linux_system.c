@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "linux_system.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -36,6 +37,17 @@ void l2s_pin_thread(int index) {
         return;
     }
 }
+
+void *l2s_folder_open(const char *path) { return opendir(path); }
+
+const char *l2s_folder_next(void *folder) {
+    const struct dirent *entry;
+    errno = 0;
+    entry = readdir(folder);
+    return entry ? entry->d_name : 0;
+}
+
+void l2s_folder_close(void *folder) { closedir(folder); }
 
 uint32_t l2s_thread_number(void) { return (uint32_t)syscall(SYS_gettid); }
 

@@ -60,7 +60,10 @@ extension Model {
         d.sentencePiece.escapesWhitespaces = try m.bool(.escapesWhitespaces) ?? true
         d.sentencePiece.keepsUserDefined = try m.bool(.keepsUserDefined) ?? false
         d.chatTemplate = try m.string(.chatTemplate)
-        d.toolTemplate = try m.string(.toolTemplate)
+        for key in m.keys where key.hasPrefix(MetadataKey.namedTemplates) {
+            let name = key.dropFirst(MetadataKey.namedTemplates.count)
+            if let source = try m.string(MetadataKey(key)) { d.namedTemplates.append((name, source)) }
+        }
         if let text = try m.bytes(.tokenizerSettings) {
             d.settings = try HuggingFaceSettings(try JSON.parse(text, MetadataKey.tokenizerSettings.description), "the tokenizer")
         }

@@ -1,6 +1,6 @@
 internal import Llama2Core
 
-/// How the tokens are used, what is put around a text, and the chat template.
+/// How the tokens are used, and what is put around a text.
 extension HuggingFaceTokenizer {
     /// How the vocabulary is used: whole for us, and under GGUF's names when they say the same.
     mutating func putRules(_ whole: JSON, _ unknown: [UInt8]?, _ metadata: inout Metadata) throws(Llama2Error) {
@@ -90,35 +90,5 @@ extension HuggingFaceTokenizer {
             return (first, last)
         default: throw refused("type \((processor["type"]?.text ?? "missing").prefix(40)) is not known")
         }
-    }
-
-    /// A text, a list of named ones of which the default counts, or a file of its own.
-    /// tools: the one for conversations with tools, where there is another. Templates of other names are for those who ask for them by name.
-    func chatTemplates(_ settings: JSON) throws(Llama2Error) -> (chat: [UInt8]?, tools: [UInt8]?) {
-        func file(_ name: String) throws(Llama2Error) -> [UInt8]? {
-            let path = folder + "/" + name
-            guard try MappedFile.exists(path) else { return nil }
-            let file = try MappedFile(path: path, copy: true)
-            try MemoryReserve.cover(2 * .text(file.bytes.count), for: path.description)
-            return try file.withBytes { Array($0) }
-        }
-        // files count whatever else is said
-        let own = try file("chat_template.jinja"), ownTools = try file("additional_chat_templates/tool_use.jinja")
-        if own != nil || ownTools != nil {
-            guard let own else { throw noTemplate("additional_chat_templates/tool_use.jinja is there, and no chat_template.jinja") }
-            return (own, ownTools)
-        }
-        let value = settings["chat_template"]
-        if let text = value?.bytes { return (text, nil) }
-        guard let list = value?.array, !list.isEmpty else { return (nil, nil) }
-        func named(_ name: StaticString) -> [UInt8]? {
-            list.last { $0["name"]?.bytes.map { ByteText($0) == ByteText("\(name)") } ?? false }?["template"]?.bytes
-        }
-        guard let chat = named("default") else { throw noTemplate("none of the templates of chat_template is called default") }
-        return (chat, named("tool_use"))
-    }
-
-    private func noTemplate(_ why: String) -> Llama2Error {
-        Llama2Error(.unsupported, "\(folder): \(why): which one a conversation is written by is not said")
     }
 }

@@ -116,9 +116,7 @@ struct HuggingFaceTokenizer {
         // where there is none llama.cpp would put its usual id there
         if let addsBOS = bos ?? -1 < 0 ? false : addsBOS { _ = metadata.insert(.addsBOS, .bool(addsBOS)) }
         if addsEOS { _ = metadata.insert(.addsEOS, .bool(true)) }
-        let templates = try chatTemplates(settings)
-        if let template = templates.chat { _ = metadata.insert(.chatTemplate, .string(owned.keep(template))) }
-        if let template = templates.tools { _ = metadata.insert(.toolTemplate, .string(owned.keep(template))) }
+        try putTemplates(settings, &metadata)
         // 5. the vocabulary and its rules
         if let whole, pieces == nil {
             try putRules(whole, unknownName, &metadata)

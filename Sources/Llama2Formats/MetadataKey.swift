@@ -66,8 +66,9 @@ extension MetadataKey {
     public static var removesExtraWhitespaces: MetadataKey { tokenizer("remove_extra_whitespaces") }
     public static var characterMap: MetadataKey { tokenizer("precompiled_charsmap") }
     public static var chatTemplate: MetadataKey { MetadataKey("tokenizer.chat_template") }
-    /// In its place where a conversation has tools.
-    public static var toolTemplate: MetadataKey { MetadataKey("tokenizer.chat_template.tool_use") }
+    /// Templates of other names: `tool_use` stands in its place where a conversation has tools, others are for who asks for them.
+    public static var namedTemplates: ByteText { "tokenizer.chat_template." }
+    public static var templateNames: MetadataKey { MetadataKey("tokenizer.chat_templates") }
 
     /// What tokenizers say for which GGUF has no key.
     private static func own(_ name: ByteText) -> MetadataKey { MetadataKey("tokenizer.llama2swift." + name) }

@@ -68,6 +68,7 @@ extension Machine {
                 out += frame("{}")
                 return
             }
+            dict.use?.isRead = true
             let places = style.sorts ? try order(dict.keys, reverse: false) : Array(0..<dict.count)
             out += frame("{")
             for (i, place) in places.enumerated() {

@@ -39,6 +39,7 @@ extension Machine {
             try heap.work(span.count * 16)
             return (0..<span.count).map { span.value($0) }
         case .view(let view):
+            if view.kind != .keys { view.dict.use?.isRead = true }
             switch view.kind {
             case .keys: return view.dict.keys
             case .values: return view.dict.values

@@ -36,6 +36,7 @@ extension Machine {
         case .list(let list): try represent(list.items, "[", "]", &out)
         case .tuple(let list): try represent(list.items, "(", list.items.count == 1 ? ",)" : ")", &out)
         case .dict(let dict):
+            dict.use?.isPrinted = true
             out += frame("{")
             for i in 0..<dict.count {
                 if i > 0 { out += frame(", ") }

@@ -1,4 +1,5 @@
 public import Llama2Core
+internal import Synchronization
 
 /// A chat template: Jinja as `transformers` renders it (jinja2's immutable sandbox with trim_blocks and lstrip_blocks,
 /// loop controls, the generation tag, strftime_now, raise_exception and its own tojson).
@@ -8,6 +9,7 @@ public import Llama2Core
 /// Immutable; any number of threads.
 public final class Template: Sendable {
     private let program: Program
+    private let partsAlone = AtomicLazyReference<Answer>()
 
     /// Of a template: 4 MiB. The largest known has 50 KB.
     public static let mostBytes = 4 << 20
@@ -28,17 +30,75 @@ public final class Template: Sendable {
     /// The text of a conversation. An error is UNKNOWN_TEMPLATE with the line, or INVALID_ARGUMENT if the template
     /// itself refuses the conversation.
     public func render(_ conversation: Conversation) throws(Llama2Error) -> Rendering {
-        let size = program.size + conversation.size
-        // counted by what values say; lists and dictionaries that double take up to three times that
-        let mostBytes = 20 << 20 + 12 * size
-        let heap = Heap(mostSteps: conversation.mostSteps > 0 ? conversation.mostSteps : 10_000_000 + 200 * size, mostBytes: mostBytes)
-        try MemoryReserve.cover(.bounded(3 * mostBytes), for: "the rendering of the chat template")
+        var conversation = conversation, steps = mostSteps(conversation), attempts = 0
+        try MemoryReserve.cover(.bounded(3 * mostBytes(conversation)), for: "the rendering of the chat template")
+        conversation.contents.wrapsTexts = try takesPartsAlone()
+        while true {
+            let heap = Heap(mostSteps: steps, mostBytes: mostBytes(conversation))
+            var watched: [(message: Int, use: PartsUse)] = []
+            let result = Result { () throws(Llama2Error) in try pass(conversation, heap, &watched) }
+            // lists that the template does not take become texts; of one that it fails at, the first: what follows it was not reached
+            let left = watched.filter { !$0.use.isTaken }.map(\.message)
+            guard let first = left.first else { return Rendering(units: try result.get()) }
+            if case .failure(let error) = result {
+                if error.kind == .noMemory { throw error }
+                conversation.contents.joined.formUnion(attempts < 2 ? [first] : left)
+            } else {
+                conversation.contents.joined.formUnion(left)
+            }
+            steps -= heap.steps
+            attempts += 1
+            guard steps > 0, attempts < 8 else { return Rendering(units: try result.get()) }
+        }
+    }
+
+    private func mostSteps(_ conversation: Conversation) -> Int {
+        conversation.mostSteps > 0 ? conversation.mostSteps : 10_000_000 + 200 * (program.size + conversation.size)
+    }
+
+    /// Counted by what values say; lists and dictionaries that double take up to three times that.
+    private func mostBytes(_ conversation: Conversation) -> Int { 20 << 20 + 12 * (program.size + conversation.size) }
+
+    private func pass(
+        _ conversation: Conversation, _ heap: Heap, _ watched: inout [(message: Int, use: PartsUse)]
+    ) throws(Llama2Error) -> [Unit] {
         do throws(Llama2Error) {
-            let machine = try conversation.machine(program, heap)
-            let units = try conversation.cut(try machine.render(), heap)
-            return Rendering(units: units)
+            let machine = try conversation.machine(program, heap, &watched)
+            return try conversation.cut(try machine.render(), heap)
         } catch {
             throw Llama2Error(error.kind, error.kind == .invalidArgument ? error.message : "the chat template: \(error.message)")
+        }
+    }
+
+    // MARK: Templates that take parts alone
+
+    private final class Answer: Sendable {
+        let value: Bool
+        init(_ value: Bool) { self.value = value }
+    }
+
+    /// Whether the template loses a content that is a text, and writes it as a part. Found once, by a message of a user.
+    private func takesPartsAlone() throws(Llama2Error) -> Bool {
+        if let known = partsAlone.load() { return known.value }
+        let keepsText = try keeps(asPart: false)
+        let found = keepsText ? false : try keeps(asPart: true)
+        return partsAlone.storeIfNil(Answer(found)).value
+    }
+
+    private func keeps(asPart: Bool) throws(Llama2Error) -> Bool {
+        let role: StaticString = "user", text: StaticString = "What becomes of this?"
+        func raw(_ text: StaticString) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount) }
+        var probe = Conversation(.list([(raw(role), raw(text))]))
+        probe.special = [("bos_token", Array("<s>".utf8)), ("eos_token", Array("</s>".utf8)), ("unk_token", Array("<unk>".utf8))]
+        probe.contents.wrapsTexts = asPart
+        let heap = Heap(mostSteps: 1_000_000, mostBytes: mostBytes(probe))
+        var watched: [(message: Int, use: PartsUse)] = []
+        do throws(Llama2Error) {
+            let written = try pass(probe, heap, &watched)
+            return try Finder(needle: units(text), heap: heap).first(in: written, from: 0) != nil && watched.allSatisfy(\.use.isTaken)
+        } catch {
+            if error.kind == .noMemory { throw error }
+            return false
         }
     }
 }
@@ -76,6 +136,7 @@ public struct Conversation {
     public var size = 0
     /// Of work; 0: by the size.
     public var mostSteps = 0
+    var contents = Contents()
 
     public init(_ messages: Messages) { self.messages = messages }
 
@@ -85,13 +146,17 @@ public struct Conversation {
     ]
     private static let mark: StaticString = "CONTINUE_FINAL_MESSAGE_TAG "
 
-    func machine(_ program: Program, _ heap: Heap) throws(Llama2Error) -> Machine {
+    /// watched: contents that are lists of texts, and what becomes of them.
+    func machine(
+        _ program: Program, _ heap: Heap, _ watched: inout [(message: Int, use: PartsUse)]
+    ) throws(Llama2Error) -> Machine {
         guard !(addGenerationPrompt && continueFinalMessage) else {
             throw Llama2Error(.invalidArgument, "a conversation is continued, or an answer begun, not both")
         }
         var items = try messageValues(heap)
         guard !items.isEmpty else { throw Llama2Error(.invalidArgument, "the conversation has no messages") }
         if continueFinalMessage { try markLast(&items, heap) }
+        watched = Contents.watch(items)
         var variables: [(name: StaticString, value: Value)] = []
         for (name, text) in special { variables.append((name, try heap.value(text.map { Unit($0) }))) }
         var more: Dict?
@@ -124,7 +189,7 @@ public struct Conversation {
             for message in list {
                 let pairs = [
                     (role, try heap.value(frame(message.role.map { Unit($0) | .message }))),
-                    (content, try heap.value(message.content.map { Unit($0) | .message })),
+                    (content, try contents.content(try heap.value(message.content.map { Unit($0) | .message }), out.count, heap)),
                 ]
                 out.append(try heap.dict(pairs))
             }
@@ -134,18 +199,20 @@ public struct Conversation {
                 guard element.isObject, case .dict(let dict) = try heap.value(element) else {
                     throw Llama2Error(.invalidArgument, "message \(out.count) is no JSON object")
                 }
-                out.append(try heap.dict(try pairs(dict, heap)))
+                out.append(try heap.dict(try pairs(dict, out.count, heap)))
             }
         }
         return out
     }
 
     /// As `transformers` prepares a message: what it thought stands under each name that templates know.
-    private func pairs(_ message: Dict, _ heap: Heap) throws(Llama2Error) -> [(Value, Value)] {
+    private func pairs(_ message: Dict, _ index: Int, _ heap: Heap) throws(Llama2Error) -> [(Value, Value)] {
         var pairs: [(Value, Value)] = []
         for (key, value) in zip(message.keys, message.values) {
             if case .text(let key) = key, key.equals("role"), case .text(let role) = value {
                 pairs.append((.text(key), try heap.value(frame(role.units))))
+            } else if case .text(let key) = key, key.equals("content") {
+                pairs.append((.text(key), try contents.content(value, index, heap)))
             } else {
                 pairs.append((key, value))
             }

@@ -118,6 +118,8 @@ final class Dict {
     private(set) var keys: [Value] = []
     private(set) var values: [Value] = []
     let depth: Int
+    /// Of a part of a content.
+    var use: PartsUse?
     private var index: [Key: Int] = [:]
     private let size: Int
     private let heap: Heap
@@ -142,7 +144,10 @@ final class Dict {
     deinit { heap.give(Dict.cost(size)) }
 
     var count: Int { keys.count }
-    func value(_ key: Value) -> Value? { index[Key(value: key)].map { values[$0] } }
+    func value(_ key: Value) -> Value? {
+        if let use, case .text(let name) = key, name.equals("text") { use.isRead = true }
+        return index[Key(value: key)].map { values[$0] }
+    }
 }
 
 /// Equality and hash of what can be a key; 1, 1.0 and True are one.

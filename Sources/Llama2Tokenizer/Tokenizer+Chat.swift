@@ -1,63 +1,12 @@
 public import Llama2Core
 public import Llama2Jinja
-internal import Synchronization
-
-/// A vocabulary's chat template, compiled when it is first asked for. No lock: of two threads that do so at once one
-/// compiles in vain.
-final class ChatTemplate: Sendable {
-    private let source: [UInt8]?
-    private let isLlama2: Bool
-    private let compiled = AtomicLazyReference<Compiled>()
-    private let named = AtomicLazyReference<Named>()
-
-    private final class Compiled: Sendable {
-        let result: Result<Template, Llama2Error>
-        init(_ result: Result<Template, Llama2Error>) { self.result = result }
-    }
-    private final class Named: Sendable {
-        let format: ChatFormat?
-        init(_ format: ChatFormat?) { self.format = format }
-    }
-
-    /// isLlama2: a vocabulary without a template is taken for Llama 2's, whose older files have none.
-    init(_ source: [UInt8]?, isLlama2: Bool) {
-        self.source = source
-        self.isLlama2 = isLlama2
-    }
-
-    func template() throws(Llama2Error) -> Template {
-        if let compiled = compiled.load() { return try compiled.result.get() }
-        let result = Result { () throws(Llama2Error) in try compile() }
-        // memory may be there the next time
-        if case .failure(let error) = result, error.kind == .noMemory { throw error }
-        return try compiled.storeIfNil(Compiled(result)).result.get()
-    }
-
-    private func compile() throws(Llama2Error) -> Template {
-        if let source {
-            let result = source.withUnsafeBytes { bytes in Result { () throws(Llama2Error) in try Template(bytes.bytes) } }
-            return try result.get()
-        }
-        guard isLlama2 else {
-            throw Llama2Error(.unknownTemplate, "the model has no chat template, and its vocabulary names no format")
-        }
-        return try ChatFormat.llama2.compiled()
-    }
-
-    var format: ChatFormat? {
-        if source == nil { return isLlama2 ? .llama2 : nil }
-        if let named = named.load() { return named.format }
-        guard let template = try? template() else { return nil }
-        return named.storeIfNil(Named(ChatFormat.named(template))).format
-    }
-}
 
 extension Tokenizer {
     /// The name of the format that the chat template writes, if it is one that has a name.
-    public var chatFormat: ChatFormat? { chat.format }
+    public var chatFormat: ChatFormat? { chats.usual.format }
 
     /// The conversation as text.
-    /// - Parameter template: Jinja, or a format's name, in place of the file's own.
+    /// - Parameter template: Jinja, one of the file's templates by its name, or a format's name, in place of the file's usual one.
     public func renderChat(_ conversation: Conversation, template: UnsafeRawBufferPointer? = nil) throws(Llama2Error) -> Rendering {
         var conversation = conversation
         func name(_ token: Int32?) throws(Llama2Error) -> [UInt8] {
@@ -67,10 +16,27 @@ extension Tokenizer {
         conversation.special = [("bos_token", try name(bos)), ("eos_token", try name(eos)), ("unk_token", try name(unknown))]
         guard let template else {
             let hasTools = conversation.tools.map { !$0.isNull } ?? false
-            return try (hasTools ? toolChat ?? chat : chat).template().render(conversation)
+            return try chats.chosen(hasTools: hasTools).template().render(conversation)
         }
+        if template.count <= 256, let own = chats[ByteText(template)] { return try own.template().render(conversation) }
         if let format = ChatFormat(name: template) { return try format.compiled().render(conversation) }
+        // what can only be meant as a name is not written out as a text
+        guard !Self.isName(template) else {
+            throw Llama2Error(
+                .unknownTemplate, "\"\(ByteText(template))\" is the name of no format and of none of the model's chat templates, which are \(chats.names)")
+        }
         return try Template(template.bytes).render(conversation)
+    }
+
+    private static func isName(_ text: UnsafeRawBufferPointer) -> Bool {
+        (2...64).contains(text.count)
+            && text.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+                case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."): true
+                default: false
+                }
+            }
     }
 
     /// The tokens of a conversation, ready for the model's answer. Only the template's own text can become a control

@@ -16,8 +16,7 @@ public final class Tokenizer: Sendable {
     private let ends: Set<Int32>  // further ends of a text
     /// Whether the model expects BOS before a text, and EOS behind it.
     public let addsBOS: Bool, addsEOS: Bool
-    let chat: ChatTemplate
-    let toolChat: ChatTemplate?
+    let chats: ChatTemplates
     private let namedEnds: EndTokens
     private let hasNamedTypes: Bool
 
@@ -249,8 +248,7 @@ public final class Tokenizer: Sendable {
         self.pieces = buffer
         pieceOffsets = offsets
         longestPiece = longest + decoder.separator.count
-        chat = ChatTemplate(d.chatTemplate.map { Array($0.utf8) }, isLlama2: isSentencePiece)
-        toolChat = d.toolTemplate.map { ChatTemplate(Array($0.utf8), isLlama2: false) }
+        chats = ChatTemplates(d, isLlama2: isSentencePiece)
     }
 
     /// Whether generation ends with `token`: EOS, end of turn or message, or a token of such a name.

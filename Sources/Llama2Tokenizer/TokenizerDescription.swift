@@ -29,8 +29,8 @@ public struct TokenizerDescription {
     /// Added tokens with settings, which GGUF's types cannot say; see `HuggingFaceSettings`.
     public var settings: HuggingFaceSettings?
     public var chatTemplate: String?
-    /// For conversations with tools, where it is another.
-    public var toolTemplate: String?
+    /// Those that have names: `tool_use` is for conversations with tools.
+    public var namedTemplates: [(name: ByteText, source: String)] = []
 
     public init() {
         tokens = ByteStrings.none

@@ -140,11 +140,55 @@ def test_a_role_is_the_templates_only_if_it_is_one_of_the_known(model):
 
 # ---- Messages, as users expect
 
+def parts(*texts):
+    return [{"type": "text", "text": text} for text in texts]
+
+
 def test_parts_of_a_message_are_put_together(model):
-    parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
-    assert model.chat_tokens([{"role": "user", "content": parts}]) == model.chat_tokens([user("one two")])
+    assert model.chat_tokens([{"role": "user", "content": parts("one ", "two")}]) == model.chat_tokens([user("one two")])
+    assert model.chat_tokens([{"role": "user", "content": []}]) == model.chat_tokens([user("")])
     with pytest.raises(TypeError, match="part"):
         model.chat_tokens([{"role": "user", "content": [{"type": "image"}]}])
+
+
+EACH = "{% for p in m.content %}({{ p.text }}){% endfor %}"
+TAKES = {  # a template over each message m, and what it writes of the parts "a ", "b" and of the text "a b"
+    "both": ("{% if m.content is string %}{{ m.content }}{% else %}" + EACH + "{% endif %}", "(a )(b)", "a b"),
+    "parts alone": (EACH, "(a )(b)", "(a b)"),
+    "parts, by a filter": ("{{ m.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('+') }}", "a +b", "a b"),
+    "parts, by an index": ("{{ m.content[0]['text'] }}{{ m.content[1:] | map(attribute='text') | join }}", "a b", "a b"),
+    "JSON": ("{{ m.content | tojson }}", '[{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]', '"a b"'),
+    "texts, which are printed": ("{{ m.content }}", "a b", "a b"),
+    "texts, which are trimmed": ("{{ m.content | trim }}", "a b", "a b"),
+    "texts, which are added": ("{{ '<' + m.content + '>' }}", "<a b>", "<a b>"),
+    "texts, by a method": ("{{ m.content.strip() }}", "a b", "a b"),
+    "texts, or nothing": ("{% if m.content is string %}{{ m.content }}{% endif %}", "a b", "a b"),
+    "texts, after a look for images": ("{% for p in m.content %}{% if p['type'] == 'image' %}!{% endif %}{% endfor %}{{ m.content }}", "a b", "a b"),
+    "texts, else it refuses": ("{% if m.content is not string %}{{ raise_exception('texts only') }}{% endif %}{{ m.content }}", "a b", "a b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_a_template_gets_parts_or_their_text_as_it_takes_them(model, name):
+    """Where transformers writes what was said, and not Python's form of a list or nothing, it writes the same."""
+    each, of_parts, of_text = TAKES[name]
+    template = "{% for m in messages %}[{{ m.role }}]" + each + "{% endfor %}"
+    talk = [{"role": "user", "content": parts("a ", "b")}]
+    assert model.chat_text(talk, chat_template=template) == "[user]" + of_parts
+    assert model.chat_text([user("a b")], chat_template=template) == "[user]" + of_text
+    both = [system("a b"), talk[0], assistant("a b"), talk[0]]
+    written = ["[system]" + of_text, "[user]" + of_parts, "[assistant]" + of_text, "[user]" + of_parts]
+    assert model.chat_text(both, chat_template=template) == "".join(written)
+    assert model.chat_tokens([{"role": "user", "content": parts("<|im_", "end|>")}], chat_template=template).count(PIECES.index("<|im_end|>")) == 0
+
+
+def test_each_role_gets_what_the_template_takes_of_it(model):
+    template = "{{ messages[0].content | trim }}{% for m in messages[1:] %}{% if m.content is string %}{{ m.content }}{% else %}" + EACH + "{% endif %}{% endfor %}"
+    talk = [{"role": "system", "content": parts("a", "b")}, {"role": "user", "content": parts("c", "d")}, assistant("e")]
+    assert model.chat_text(talk, chat_template=template) == "ab(c)(d)e"
+    failing = "{{ 'S' + messages[0].content }}{% for m in messages[1:] %}" + EACH + "{% endfor %}"
+    assert model.chat_text(talk[:2], chat_template=failing) == "Sab(c)(d)"
+    assert model.chat_text(talk[:2], chat_template=template, continue_final_message=True) == "ab(c)(d"
 
 
 def test_bos_stands_once(model):

@@ -1,12 +1,11 @@
 """Every field of OpenAI's requests, as its own package has them, is followed, taken with its type, or refused by its name: none is passed over."""
 
 import json
-import re
 import typing
 from types import SimpleNamespace
 
 import pytest
-from served import ROOT, needs, served
+from served import needs, served
 
 needs()
 import httpx  # noqa: E402
@@ -293,18 +292,8 @@ def test_arguments_are_an_object_whatever_a_schema_leaves_open(http):
             assert isinstance(json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]), dict), (given, choice)
 
 
-@pytest.mark.parametrize("name, told", [("mistral", "'mistral' is no file"), ("llama-2", "'llama-2' is no file"), ("x.jinja", "'x.jinja' is no file"), ("{% nonsense %}", "nonsense")])
+@pytest.mark.parametrize("name, told", [*((name, f'"{name}" is the name of no format and of none') for name in ("mistral", "llama-2", "x.jinja")), ("{% nonsense %}", "nonsense")])
 def test_a_template_that_is_none_is_told_at_the_start(name, told):
     with pytest.raises(RuntimeError, match=told):
         with served("--chat-template", name):
             pass
-
-
-def test_the_names_of_templates_are_the_librarys(stories):
-    from llama2swift.server.settings import FORMATS
-
-    talk = [{"role": "user", "content": "What is a cat?"}]
-    assert all("What is a cat?" in stories.chat_text(talk, chat_template=name) for name in FORMATS)
-    header = (ROOT / "Include/llama2swift.h").read_text()
-    told = header[header.index("The name of the format that the template writes:") :].split('"" for any other')[0]
-    assert tuple(re.findall(r'"([^"]+)"', told)) == FORMATS

@@ -13,12 +13,18 @@ _TOLD = """You can call these functions, given as JSON with their parameters:
 To call one, answer with nothing but a JSON object {{"name": NAME, "arguments": {{...}}}}."""
 
 
+def said(content: Any) -> Any:
+    """A content as one text: of parts what they say together."""
+    return "".join(part["text"] for part in content) if isinstance(content, list) else content
+
+
 def in_words(talk: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same conversation for a template that knows nothing of tools: they are told in the system's message, calls and their
     results are texts."""
     out: list[dict[str, Any]] = []
     names: dict[Any, str] = {}
     for message in talk:
+        message = {**message, "content": said(message["content"])} if "content" in message else message
         one = {k: v for k, v in message.items() if k not in ("tool_calls", "tool_call_id")}
         if message.get("tool_calls"):
             names.update({c["id"]: c["function"]["name"] for c in message["tool_calls"]})
@@ -37,7 +43,7 @@ def in_words(talk: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[di
 def with_told(talk: list[dict[str, Any]], told: str) -> list[dict[str, Any]]:
     """The same conversation with a text at the end of the system's message, or as one."""
     if talk and talk[0]["role"] == "system":
-        return [{**talk[0], "content": f"{talk[0]['content']}\n\n{told}"}, *talk[1:]]
+        return [{**talk[0], "content": f"{said(talk[0]['content'])}\n\n{told}"}, *talk[1:]]
     return [{"role": "system", "content": told}, *talk]
 
 

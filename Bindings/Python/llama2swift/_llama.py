@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from . import _arguments as A
 from ._closing import Closing
 from ._engine import Event
-from ._llama_arguments import FORMATS, HARMLESS, NEUTRAL, NEUTRAL_SAMPLERS, one_file, only_neutral, text_list
+from ._llama_arguments import FORMATS, HARMLESS, NEUTRAL, NEUTRAL_SAMPLERS, OWN_FORMAT, one_file, only_neutral, text_list
 from .context import Context
 from .errors import ContextFullError, InvalidTokenError
 from .grammar import Grammar
@@ -35,8 +35,8 @@ class LlamaBase(Closing):
         draft_model: A.Path | Model | LlamaPromptLookupDecoding | None = None, **others: Any,
     ):  # fmt: skip
         only_neutral({k: v for k, v in others.items() if k not in HARMLESS}, NEUTRAL, "Llama")
-        if chat_format is not None and chat_format not in FORMATS:
-            raise ValueError(f"chat_format={chat_format!r} is not supported by llama2swift; there are {', '.join(FORMATS)}")
+        if chat_format is not None and chat_format not in FORMATS and not str(chat_format).startswith(OWN_FORMAT):
+            raise ValueError(f"chat_format={chat_format!r} is not supported by llama2swift; there are {', '.join(FORMATS)} and {OWN_FORMAT}NAME")
         threads = 0 if n_threads is None else A.unsigned("n_threads", n_threads, 32)
         type_k, type_v, pooling_type = (
             None if v is None else A.whole(n, v) for n, v in (("type_k", type_k), ("type_v", type_v), ("pooling_type", pooling_type))
@@ -52,6 +52,11 @@ class LlamaBase(Closing):
             raise ValueError(f"last_n_tokens_size is {self._last_n}, expected -1 for all tokens, or how many")
         self.model_path, self.chat_format = str(model_path), chat_format
         self.model = Model(model_path, copy=not A.flag("use_mmap", use_mmap))
+        self._template = None if chat_format is None else FORMATS.get(chat_format) or chat_format[len(OWN_FORMAT) :]
+        if chat_format is not None and chat_format not in FORMATS and self._template not in self.model.chat_templates:
+            known = ", ".join(OWN_FORMAT + name for name in self.model.chat_templates) or "none"
+            self.model.close()
+            raise ValueError(f"chat_format={chat_format!r}: the model has no such chat template; it has {known}")
         # more at a time than a pass takes is no faster, and no answer depends on it
         batch = min(A.unsigned("n_batch", n_batch, 32), MAX_BATCH)
         self._context = Context(self.model, length=n_ctx, threads=threads, batch_size=batch, kv="f32" if type_k == 0 else "f16")

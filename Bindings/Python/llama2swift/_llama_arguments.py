@@ -12,6 +12,7 @@ FORMATS = {
     "llama-2": "llama2", "llama-3": "llama3", "chatml": "chatml", "chatml-function-calling": "chatml", "zephyr": "zephyr", "vicuna": "vicuna",
     "alpaca": "alpaca", "mistral-instruct": "mistral-v1",
 }  # fmt: skip
+OWN_FORMAT = "chat_template."  # and the name of one of the model's own
 # Arguments of the constructor that change no answer, whatever they are
 HARMLESS = frozenset(
     ("main_gpu", "split_mode", "n_ubatch", "verbose", "offload_kqv", "op_offload", "flash_attn", "no_perf", "logits_all", "swa_full", "n_threads_batch", "spm_infill")

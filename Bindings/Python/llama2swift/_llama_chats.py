@@ -11,7 +11,7 @@ from typing import Any
 from . import _arguments as A
 from . import _calling
 from ._llama_by_hand import ByHand
-from ._llama_arguments import FORMATS, NEUTRAL_SAMPLERS, Chunk, dicts, only_neutral
+from ._llama_arguments import NEUTRAL_SAMPLERS, Chunk, dicts, only_neutral
 from .grammar import Grammar
 from .llama_grammar import LlamaGrammar
 
@@ -52,7 +52,7 @@ class Chats(ByHand):
         if tools or any(m.get("tool_calls") or m.get("role") == "tool" for m in talk):
             shown = [{"type": "function", "function": {"description": "", "parameters": {}, **t["function"]}} for t in tools or [] if tool_choice != "none"]
             talk = _calling.in_words(talk, shown)
-        tokens = self.model.chat_tokens(talk, chat_template=FORMATS.get(self.chat_format or ""))
+        tokens = self.model.chat_tokens(talk, chat_template=self._template)
         sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias)
         frame = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk" if stream else "chat.completion", "created": int(time.time()), "model": model or self.model_path}
         best = (top_logprobs or 0) if logprobs else None

@@ -11,6 +11,7 @@ from typing import Any, Union
 from . import _arguments as A
 from . import _constants as K
 from . import _structs as S
+from ._calling import said
 
 Message = Mapping[str, Any]
 Messages = Sequence[Message]
@@ -37,7 +38,7 @@ class Conversation:
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing but roles and texts."""
-        plain = all(m.keys() == {"role", "content"} and isinstance(m["content"], str) for m in self.messages)
+        plain = all(m.keys() == {"role", "content"} and m["content"] is not None for m in self.messages)
         return plain and self._template is None and not any(self._extra.values())
 
     def options(self) -> Any:
@@ -58,7 +59,7 @@ class Conversation:
     @property
     def size(self) -> int:
         """About how many bytes of text there are."""
-        return sum(len(m["content"] or "") + 32 for m in self.messages) + 64
+        return sum(len(said(m["content"]) or "") + 32 for m in self.messages) + 64
 
 
 def _json(name: str, value: object) -> bytes:
@@ -101,13 +102,14 @@ def _message(name: str, value: object) -> dict[str, Any]:
     A.string(f'{name}["role"]', message["role"])
     content = message.setdefault("content", None)
     if isinstance(content, (list, tuple)):
-        message["content"] = "".join(_part(f'{name}["content"][{i}]', part) for i, part in enumerate(content))
+        message["content"] = [_part(f'{name}["content"][{i}]', part) for i, part in enumerate(content)]
     elif not (content is None and calls):
         A.string(f'{name}["content"]', content)
     return message
 
 
-def _part(name: str, part: object) -> str:
+def _part(name: str, part: object) -> dict[str, Any]:
     if not isinstance(part, Mapping) or part.get("type") != "text":
         raise A.refuse(name, part, 'a part of type "text": {"type": "text", "text": ...}')
-    return A.string(f'{name}["text"]', part.get("text"))
+    A.string(f'{name}["text"]', part.get("text"))
+    return dict(part)

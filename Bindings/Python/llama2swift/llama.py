@@ -27,7 +27,7 @@ class Llama(Chats):
     """A model and one context, with llama-cpp-python's methods and answers.
 
     model_path: see `Model`. n_ctx: positions, 0 for the model's. n_batch, n_threads, seed (None or 4294967295: another one each time),
-    chat_format ("llama-2", "chatml", ...; None: the model's template), last_n_tokens_size (what repeat_penalty looks back at), use_mmap
+    chat_format ("llama-2", "chatml", ..., "chat_template.NAME" for one of the model's own; None: the model's template), last_n_tokens_size (what repeat_penalty looks back at), use_mmap
     (False: the file is read into memory), type_k and type_v (1 for f16, 0 for f32), embedding and pooling_type (None or 0: a vector a token;
     1 mean, 2 first, 3 last), draft_model (a smaller model with the same vocabulary that guesses, as a path or a `Model`: texts are the same bit for
     bit; LlamaPromptLookupDecoding is what always happens). Raises what `Model` and `Context` raise, ValueError for what is not supported, TypeError for what is unknown.

@@ -54,6 +54,7 @@ class Requests:
         self._bos = add_bos_token if add_bos_token is None else A.flag("add_bos_token", add_bos_token)
         self._special = self.model.special_tokens
         self._in_chat = False
+        self._template: str | None = None
         self.engine = Engine(self.model, longest=self.max_length + 1, threads=threads, kv=kv, kernels=kernels, tokens_at_once=tokens_at_once)
 
     # Tokens
@@ -213,15 +214,19 @@ class Requests:
         return f"llama2swift-{os.path.basename(self.path)}"
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """The template as it is, for the harness's records. A vocabulary's others, which --apply_chat_template NAME would ask for, are not chosen by name."""
-        if isinstance(chat_template, str) and chat_template not in ("", "default"):
-            raise ValueError(f"a chat template called {A.shown(chat_template)}; llama2swift's model type applies the model's default one")
-        return self.model.chat_template or ""
+        """The template as it is, for the harness's records; a text: that of this name, which conversations are then written by."""
+        self._template = chat_template if isinstance(chat_template, str) and chat_template not in ("", "default") else None
+        if self._template is None:
+            return self.model.chat_template or ""
+        if self._template not in self.model.chat_templates:
+            raise ValueError(f"a chat template called {A.shown(chat_template)}: the model has {', '.join(self.model.chat_templates) or 'no chat template'}")
+        return self.model.chat_templates[self._template]
 
     def apply_chat_template(self, chat_history: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
         """A conversation as the model's template writes it."""
         self._in_chat = True
-        return self.model.chat_text(chat_history, add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
+        opens = add_generation_prompt
+        return self.model.chat_text(chat_history, add_generation_prompt=opens, continue_final_message=not opens, chat_template=self._template)
 
 
 def _one_of(told: Mapping[str, Any], names: Sequence[str], default: int) -> int:

@@ -10,6 +10,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _library as lib
 from . import _structs as S
+from ._calling import said
 from ._calls import Calls, run
 from ._closing import Handle
 from .chat import Conversation, Messages, Objects
@@ -109,6 +110,20 @@ class Vocabulary:
         except NotFoundError:
             return None
 
+    @property
+    def chat_templates(self) -> dict[str, str]:
+        """The file's chat templates by name: "default", and what else it has, "tool_use" (which conversations with tools get) or "rag"
+        for instance. `chat_tokens` takes a name as chat_template."""
+        found = {} if self.chat_template is None else {"default": self.chat_template}
+        count, prefix = C.c_size_t(), b"tokenizer.chat_template."
+        lib.call("model_metadata_count", self._handle, C.byref(count))
+        for i in range(count.value):
+            key = lib.call_text("model_metadata_key", self._handle, i)
+            if key.startswith(prefix):
+                text = lib.call_text("model_metadata", self._handle, key, len(key)).decode("utf-8", "replace")
+                found.setdefault(key[len(prefix) :].decode("utf-8", "replace"), text)
+        return found
+
     def chat_tokens(
         self, messages: Messages, *, add_generation_prompt: bool = True, continue_final_message: bool = False, tools: Objects = None,
         documents: Objects = None, chat_template: str | None = None, **variables: Any,
@@ -116,10 +131,11 @@ class Vocabulary:
         """A conversation as the model's chat template writes it. No text of a message can become a control token.
 
         messages: ``[{"role": "user", "content": text}, ...]`` with the roles and further keys that the template takes; a content
-        may be a list of parts ``{"type": "text", "text": ...}``, which are put together. add_generation_prompt: open the answer.
+        may be a list of parts ``{"type": "text", "text": ...}``: a template that reads parts gets them, any other their texts
+        put together. add_generation_prompt: open the answer.
         continue_final_message: leave the last message open instead, the answer goes on with it. tools, documents: lists of dicts,
-        as `transformers` passes them. chat_template: Jinja or a format's name in place of the model's. variables: more of the
-        template's, `enable_thinking` for instance.
+        as `transformers` passes them. chat_template: Jinja, the name of one of `chat_templates` ("rag") or a format's name, in place of
+        the model's usual one. variables: more of the template's, `enable_thinking` for instance.
         Raises InvalidArgumentError when the template refuses the conversation, UnknownTemplateError when there is none or it cannot
         be followed.
         """
@@ -130,7 +146,7 @@ class Vocabulary:
             if not talk.is_plain:
                 raise
             # bytes that are no text, as os.fsdecode keeps them: these C takes as they are
-            raw = [(A.text("role", m["role"]), A.text("content", m["content"])) for m in talk.messages]
+            raw = [(A.text("role", m["role"]), A.text("content", said(m["content"]))) for m in talk.messages]
             array = (S.Message * max(len(raw), 1))(*(S.Message(r, len(r), c, len(c)) for r, c in raw))
             return lib.call_tokens("chat_encode", self._handle, array, len(raw), talk.flags, capacity=talk.size)
         return lib.call_tokens("chat_encode_json", self._handle, C.byref(options), capacity=talk.size)

@@ -45,6 +45,11 @@ void l2s_sleep(const void *word, uint32_t value);
 /* Wakes everyone who sleeps there. */
 void l2s_wake(const void *word);
 
+/* What is in a folder: NULL and errno when it cannot be opened; each next name, NULL at the end with errno 0, or with what went wrong. */
+void *l2s_folder_open(const char *path);
+const char *l2s_folder_next(void *folder);
+void l2s_folder_close(void *folder);
+
 /* A moment for whoever shares this core, in a loop that looks again and again. */
 static inline void l2s_pause(void) {
 #if defined(__x86_64__)

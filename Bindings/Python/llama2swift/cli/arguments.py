@@ -217,7 +217,7 @@ def serving(p: argparse.ArgumentParser) -> None:
     p.add_argument("--write-timeout", type=positive, default=60.0, metavar="SECONDS", help="until a client reads on; default %(default)s")
     p.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="of an answer; 0: none; default %(default)s")
     p.add_argument("-n", "--max-tokens", type=whole(0), default=0, metavar="N", help="of an answer; default: what the context holds")
-    p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, or a format's name, in place of the model's")
+    p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, the name of one of the model's templates or a format's, in place of the model's usual one")
     p.add_argument("--no-page", action="store_true", help="without the page at /")
     p.add_argument("--slots", action="store_true", help="with /slots, as llama-server has it")
     p.add_argument("--no-metrics", action="store_true", help="without /metrics")

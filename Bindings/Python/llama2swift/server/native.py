@@ -220,7 +220,7 @@ async def props(http: Request, model: Optional[str] = None) -> Any:
         return {
             "default_generation_settings": {"n_ctx": engine.length, "params": _settings(engine, None, given, None)},
             "total_slots": s.parallel, "model_alias": engine.name, "model_path": engine.path, "description": engine.model.description,
-            "chat_template": s.chat_template or engine.model.chat_template or "", "bos_token": _name(engine, special.bos), "eos_token": _name(engine, special.eos),
+            "chat_template": engine.model.chat_templates.get(s.chat_template or "default", s.chat_template or ""), "bos_token": _name(engine, special.bos), "eos_token": _name(engine, special.eos),
             "build_info": engine.fingerprint, "modalities": {"vision": False, "audio": False},
         }  # fmt: skip
 

@@ -204,7 +204,7 @@ class Respond(Sampled):
         calls = set()
         for index, item in enumerate([Message(role="user", content=self.input)] if isinstance(self.input, str) else self.input):
             if isinstance(item, Message):
-                out.append({"role": item.role, "content": _text(item.content)})
+                out.append({"role": item.role, "content": _parts(item.content)})
             elif isinstance(item, FunctionCall):
                 _check_json(item.arguments, f"input[{index}].arguments")
                 if not out or out[-1]["role"] != "assistant":
@@ -225,6 +225,10 @@ def _check_json(text: str, place: str) -> None:
         json.loads(text or "{}")
     except (ValueError, RecursionError):
         raise ApiError(400, f"{place} is no JSON", param=place) from None
+
+
+def _parts(content: Union[str, List[Text]]) -> Union[str, List[Dict[str, str]]]:
+    return content if isinstance(content, str) else [{"type": "text", "text": part.text} for part in content]
 
 
 def _text(content: Union[str, List[Text]]) -> str:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-
-# the names that chat templates have
-FORMATS = ("llama2", "chatml", "llama3", "zephyr", "mistral-v1", "mistral-v3", "mistral-v3-tekken", "vicuna", "alpaca")
 
 
 @dataclass(frozen=True)
@@ -59,9 +54,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.models:
             raise ValueError("a server needs a model")
-        if self.chat_template is not None and re.fullmatch(r"[A-Za-z0-9_.-]+", self.chat_template) and self.chat_template not in FORMATS:
-            # one word is a template too, which says that word, whatever the conversation is
-            raise ValueError(f"{self.chat_template!r} is no file and no chat template's name: there are {', '.join(FORMATS)}")
         if self.draft is not None and len(self.models) > 1:
             raise ValueError(f"a draft is that of one model, and {len(self.models)} are served")
 

@@ -43,7 +43,7 @@ def messages(given: list[ChatMessage]) -> list[dict[str, Any]]:
         if one.refusal is not None and (one.content or one.tool_calls):
             raise ApiError(400, f"messages[{index}] has a refusal and more beside it", param=f"messages[{index}].refusal")
         if isinstance(one.content, list):
-            message["content"] = "".join(part.text or "" for part in one.content)
+            message["content"] = [{"type": "text", "text": part.text or ""} for part in one.content]
         elif one.content is not None or not one.tool_calls:
             message["content"] = one.refusal if one.content is None and one.refusal is not None else one.content
         for name in ("name", "tool_call_id", "reasoning_content"):
