@@ -14,6 +14,8 @@ let avx512: [SwiftSetting] =
         // Swift's own pass took half of this module's time (its kernels are loops of hundreds of operations); LLVM's does the same after it
         .unsafeFlags(["-Xllvm", "-sil-disable-pass=loop-invariant-code-motion"])
     ]
+// AVX-512's sources for formats with tables, by links, with tables that are looked up in registers
+let avx512VBMI: [SwiftSetting] = flags("-mavx512vbmi") + avx512
 // The same sources as NEON's, by links: what differs is behind the compiler's macros in ArmIntrinsics.
 let dotProduct: [SwiftSetting] = flags("-march=armv8-a+dotprod")
 let i8mm: [SwiftSetting] = flags("-march=armv8-a+dotprod+i8mm")
@@ -21,12 +23,13 @@ let i8mm: [SwiftSetting] = flags("-march=armv8-a+dotprod+i8mm")
 func flags(_ names: String...) -> [SwiftSetting] { [.unsafeFlags(names.flatMap { ["-Xcc", $0] })] }
 
 #if arch(x86_64)
-let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVXVNNI", "Llama2KernelsAVX512"]
+let isaModules: [Target.Dependency] = ["X86Intrinsics", "Llama2KernelsAVX2", "Llama2KernelsAVXVNNI", "Llama2KernelsAVX512", "Llama2KernelsAVX512VBMI"]
 let isaTargets: [Target] = [
     .target(name: "X86Intrinsics"),
     .target(name: "Llama2KernelsAVX2", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx2),
     .target(name: "Llama2KernelsAVXVNNI", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avxVNNI),
     .target(name: "Llama2KernelsAVX512", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx512),
+    .target(name: "Llama2KernelsAVX512VBMI", dependencies: ["X86Intrinsics", "BlockTables", "KernelOperands"], swiftSettings: avx512VBMI),
 ]
 #elseif arch(arm64)
 // Never built by this file so far, as there was no such machine: Tests/trust/arm64.sh compiles the same modules with the same flags

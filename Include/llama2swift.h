@@ -202,6 +202,7 @@ int32_t llama2_struct_init(void *structure, size_t size);
 #define LLAMA2_KERNELS_DOTPROD 5u /* arm64 with dot products of bytes (FEAT_DotProd). Since 0.3 */
 #define LLAMA2_KERNELS_I8MM 6u    /* arm64 with products of matrices of bytes, too (FEAT_I8MM). Since 0.3 */
 #define LLAMA2_KERNELS_AVX_VNNI 7u /* AVX2 with AVX-VNNI, products of bytes in 256 bits. Since 0.3 */
+#define LLAMA2_KERNELS_AVX512_VBMI 8u /* AVX-512 as above, and VBMI. Since 0.3 */
 
 /* *mask: bit k is set when LLAMA2_KERNELS_ value k can run here. Bit 1 always is.
    Returns OK. Threads: any. Since 0.1. */

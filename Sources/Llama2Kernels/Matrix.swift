@@ -51,7 +51,7 @@ extension Kernels {
                 data: w.data, next: ahead, columns: w.columns, first_row: first &* 16,
                 end_row: Swift.min(end &* 16, w.rows), x: a.f32, tokens: tokens, out: out, out_stride: outStride,
                 scratch: scratch, type: w.type.rawValue)
-            withUnsafePointer(to: o) { if !table.multiplyFloats($0) { _ = fallback.multiplyFloats($0) } }
+            withUnsafePointer(to: o) { if !table.multiplyFloats($0) { _ = second.multiplyFloats($0) } }
             return
         }
         let o = ProductOperands(
@@ -59,7 +59,7 @@ extension Kernels {
             end_panel: end, q: a.q, s: a.scale, c: a.corrections, tokens: tokens, width: a.width, out: out,
             out_stride: outStride, scratch: scratch, type: w.type.rawValue)
         withUnsafePointer(to: o) {
-            if !table.multiply($0) && !fallback.multiply($0) { _ = Kernels.reference.table.multiply($0) }
+            if !table.multiply($0) && !second.multiply($0) && !third.multiply($0) { _ = Kernels.reference.table.multiply($0) }
         }
     }
 }

@@ -13,11 +13,7 @@ internal import X86Intrinsics
     let few = Few(
         base: base, stride: stride, blocks: blocks, q: q, s: s, c: c, out: out, outStride: outStride, next: next,
         sums: (scratch + UnpackScratch.sums).assumingMemoryBound(to: Float.self))
-    if type == Q6_K.number {
-        if tokens > 3 { return false }
-        multiplyFewQ6_K(few, tokens)
-        return true
-    }
+    if let done = multiplyFewOther(type, few, tokens) { return done }
     return visitColumnFormat(type, FewMultiplier(few: few, tokens: tokens))
 }
 
@@ -37,9 +33,9 @@ private struct FewMultiplier: ColumnVisitor {
     }
 
     @inline(__always) func visitTables<F: ColumnFormat>(_: F.Type) -> Bool {
-        if tokens > 1 { return false }  // gathers take longer than stores
-        single(F.self)
-        return true
+        // gathers take longer than stores; three tokens would look up twice
+        if tokens > 1 && !(looksUpTables && (tokens == 2 || tokens == 4)) { return false }
+        return visit(F.self)
     }
 
     @inline(__always) private func single<F: ColumnFormat>(_: F.Type) {

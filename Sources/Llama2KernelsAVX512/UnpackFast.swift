@@ -5,12 +5,8 @@ internal import X86Intrinsics
     _ type: UInt32, _ base: UnsafeRawPointer, _ stride: Int, _ first: Int, _ count: Int, _: UnsafeRawPointer,
     _ out: UnsafeMutableRawPointer
 ) -> Bool {
-    if type == Q6_K.number {
-        unpackQ6_K(base, stride, first >> 3, out)
-        return true
-    }
-    return visitColumnFormat(type, ColumnStorer(base: base, stride: stride, first: first, count: count, out: out))
-        || unpackByRows(type, base, stride, first, count, out)
+    visitColumnFormat(type, ColumnStorer(base: base, stride: stride, first: first, count: count, out: out))
+        || unpackOther(type, base, stride, first, count, out)
 }
 
 private struct ColumnStorer: ColumnVisitor {

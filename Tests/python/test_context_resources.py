@@ -119,7 +119,7 @@ def test_wrong_options_are_refused(stories):
     for options in (dict(length=-1), dict(kv="f8"), dict(kernels="sve")):
         with pytest.raises(ValueError):
             stories.context(**options)
-    elsewhere = {"neon": "NEON", "dotprod": "NEON.dotprod", "i8mm": "NEON.i8mm", "avx2": "AVX2", "avxvnni": "AVX2.VNNI", "avx512": "AVX-512"}
+    elsewhere = {"neon": "NEON", "dotprod": "NEON.dotprod", "i8mm": "NEON.i8mm", "avx2": "AVX2", "avxvnni": "AVX2.VNNI", "avx512": "AVX-512.VNNI", "avx512vbmi": "AVX-512.VBMI"}
     for name in elsewhere.keys() - set(llama2swift.kernels_available()):
         with pytest.raises(UnsupportedError, match=f"this machine cannot run the {elsewhere[name]}.* kernels"):
             stories.context(kernels=name)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "Sources"
-MODULES = ["Llama2KernelsAVX2", "Llama2KernelsAVXVNNI", "Llama2KernelsAVX512"]
+MODULES = ["Llama2KernelsAVX2", "Llama2KernelsAVXVNNI", "Llama2KernelsAVX512", "Llama2KernelsAVX512VBMI"]
 
 
 def code_symbols(module):

@@ -21,7 +21,7 @@ def model_with(path, change):
 
 def kernels(model):
     """Those of this machine."""
-    for name in ("reference", "avx2", "avxvnni", "avx512"):
+    for name in ("reference", "avx2", "avxvnni", "avx512", "avx512vbmi"):
         try:
             model.context(length=1, kernels=name).close()
             yield name

@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("--goals", action="store_true", help="the project's goals, about twenty minutes")
     parser.add_argument("--scaling", action="store_true", help="how ours grows, some minutes")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--kernels", default="best", help="best, avx512, avxvnni, avx2 or reference, for ours")
+    parser.add_argument("--kernels", default="best", help="best, avx512vbmi, avx512, avxvnni, avx2 or reference, for ours")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--after", type=numbers, default=[0, 512, 2048], help="positions before decoding")
     parser.add_argument("--prompts", type=numbers, default=[128, 512, 2048])

@@ -16,7 +16,7 @@ from .results import Memory
 # of each machine the best last
 KERNELS = {
     "best": K.KERNELS_BEST, "reference": K.KERNELS_REFERENCE, "avx2": K.KERNELS_AVX2, "avxvnni": K.KERNELS_AVX_VNNI, "avx512": K.KERNELS_AVX512,
-    "neon": K.KERNELS_NEON, "dotprod": K.KERNELS_DOTPROD, "i8mm": K.KERNELS_I8MM,
+    "avx512vbmi": K.KERNELS_AVX512_VBMI, "neon": K.KERNELS_NEON, "dotprod": K.KERNELS_DOTPROD, "i8mm": K.KERNELS_I8MM,
 }  # fmt: skip
 ROPE = {"none": K.ROPE_NONE, "linear": K.ROPE_LINEAR, "ntk": K.ROPE_NTK, "yarn": K.ROPE_YARN, "llama3": K.ROPE_LLAMA3}
 KV = {"f16": K.KV_F16, "f32": K.KV_F32, "q8_0": K.KV_Q8_0, "q4_0": K.KV_Q4_0}

@@ -14,9 +14,9 @@ struct PassCosts {
     init(on isa: Kernels.ISA?, floats: Bool) {
         (first, each) =
             switch isa {
-            case .avx512 where floats: (0.01, 0.03)
+            case .avx512 where floats, .avx512VBMI where floats: (0.01, 0.03)
             case .avx2 where floats, .avxVNNI where floats: (0.2, 0.1)
-            case .avx512: (0.15, 0.12)
+            case .avx512, .avx512VBMI: (0.15, 0.12)
             case .avx2, .avxVNNI: (0, 0.4)
             case .neon, .dotProduct, .i8mm: (0, 0.25)
             case .reference, nil: (0, 1)

@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-p", "--prompt", type=whole(1), default=512, metavar="N", help="tokens of the prompt, default %(default)s")
     p.add_argument("-n", "--generate", type=whole(1), default=64, metavar="N", help="tokens that are decoded, default %(default)s")
     p.add_argument("-r", "--repeat", type=whole(1, 10000), default=5, metavar="N", help="runs, of which the median counts, default %(default)s")
-    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, neon, dotprod or i8mm")
+    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, avx512vbmi, neon, dotprod or i8mm")
     footprint(p)
     p.add_argument("--json", action="store_true", help="for programs")
 
@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="which items, and what is drawn; default %(default)s")
     p.add_argument("--chat", action="store_true", help="ask in the model's chat template")
     p.add_argument("--kv", default="f16", choices=("f16", "f32"), help="the KV cache, default %(default)s")
-    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, neon, dotprod or i8mm")
+    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, avx512vbmi, neon, dotprod or i8mm")
     p.add_argument("--allow-code", action="store_true", help="run programs that the model writes (HumanEval, MBPP), in a sandbox")
     p.add_argument("--classifier", metavar="FOLDER", help="judges ToxiGen: a Hugging Face folder; needs transformers")
     footprint(p)

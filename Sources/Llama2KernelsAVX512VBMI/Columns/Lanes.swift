@@ -1,0 +1,1 @@
+../../Llama2KernelsAVX512/Lanes.swift

@@ -1,0 +1,1 @@
+../../Llama2Core/Formats/Ternary.swift

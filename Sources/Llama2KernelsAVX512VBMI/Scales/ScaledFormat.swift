@@ -1,0 +1,1 @@
+../../Llama2KernelsAVX2/Scales/ScaledFormat.swift

@@ -1,0 +1,1 @@
+../../Llama2KernelsAVX2/K+AVX2.swift
