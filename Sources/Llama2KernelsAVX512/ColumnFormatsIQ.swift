@@ -101,3 +101,18 @@ extension IQ3_S: ColumnFormat {
         ColumnScales(odd(h.d, bits(h.x.c3, 4 &* b, 4)))
     }
 }
+
+extension IQ1_S: ColumnFormat {
+    static var together: Int { 4 }
+    @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
+        ColumnHeader(halves16(p, stride), Columns16(p + 34, stride))
+    }
+    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader { ColumnHeader(h.d, h.x.secondHalf) }
+    @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 {
+        let x = Columns16(p + (2 &+ 16 &* (b >> 2)), stride)
+        return Bytes32(x, x)
+    }
+    @inline(__always) static func columnScales(_ h: ColumnHeader, _ b: Int) -> ColumnScales {
+        ColumnScales(_mm512_mul_ps(odd(h.d, bits(h.x[b >> 1], 16 &* (b & 1) &+ 12, 3)), _mm512_set1_ps(0.125)))
+    }
+}

@@ -85,16 +85,7 @@ extension IQ3_S {
     }
 }
 
-extension IQ1_S: ColumnFormat {
-    static var together: Int { 4 }
-    @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
-        ColumnHeader(halves16(p, stride), Columns16(p + 34, stride))
-    }
-    @inline(__always) static func secondHalf(_ h: ColumnHeader) -> ColumnHeader { ColumnHeader(h.d, h.x.secondHalf) }
-    @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _ b: Int) -> Bytes32 {
-        let x = Columns16(p + (2 &+ 16 &* (b >> 2)), stride)
-        return Bytes32(x, x)
-    }
+extension IQ1_S {
     /// 0, 1 or 2 to 8 (w - 1) + delta + 16.
     @inline(__always) static func columnWeights(_ x: Bytes32, _ h: ColumnHeader, _ b: Int) -> Bytes32 {
         let low = x.a[b], high = h.x[b >> 1], at = 16 &* (b & 1)
@@ -102,8 +93,5 @@ extension IQ1_S: ColumnFormat {
         let delta = _mm512_mask_blend_epi32(negative, _mm512_set1_epi8(9), _mm512_set1_epi8(7))
         return eights(l2s_iq1_s_grids()) { _mm512_or_si512(bits(low, 8 &* $0, 8), shiftLeft(bits(high, at &+ 3 &* $0, 3), 8)) }
             .map { _mm512_add_epi8(shiftLeft($0, 3), delta) }
-    }
-    @inline(__always) static func columnScales(_ h: ColumnHeader, _ b: Int) -> ColumnScales {
-        ColumnScales(_mm512_mul_ps(odd(h.d, bits(h.x[b >> 1], 16 &* (b & 1) &+ 12, 3)), _mm512_set1_ps(0.125)))
     }
 }

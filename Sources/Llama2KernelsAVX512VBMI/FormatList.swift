@@ -1,4 +1,4 @@
-/// What this module has: formats with tables that fit registers. (Of IQ1_S and IQ1_M an entry is one of 2,048.)
+/// What this module has: formats with tables.
 
 /// What the visitor says; false for a format that is none of these.
 @inline(__always) func visitColumnFormat<Visitor: ColumnVisitor>(_ type: UInt32, _ visitor: Visitor) -> Bool {
@@ -8,6 +8,8 @@
     case IQ2_S.number: visitor.visitTables(IQ2_S.self)
     case IQ3_XXS.number: visitor.visitTables(IQ3_XXS.self)
     case IQ3_S.number: visitor.visitTables(IQ3_S.self)
+    case IQ1_S.number: visitor.visitTables(IQ1_S.self)
+    case IQ1_M.number: visitor.visitTables(IQ1_M.self)
     default: false
     }
 }

@@ -68,5 +68,9 @@ for name in ("IQ2_XXS", "IQ2_XS", "IQ2_S"):
     bytes_table(f"{lower}_halves", halves, "weights 0 to 3, then 4 to 7 of an entry: the number of a magnitude in two bits each")
 signed = lambda n, negative: 64 + np.where(negative, -values[n], values[n])
 bytes_table("iq2_weights", [signed(at(0, 2), at(4, 1)), signed(at(2, 2), at(5, 1))], "from two such numbers (bits 0-3) and two signs (4, 5) to the first weight, and to the second")
+grid = magnitudes("IQ1_S") + 1
+bytes_table("iq1_s_halves", [grid[:, i] | grid[:, i + 1] << 2 | grid[:, i + 2] << 4 | grid[:, i + 3] << 6 for i in (0, 4)], "the same of IQ1: 0, 1 or 2")
+signed = lambda n, negative: 8 * (n % 3) + np.where(negative, 7, 9)
+bytes_table("iq1_weights", [signed(at(0, 2), at(4, 1)), signed(at(2, 2), at(5, 1))], "from two of these and two signs of delta: 8 (n - 1) + delta + 16")
 bytes_table("even_signs", [[i | (bin(i).count("1") & 1) << 7 for i in range(128)]], "seven signs as eight, of which an even number is set")
 print("#pragma clang assume_nonnull end\n\n#endif")
