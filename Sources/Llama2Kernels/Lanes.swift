@@ -56,6 +56,9 @@ struct F32x16 {
     }
     /// A hint that the reference does not take.
     @inline(__always) static func prefetch(_ p: UnsafeRawPointer) {}
+    /// Whether what is read once a pass is better fetched so, by `prefetchOnce`.
+    @inline(__always) static var fetchesOnce: Bool { false }
+    @inline(__always) static func prefetchOnce(_ p: UnsafeRawPointer) {}
     /// a < b ? x : y, lane by lane; y when either is NaN.
     @inline(__always) static func select(_ a: F32x16, lessThan b: F32x16, _ x: F32x16, _ y: F32x16) -> F32x16 {
         F32x16(y.v.replacing(with: x.v, where: a.v .< b.v))

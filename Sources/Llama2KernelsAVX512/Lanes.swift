@@ -38,6 +38,8 @@ struct F32x16 {
     @inline(__always) static func min(_ a: F32x16, _ b: F32x16) -> F32x16 { F32x16(_mm512_min_ps(a.v, b.v)) }
     /// Into the second-level cache. An address that is not there does nothing.
     @inline(__always) static func prefetch(_ p: UnsafeRawPointer) { l2s_prefetch_t1(p) }
+    @inline(__always) static var fetchesOnce: Bool { l2s_fetches_once() != 0 }
+    @inline(__always) static func prefetchOnce(_ p: UnsafeRawPointer) { l2s_prefetch_nta(p) }
     /// a < b ? x : y, lane by lane; y when either is NaN.
     @inline(__always) static func select(_ a: F32x16, lessThan b: F32x16, _ x: F32x16, _ y: F32x16) -> F32x16 {
         F32x16(l2s_m512_select_less(a.v, b.v, x.v, y.v))

@@ -82,6 +82,8 @@ struct F32x16 {
     @inline(__always) static func min(_ x: F32x16, _ y: F32x16) -> F32x16 { select(x, lessThan: y, x, y) }
     /// Into the second-level cache. An address that is not there does nothing.
     @inline(__always) static func prefetch(_ p: UnsafeRawPointer) { l2s_prefetch_l2(p) }
+    @inline(__always) static var fetchesOnce: Bool { false }
+    @inline(__always) static func prefetchOnce(_ p: UnsafeRawPointer) { l2s_prefetch_l2(p) }
     /// a < b ? x : y, lane by lane; y when either is NaN.
     @inline(__always) static func select(_ a: F32x16, lessThan b: F32x16, _ x: F32x16, _ y: F32x16) -> F32x16 {
         F32x16(

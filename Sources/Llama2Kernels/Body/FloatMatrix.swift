@@ -67,6 +67,9 @@ private struct FloatJob {
                     tile(F.self, FourByTwo.self, rows, x, o, job.outStride, valid, part, share)
                     if six { tile(F.self, FourByTwo.self, more, x, o + 4, job.outStride, 2, 0, 0) }
                     t &+= 2
+                } else if job.tokens == 1 && F32x16.fetchesOnce {
+                    tile(F.self, FourByOneOnce.self, rows, x, o, job.outStride, valid, part, share)
+                    t &+= 1
                 } else {
                     tile(F.self, FourByOne.self, rows, x, o, job.outStride, valid, part, share)
                     if six { tile(F.self, FourByOne.self, more, x, o + 4, job.outStride, 2, 0, 0) }
@@ -132,6 +135,11 @@ private struct RowSums {
 private protocol TileShape {
     static var rows: Int { get }  // 4 or 6
     static var tokens: Int { get }  // 4, 2 or 1
+    static var once: Bool { get }  // whether what is fetched ahead is read once, and fetched so
+}
+
+extension TileShape {
+    @inline(__always) static var once: Bool { false }
 }
 
 private enum SixByFour: TileShape {
@@ -151,6 +159,12 @@ private enum FourByOne: TileShape {
     @inline(__always) static var tokens: Int { 1 }
 }
 
+private enum FourByOneOnce: TileShape {
+    @inline(__always) static var rows: Int { 4 }
+    @inline(__always) static var tokens: Int { 1 }
+    @inline(__always) static var once: Bool { true }
+}
+
 /// A tile of the tokens at x; meanwhile part number `part` of the next rows is fetched, `share` bytes for every 16 columns. A function
 /// for each format and shape: of as many as one function takes, the compiler would leave some to one that asks for both at every step.
 @inline(never) private func tile<F: FloatFormat, Shape: TileShape>(
@@ -167,7 +181,7 @@ private enum FourByOne: TileShape {
         // the next rows are one piece
         var line = 0
         while line < share {
-            F32x16.prefetch(ahead + line)
+            if Shape.once { F32x16.prefetchOnce(ahead + line) } else { F32x16.prefetch(ahead + line) }
             line &+= 64
         }
         ahead += share
