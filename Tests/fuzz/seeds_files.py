@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -27,10 +28,11 @@ CHATML = (
 # Files
 
 
-def gguf_bytes(metadata=None, w=W, shape=SHAPE, temporary=Path("/tmp")) -> bytes:
-    path = temporary / "seed.gguf"
-    F.write_gguf_model(path, w, shape, metadata)
-    return path.read_bytes()
+def gguf_bytes(metadata=None, w=W, shape=SHAPE) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:  # not a name that somebody else's run has too
+        path = Path(folder) / "seed.gguf"
+        F.write_gguf_model(path, w, shape, metadata)
+        return path.read_bytes()
 
 
 def version_1() -> bytes:

@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ FIXTURES = ROOT / "Tests" / "fixtures"
 SHARED = Path(os.environ.get("LLAMA2SWIFT_SHARED", ROOT.parent / "shared" / "data"))
 
 
+# What programs write is buffered for users, and where it cannot be written is seen later
+os.environ.pop("PYTHONUNBUFFERED", None)
+
+
 def pytest_configure(config):
+    # a shell starts what is in the background without Ctrl-C, and so would all be that the tests start
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "alone: measures time, and runs with nothing beside it")
 
 

@@ -1,6 +1,9 @@
 """`llama2swift.Llama`: the examples of llama-cpp-python's README run, answers are the library's, what is not supported says so."""
 
+import copy
 import json
+import os
+import pickle
 import sys
 import types
 
@@ -208,6 +211,18 @@ def test_how_far_the_repeat_penalty_looks_back(stories_path, monkeypatch, last, 
         llm.eval([1, 2, 3])
         llm.sample(repeat_penalty=1.1)
     assert accepted == seen
+
+
+def test_a_pickled_or_copied_one_is_made_anew_of_the_same(stories_path):
+    """As llama-cpp-python's. A copy that shared the context ended with it."""
+    asked = dict(n_ctx=64, n_threads=1, seed=5, chat_format="chatml", verbose=False, draft_model=stories_path)
+    with Llama(os.fsencode(stories_path), **asked) as one:
+        assert one.model_path == str(stories_path)
+        text = one(PROMPT, max_tokens=8)["choices"][0]["text"]
+        copies = [pickle.loads(pickle.dumps(one)), copy.copy(one), copy.deepcopy(one)]
+    for other in copies:
+        with other:
+            assert (other.n_ctx(), other.chat_format) == (64, "chatml") and other(PROMPT, max_tokens=8)["choices"][0]["text"] == text
 
 
 def test_calls_that_are_refused(llm):

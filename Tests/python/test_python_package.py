@@ -112,7 +112,7 @@ def test_every_supported_python(version, stories_path, tmp_path):
     """Interpreters of pyenv's or of the system's; numpy for each comes from pip, once."""
     home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = sorted(home.glob(f"{version}.*/bin/python")) + [Path(p) / f"python{version}" for p in os.environ["PATH"].split(":")]
-    python = next((p for p in found if p.exists() and "shims" not in p.parts), None)
+    python = next((p for p in found if os.access(p, os.X_OK) and "shims" not in p.parts), None)
     if python is None:
         pytest.skip(f"there is no Python {version} here")
     folder = ROOT / ".build" / "pythons" / version

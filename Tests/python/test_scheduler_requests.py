@@ -133,3 +133,20 @@ def test_requests_have_their_own_adapters(stories, tmp_path):
             context.set_adapters(0, a)
             assert text == "".join(context.generate(prompt, sampler(2), max_tokens=25))
     assert len(set(found)) == 3
+
+
+def test_a_request_keeps_its_scheduler_while_nobody_else_does(stories):
+    """`Scheduler(context).submit(...).text()` was an empty text: the scheduler had gone before it began."""
+    greedy = dict(temperature=0.0)
+    with stories.context(length=64, sequences=2) as context:
+        prompt = stories.tokenize_prompt("Once upon a time")
+        expected = "".join(context.generate(prompt, llama2swift.Sampler(**greedy), max_tokens=12))
+        context.reset()
+        assert llama2swift.Scheduler(context).submit(prompt, 12, llama2swift.Sampler(**greedy)).text() == expected
+        gc.collect()
+        context.reset()  # it has gone with its last request
+        requests = [llama2swift.Scheduler(context).submit(prompt, 12, llama2swift.Sampler(**greedy))]
+        assert next(requests[0]).reason is None
+        del requests[0]
+        gc.collect()
+        context.reset()

@@ -7,6 +7,7 @@ knows it is today's with its boundary compiled against that header.
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -91,8 +92,7 @@ def grown_library(grown_header, tmp_path_factory):
     link = [f"{out}/libllama2swift.so" if a.endswith("libllama2swift.so") and "/" in a and not a.startswith("-") else a for a in link]
     expanded = []
     for argument in link:  # the list of objects is in a file
-        expanded += Path(argument[1:]).read_text().split() if argument.startswith("@") else [argument]
-    expanded = [a.strip("'\"") for a in expanded]
+        expanded += shlex.split(Path(argument[1:]).read_text()) if argument.startswith("@") else [argument]
     objects = [a for a in expanded if "/Llama2CAPI.build/" not in a]
     assert len(objects) < len(expanded)
     run([*objects, out / "boundary.o"], cwd=out)

@@ -56,17 +56,17 @@ def test_bytes_that_are_no_text_pass_unchanged(stories_path):
 
 
 def test_streams_that_are_closed_or_full(stories_path):
-    base = f"{shlex.quote(sys.executable)} -m llama2swift"
+    base, stories = f"{shlex.quote(sys.executable)} -m llama2swift", shlex.quote(str(stories_path))
     for line, status in (
-        (f"{base} run {stories_path} x -n 3 <&- >&-", 0), (f"{base} chat {stories_path} <&-", 0), (f"{base} info {stories_path} >/dev/full", 1),
-        (f"{base} run {stories_path} x -n 30 >/dev/full", 1), (f"{base} info none >/dev/null 2>&-", 1),
+        (f"{base} run {stories} x -n 3 <&- >&-", 0), (f"{base} chat {stories} <&-", 0), (f"{base} info {stories} >/dev/full", 1),
+        (f"{base} run {stories} x -n 30 >/dev/full", 1), (f"{base} info none >/dev/null 2>&-", 1),
     ):  # fmt: skip
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
         assert done.returncode == status and "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 1, (line, done)
 
 
 def test_nobody_reads_any_more(stories_path):
-    code = f"{shlex.quote(sys.executable)} -m llama2swift run {stories_path} x -n 400; echo $? >&2"
+    code = f"{shlex.quote(sys.executable)} -m llama2swift run {shlex.quote(str(stories_path))} x -n 400; echo $? >&2"
     done = subprocess.run(["bash", "-c", f"({code}) | true"], capture_output=True, text=True, timeout=60)
     assert done.stderr.split() == ["141"]
 

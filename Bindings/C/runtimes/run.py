@@ -65,7 +65,7 @@ def runtimes(out: Path) -> dict[str, Runtime]:
             ["go", "cc"], ["go", "version"],
             [["go", "build", "-o", f"{out}/go/story", "llama2.go", "story.go", "hard.go"]],
             [f"{out}/go/story"], [f"{out}/go/story"],
-            {"CGO_CFLAGS": f"-O1 {include}", "CGO_LDFLAGS": " ".join(link), "GOCACHE": f"{out}/go/cache", "CGO_ENABLED": "1"},
+            {"CGO_CFLAGS": f"-O1 '{include}'", "CGO_LDFLAGS": " ".join(f"'{word}'" for word in link), "GOCACHE": f"{out}/go/cache", "CGO_ENABLED": "1"},
         ),
         "rust": Runtime(
             ["rustc", "cc"], ["rustc", "--version"],

@@ -34,6 +34,10 @@ class LlamaBase(Closing):
         type_v: int | None = None, embedding: bool = False, pooling_type: int | None = None,
         draft_model: A.Path | Model | LlamaPromptLookupDecoding | None = None, **others: Any,
     ):  # fmt: skip
+        self._made_with = {  # for pickle
+            "model_path": model_path, "n_ctx": n_ctx, "n_batch": n_batch, "n_threads": n_threads, "seed": seed, "chat_format": chat_format, "last_n_tokens_size": last_n_tokens_size,
+            "use_mmap": use_mmap, "type_k": type_k, "type_v": type_v, "embedding": embedding, "pooling_type": pooling_type, "draft_model": draft_model, **others,
+        }  # fmt: skip
         only_neutral({k: v for k, v in others.items() if k not in HARMLESS}, NEUTRAL, "Llama")
         if chat_format is not None and chat_format not in FORMATS and not str(chat_format).startswith(OWN_FORMAT):
             raise ValueError(f"chat_format={chat_format!r} is not supported by llama2swift; there are {', '.join(FORMATS)} and {OWN_FORMAT}NAME")
@@ -50,8 +54,8 @@ class LlamaBase(Closing):
         self._seed, self._embedding, self._last_n = _seed("seed", seed), A.flag("embedding", embedding), A.signed("last_n_tokens_size", last_n_tokens_size)
         if self._last_n < -1:
             raise ValueError(f"last_n_tokens_size is {self._last_n}, expected -1 for all tokens, or how many")
-        self.model_path, self.chat_format = str(model_path), chat_format
         self.model = Model(model_path, copy=not A.flag("use_mmap", use_mmap))
+        self.model_path, self.chat_format = os.fsdecode(model_path), chat_format
         self._template = None if chat_format is None else FORMATS.get(chat_format) or chat_format[len(OWN_FORMAT) :]
         if chat_format is not None and chat_format not in FORMATS and self._template not in self.model.chat_templates:
             known = ", ".join(OWN_FORMAT + name for name in self.model.chat_templates) or "none"
@@ -68,6 +72,10 @@ class LlamaBase(Closing):
         self._scheduler: Scheduler | None = None
         self._asked: weakref.WeakSet[Request] = weakref.WeakSet()
         self._last: list[int] = []  # the tokens of the last answer and its prompt
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as what it was made with, in the process that gets it: its context is new."""
+        return _made_again, (type(self), self._made_with)
 
     def _drafting(self, given: Any, threads: int) -> tuple[Context | None, Model | None]:
         """The context that guesses, and the model if it is not the caller's."""
@@ -230,6 +238,10 @@ class LlamaBase(Closing):
             self._own_draft.close()
         self._context.close()
         self.model.close()
+
+
+def _made_again(kind: type[Made], arguments: dict[str, Any]) -> Made:
+    return kind(**arguments)
 
 
 def _seed(name: str, value: Any) -> int | None:

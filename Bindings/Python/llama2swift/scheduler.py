@@ -33,8 +33,9 @@ class Request(NotCopied, Iterator[Event], AsyncIterator[Event]):
 
     _not_copied = ": it is text in the making"
 
-    def __init__(self, engine: Engine, mailbox: Mailbox):
+    def __init__(self, engine: Engine, mailbox: Mailbox, scheduler: Scheduler):
         self._engine = engine
+        self._scheduler: Scheduler | None = scheduler  # nobody else may have it, and it ends with whoever has it
         self._mailbox = mailbox
         self._reason: str | None = None
         self._finalizer = weakref.finalize(self, engine.cancel, mailbox)
@@ -81,6 +82,7 @@ class Request(NotCopied, Iterator[Event], AsyncIterator[Event]):
         if event is not None and event.reason is not None:
             self._reason = event.reason
             self._finalizer.detach()
+            self._scheduler = None
         return event
 
     def __next__(self) -> Event:
@@ -208,7 +210,7 @@ class Scheduler(Closing, NotCopied):
                 raise
             mailbox.id = number.value
         engine.work.set()
-        return Request(engine, mailbox)
+        return Request(engine, mailbox, self)
 
     def stats(self) -> dict[str, int]:
         """How it is doing. Now: `waiting` and `running` requests. Since it was made: `prompt_tokens` of requests that have begun,

@@ -19,13 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _starting.loud()
         terminal.prepare()
+        status = 0
         try:
             status = _run(arguments)
             terminal.flush()
         except BrokenPipeError:
             status = 141  # what a shell says of `yes | head -1`
-        except OSError as problem:  # the rest could not be written: a full disk
-            status = _say(terminal.sentence(problem))
+        except OSError as problem:  # the rest could not be written: a full disk, if that has not been said
+            status = status or _say(terminal.sentence(problem))
         if status and status != 130:
             terminal.silence()
     except KeyboardInterrupt:  # while the rest was written to somebody who does not read
