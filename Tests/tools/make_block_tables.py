@@ -9,6 +9,8 @@ HEAD = """/* The fixed tables of ggml's IQ types: grids of 4 or 8 weights, one b
 #ifndef BLOCK_TABLES_H
 #define BLOCK_TABLES_H
 #include <stdint.h>
+
+#pragma clang assume_nonnull begin
 """
 print(HEAD)
 for name in ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S"):
@@ -49,7 +51,7 @@ def magnitudes(name):
 
 # The same grids for looking up 64 entries at once, a byte of each: bits that say which magnitude, and tables from those and bits of sign to
 # weights, biased as KernelFormat says.
-print("/* For looking up many entries at once: a grid's entries as bytes, in planes. */\n#pragma clang assume_nonnull begin\n")
+print("/* For looking up many entries at once: a grid's entries as bytes, in planes. */\n")
 lookup, at = np.arange(64), lambda first, count: np.arange(64) >> first & (1 << count) - 1
 for name, bias in (("IQ3_XXS", 64), ("IQ3_S", 16)):
     grid, lower = magnitudes(name), name.lower()

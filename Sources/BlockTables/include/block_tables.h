@@ -5,6 +5,8 @@
 #define BLOCK_TABLES_H
 #include <stdint.h>
 
+#pragma clang assume_nonnull begin
+
 static const uint64_t l2s_iq2_xxs_table[256] = {
     0x0808080808080808ull, 0x080808080808082bull, 0x0808080808081919ull, 0x0808080808082b08ull, 0x0808080808082b2bull, 0x0808080808190819ull,
     0x0808080808191908ull, 0x08080808082b0808ull, 0x08080808082b082bull, 0x08080808082b2b08ull, 0x08080808082b2b2bull, 0x0808080819080819ull,
@@ -756,7 +758,6 @@ static inline uint64_t l2s_iq1_s_grid(uint32_t i) { return l2s_iq1_s_table[i & 2
 static inline const uint64_t *l2s_iq1_s_grids(void) { return l2s_iq1_s_table; }
 
 /* For looking up many entries at once: a grid's entries as bytes, in planes. */
-#pragma clang assume_nonnull begin
 
 /* weights 0 and 1, then 2 and 3 of an entry: the number of a magnitude in bits 0-2 and 5-7; between them go their signs */
 static const uint8_t l2s_iq3_xxs_pairs[2][256] __attribute__((aligned(64))) = {
