@@ -9,7 +9,7 @@ extension StreamingDecoder {
         var hash = WordHash()
         hash.add(special ? 1 : 0)
         hash.add(UInt64(tokenizer.count))
-        for byte in tokenizer.decoder.separator { hash.add(UInt64(byte)) }
+        for byte in tokenizer.pipeline.decoder.separator { hash.add(UInt64(byte)) }
         for token in 0..<Int32(truncatingIfNeeded: tokenizer.count) {
             let piece = try tokenizer.piece(token, special: special)
             hash.add(UInt64(piece.count))

@@ -27,7 +27,7 @@ public final class StreamingDecoder {
         output = try AlignedBuffer(count: try checkedMultiply(longest, 3, "text of the decoder"), of: "text of the decoder")
         self.tokenizer = tokenizer
         self.special = special
-        state = State(trim: TokenDecoder.Trim(atTextStart ? tokenizer.decoder.start : .nothing), hasBegun: !atTextStart)
+        state = State(trim: TokenDecoder.Trim(atTextStart ? tokenizer.pipeline.decoder.start : .nothing), hasBegun: !atTextStart)
     }
 
     /// The most that one step can give, in bytes.
@@ -37,7 +37,7 @@ public final class StreamingDecoder {
     public func append(_ token: Int32) throws(Llama2Error) -> UnsafeRawBufferPointer {
         var piece = try tokenizer.piece(token, special: special)
         let isLeftOut = try tokenizer.isLeftOut(token, special: special)
-        if isLeftOut || piece.isEmpty && !tokenizer.decoder.countsEmptyTokens { return piece }
+        if isLeftOut || piece.isEmpty && !tokenizer.pipeline.decoder.countsEmptyTokens { return piece }
         if state.trim.takeFirst() {
             piece = tokenizer.firstPiece(token)
         } else if tokenizer.isFoundByName(token) {
@@ -46,7 +46,7 @@ public final class StreamingDecoder {
             piece = state.trim.trim(piece, hasOwnSpace: tokenizer.hasOwnSpace(token))
         }
         defer { state.hasBegun = true }
-        return release(piece, separator: state.hasBegun ? tokenizer.decoder.separator : [], isLast: false)
+        return release(piece, separator: state.hasBegun ? tokenizer.pipeline.decoder.separator : [], isLast: false)
     }
 
     /// What is held back: U+FFFD if a character was left unfinished.

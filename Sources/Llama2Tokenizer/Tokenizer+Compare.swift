@@ -1,4 +1,3 @@
-internal import Glibc
 public import Llama2Core
 
 extension Tokenizer {
@@ -10,8 +9,8 @@ extension Tokenizer {
         }
         for token in 0..<count {
             let id = Int32(truncatingIfNeeded: token)
-            let mine = try pieceRange(id, special: true), its = try draft.pieceRange(id, special: true)
-            guard mine.count == its.count, memcmp(pieces.pointer + mine.lowerBound, draft.pieces.pointer + its.lowerBound, mine.count) == 0 else {
+            let mine = try piece(id, special: true), its = try draft.piece(id, special: true)
+            guard mine.elementsEqual(its) else {
                 throw Llama2Error(.invalidArgument, "the draft has another vocabulary: its token \(token) is not that of the context's model")
             }
         }

@@ -3,11 +3,7 @@ import Llama2Core
 extension Tokenizer {
     /// The bytes of one token, which live as long as the tokenizer. None for control and unknown tokens unless `special`.
     public func piece(_ token: Int32, special: Bool) throws(Llama2Error) -> UnsafeRawBufferPointer {
-        bytes(try pieceRange(token, special: special))
-    }
-
-    private func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: pieces.pointer + range.lowerBound, count: range.count)
+        texts[try pieceRange(token, special: special)]
     }
 
     /// The text of `tokens`, as the file's decoder makes it: `detokenize(tokenize(x))` is `x`, byte for byte, where
@@ -20,6 +16,7 @@ extension Tokenizer {
         _ tokens: UnsafeBufferPointer<Int32>, special: Bool
     ) throws(Llama2Error) -> GrowingBuffer<UInt8> {
         var out = try GrowingBuffer<UInt8>(of: "text of the tokens")
+        let decoder = pipeline.decoder
         var trim = TokenDecoder.Trim(decoder.start), hasBegun = false
         for token in tokens {
             let range = try pieceRange(token, special: special), isLeftOut = try isLeftOut(token, special: special)
@@ -29,10 +26,10 @@ extension Tokenizer {
             if trim.takeFirst() {
                 try out.append(firstPiece(token))
             } else if isFoundByName(token) {
-                trim = TokenDecoder.Trim(addsSpaceAfterNames ? decoder.startAfterNames : .nothing)
-                try out.append(bytes(range))
+                trim = TokenDecoder.Trim(pipeline.addsSpaceAfterNames ? decoder.startAfterNames : .nothing)
+                try out.append(texts[range])
             } else {
-                try out.append(trim.trim(bytes(range), hasOwnSpace: hasOwnSpace(token)))
+                try out.append(trim.trim(texts[range], hasOwnSpace: hasOwnSpace(token)))
             }
         }
         return out
@@ -49,11 +46,11 @@ extension Tokenizer {
         return Int(token)
     }
 
-    /// Where the token's bytes lie in `pieces`.
+    /// Where the token's bytes lie in `texts`.
     func pieceRange(_ token: Int32, special: Bool) throws(Llama2Error) -> Range<Int> {
         let index = try checked(token)
-        let start = Int(pieceOffsets[index])
-        return try isLeftOut(token, special: special) ? start..<start : start..<Int(pieceOffsets[index + 1])
+        let range = texts.range(index)
+        return try isLeftOut(token, special: special) ? range.lowerBound..<range.lowerBound : range
     }
 
     /// Whether a text without special tokens does not have it.
@@ -65,9 +62,7 @@ extension Tokenizer {
     }
 
     /// The bytes of a token where it is the first of a text, as a decoder wants them whose `start` is `marksOfFirstToken`.
-    func firstPiece(_ token: Int32) -> UnsafeRawBufferPointer {
-        bytes(Int(firstOffsets[Int(token)])..<Int(firstOffsets[Int(token) + 1]))
-    }
+    func firstPiece(_ token: Int32) -> UnsafeRawBufferPointer { texts[texts.rangeOfFirst(Int(token))] }
 
     /// Whether `tokenize` finds this token by its name, so that a new run of text begins after it.
     func isFoundByName(_ token: Int32) -> Bool { isName[Int(token)] }

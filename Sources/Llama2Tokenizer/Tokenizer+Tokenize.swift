@@ -31,8 +31,8 @@ extension Tokenizer {
             throw Llama2Error(.invalidArgument, "a text of \(text.count) bytes; the limit is \(1 << 29)")
         }
         let bytes = text.bindMemory(to: UInt8.self), begins = isFirst ?? out.isEmpty
-        var worker = try Worker(pipeline)
-        try added.split(bytes, parsing) { (range) throws(Llama2Error) in
+        var worker = try Worker(pipeline.model)
+        try pipeline.added.split(bytes, parsing) { (range) throws(Llama2Error) in
             try tokenize(UnsafeBufferPointer(rebasing: bytes[range]), isFirst: begins && range.lowerBound == 0, parsing, range, &worker, &out)
         } found: { (token) throws(Llama2Error) in
             try out.append(token.id)
@@ -44,9 +44,9 @@ extension Tokenizer {
         var queue: MergeQueue
         let scratch: PreTokenizer.Scratch?
 
-        init(_ pipeline: Pipeline) throws(Llama2Error) {
+        init(_ model: TokenPipeline.Model) throws(Llama2Error) {
             let queue = try MergeQueue()
-            switch pipeline {
+            switch model {
             case .sentencePiece: scratch = nil
             case .merges(_, let pre, _): scratch = try PreTokenizer.Scratch(pre)
             }
@@ -59,10 +59,10 @@ extension Tokenizer {
         _ run: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ parsing: AddedTokens.Parsing, _ place: Range<Int>, _ worker: inout Worker,
         _ out: inout GrowingBuffer<Int32>
     ) throws(Llama2Error) {
-        switch pipeline {
+        switch pipeline.model {
         case .sentencePiece(let normalizer, let model):
             var progress = SentencePieceBPE.Progress()
-            let prefix = isFirst || addsSpaceAfterNames
+            let prefix = isFirst || pipeline.addsSpaceAfterNames
             try normalizer.normalize(run, addsPrefix: prefix, mayCut: model.mayCut) { (piece) throws(Llama2Error) in
                 try model.tokenize(piece, &worker.queue, &progress, into: &out)
             }
@@ -71,13 +71,13 @@ extension Tokenizer {
             func words(_ text: UnsafeBufferPointer<UInt8>, _ isFirst: Bool) throws(Llama2Error) {
                 try pre.split(text, isFirst: isFirst, scratch) { (word) throws(Llama2Error) in try model.tokenize(word, &worker.queue, into: &out) }
             }
-            if normalizer.steps.isEmpty, addedNormalized.isEmpty { return try words(run, isFirst) }
+            if normalizer.steps.isEmpty, pipeline.addedNormalized.isEmpty { return try words(run, isFirst) }
             var isAtStart = isFirst
             let text = try normalizer.normalize(run, isAtStart: &isAtStart)
             // who said what is not known of a text that was changed
             let isOwn = if case .trusted(let bytes) = parsing { bytes[place].allSatisfy { $0 } } else { true }
             let parsing = if case .trusted = parsing { isOwn ? AddedTokens.Parsing.all : .text } else { parsing }
-            try addedNormalized.split(text.elements, parsing) { (range) throws(Llama2Error) in
+            try pipeline.addedNormalized.split(text.elements, parsing) { (range) throws(Llama2Error) in
                 try words(UnsafeBufferPointer(rebasing: text.elements[range]), isAtStart && range.lowerBound == 0)
             } found: { (token) throws(Llama2Error) in
                 try out.append(token.id)
