@@ -32,13 +32,13 @@ def committed(version: str) -> tuple[dict[str, int], dict[str, tuple[int, int]],
     """({struct: size}, {struct.field: (offset, size)}, {constant: value}, {function: signature}) of a version."""
     sizes, fields, values = {}, {}, {}
     for line in (ABI / version / "layout.txt").read_text().splitlines():
-        match line.split():
-            case [name, "offset", offset, "size", size]:
-                fields[name] = (int(offset), int(size))
-            case [name, "size", size]:
-                sizes[name] = int(size)
-            case [name, value]:
-                values[name] = int(value)
+        words = line.split()  # no `match`: the wheel's tests run in Python 3.9 too
+        if words[1] == "offset":
+            fields[words[0]] = (int(words[2]), int(words[4]))
+        elif words[1] == "size":
+            sizes[words[0]] = int(words[2])
+        else:
+            values[words[0]] = int(words[1])
     lines = (ABI / version / "functions.txt").read_text().splitlines()
     return sizes, fields, values, {re.search(r"llama2_\w+", line).group(): line for line in lines}
 

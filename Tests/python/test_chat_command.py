@@ -27,6 +27,22 @@ def test_the_same_seed_tells_the_same(stories_path):
     assert chat(stories_path, TALK * 3, "-n", "20").stdout == chat(stories_path, TALK * 3, "-n", "20").stdout
 
 
+def test_a_talk_is_written_by_the_template_that_is_named(stories_path, tmp_path):
+    """A format's name, Jinja and a file with it; a name that is none says so before anything is asked."""
+    jinja = "{{ messages[-1]['content'] }}"
+    (tmp_path / "plain.jinja").write_text(jinja)
+    given = [chat(stories_path, TALK, "-n", "20", *(["--chat-template", x] if x else [])) for x in (None, "chatml", jinja, str(tmp_path / "plain.jinja"))]
+    assert [x.returncode for x in given] == [0] * 4
+    usual, chatml, text, file = [x.stdout for x in given]
+    assert len({usual, chatml, text}) == 3 and text == file
+    model = llama2swift.Model(stories_path)
+    context = model.context()
+    with context.generate(model.chat_tokens([{"role": "user", "content": TALK.strip()}], chat_template=jinja), llama2swift.Sampler(seed=1), max_tokens=20) as pieces:
+        assert "".join(pieces) + "\n" == text
+    none = chat(stories_path, TALK, "--chat-template", "rag")
+    assert none.returncode == 1 and "rag" in sentence(none)
+
+
 @pytest.mark.parametrize("extra", [[], ["--system", "You tell stories about dogs to children."]], ids=["plain", "system"])
 def test_a_talk_longer_than_the_context_goes_on_and_says_so(stories_path, extra, tmp_path):
     saved = tmp_path / "talk.json"

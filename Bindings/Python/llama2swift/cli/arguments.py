@@ -75,6 +75,10 @@ def mix(given: str) -> str:
     return f"{name}_M" if name in ("Q3_K", "Q4_K", "Q5_K") else name
 
 
+def template(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, the name of one of the model's templates or a format's, in place of the model's usual one")
+
+
 def parser() -> argparse.ArgumentParser:
     root = Parser(prog="llama2swift", description="Llama inference on the CPU.", epilog="llama2swift COMMAND --help shows an example of each.")
     root.add_argument("--version", action=Version, nargs=0, help="the version, and which library is used")
@@ -101,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
     p = command(chat.chat, 'model.gguf --system "Answer in one sentence."')
     sampling(p)
+    template(p)
     p.add_argument("--system", help="a system prompt")
     p.add_argument("--draft", metavar="FILE", help="a smaller model with the same vocabulary, which guesses; the text is the same")
     p.add_argument("--load", metavar="FILE", help="go on with a conversation that /save wrote")
@@ -217,7 +222,7 @@ def serving(p: argparse.ArgumentParser) -> None:
     p.add_argument("--write-timeout", type=positive, default=60.0, metavar="SECONDS", help="until a client reads on; default %(default)s")
     p.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="of an answer; 0: none; default %(default)s")
     p.add_argument("-n", "--max-tokens", type=whole(0), default=0, metavar="N", help="of an answer; default: what the context holds")
-    p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, the name of one of the model's templates or a format's, in place of the model's usual one")
+    template(p)
     p.add_argument("--no-page", action="store_true", help="without the page at /")
     p.add_argument("--slots", action="store_true", help="with /slots, as llama-server has it")
     p.add_argument("--no-metrics", action="store_true", help="without /metrics")

@@ -8,7 +8,7 @@ import os
 
 from .. import Grammar, Model
 from ..errors import Llama2Error, UnknownTemplateError
-from . import lines, outputs, terminal
+from . import lines, outputs, terminal, text
 from .conversation import ROLES, Conversation, Message
 from .run import drafting, guesses, sampler, seed_of, statistics
 
@@ -40,7 +40,8 @@ class Talk:
     def __init__(self, a: argparse.Namespace, model: Model):
         self.a, self.model = a, model
         self.context = model.context(a.context, a.threads)
-        self.conversation = Conversation(model, self.context, self._forgotten, drafting(a, self.context))
+        self.template = text.template(a.chat_template)
+        self.conversation = Conversation(model, self.context, self._forgotten, drafting(a, self.context), self.template)
         self.interactive = terminal.interactive()
         self.seed, self.draws = seed_of(a), 0
         self.grammar: Grammar | None = None
@@ -75,9 +76,9 @@ class Talk:
 
     def _check_template(self) -> None:
         """A model that cannot chat says so before anything is typed."""
-        if self.model.chat_format is None:
+        if self.template is not None or self.model.chat_format is None:
             try:
-                self.model.chat_tokens([{"role": "user", "content": "Hello"}])
+                self.model.chat_tokens([{"role": "user", "content": "Hello"}], chat_template=self.template)
             except UnknownTemplateError:
                 raise
             except Llama2Error:

@@ -16,10 +16,11 @@ class Conversation:
     What followed them stays in the cache and moves up (`Context.shift`), so that only what is new is evaluated.
 
     forgotten(n) is called when n more messages are left out. draft: a context of a smaller model that guesses.
+    template: as `chat_tokens` takes it; None: the model's usual one.
     """
 
-    def __init__(self, model: Model, context: Context, forgotten: Callable[[int], None], draft: Context | None = None):
-        self.model, self.context, self.draft = model, context, draft
+    def __init__(self, model: Model, context: Context, forgotten: Callable[[int], None], draft: Context | None = None, template: str | None = None):
+        self.model, self.context, self.draft, self.template = model, context, draft, template
         self.guessed = self.guessed_right = 0  # of the last answer
         self.messages: list[Message] = []
         self.reason: str | None = None  # why the last answer ended; "interrupted" for Ctrl-C
@@ -99,7 +100,7 @@ class Conversation:
     def _prompt(self, begun: str) -> tuple[list[int], int]:
         """The tokens of what the model is to see with `begun`, the part of the answer that is there, and the room for more."""
         while True:
-            tokens = self.model.chat_tokens(self._visible())
+            tokens = self.model.chat_tokens(self._visible(), chat_template=self.template)
             if begun:
                 tokens = tokens + self.model.tokenize(begun)
             # a quarter of the context for an answer, if turns can be left out for it

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from .._starting import loading
-from . import terminal
+from . import terminal, text
 
 INSTALL = 'the server needs FastAPI, uvicorn and prometheus-client: pip install "llama2swift[server]"'
 
@@ -25,7 +25,7 @@ def serve(a: argparse.Namespace) -> int:
         request_context=a.request_context, parallel=a.parallel, threads=a.threads, batch=a.batch_size, kv=a.kv, copy=a.copy, draft=a.draft,
         max_loaded=a.max_loaded, idle_unload=a.idle_unload, any_model=a.any_model, queue=a.queue, max_body=a.max_body, body_timeout=a.body_timeout, write_timeout=a.write_timeout,
         timeout=a.timeout, max_tokens=a.max_tokens, temperature=a.temperature, top_k=a.top_k, top_p=a.top_p, min_p=a.min_p, seed=a.seed,
-        chat_template=template(a.chat_template), page=not a.no_page, metrics=not a.no_metrics, slots=a.slots, grace=a.grace, log=a.log,
+        chat_template=text.template(a.chat_template), page=not a.no_page, metrics=not a.no_metrics, slots=a.slots, grace=a.grace, log=a.log,
     )  # fmt: skip
     return start(settings, lambda address: terminal.say(f"llama2swift serves {', '.join(settings.models)} at {address}"))
 
@@ -41,10 +41,3 @@ def keys(a: argparse.Namespace) -> tuple[str, ...]:
     if any(not key for key in out):
         raise ValueError("an API key is empty")
     return tuple(out)
-
-
-def template(given: str | None) -> str | None:
-    """A file's text, a template or a format's name."""
-    if given is not None and os.path.isfile(given):
-        return Path(given).read_text(encoding="utf-8")
-    return given

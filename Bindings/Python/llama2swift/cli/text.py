@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from pathlib import Path
 
 from .. import Model
 from .terminal import Progress, line
@@ -16,6 +18,13 @@ def read(file: str) -> str:
         return sys.stdin.read()
     with open(file, encoding="utf-8", errors="surrogateescape", newline="") as opened:
         return opened.read()
+
+
+def template(given: str | None) -> str | None:
+    """What --chat-template says: a file's text, or a template or a name as it is."""
+    if given is not None and os.path.isfile(given):
+        return Path(given).read_text(encoding="utf-8")
+    return given
 
 
 def embed(a: argparse.Namespace) -> int:
