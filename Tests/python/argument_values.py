@@ -81,10 +81,12 @@ stop = C.pointer(S.Text(b"\xff", 1))
 long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 
 model, context, sampler, decoder, grammar, state, adapter, scheduler = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler"))
+NO_KERNELS = 1 + max(value for name, value in values().items() if name.startswith("LLAMA2_KERNELS_"))
+
 model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID), first_layer=(5, RANGE), layer_count=(6, RANGE), reserved=(1, INVALID)) + [(Options(S.ModelOptions, flags=1, layer_count=1), INVALID)]
 context_options = inputs(
     S.ContextOptions, flags=(16, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
-    batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(8, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),
+    batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(NO_KERNELS, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),
     rope_scaling=(5, INVALID), rope_trained_length=(1, INVALID), rope_factor=(2, INVALID), rope_base=(0.5, INVALID), rope_attention=(2, INVALID), rope_beta_fast=(2, INVALID),
     rope_beta_slow=(2, INVALID), type_k=(5, INVALID), type_v=(5, INVALID),
 )  # fmt: skip
