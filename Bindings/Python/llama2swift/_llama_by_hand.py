@@ -14,7 +14,7 @@ from ._llama import LlamaBase
 from ._llama_arguments import NEUTRAL_SAMPLERS, only_neutral
 from .context import Context
 from .grammar import Grammar
-from .llama_cache import LlamaState
+from .llama_cache import LlamaState, common_length
 from .llama_grammar import LlamaGrammar
 
 
@@ -149,7 +149,7 @@ class ByHand(LlamaBase):
     @staticmethod
     def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
         """How many tokens both begin with."""
-        return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+        return common_length(a, b)
 
     def save_state(self) -> LlamaState:
         """All of the context, for `load_state`."""

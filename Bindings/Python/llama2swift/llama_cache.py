@@ -31,11 +31,16 @@ class LlamaState(bytes):
         return len(self)
 
 
+def common_length(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+
 def longest_prefix(keys: Iterable[Any], tokens: Key) -> Key | None:
     """The key that has most of the beginning in common; None: none has any."""
     best, most = None, 0
     for key in keys:
-        common = next((i for i, (a, b) in enumerate(zip(key, tokens)) if a != b), min(len(key), len(tokens)))
+        common = common_length(key, tokens)
         if common > most:
             best, most = key, common
     return best

@@ -79,6 +79,10 @@ def template(p: argparse.ArgumentParser) -> None:
     p.add_argument("--chat-template", metavar="TEMPLATE", help="Jinja, a file with it, the name of one of the model's templates or a format's, in place of the model's usual one")
 
 
+def kernels(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, avx512vbmi, neon, dotprod or i8mm")
+
+
 def parser() -> argparse.ArgumentParser:
     root = Parser(prog="llama2swift", description="Llama inference on the CPU.", epilog="llama2swift COMMAND --help shows an example of each.")
     root.add_argument("--version", action=Version, nargs=0, help="the version, and which library is used")
@@ -133,7 +137,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-p", "--prompt", type=whole(1), default=512, metavar="N", help="tokens of the prompt, default %(default)s")
     p.add_argument("-n", "--generate", type=whole(1), default=64, metavar="N", help="tokens that are decoded, default %(default)s")
     p.add_argument("-r", "--repeat", type=whole(1, 10000), default=5, metavar="N", help="runs, of which the median counts, default %(default)s")
-    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, avx512vbmi, neon, dotprod or i8mm")
+    kernels(p)
     footprint(p)
     p.add_argument("--json", action="store_true", help="for programs")
 
@@ -144,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="which items, and what is drawn; default %(default)s")
     p.add_argument("--chat", action="store_true", help="ask in the model's chat template")
     p.add_argument("--kv", default="f16", choices=("f16", "f32"), help="the KV cache, default %(default)s")
-    p.add_argument("--kernels", default="best", help="best, reference, avx2, avxvnni, avx512, avx512vbmi, neon, dotprod or i8mm")
+    kernels(p)
     p.add_argument("--allow-code", action="store_true", help="run programs that the model writes (HumanEval, MBPP), in a sandbox")
     p.add_argument("--classifier", metavar="FOLDER", help="judges ToxiGen: a Hugging Face folder; needs transformers")
     footprint(p)
