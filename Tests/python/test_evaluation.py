@@ -1,5 +1,6 @@
 """The card, filled in: figures against other ways to the same numbers, runs that end early, and everything that is refused."""
 
+import dataclasses
 import math
 
 import evaluation_items
@@ -10,8 +11,9 @@ import llama2swift
 from llama2swift.evaluation import TASKS, code, report, sandbox, texts
 from llama2swift.evaluation.asked import Prompt, Scored
 from llama2swift.evaluation.engine import Engine
-from llama2swift.evaluation.plan import plan_of, tokenize
+from llama2swift.evaluation.plan import Plan, plan_of, tokenize
 from llama2swift.evaluation.question import Choice
+from llama2swift.evaluation.run import _together
 
 
 def answers(plain, texts_):
@@ -86,6 +88,22 @@ def test_texts_are_those_of_generate(stories):
             pieces = context.generate(prompt, llama2swift.Sampler(temperature=0), max_tokens=40, stop=["\n", "and"])
             text = "".join(pieces)
         assert (found[number].text, found[number].reason) == (text, pieces.reason)
+
+
+def test_sixteen_texts_are_written_side_by_side_where_memory_allows(stories, monkeypatch):
+    head = stories.tokenize_prompt("Once upon a time there was a girl who had a dog. " * 15)
+    asked = [Prompt((*head, *stories.tokenize(f"Her name was {name}."), *range(300, 300 + 6 * i)), (), 100) for i, name in enumerate("ABCDEFGHIJKLMNOPQRST")]
+    plan = Plan(TASKS["gsm8k"], [], [], "", prompts=asked, longest=max(len(p.tokens) for p in asked) + 100)
+    together = _together([plan], stories.hyperparameters)
+    assert together < sum(len(p.tokens) + 100 for p in asked)  # the head counts once
+    engine, at_once = Engine(stories, longest=plan.longest, together=together), []
+    monkeypatch.setattr(engine, "_eval", lambda entries, *more: at_once.append(len({s for _, s, sink in entries if sink})) or Engine._eval(engine, entries, *more))
+    found = dict(engine.generate(asked))
+    assert max(at_once) == 16
+    assert {i: t.text for i, t in found.items()} == {i: t.text for i, t in Engine(stories, longest=plan.longest).generate(asked, at_once=1)}
+    # a large model's cache stays below a GiB, but for the longest text
+    large = dataclasses.replace(stories.hyperparameters, block_count=80, head_count_kv=64, head_dimension=128)
+    assert _together([plan], large) * 4 * 80 * 64 * 128 <= 1 << 30
 
 
 def test_what_fails_or_is_interrupted_leaves_nothing_behind(stories, monkeypatch):

@@ -24,6 +24,9 @@ _STEM = 32  # what is shorter is not worth an eval of its own
 _ROWS = 128  # of logits at once: some MiB for each
 _SEQUENCES = 256
 
+# How many texts are written at once.
+SIDE_BY_SIDE = 16
+
 # What is done with a row of logits.
 Sink = Callable[[np.ndarray[Any, Any]], None]
 
@@ -207,7 +210,7 @@ class Engine:
 
     # Generating
 
-    def generate(self, prompts: Sequence[Prompt], *, at_once: int = 16) -> Iterator[tuple[int, Written]]:
+    def generate(self, prompts: Sequence[Prompt], *, at_once: int = SIDE_BY_SIDE) -> Iterator[tuple[int, Written]]:
         """(index, text) of each prompt, as they end. at_once: how many are written side by side."""
         waiting = list(range(len(prompts)))[::-1]
         free = list(range(at_once, 0, -1))

@@ -18,8 +18,10 @@ from .. import footprint
 from .._library import version
 from ..model import Model
 from ..options import context_options
+from ..results import Hyperparameters
 from . import card, choices, code, data, hub, sandbox, texts
-from .engine import Engine
+from .asked import common
+from .engine import PAGE, SIDE_BY_SIDE, Engine
 from .figures import Judge, is_judged, judged, result_of
 from .journal import Journal
 from .plan import Plan, plans_of, tokenize
@@ -30,6 +32,8 @@ TASKS: dict[str, Task] = {task.name: task for task in (*choices.TASKS, *texts.TA
 # Told how much of all is done, and which task it is.
 Watcher = Callable[[float, str], object]
 _TOKENS_AT_ONCE = 512
+# What the cache of texts that are written side by side may take, in bytes.
+_WRITTEN_CACHE = 1 << 30
 
 
 def names(tasks: str | Sequence[str]) -> list[str]:
@@ -127,7 +131,7 @@ def evaluate(
             for index, asked in zip(plan.asked, plan.prints):
                 book.check_asked(plan.task.name, index, asked)
         # 4. the run
-        engine = Engine(opened, longest=max((plan.longest for plan in plans), default=1), threads=threads, kv=kv, kernels=kernels, tokens_at_once=_TOKENS_AT_ONCE, energy=counters)
+        engine = Engine(opened, longest=max((plan.longest for plan in plans), default=1), together=_together(plans, opened.hyperparameters), threads=threads, kv=kv, kernels=kernels, tokens_at_once=_TOKENS_AT_ONCE, energy=counters)
         try:
             info = engine.context.info
             _run(plans, engine, book, progress)
@@ -152,6 +156,18 @@ def evaluate(
         "tasks": results, "left_out": left_out, "remarks": remarks, "footprint": footprint.report(prompt, generated, power, grid),
         "seconds": sum(t["seconds"] for t in took), "began": _clock(started), "ended": _clock(time.time()),
     })  # fmt: skip
+
+
+def _together(plans: Sequence[Plan], h: Hyperparameters) -> int:
+    """Positions with which texts that are written have room side by side: of what they ask the first has all, the others what is not alike, and a page that is begun at either end. Not more
+    than `_WRITTEN_CACHE` bytes of keys and values hold: the cache of a large model stays small beside it."""
+    needs = sorted(
+        (len(prompt.tokens) - common(prompt.tokens, plan.prompts[i - 1].tokens) + prompt.max_tokens + 2 * PAGE for plan in plans for i, prompt in enumerate(plan.prompts) if i),
+        reverse=True,
+    )
+    longest = max((plan.longest for plan in plans), default=1)
+    bytes_a_position = 4 * h.block_count * h.head_count_kv * h.head_dimension
+    return min(longest + sum(needs[: SIDE_BY_SIDE - 1]), _WRITTEN_CACHE // bytes_a_position)
 
 
 def _clock(seconds: float) -> str:

@@ -22,15 +22,19 @@ class Rows:
     def __init__(self, vocabulary: int):
         self._room = np.empty(vocabulary, np.float32)
 
+    def best(self, logits: np.ndarray[Any, Any]) -> int:
+        """The most probable token. Raises ValueError where there are no probabilities."""
+        best = int(logits.argmax())
+        if not math.isfinite(logits[best]):
+            raise ValueError(f"the largest logit is {logits[best]}: this model gives no probabilities")
+        return best
+
     def best_and_scale(self, logits: np.ndarray[Any, Any]) -> tuple[int, float]:
         """(most probable token, logarithm of the sum of e^logit). Raises ValueError where there are no probabilities."""
-        best = int(logits.argmax())
-        top = float(logits[best])
-        if not math.isfinite(top):
-            raise ValueError(f"the largest logit is {top}: this model gives no probabilities")
+        best = self.best(logits)
         np.subtract(logits, logits[best], out=self._room)
         np.exp(self._room, out=self._room)
-        return best, top + math.log(float(self._room.sum(dtype=np.float64)))
+        return best, float(logits[best]) + math.log(float(self._room.sum(dtype=np.float64)))
 
 
 class Writer:
@@ -59,7 +63,7 @@ class Writer:
         self.written.take(token)
 
     def _choose(self, row: np.ndarray[Any, Any], number: int) -> int:
-        best, _ = self.engine.rows.best_and_scale(row)
+        best = self.engine.rows.best(row)
         if self.prompt.temperature == 0:
             return best
         # the nucleus: the most probable tokens whose probabilities add up to top_p (Holtzman et al., 2020)
