@@ -1223,7 +1223,7 @@ typedef int32_t (*llama2_piece_callback)(const char *piece, size_t length, void 
    gets the text as it comes. If sequence 0 is empty, the prompt's beginning is adopted as by llama2_sequence_adopt. Every sampled token but the end token is evaluated, so that a further call
    goes on where this one ended. The sampler is in use, too, until the call returns.
    With options->draft, a context of a smaller model, tokens are guessed also where neither the grammar nor what came before says them:
-   what the draft finds most probable, one after the other, as many as pay by the sizes of both models and by how often it was right
+   what the sampler would choose by the draft's logits (the most probable one, where it has steps of the host's), one after the other, as many as pay by the sizes of both models and by how often it was right
    (Leviathan et al., Fast Inference from Transformers via Speculative Decoding, 2023). Such a guess counts as the others do (see
    LLAMA2_GENERATE_NO_GUESS, with which a draft is INVALID_ARGUMENT): text, tokens, logits and sampler are the same bits. Where none pays
    it pauses, after the third time for the rest of the call. The draft is in use until the call returns, its sequence 0 is written over, the

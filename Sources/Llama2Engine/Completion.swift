@@ -48,6 +48,8 @@ public final class Completion {
     private var lastReport = monotonicNanoseconds()
     private var token: Int32 = 0
     private var isWanted = true, isStopped = false
+    /// `token` was chosen, and neither counts nor was withdrawn.
+    private var isPending = false
     /// Chosen, the end token included.
     public private(set) var tokens = 0
     public private(set) var end: End?
@@ -95,6 +97,7 @@ public final class Completion {
             sampler.withdraw()
             throw error
         }
+        isPending = true
         return token
     }
 
@@ -105,6 +108,13 @@ public final class Completion {
 
     /// Of `limit` tokens, how many may still be guessed.
     func mayGuess(_ limit: Int) -> Int { tokens < maxTokens ? max(0, min(limit, maxTokens - tokens - 1)) : 0 }
+
+    /// What would be chosen behind the last token by a draft's logits. To be ended before anything else is asked.
+    func foresight() -> Foresight {
+        let known = isPending ? tokens &+ 1 : tokens
+        return Foresight(
+            sampler, matcher, behind: isPending ? token : nil, tokensLeft: completesWithin.map { min($0, maxTokens) &- known })
+    }
 
     /// What holds the text.
     var matcher: GrammarMatcher? { sampler.constraint as? GrammarMatcher }
@@ -127,7 +137,10 @@ public final class Completion {
     /// The floating-point mode of the host's own steps.
     func setHost(_ mode: FloatMode) { sampler.setHost(mode) }
 
-    public func withdraw() { sampler.withdraw() }
+    public func withdraw() {
+        isPending = false
+        sampler.withdraw()
+    }
 
     public func finish(_ emit: Emit) {
         guard !isStopped else { return }
@@ -138,6 +151,7 @@ public final class Completion {
     }
 
     private func accept(_ end: End?) {
+        isPending = false
         sampler.accept(token)
         tokens += 1
         self.end = end ?? (tokens >= maxTokens ? .maxTokens : nil)

@@ -102,7 +102,7 @@ extension Context {
                     let count: Int
                     do throws(Llama2Error) {
                         if ahead.count == 0, guesses, let draft {
-                            ahead = try draft.guess(completion.mayGuess(inference.freePositions - 1), completion.matcher)
+                            ahead = try draft.guess(completion.mayGuess(inference.freePositions - 1), completion)
                         }
                         count = try eval(token, guesses: ahead)
                     } catch {

@@ -10,13 +10,15 @@ public import Llama2Core
 public final class Sampler {
     let options: SamplerOptions
     private let chain: Chain
-    private let chooser: Chooser
+    let chooser: Chooser
     let forbidden: Forbidden
     private let vocabularySize: Int?
-    private var candidates: Candidates
+    var candidates: Candidates
     var state: SamplerState
     /// Before the last `sample`.
     var before: Draws
+    /// While it looks ahead.
+    var foreseen: Foreseen?
     /// What every token is held to, before all other steps; nil: nothing.
     public var constraint: (any TokenConstraint)?
     /// The constraint's text must be complete within so many tokens, its end among them; nil: whenever it likes.
@@ -97,7 +99,7 @@ public final class Sampler {
     }
 
     /// Leaves in `candidates` what the steps leave of the logits in it.
-    private func filter() throws(Llama2Error) {
+    func filter() throws(Llama2Error) {
         if let constraint { try candidates.keep(only: try constraint.mask(within: tokensLeft)) }
         try forbidden.apply(&candidates, state)
         for step in chain.steps { try step.apply(&candidates, &state) }

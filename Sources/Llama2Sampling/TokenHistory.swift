@@ -17,6 +17,23 @@ struct TokenHistory: ~Copyable {
         if filled < slots.count { filled &+= 1 }
     }
 
+    /// As `append`; returns what stood there.
+    mutating func replace(_ token: Int32) -> Int32 {
+        let stood = slots.count > 0 ? slots.pointer[next] : 0
+        append(token)
+        return stood
+    }
+
+    /// Takes back the last `replace`, but for the number of tokens.
+    mutating func putBack(_ stood: Int32) {
+        guard slots.count > 0 else { return }
+        next = next == 0 ? slots.count &- 1 : next &- 1
+        slots.pointer[next] = stood
+    }
+
+    /// There were so many before tokens were taken back.
+    mutating func forgetBeyond(_ count: Int) { filled = min(filled, count) }
+
     mutating func removeAll() {
         next = 0
         filled = 0

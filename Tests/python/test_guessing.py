@@ -64,7 +64,7 @@ def test_what_repeats_itself_is_guessed(stories, greedy):
         assert context.timings.decode_tokens == 250
 
 
-@pytest.mark.skipif(llama2swift.kernels_available()[-1] != "avx512", reason="where more tokens in a pass take more, fewer are guessed")
+@pytest.mark.skipif(not llama2swift.kernels_available()[-1].startswith("avx512"), reason="where more tokens in a pass take more, fewer are guessed")
 def test_a_list_that_becomes_json_is_guessed_behind_few_tokens_that_are_the_same(smollm2):
     """Names and numbers stand behind one or two tokens that were there before; where nothing repeats itself little is tried."""
     rows = [("Anna", 34, "Oslo"), ("Ben", 51, "Lima"), ("Clara", 27, "Cairo"), ("David", 45, "Quito"), ("Elena", 62, "Riga"), ("Farid", 19, "Tunis"), ("Grete", 38, "Bonn")]

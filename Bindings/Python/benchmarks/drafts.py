@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What guessing gives: prompt lookup where a text repeats its prompt and where it does not, and a draft model; makes results/DRAFTS.md.
 
-    drafts.py [--model FILE] [--tokens 96] [--rounds 3] [--parts lookup,draft,pass] [--output FILE]
+    drafts.py [--model FILE] [--tokens 96] [--rounds 3] [--parts lookup,draft,pass] [--kinds F16,F32] [--drafts Q8_0] [--output FILE]
 
 Each text is generated with guesses and without, in turns, its prompt found in the cache both times; the ratio is that of the best of each. The texts are
-compared: they must be the same bits. The drafts are the model's own Q2_K and files of fewer of its layers, beside the model as it is and in wider types: no smaller
-model with its vocabulary can be had here. pass: what a further token takes of a pass, of which PassCosts has a figure for each instruction set.
+compared: they must be the same bits. The drafts are quantizations of the model and files of fewer of its layers, beside the model as it is and in wider types: no smaller
+model with its vocabulary can be had here. With --kinds or --drafts the page keeps its other rows of drafts. pass: what a further token takes of a pass, of which PassCosts has a figure for each instruction set.
 """
 
 from __future__ import annotations
@@ -100,46 +100,54 @@ def lookup(o: argparse.Namespace) -> list[str]:
 
 # Layers that a draft keeps of 30, without training again; found by how often they say the token that the model does
 LAYERS = {"25 layers (0 to 14, 20 to 29)": [*range(15), *range(20, 30)], "20 layers (0 to 19)": list(range(20))}
+# The drafts of each model. Of the wider ones, which hold the weights of the Q4_1 file in more bits, its own Q4_1 would have the same weights again, so it is none.
+DRAFTS = {"as it is": ["Q2_K", *LAYERS], "F16": ["Q8_0", "Q4_K_M", "Q3_K_M", "Q4_0", "Q2_K", *LAYERS], "F32": ["Q8_0", "Q4_K_M", "Q3_K_M", "Q4_0", "Q2_K"]}
 
 
 def draft(o: argparse.Namespace, folder: Path) -> list[str]:
-    def q2_k() -> Path:
-        llama2swift.quantize(o.model, folder / "draft.gguf", "Q2_K")
-        return folder / "draft.gguf"
-
     questions = [prompt for kind, _, prompt in PROMPTS if kind == "other"]
     lines = [
-        TITLES["draft"], "", f"At temperature 0 and 0.8 over the {len(questions)} questions above; prompt lookup is on both times. The drafts are the model's own Q2_K, and files with fewer of its layers (a GGUF file "
-        "whose `llama.block_count` is smaller is a model like any other): untrained, they say what the model would say too seldom to pay for what they take.", "",
-        "| model | its size, MiB | draft | its size | tokens/s with | without | ratio | guessed | came true |", "|---" * 9 + "|",
+        TITLES["draft"], "", f"At temperature 0 and 0.8 over the {len(questions)} questions above; prompt lookup is on both times. F16 and F32 are the Q4_1 file's weights in more bits. The drafts are what `quantize` makes of the model, "
+        "and files with fewer of its layers (a GGUF file whose `llama.block_count` is smaller is a model like any other): untrained, these say what the model would say too seldom to pay for what they take.", "",
+        "| model | its size, MiB | draft | its size | tokens/s with | without | ratio | at 0 | at 0.8 | guessed | came true |", "|---" * 11 + "|",
     ]  # fmt: skip
-    drafts = {"Q2_K": q2_k()} | {name: with_layers(o.model, folder / f"{len(kept)}.gguf", kept) for name, kept in LAYERS.items()}
-    for kind in ("as it is", "F16", "F32"):
+    wide = folder / "F16.gguf"
+    llama2swift.convert(o.model, wide, "F16")
+    for kind, names in DRAFTS.items():
         path = Path(o.model) if kind == "as it is" else folder / f"{kind}.gguf"
-        if kind != "as it is":
+        if o.kinds and kind not in o.kinds.split(","):
+            continue
+        if not path.exists():
             llama2swift.convert(o.model, path, kind)
         model = llama2swift.Model(path)
-        for name, small in drafts.items():
-            if name != "Q2_K" and kind == "F32":
+        for name in names:
+            if o.drafts and name not in o.drafts.split(","):
                 continue
-            ratios, rates, guesses = [], [], [0, 0]
+            small = folder / f"{name}.gguf"
+            if not small.exists():
+                with_layers(o.model, small, LAYERS[name]) if name in LAYERS else llama2swift.quantize(wide, small, name)
+            ratios: dict[float, list[float]] = {0.0: [], 0.8: []}
+            rates, guesses = [], [0, 0]
             with model.context(1024, o.threads) as context, llama2swift.Model(small).context(1024, o.threads) as other:
                 for prompt in questions:
-                    for temperature in (0.0, 0.8):
+                    for temperature, found in ratios.items():
                         got = pairs(context, tokens_of(model, "other", prompt), temperature, o, 2, {"draft": other}, {})
                         o.good &= got["same"]
-                        ratios.append(got["ratio"])
+                        found.append(got["ratio"])
                         rates.append((got["with"], got["without"]))
                         guesses = [guesses[0] + got["guessed"], guesses[1] + got["right"]]
-            mean = statistics.geometric_mean
-            lines.append(f"| {model.description if kind == 'as it is' else kind} | {path.stat().st_size >> 20} | {name} | {small.stat().st_size >> 20} | {mean(a for a, _ in rates):.1f} | {mean(b for _, b in rates):.1f} | **{mean(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}) | {guesses[0]} | {guesses[1]} |")
+            mean, every = statistics.geometric_mean, [r for found in ratios.values() for r in found]
+            lines.append(
+                f"| {model.description if kind == 'as it is' else kind} | {path.stat().st_size >> 20} | {name} | {small.stat().st_size >> 20} | {mean(a for a, _ in rates):.1f} | {mean(b for _, b in rates):.1f} | "
+                f"**{mean(every):.2f}** ({min(every):.2f} to {max(every):.2f}) | {mean(ratios[0.0]):.2f} | {mean(ratios[0.8]):.2f} | {guesses[0]} | {guesses[1]} |"
+            )
             print(lines[-1], flush=True)
     return [*lines, ""]
 
 
 def passes(o: argparse.Namespace, folder: Path) -> list[str]:
     """Milliseconds of a pass with 1 to 8 tokens, all of whose rows are asked for, as where guesses are checked."""
-    lines = [TITLES["pass"], "", "ms of a pass with so many tokens whose logits are all asked for, behind 200 others; a further one: the slope from 1 to 4, in passes with one token. `PassCosts` counts 0.15 and 0.12 for each with AVX-512, 0.4 each with AVX2; with weights of floats 0.01 and 0.03, 0.2 and 0.1.", "", "| model | " + " | ".join(map(str, range(1, 9))) + " | a further one |", "|---" * 10 + "|"]
+    lines = [TITLES["pass"], "", "ms of a pass with so many tokens whose logits are all asked for, behind 200 others, and what 1, 3 and 7 more take, in passes with one token. `PassCosts` counts 0.13, 0.36 and 1.05 with AVX-512, with what is withdrawn of it, and 0.4 each with AVX2; with weights of floats 0.05, 0.2 and 0.5.", "", "| model | " + " | ".join(map(str, range(1, 9))) + " | 1 more | 3 more | 7 more |", "|---" * 12 + "|"]
     for kind in ("as it is", "F16", "F32"):
         path = Path(o.model) if kind == "as it is" else folder / f"{kind}.gguf"
         if not path.exists():
@@ -153,8 +161,8 @@ def passes(o: argparse.Namespace, folder: Path) -> list[str]:
                     context.eval(list(range(600, 600 + count)), all_logits=True)
                     best[count] = min(best[count], time.perf_counter() - begun)
                     context.truncate(200)
-        slope = (best[4] - best[1]) / 3 / best[1]
-        lines.append(f"| {kind} | " + " | ".join(f"{1e3 * t:.1f}" for t in best[1:]) + f" | **{slope:.2f}** |")
+        more = [best[count] / best[1] - 1 for count in (2, 4, 8)]
+        lines.append(f"| {kind} | " + " | ".join(f"{1e3 * t:.1f}" for t in best[1:]) + " | " + " | ".join(f"{m:.2f}" for m in more) + " |")
         print(lines[-1], flush=True)
     return [*lines, ""]
 
@@ -174,6 +182,18 @@ def sections(page: Path) -> dict[str, list[str]]:
     return out
 
 
+def merged(found: list[str], old: list[str]) -> list[str]:
+    """The rows of drafts of this run and, of an earlier one, those that it has not; in the order of DRAFTS."""
+    rows: dict[tuple[str, str], str] = {}
+    for line in [*old, *found]:
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 13 and cells[2].isdigit():
+            kind = cells[1] if cells[1] in DRAFTS else "as it is"
+            rows[kind, cells[3]] = line
+    head = next(i for i, line in enumerate(found) if line.startswith("|---")) + 1
+    return [*found[:head], *(rows[kind, name] for kind, names in DRAFTS.items() for name in names if (kind, name) in rows), ""]
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=os.environ.get("LLAMA2SWIFT_MODEL"))
@@ -181,6 +201,8 @@ def main() -> None:
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--parts", default="lookup,draft,pass")
+    p.add_argument("--kinds")
+    p.add_argument("--drafts")
     p.add_argument("--output", type=Path, default=RESULTS / "DRAFTS.md")
     o = p.parse_args()
     o.model, o.good = o.model or str(fetch_model.fetch()), True
@@ -194,6 +216,8 @@ def main() -> None:
             if part in o.parts.split(","):
                 found = measure[part](Path(folder))
                 said = f"{time.strftime('%Y-%m-%d')}, {o.tokens} tokens a text, the best of {2 if part == 'draft' else o.rounds} each way, in turns" if part != "pass" else time.strftime("%Y-%m-%d")
+                if part == "draft" and (o.kinds or o.drafts):
+                    found = merged(found, old.get(title, []))
                 lines += [f"{title} ({said})", *found[1:]]
             else:
                 lines += old.get(title, [])

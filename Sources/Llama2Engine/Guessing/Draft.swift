@@ -1,5 +1,4 @@
 internal import Llama2Core
-internal import Llama2Grammar
 internal import Llama2Model
 
 /// A draft for one text, on sequence 0 of its context.
@@ -33,8 +32,8 @@ final class Draft {
     func append(_ token: Int32) { try? tokens.append(token) }  // there is room
 
     /// At most `limit` guesses of what follows; valid until the next call. Throws when it was cancelled only.
-    func guess(_ limit: Int, _ matcher: GrammarMatcher?) throws(Llama2Error) -> UnsafeBufferPointer<Int32> {
-        if text.begin(tokens.elements, on: 0, matcher, limit: limit, beside: 1) { drafter.ask(text) }
+    func guess(_ limit: Int, _ completion: Completion) throws(Llama2Error) -> UnsafeBufferPointer<Int32> {
+        if text.begin(tokens.elements, on: 0, completion, limit: limit, beside: 1) { drafter.ask(text) }
         try drafter.run(atOnce: nil)
         return text.list
     }

@@ -1,7 +1,9 @@
-/// How many tokens a draft is asked for: as many as make the text come soonest, given how often its guesses came true. With a chance a of
-/// each, k guesses bring (1 - a^(k+1)) / (1 - a) tokens for the cost of 1 + k c steps of the model alone (Leviathan et al., 2023,
-/// theorem 3.8), where c is what the draft takes for a token, and what one more token in the model's pass does; the first of these
-/// takes more than the others.
+internal import Llama2Sampling
+
+/// Whether a draft is asked, and for how many tokens. With a chance a of each, k guesses bring (1 - a^(k+1)) / (1 - a) tokens for the cost of
+/// 1 + k c steps of the model alone (Leviathan et al., 2023, theorem 3.8), where c is what the draft takes for a token, and what one more
+/// token in the model's pass does: it is asked where some k pays. Then a guess is followed by a further one where the chance that all are
+/// right, by how sure each was and how often such came true, is worth what that takes.
 ///
 /// Where no number pays a text alone it pauses, and after the third time it is off.
 struct DraftPace {
@@ -10,19 +12,23 @@ struct DraftPace {
         let draft: Double
         let passes: PassCosts
 
-        /// A token of a draft takes more than its weights' share of the model's: in a pass of a small model more is not its weights', and where all guesses came
-        /// true it has one more to catch up with. 2.7 to 3.1 ms of 5.3 were measured with 0.33 of the bytes (SmolLM2's F16 beside its Q2_K).
-        static let overBytes = 1.4
+        /// A token of a draft takes more than its weights' share of the model's: in a pass of a small model more is not its weights'. What it has to catch up with
+        /// goes in one pass. On Emerald Rapids, beside SmolLM2's F16, 0.47 were measured with 0.39 of the bytes (Q4_K_M), 0.54 with 0.53 (Q8_0), 0.39 with 0.33 (Q2_K).
+        static let overBytes = 1.25
     }
 
     /// What must be gained at least.
     private static let least = 1.05
+    /// What a further guess must bring for what it takes: about what guessing gains as a whole, or it would lower that.
+    private static let worth = 1.2
     /// Guesses that count as seen before, and how many of them came true: many, as the first try is one guess; seen ones fade beyond `memory`.
     private static let seen = (right: 1.8, all: 2.0), memory = 16.0
     private static let pauses = [16, 64]
 
     private let costs: Costs
     private var right = DraftPace.seen.right, all = DraftPace.seen.all
+    /// The same by `Sureness`: as SmolLM2's own Q4_K_M and Q8_0 were right (DRAFTS.md), but for little.
+    private var rightOf = SIMD4(1.2, 1.5, 1.8, 1.95), allOf = SIMD4(repeating: 2.0)
     private var pause = 0, paused = 0
     private var isOff = false
 
@@ -36,17 +42,19 @@ struct DraftPace {
             pause -= 1
             return 0
         }
-        let chance = right / all
-        var best = 0, gain = DraftPace.least, tokens = 1.0, chanceOfAll = 1.0
         // no more than came true so far: what is not known yet is found out with few
-        for count in 1...min(limit, max(1, Int(right))) {
+        let chance = right / all, most = min(limit, max(1, Int(right)))
+        var pays = false, tokens = 1.0, chanceOfAll = 1.0
+        for count in 1...most {
             chanceOfAll *= chance
             tokens += chanceOfAll
-            let now = tokens / costs.passes.pass(count, beside: texts, draft: costs.draft)
-            if now > gain { (best, gain) = (count, now) }
+            pays = pays || tokens > DraftPace.least * costs.passes.pass(count, beside: texts, draft: costs.draft)
         }
-        if best == 0, texts <= 1 { rest() }
-        return best
+        guard pays else {
+            if texts <= 1 { rest() }
+            return 0
+        }
+        return most
     }
 
     private mutating func rest() {
@@ -59,9 +67,25 @@ struct DraftPace {
         (right, all) = DraftPace.seen
     }
 
+    /// How often guesses of that sureness come true.
+    func chance(_ sure: Sureness) -> Double { rightOf[sure.rawValue] / allOf[sure.rawValue] }
+
+    /// Whether a guess more is worth while behind so many, which all come true with this chance.
+    func goesOn(behind made: Int, _ chance: Double, beside texts: Int) -> Bool {
+        let more = costs.passes.pass(made &+ 1, beside: texts, draft: costs.draft) - costs.passes.pass(made, beside: texts, draft: costs.draft)
+        return chance * right / all > DraftPace.worth * more
+    }
+
     /// So many of the guesses came true; the one behind them, if there was one, did not.
-    mutating func learn(_ came: Int, of guessed: Int) {
+    mutating func learn(_ came: Int, of guessed: Int, _ sureness: SIMD16<Int8>) {
         guard guessed > 0 else { return }
+        for index in 0..<min(came &+ 1, guessed) {
+            let sure = Int(sureness[index])
+            allOf[sure] += 1
+            if index < came { rightOf[sure] += 1 }
+            guard allOf[sure] > DraftPace.memory else { continue }
+            (rightOf[sure], allOf[sure]) = (rightOf[sure] * DraftPace.memory / allOf[sure], DraftPace.memory)
+        }
         right += Double(came)
         all += Double(min(came + 1, guessed))
         guard all > DraftPace.memory else { return }

@@ -2,9 +2,9 @@ internal import Llama2Core
 internal import Llama2Model
 internal import Llama2Tokenizer
 
-/// A smaller model with the same vocabulary that says what may come next in texts: its most probable tokens, one after the other
-/// (Leviathan, Kalman, Matias, "Fast Inference from Transformers via Speculative Decoding", 2023, but that a guess counts where the
-/// sampler, asked as always, draws it: no bit of a text changes). All texts are asked at once, a token of each in a pass.
+/// A smaller model with the same vocabulary that says what may come next in texts: what their samplers would draw by its logits, one after
+/// the other (Leviathan, Kalman, Matias, "Fast Inference from Transformers via Speculative Decoding", 2023, but that a guess counts where
+/// the sampler, asked as always, draws it: no bit of a text changes). All texts are asked at once, a token of each in a pass.
 ///
 /// What it has to catch up with it evaluates when it is asked: where nobody asks it costs nothing.
 final class Drafter {

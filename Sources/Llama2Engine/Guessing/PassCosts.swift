@@ -2,24 +2,27 @@ internal import Llama2Core
 internal import Llama2Kernels
 internal import Llama2Model
 
-/// What more tokens in a pass of the model take, in passes with one token: first + k each.
+/// What more tokens in a pass of the model take, in passes with one token.
 struct PassCosts {
-    let first: Double, each: Double
+    /// With 1, 3, 7 and 15 more: kernels multiply for 2, 4, 8 and 16 tokens at once, and numbers between take as long as the next, or longer.
+    private static let counts = SIMD4(1, 3, 7, GuessingPace.most)
+    private let more: SIMD4<Double>
 
-    /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured (benchmarks/results): AVX-512
-    /// with VNNI as here, passes of 2 to 8 tokens of DRAFTS.md, and of its 17 formats the half below 0.12 a token where eight share a pass; AVX2 0.39 to
-    /// 0.51. Of weights that are floats a pass reads so much that multiplying is little beside it: 0.03, and 0.1 behind 0.2 with AVX2. Figures and no
-    /// clock, so that a text is guessed at in the same way again. On arm64 nothing was measured; plain kernels multiply so long that the weights' way
-    /// from memory is nothing.
+    /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured (DRAFTS.md, the slower of Zen 5
+    /// and Emerald Rapids): with AVX-512 a second token takes 0.03 to 0.07, four 0.3, and what did not come true has to be withdrawn; of weights
+    /// that are floats a pass reads so much that multiplying is little beside it. AVX2 is Zen 3's, 0.39 to 0.51 a token; Emerald Rapids has 0.24 with it.
+    /// Figures and no clock, so that a text is guessed at in the same way again. On arm64 nothing was measured; plain kernels multiply so
+    /// long that the weights' way from memory is nothing.
     init(on isa: Kernels.ISA?, floats: Bool) {
-        (first, each) =
+        more =
             switch isa {
-            case .avx512 where floats, .avx512VBMI where floats: (0.01, 0.03)
-            case .avx2 where floats, .avxVNNI where floats: (0.2, 0.1)
-            case .avx512, .avx512VBMI: (0.15, 0.12)
-            case .avx2, .avxVNNI: (0, 0.4)
-            case .neon, .dotProduct, .i8mm: (0, 0.25)
-            case .reference, nil: (0, 1)
+            case .avx512 where floats, .avx512VBMI where floats: SIMD4(0.05, 0.2, 0.5, 1.5)
+            case .avx2 where floats, .avxVNNI where floats: SIMD4(0.3, 0.5, 0.9, 2.4)
+            case .avx512, .avx512VBMI: SIMD4(0.13, 0.36, 1.05, 2.2)
+            case .avxVNNI: SIMD4(0.2, 0.65, 1.5, 3)
+            case .avx2: SIMD4(0.4, 1.2, 2.8, 6)
+            case .neon, .dotProduct, .i8mm: SIMD4(0.25, 0.75, 1.75, 3.75)
+            case .reference, nil: SIMD4(1, 3, 7, 15)
             }
     }
 
@@ -30,7 +33,12 @@ struct PassCosts {
     /// A pass with `count` more tokens of one text, where `texts` share it: what they have of it, beside what a text alone has. draft: what
     /// making each takes beside.
     func pass(_ count: Int, beside texts: Int, draft: Double = 0) -> Double {
-        let texts = max(texts, 1), n = Double(texts)
-        return 1 + (texts > 1 ? 0 : first) + Double(count) * (draft + each * n / (1 + each * (n - 1)))
+        guard texts > 1 else {
+            var step = 0
+            while step < 3, PassCosts.counts[step] < count { step &+= 1 }
+            return 1 + (count > 0 ? more[step] : 0) + Double(count) * draft
+        }
+        let n = Double(texts), each = more[2] / Double(PassCosts.counts[2])
+        return 1 + Double(count) * (draft + each * n / (1 + each * (n - 1)))
     }
 }

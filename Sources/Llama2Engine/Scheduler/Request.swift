@@ -148,7 +148,7 @@ public final class Request {
         found = completion.guess(tokens.elements, limit: limit, beside: texts, hasDraft: drafted != nil)
         guard found.count == 0, let drafter, let drafted, let sequence else { return }
         let most = completion.mayGuess(limit)
-        if drafted.begin(tokens.elements, on: Int(sequence), completion.matcher, limit: most, beside: texts) { drafter.ask(drafted) }
+        if drafted.begin(tokens.elements, on: Int(sequence), completion, limit: most, beside: texts) { drafter.ask(drafted) }
     }
 
     /// Valid until it guesses again.

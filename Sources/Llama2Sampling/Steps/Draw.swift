@@ -19,6 +19,17 @@ enum Chooser: Sendable {
         }
     }
 
+    /// As `choose`, and how sure it is.
+    func foresee(_ candidates: inout Candidates, _ draws: inout Draws) -> (token: Int32, sureness: Sureness) {
+        switch self {
+        case .draw(isGreedy: true): return (candidates.top.token, Sureness(lead: candidates.lead))
+        case .draw(isGreedy: false):
+            let unit = draws.generator.nextUnit(), rank = candidates.draw(unit)
+            return (candidates[rank].token, Sureness(distance: candidates.distance(unit, from: rank)))
+        case .mirostat: return (choose(&candidates, &draws), .some)
+        }
+    }
+
     /// What it takes out before it draws.
     func filter(_ candidates: inout Candidates, _ draws: borrowing Draws) {
         switch self {
@@ -44,5 +55,21 @@ extension Candidates {
             if cumulative > target { break }
         }
         return last
+    }
+
+    /// How far `unit`, which gives `rank`, is from what gives another one; 1 where nothing else comes.
+    mutating func distance(_ unit: Double, from rank: Int) -> Double {
+        let total = totalWeight()
+        var before = 0.0
+        for better in 0..<rank { before += weight(better) }
+        let below = rank > 0 ? unit - before / total : 1
+        let above = rank &+ 1 < count ? (before + weight(rank)) / total - unit : 1
+        return min(below, above)
+    }
+
+    /// How much higher the best logit is than that of any other token that may come.
+    var lead: Float {
+        let best = Int(top.token), logits = logits.pointer
+        return top.logit - max(highest(logits, best).0, highest(logits + best + 1, vocabularySize &- best &- 1).0)
     }
 }
