@@ -6,14 +6,17 @@ internal import X86Intrinsics
     _mm256_set_epi64x(Int64(bitPattern: d), Int64(bitPattern: c), Int64(bitPattern: b), Int64(bitPattern: a))
 }
 
-/// Magnitudes with the sign of bit i of `signs`, and 64 added.
-@inline(__always) private func signed(_ magnitudes: __m256i, _ signs: UInt32) -> __m256i {
-    biased(magnitudes, expandBits(signs), 64)
-}
+/// Formats with magnitudes from tables and signs apart from them: at most 62, or 15.
+protocol SignedGrid: KernelFormat {}
 
-@inline(__always) private func biased(_ magnitudes: __m256i, _ negative: __m256i, _ bias: Int8) -> __m256i {
-    let w = _mm256_sub_epi8(_mm256_xor_si256(magnitudes, negative), negative)
-    return _mm256_add_epi8(w, _mm256_set1_epi8(bias))
+extension SignedGrid {
+    @inline(__always) static var usesTables: Bool { true }
+    @inline(__always) static var oneBias: Int { 0 }
+    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> __m256i {
+        let (magnitudes, negative) = parts(p, b, indexes)
+        let w = _mm256_sub_epi8(_mm256_xor_si256(magnitudes, negative), negative)
+        return _mm256_add_epi8(w, _mm256_set1_epi8(Int8(truncatingIfNeeded: bias)))
+    }
 }
 
 /// Sixteen numbers: the bytes at `low`, and above them the bits of `mask` from the bytes at `high`, moved there by `powers`.
@@ -36,35 +39,35 @@ internal import X86Intrinsics
     return spread | (parity & 0x0101_0101) << 7
 }
 
-extension IQ2_XXS: KernelFormat {
-    @inline(__always) static var usesTables: Bool { true }
+extension IQ2_XXS: SignedGrid {
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
+    static var oneCapacity: Capacity { .four }
+    @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xxs_grid(UInt32(byte(p, i))) }
         let signs = evenSigns(p.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-        return signed(eights(grid(0), grid(1), grid(2), grid(3)), signs)
+        return (eights(grid(0), grid(1), grid(2), grid(3)), expandBits(signs))
     }
 }
 
-extension IQ2_XS: KernelFormat {
-    @inline(__always) static var usesTables: Bool { true }
+extension IQ2_XS: SignedGrid {
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
+    static var oneCapacity: Capacity { .four }
+    @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
         let p = p + (2 &+ 8 &* b)
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_xs_grid(word(p, 2 &* i) & 511) }
         @inline(__always) func seven(_ i: Int) -> UInt32 { (word(p, 2 &* i) >> 9) << UInt32(truncatingIfNeeded: 7 &* i) }
         let signs = evenSigns(seven(0) | seven(1) | seven(2) | seven(3))
-        return signed(eights(grid(0), grid(1), grid(2), grid(3)), signs)
+        return (eights(grid(0), grid(1), grid(2), grid(3)), expandBits(signs))
     }
 }
 
-extension IQ2_S: KernelFormat {
-    @inline(__always) static var usesTables: Bool { true }
+extension IQ2_S: SignedGrid {
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
+    static var oneCapacity: Capacity { .four }
     static var usesIndexes: Bool { true }
     /// A byte and two bits of one that four share.
     @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {
@@ -73,9 +76,10 @@ extension IQ2_S: KernelFormat {
         storeWide(p + 2, p + 66, four, powers, 0x300, out)
         storeWide(p + 18, p + 70, four, powers, 0x300, out + 32)
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> __m256i {
+    @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
         @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_s_grid(word(indexes, 8 &* b &+ 2 &* i)) }
-        return signed(eights(grid(0), grid(1), grid(2), grid(3)), p.loadUnaligned(fromByteOffset: 34 &+ 4 &* b, as: UInt32.self))
+        let signs = p.loadUnaligned(fromByteOffset: 34 &+ 4 &* b, as: UInt32.self)
+        return (eights(grid(0), grid(1), grid(2), grid(3)), expandBits(signs))
     }
 }
 
@@ -85,21 +89,21 @@ extension IQ2_S: KernelFormat {
     return _mm256_set_epi32(f(7), f(6), f(5), f(4), f(3), f(2), f(1), f(0))
 }
 
-extension IQ3_XXS: KernelFormat {
-    @inline(__always) static var usesTables: Bool { true }
+extension IQ3_XXS: SignedGrid {
     static var capacity: Capacity { .two }
     static var bias: Int { 64 }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> __m256i {
+    static var oneCapacity: Capacity { .four }
+    @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
         let grid = p + (2 &+ 8 &* b)
         let signs = evenSigns(p.loadUnaligned(fromByteOffset: 66 &+ 4 &* b, as: UInt32.self))
-        return signed(fours { l2s_iq3_xxs_grid(UInt32(byte(grid, $0))) }, signs)
+        return (fours { l2s_iq3_xxs_grid(UInt32(byte(grid, $0))) }, expandBits(signs))
     }
 }
 
-extension IQ3_S: KernelFormat {
-    @inline(__always) static var usesTables: Bool { true }
+extension IQ3_S: SignedGrid {
     static var capacity: Capacity { .eight }
     static var bias: Int { 16 }
+    static var oneCapacity: Capacity { .sixteen }
     static var usesIndexes: Bool { true }
     /// A byte and a bit of one that eight share.
     @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {
@@ -111,10 +115,10 @@ extension IQ3_S: KernelFormat {
             i &+= 1
         }
     }
-    @inline(__always) static func weights(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> __m256i {
+    @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
         let magnitudes = fours { l2s_iq3_s_grid(word(indexes, 16 &* b &+ 2 &* $0)) }
         let signs = p.loadUnaligned(fromByteOffset: 74 &+ 4 &* b, as: UInt32.self)
-        return biased(magnitudes, expandBits(signs), 16)
+        return (magnitudes, expandBits(signs))
     }
 }
 

@@ -6,7 +6,12 @@ protocol KernelFormat: ScaledFormat {
     static var capacity: Capacity { get }
     /// What was added to each weight: 0 or a power of two. Nothing is added when `capacity` is `.signed`.
     static var bias: Int { get }
-    /// Whether weights are put together from entries of tables by integer instructions: then row after row by way of memory, as
+    /// For one token, the weights of `weights` without their signs, and all bits of a byte where one is negative: there the sign moves to the
+    /// activation, so that products are of smaller numbers. `oneCapacity` and `oneBias`: what holds of these.
+    static func parts(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i)
+    static var oneCapacity: Capacity { get }
+    static var oneBias: Int { get }
+    /// Whether weights are put together from entries of tables by integer instructions: then for tiles row after row by way of memory, as
     /// those of eight rows at once need more registers than there are.
     static var usesTables: Bool { get }
     /// The 32 weights of block b of the row whose (super)block is at p, in order of columns. indexes: what `storeIndexes` stored.
@@ -44,6 +49,12 @@ enum Capacity {
 }
 
 extension KernelFormat {
+    /// No signs apart: the weights as they are.
+    @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
+        (weights(p, b, indexes), _mm256_setzero_si256())
+    }
+    @inline(__always) static var oneCapacity: Capacity { capacity }
+    @inline(__always) static var oneBias: Int { bias }
     @inline(__always) static var usesTables: Bool { false }
     @inline(__always) static var usesIndexes: Bool { false }
     @inline(__always) static func storeIndexes(_ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer) {}

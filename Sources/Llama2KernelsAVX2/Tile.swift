@@ -46,8 +46,8 @@ struct Sums { var t0 = Pair(), t1 = Pair(), t2 = Pair(), t3 = Pair() }
             _mm256_storeu_ps(a + 8, _mm256_fmadd_ps(_mm256_loadu_ps(d + 8), high, _mm256_loadu_ps(a + 8)))
         }
         /// acc of token t += offset `index` * sum
-        @inline(__always) func addOffset(_ t: Int, _ index: Int, _ sum: Float) {
-            let a = acc + 16 &* t, m = (block + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self), v = splat(sum)
+        @inline(__always) func addOffset(_ t: Int, _ index: Int, _ v: __m256) {
+            let a = acc + 16 &* t, m = (block + (512 &+ 64 &* index)).assumingMemoryBound(to: Float.self)
             _mm256_storeu_ps(a, _mm256_fmadd_ps(_mm256_loadu_ps(m), v, _mm256_loadu_ps(a)))
             _mm256_storeu_ps(a + 8, _mm256_fmadd_ps(_mm256_loadu_ps(m + 8), v, _mm256_loadu_ps(a + 8)))
         }
@@ -70,7 +70,7 @@ struct Sums { var t0 = Pair(), t1 = Pair(), t2 = Pair(), t3 = Pair() }
         while t < tokens && (F.form == .affine || F.form == .affineHalves) {
             let c = x.c + 4 &* x.at(t, b)
             if F.form == .affine {
-                addOffset(t, 1, Float(bitPattern: UInt32(bitPattern: c[1])))
+                addOffset(t, 1, splat(Float(bitPattern: UInt32(bitPattern: c[1]))))
             } else {
                 let both = offsetSums(x.s[x.at(t, b)], c)
                 addOffset(t, 2, both.0)
