@@ -209,8 +209,17 @@ protocol LaneBlockUser {
 /// Low 16 bits of each lane, a half, as floats.
 @inline(__always) func lowHalves16(_ x: __m512i) -> __m512 { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)) }
 
+/// The double word at `p` of 16 rows, where gathering is fast and offsets fit 32 bits.
+@inline(__always) func gathered16(_ p: UnsafeRawPointer, _ stride: Int) -> __m512i? {
+    if l2s_gathers_fast() == 0 || stride >> 27 != 0 { return nil }
+    let numbers = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+    return l2s_m512i_gather_bytes(p, _mm512_mullo_epi32(numbers, _mm512_set1_epi32(Int32(truncatingIfNeeded: stride))))
+}
+
 /// The half at `p` of 16 rows, as floats; put together in registers, never through memory.
-@inline(__always) func halves16(_ p: UnsafeRawPointer, _ stride: Int) -> __m512 {
+/// first: whether two bytes follow it in its row, so that they may be read.
+@inline(__always) func halves16(_ p: UnsafeRawPointer, _ stride: Int, first: Bool = false) -> __m512 {
+    if first, let both = gathered16(p, stride) { return lowHalves16(both) }
     @inline(__always) func h(_ r: Int) -> Int16 { p.loadUnaligned(fromByteOffset: r &* stride, as: Int16.self) }
     return _mm512_cvtph_ps(
         _mm256_set_epi16(

@@ -13,7 +13,9 @@ internal import X86Intrinsics
 }
 
 /// One half before the weights.
-@inline(__always) private func oneHalf(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader { ColumnHeader(halves16(p, stride)) }
+@inline(__always) private func oneHalf(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
+    ColumnHeader(halves16(p, stride, first: true))
+}
 
 extension Q4_0: ColumnFormat {
     static var together: Int { 1 }
@@ -27,6 +29,7 @@ extension Q4_1: ColumnFormat {
     static var together: Int { 1 }
     @inline(__always) static func columnHeader(_ p: UnsafeRawPointer, _ stride: Int) -> ColumnHeader {
         let none = _mm512_setzero_si512(), x = Columns16(none, none, none, none)
+        if let both = gathered16(p, stride) { return ColumnHeader(lowHalves16(both), x, lowHalves16(shiftRight(both, 16)), x) }
         return ColumnHeader(halves16(p, stride), x, halves16(p + 2, stride), x)
     }
     @inline(__always) static func columns(_ p: UnsafeRawPointer, _ stride: Int, _: Int) -> Bytes32 { twice(p + 4, stride) }

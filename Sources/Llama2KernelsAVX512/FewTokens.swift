@@ -21,14 +21,14 @@ private struct FewMultiplier: ColumnVisitor {
     let few: Few, tokens: Int
 
     @inline(__always) func visit<F: ColumnFormat>(_: F.Type) -> Bool {
-        if tokens > 7 { return false }
+        if tokens > 4 { return false }
         if tokens > 1 { several(F.self, few, tokens) } else { single(F.self) }
         return true
     }
 
     @inline(__always) func visitShort<F: ColumnFormat>(_: F.Type) -> Bool {
-        if tokens < 8 { return visit(F.self) }
-        eight(F.self, few)
+        if tokens <= 4 { return visit(F.self) }
+        eight(F.self, few, tokens)
         return true
     }
 
@@ -57,7 +57,7 @@ struct Few {
     let next: UnsafeRawPointer  // the panel after this one
     let sums: UnsafeMutablePointer<Float>  // (4, 8, 4), of `scaledSums`
 
-    /// Token t and those after it, of fewer than eight: their rows of activations follow each other.
+    /// Token t and those after it, of four at most: their rows of activations follow each other.
     @inline(__always) func from(_ t: Int) -> Few {
         Few(
             base: base, stride: stride, blocks: blocks, q: q + 32 &* blocks &* t, s: s + blocks &* t,
@@ -65,7 +65,7 @@ struct Few {
     }
 }
 
-/// Two to seven tokens as fours, twos and ones; the panel is unpacked once for each of these, from L1.
+/// Two to four tokens as fours, twos and ones; the panel is unpacked once for each of these, from L1.
 private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
     var t = 0
     while t < tokens {
@@ -106,10 +106,11 @@ private func several<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
     }
 }
 
-@inline(never) private func eight<F: ColumnFormat>(_: F.Type, _ few: Few) {
+/// Five to eight tokens: what there is not is multiplied, too, and not stored.
+@inline(never) private func eight<F: ColumnFormat>(_: F.Type, _ few: Few, _ tokens: Int) {
     var sums = Eight(few: few)
     walk(F.self, few.base, few.stride, few.blocks, few.next, once: false, &sums)
-    sums.store(few.out, few.outStride)
+    sums.store(few.out, few.outStride, tokens)
 }
 
 @inline(__always) func dot(_ sum: __m512i, _ w: __m512i, _ q: UnsafeRawPointer, _ group: Int) -> __m512i {
@@ -198,28 +199,51 @@ private struct Eight: LaneBlockUser {
     @inline(__always) init(few: Few) { self.few = few }
 
     @inline(__always) mutating func use<F: ColumnFormat>(_: F.Type, _ b: Int, _: Int, _: Int, _ block: LaneBlock) {
-        let q = few.q + 256 &* b, s = few.s + 8 &* b, c = few.c + 32 &* b
-        @inline(__always) func next(_ t: Int, _ acc: __m512) -> __m512 {
-            step(F.self, block, q + 32 &* t, s[t], c + 4 &* t, few.sums + 4 &* t, acc)
+        let q = UnsafeRawPointer(few.q + 256 &* b), s = few.s + 8 &* b, c = few.c + 32 &* b, w = block.w, scale = block.s
+        // the steps of `step` for a format of one scale a block, group by group: eight sums that do not wait for each other
+        @inline(__always) func first(_ t: Int) -> __m512i { start(F.columnBias, c[4 &* t], 3) }
+        var i0 = first(0), i1 = first(1), i2 = first(2), i3 = first(3), i4 = first(4), i5 = first(5), i6 = first(6), i7 = first(7)
+        @inline(__always) func group(_ w: __m512i, _ g: Int) {
+            i0 = dot(i0, w, q, g)
+            i1 = dot(i1, w, q + 32, g)
+            i2 = dot(i2, w, q + 64, g)
+            i3 = dot(i3, w, q + 96, g)
+            i4 = dot(i4, w, q + 128, g)
+            i5 = dot(i5, w, q + 160, g)
+            i6 = dot(i6, w, q + 192, g)
+            i7 = dot(i7, w, q + 224, g)
         }
-        a0 = next(0, a0)
-        a1 = next(1, a1)
-        a2 = next(2, a2)
-        a3 = next(3, a3)
-        a4 = next(4, a4)
-        a5 = next(5, a5)
-        a6 = next(6, a6)
-        a7 = next(7, a7)
+        group(w.a.c0, 0)
+        group(w.a.c1, 1)
+        group(w.a.c2, 2)
+        group(w.a.c3, 3)
+        group(w.b.c0, 4)
+        group(w.b.c1, 5)
+        group(w.b.c2, 6)
+        group(w.b.c3, 7)
+        @inline(__always) func next(_ t: Int, _ acc: __m512, _ sum: __m512i) -> __m512 {
+            let scaled = _mm512_fmadd_ps(scale.d0, _mm512_mul_ps(_mm512_set1_ps(s[t]), floats(sum)), acc)
+            if F.form != .affine { return scaled }
+            return _mm512_fmadd_ps(scale.m0, _mm512_set1_ps(Float(bitPattern: UInt32(bitPattern: c[4 &* t &+ 1]))), scaled)
+        }
+        a0 = next(0, a0, i0)
+        a1 = next(1, a1, i1)
+        a2 = next(2, a2, i2)
+        a3 = next(3, a3, i3)
+        a4 = next(4, a4, i4)
+        a5 = next(5, a5, i5)
+        a6 = next(6, a6, i6)
+        a7 = next(7, a7, i7)
     }
 
-    @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ next: Int) {
+    @inline(__always) func store(_ out: UnsafeMutablePointer<Float>, _ next: Int, _ tokens: Int) {
         _mm512_storeu_ps(out, a0)
         _mm512_storeu_ps(out + next, a1)
         _mm512_storeu_ps(out + 2 &* next, a2)
         _mm512_storeu_ps(out + 3 &* next, a3)
         _mm512_storeu_ps(out + 4 &* next, a4)
-        _mm512_storeu_ps(out + 5 &* next, a5)
-        _mm512_storeu_ps(out + 6 &* next, a6)
-        _mm512_storeu_ps(out + 7 &* next, a7)
+        if tokens > 5 { _mm512_storeu_ps(out + 5 &* next, a5) }
+        if tokens > 6 { _mm512_storeu_ps(out + 6 &* next, a6) }
+        if tokens > 7 { _mm512_storeu_ps(out + 7 &* next, a7) }
     }
 }

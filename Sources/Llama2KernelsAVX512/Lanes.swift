@@ -105,6 +105,12 @@ enum UnpackScratch {
 }
 var unpackScratchBytes: Int { @inline(__always) get { UnpackScratch.bytes } }
 
+/// Where sums over signed weights start, of eight tokens: c, shifted. To memory, from where a broadcast is a load and no more. c, out: (8, 4).
+@inline(__always) func shiftedStarts(_ c: UnsafePointer<Int32>, _ by: Int32, _ out: UnsafeMutablePointer<Int32>) {
+    l2s_m512i_store_unseen(out, _mm512_sllv_epi32(_mm512_loadu_si512(c), _mm512_set1_epi32(by)))
+    l2s_m512i_store_unseen(out + 16, _mm512_sllv_epi32(_mm512_loadu_si512(c + 16), _mm512_set1_epi32(by)))
+}
+
 /// Sums of 16 activations, scaled, of eight tokens or blocks that lie side by side: to memory, from where they are broadcast.
 /// out: (8, 4), of which the last two are used.
 @inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) {

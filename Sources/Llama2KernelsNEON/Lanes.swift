@@ -151,6 +151,7 @@ var unpackScratchBytes: Int { @inline(__always) get { 0 } }
 
 /// Not used where tiles are of four tokens.
 @inline(__always) func scaledSums(_ c: UnsafePointer<Int32>, _ s: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) {}
+@inline(__always) func shiftedStarts(_ c: UnsafePointer<Int32>, _ by: Int32, _ out: UnsafeMutablePointer<Int32>) {}
 @inline(__always) func placeOfSums(_ scratch: UnsafeRawPointer) -> UnsafeMutablePointer<Float> {
     UnsafeMutableRawPointer(mutating: scratch).assumingMemoryBound(to: Float.self)
 }

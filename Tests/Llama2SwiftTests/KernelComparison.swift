@@ -113,7 +113,10 @@ struct KernelComparison {
                 corrections: corrections.pointer.assumingMemoryBound(to: Int32.self), tokens: tokens)
             if !type.isFloat {
                 for t in 0..<tokens { kernels.quantize(a, columns: columns, token: t, first: 0, count: columns) }
-                for i in 0..<blocks {
+                // below eight tokens by token, whatever the layout is: so the digest stays
+                let each = columns / 32, tiles = tokens >= 8 || a.width == 1
+                for n in 0..<(tiles ? blocks : tokens * each) {
+                    let i = tiles ? n : n % each * a.width + n / each
                     digest.add(a.scale[i])
                     for j in 0..<32 { digest.add(UInt32(bitPattern: Int32(a.q[32 * i + j]))) }
                     for j in 0..<4 where j != 1 { digest.add(UInt32(bitPattern: a.corrections[4 * i + j])) }

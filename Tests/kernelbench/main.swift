@@ -61,13 +61,14 @@ func text(_ x: Double) -> String {
     return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"
 }
 
-/// Weights of `count` blocks: random bytes, but no half of them infinite or no number (the sixth bit of every high byte is clear).
+/// Weights of `count` blocks: random bytes, but no number of them infinite, none at all or too small to be normal (of every high byte one bit is
+/// clear and one is set): some CPUs take a hundred cycles for one of those.
 func randomWeights(_ count: Int) throws -> AlignedBuffer<UInt8> {
     let buffer = try AlignedBuffer<UInt8>(count: count, of: "weights")
     var state: UInt64 = 1
     for i in 0..<count {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        buffer.pointer[i] = UInt8(truncatingIfNeeded: state >> 56) & 0xbf
+        buffer.pointer[i] = UInt8(truncatingIfNeeded: state >> 56) & 0xbf | 0x20
     }
     return buffer
 }

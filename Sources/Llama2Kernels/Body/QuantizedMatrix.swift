@@ -95,7 +95,7 @@ private var activationBytes: Int { @inline(__always) get { 1 << 19 } }
     }
     let accumulators = (scratch + 8 &* laneBlockBytes).assumingMemoryBound(to: Float.self)
     var t = 0
-    while t < count {
+    while t < (count &+ 7) & ~7 {
         F32x16(splat: 0).store(accumulators + 16 &* t)
         t &+= 1
     }
@@ -112,13 +112,14 @@ private var activationBytes: Int { @inline(__always) get { 1 << 19 } }
             let i = first &+ t, left = count &- t, a = accumulators + 16 &* t, part = t >> 3
             let ahead = next + (b &* parts &+ part &* n) &* share, fetched = t & 7 == 0 && part < parts ? share : 0
             if job.width == 8 {
-                // i is a multiple of 8 unless the tile is the last one, which fours and ones end
+                // i is a multiple of 8 unless the tile is the last one, which fours and ones end; five to seven tokens are one of eight,
+                // of which the last are not stored: they would take longer as four and ones
                 let o = ((i >> 3) &* blocks &+ b) &* 8 &+ (i & 7)
                 let tile = TokenTile(
                     q: job.q + 32 &* o, s: job.s + o, c: job.c + 4 &* o, tokenStride: 1, blockStride: 8, ahead: ahead, share: fetched)
-                if I32x16.tokensInRegisters == 8 && left >= 8 {
+                if I32x16.tokensInRegisters == 8 && left > 4 && i & 7 == 0 {
                     // lines of the output that this tile ends in, one a token and far apart
-                    if b &+ n == blocks { fetchLines(out + i &* job.outStride, job.outStride) }
+                    if b &+ n == blocks { fetchLines(out + i &* job.outStride, job.outStride, left < 8 ? left : 8) }
                     eightTokens(form, scratch, n, tile, a)
                     t &+= 8
                 } else if left >= 4 {
@@ -155,9 +156,9 @@ private var activationBytes: Int { @inline(__always) get { 1 << 19 } }
     }
 }
 
-@inline(__always) private func fetchLines(_ p: UnsafePointer<Float>, _ stride: Int) {
+@inline(__always) private func fetchLines(_ p: UnsafePointer<Float>, _ stride: Int, _ count: Int) {
     var t = 0
-    while t < 8 {
+    while t < count {
         F32x16.prefetch(p + t &* stride)
         t &+= 1
     }

@@ -1,4 +1,4 @@
-/// One, four or eight tokens by the lane blocks of a panel: the inner loops of QuantizedMatrix.swift, where the formula stands.
+/// One or four tokens by the lane blocks of a panel: the inner loops of QuantizedMatrix.swift, where the formula stands.
 ///
 /// lanes: `blocks` lane blocks (Formats/LaneBlock.swift); acc: (tokens, 16) running sums, read and written.
 
@@ -42,7 +42,7 @@ struct TokenTile {
 }
 
 /// One lane block's floating-point step for one token; `second` is used by two-part forms.
-@inline(__always) private func accumulate(
+@inline(__always) func accumulate(
     _ form: LaneForm, _ acc: F32x16, _ block: UnsafeRawPointer, _ sum: I32x16, _ second: I32x16, _ s: Float,
     _ c: UnsafePointer<Int32>
 ) -> F32x16 {
@@ -89,7 +89,7 @@ struct TokenTile {
 }
 
 /// The integer sums of four tokens over half a block: groups `first ..< first + 4`.
-private struct FourSums {
+struct FourSums {
     var i0: I32x16, i1: I32x16, i2: I32x16, i3: I32x16
 
     @inline(__always) init(_ form: LaneForm, _ x: TokenTile, _ t: Int, _ b: Int, _ index: Int) {
@@ -97,6 +97,28 @@ private struct FourSums {
         i1 = start(form, x.c(t &+ 1, b), index)
         i2 = start(form, x.c(t &+ 2, b), index)
         i3 = start(form, x.c(t &+ 3, b), index)
+    }
+
+    /// Starts that lie ready: (4, 4), of which `index` is the one.
+    @inline(__always) init(_ starts: UnsafePointer<Int32>, _ index: Int) {
+        i0 = I32x16(splat: starts[index])
+        i1 = I32x16(splat: starts[4 &+ index])
+        i2 = I32x16(splat: starts[8 &+ index])
+        i3 = I32x16(splat: starts[12 &+ index])
+    }
+
+    @inline(__always) init(zero: ()) {
+        i0 = I32x16(splat: 0)
+        i1 = I32x16(splat: 0)
+        i2 = I32x16(splat: 0)
+        i3 = I32x16(splat: 0)
+    }
+
+    @inline(__always) mutating func add(_ other: FourSums) {
+        i0.add(other.i0)
+        i1.add(other.i1)
+        i2.add(other.i2)
+        i3.add(other.i3)
     }
 
     @inline(__always) mutating func addGroups(
@@ -119,7 +141,7 @@ private struct FourSums {
 }
 
 /// The running sums of four tokens.
-private struct FourAccumulators {
+struct FourAccumulators {
     var a0: F32x16, a1: F32x16, a2: F32x16, a3: F32x16
 
     @inline(__always) init(load p: UnsafePointer<Float>) {
@@ -176,62 +198,8 @@ private struct FourAccumulators {
     a.store(acc)
 }
 
-@inline(__always) private func multiplyEightTokens(
-    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ tile: TokenTile, _ acc: UnsafeMutablePointer<Float>
-) {
-    var a = FourAccumulators(load: acc), c = FourAccumulators(load: acc + 64)
-    var b = 0
-    while b < blocks {
-        let block = lanes + b &* laneBlockBytes, o = 8 &* b
-        // the tile of this block: one pointer each, and constants
-        let x = TokenTile(
-            q: tile.q + 32 &* o, s: tile.s + o, c: tile.c + 4 &* o, tokenStride: 1, blockStride: 8, ahead: tile.ahead, share: tile.share)
-        x.fetch(b)
-        // a group of columns for all eight tokens, then the next: eight sums that do not wait for each other
-        var i = FourSums(form, x, 0, 0, 0), k = FourSums(form, x, 4, 0, 0)
-        var g = 0
-        while g < 4 {
-            i.addGroup(form, block, g, x, 0, 0)
-            k.addGroup(form, block, g, x, 4, 0)
-            g &+= 1
-        }
-        var j = form.hasHalves ? FourSums(form, x, 0, 0, 1) : i, l = form.hasHalves ? FourSums(form, x, 4, 0, 1) : k
-        while g < 8 {
-            j.addGroup(form, block, g, x, 0, 0)
-            l.addGroup(form, block, g, x, 4, 0)
-            g &+= 1
-        }
-        // offsets by way of memory: a conversion and two multiplications for four tokens instead of one
-        let scaled: LaneForm = form == .affineHalves ? .halves8 : form
-        a.add(scaled, block, form.hasHalves ? i : j, j, x, 0, 0)
-        c.add(scaled, block, form.hasHalves ? k : l, l, x, 4, 0)
-        if form == .affineHalves {
-            let sums = placeOfSums(lanes)
-            scaledSums(x.c, x.s, sums)
-            a.addOffsets(block, sums)
-            c.addOffsets(block, sums + 16)
-        }
-        b &+= 1
-    }
-    a.store(acc)
-    c.store(acc + 64)
-}
-
 // A function a form, never inlined: the form is a constant in each, and each is small enough for the
 // compiler to inline what it is made of.
-
-@inline(__always) func eightTokens(
-    _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>
-) {
-    switch form {
-    case .symmetric4: eightSymmetric4(lanes, blocks, x, acc)
-    case .signed8: eightSigned8(lanes, blocks, x, acc)
-    case .affine: eightAffine(lanes, blocks, x, acc)
-    case .halves6: eightHalves6(lanes, blocks, x, acc)
-    case .halves8: eightHalves8(lanes, blocks, x, acc)
-    case .affineHalves: eightAffineHalves(lanes, blocks, x, acc)
-    }
-}
 
 @inline(__always) func fourTokens(
     _ form: LaneForm, _ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>
@@ -247,18 +215,6 @@ private struct FourAccumulators {
     }
 }
 
-@inline(never) private func eightSymmetric4(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
-    multiplyEightTokens(.symmetric4, lanes, blocks, x, acc)
-}
-@inline(never) private func eightSigned8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
-    multiplyEightTokens(.signed8, lanes, blocks, x, acc)
-}
-@inline(never) private func eightAffine(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
-    multiplyEightTokens(.affine, lanes, blocks, x, acc)
-}
-@inline(never) private func eightHalves6(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
-    multiplyEightTokens(.halves6, lanes, blocks, x, acc)
-}
 @inline(never) private func fourSymmetric4(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
     multiplyFourTokens(.symmetric4, lanes, blocks, x, acc)
 }
@@ -270,12 +226,6 @@ private struct FourAccumulators {
 }
 @inline(never) private func fourHalves6(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
     multiplyFourTokens(.halves6, lanes, blocks, x, acc)
-}
-@inline(never) private func eightHalves8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
-    multiplyEightTokens(.halves8, lanes, blocks, x, acc)
-}
-@inline(never) private func eightAffineHalves(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
-    multiplyEightTokens(.affineHalves, lanes, blocks, x, acc)
 }
 @inline(never) private func fourHalves8(_ lanes: UnsafeRawPointer, _ blocks: Int, _ x: TokenTile, _ acc: UnsafeMutablePointer<Float>) {
     multiplyFourTokens(.halves8, lanes, blocks, x, acc)
