@@ -77,7 +77,7 @@ extension IQ2_S: SignedGrid {
         storeWide(p + 18, p + 70, four, powers, 0x300, out + 32)
     }
     @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
-        @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_s_grid(word(indexes, 8 &* b &+ 2 &* i)) }
+        @inline(__always) func grid(_ i: Int) -> UInt64 { l2s_iq2_s_grids()[Int(word(indexes, 8 &* b &+ 2 &* i))] }  // ten bits: `storeIndexes`
         let signs = p.loadUnaligned(fromByteOffset: 34 &+ 4 &* b, as: UInt32.self)
         return (eights(grid(0), grid(1), grid(2), grid(3)), expandBits(signs))
     }
@@ -116,7 +116,7 @@ extension IQ3_S: SignedGrid {
         }
     }
     @inline(__always) static func parts(_ p: UnsafeRawPointer, _ b: Int, _ indexes: UnsafeRawPointer) -> (magnitudes: __m256i, negative: __m256i) {
-        let magnitudes = fours { l2s_iq3_s_grid(word(indexes, 16 &* b &+ 2 &* $0)) }
+        let magnitudes = fours { l2s_iq3_s_grids()[Int(word(indexes, 16 &* b &+ 2 &* $0))] }  // nine bits: `storeIndexes`
         let signs = p.loadUnaligned(fromByteOffset: 74 &+ 4 &* b, as: UInt32.self)
         return (magnitudes, expandBits(signs))
     }
