@@ -31,6 +31,8 @@ final class Scratch {
         (pointer + bytes).initializeMemory(as: UInt8.self, repeating: 0xa5, count: Scratch.behind)
     }
 
+    func fill(_ byte: UInt8) { pointer.initializeMemory(as: UInt8.self, repeating: byte, count: bytes) }
+
     deinit {
         for i in 0..<Scratch.behind { precondition(pointer.load(fromByteOffset: bytes + i, as: UInt8.self) == 0xa5, "written behind the scratch") }
         pointer.deallocate()
@@ -71,11 +73,18 @@ struct KernelComparison {
         }
     }
 
+    /// A comparison that is no part of `total`: what it expects is.
+    mutating func note(_ name: String, isSame: Bool) {
+        cases += 1
+        if !isSame { differing.append(name) }
+    }
+
     mutating func all() {
         for type in BlockType.allCases { for fill in Fill.allCases { products(type, fill) } }
         for fill in Fill.allCases {
             vectors(fill)
             attention(fill)
+            dividedAttention(fill)
             superblocks(fill)
         }
     }
@@ -211,7 +220,7 @@ struct KernelComparison {
     }
 
     /// Arrays become pointers where a function is called.
-    private static func attend(
+    static func attend(
         _ kernels: Kernels, _ q: UnsafePointer<Float>, rows: Int, group: Int, headStride: Int, kPages: UnsafePointer<UnsafeRawPointer>,
         vPages: UnsafePointer<UnsafeRawPointer>, length: Int, _ keys: CacheType, _ values: CacheType, out: UnsafeMutablePointer<Float>,
         _ scratch: UnsafeMutableRawPointer
@@ -223,7 +232,7 @@ struct KernelComparison {
     }
 
     /// Pages of one head: floats, halves, or integers with their scales.
-    private static func part(_ type: CacheType, _ headStride: Int, _ pages: Int, _ fill: Fill, seed: UInt64) -> Scratch {
+    static func part(_ type: CacheType, _ headStride: Int, _ pages: Int, _ fill: Fill, seed: UInt64) -> Scratch {
         let bytes = type.partBytes(headStride: headStride), memory = Scratch(pages * bytes)
         // the bytes of weights of these types, which end with halves where a page begins with them
         switch type {

@@ -33,7 +33,7 @@ compile Llama2KernelsDotProduct -Xcc -march=armv8-a+dotprod $(kernels Llama2Kern
 compile Llama2KernelsI8MM -Xcc -march=armv8-a+dotprod+i8mm $(kernels Llama2KernelsI8MM) & jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job"; done
 compile Llama2Kernels $(kernels Llama2Kernels)
-compile Comparison Tests/arm64/compare.swift Tests/Llama2SwiftTests/{KernelComparison,KernelData}.swift
+compile Comparison Tests/arm64/compare.swift Tests/Llama2SwiftTests/{KernelComparison,DividedAttentionComparison,KernelData}.swift
 # what Embedded Swift's String needs
 unicode=$(dirname "$(readlink -f "$(command -v swiftc)")")/../lib/swift/embedded/aarch64-none-none-elf/libswiftUnicodeDataTables.a
 aarch64-linux-gnu-gcc -static-pie -o "$out/compare" "$out"/*.o "$unicode" -lm

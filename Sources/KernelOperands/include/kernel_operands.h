@@ -48,6 +48,23 @@ typedef struct {
     void *scratch;       /* AttentionScratch, 64-byte aligned */
 } __attribute__((swift_name("AttentionOperands"))) l2s_attention_operands;
 
+/* The same for the rows of one position, a part at a time: Body/DividedAttention.swift. */
+typedef struct {
+    const float *q;      /* (rows, head_stride) */
+    long rows, head_stride;
+    float scale;
+    const void *_Nonnull const *_Nonnull k_pages;
+    const void *_Nonnull const *_Nonnull v_pages;
+    long length;         /* positions that the rows see */
+    uint32_t k_type, v_type;
+    long first_page, end_page; /* of scores and weights */
+    long first_row, end_row, first_lane, end_lane; /* of the sum of values; lanes in vectors of 16 */
+    float *weights;      /* (pages, rows, 64): scores, then weights */
+    float *pages;        /* (pages, rows, 3): maximum, factor of what was summed before, sum of the weights */
+    float *out;          /* (rows, head_stride) */
+    void *scratch;       /* AttentionScratch, 64-byte aligned */
+} __attribute__((swift_name("AttentionPartOperands"))) l2s_attention_part_operands;
+
 /* Floats to int8, by blocks of 32: quantizeRow in Body/Vectors.swift. */
 typedef struct {
     const float *x;      /* (count) */
@@ -74,6 +91,9 @@ typedef struct {
     void (*quantize)(const l2s_quantize_operands *);
     bool (*quantize_blocks)(const l2s_blocks_operands *) __attribute__((swift_name("quantizeBlocks")));
     void (*attention)(const l2s_attention_operands *);
+    void (*attention_scores)(const l2s_attention_part_operands *) __attribute__((swift_name("attentionScores")));
+    void (*attention_weights)(const l2s_attention_part_operands *) __attribute__((swift_name("attentionWeights")));
+    void (*attention_values)(const l2s_attention_part_operands *) __attribute__((swift_name("attentionValues")));
     void (*rms_norm)(const float *x, const float *weight, long count, float epsilon, float *out) __attribute__((swift_name("rmsNorm")));
     void (*swiglu)(const float *gate, const float *up, long count, float *out) __attribute__((swift_name("swiGLU")));
     void (*add)(float *x, const float *y, long count);

@@ -65,13 +65,20 @@ public func attention(
             let next = r &+ 1 < rows ? min64(length &+ (r &+ 1) / group &- 64 &* page) : 0
             let query = q + r &* headStride, target = out + r &* headStride, s = state + 2 &* r
             if together == 4 && count > 0 && r &+ 4 <= rows {
-                let counts = (
-                    count, next, min64(length &+ (r &+ 2) / group &- 64 &* page), min64(length &+ (r &+ 3) / group &- 64 &* page)
-                )
+                // two times four where there are as many, each step of both: what waits for a maximum has something to do beside it
+                let first = counts(length &- 64 &* page, r, group), isTwice = r &+ 8 <= rows
+                let second = isTwice ? counts(length &- 64 &* page, r &+ 4, group) : first
+                let more = 4 &* headStride, step = r / 4 &+ 1
                 scoreFour(query, headStride, keys, scores, keysAhead)
-                weighFour(scores, counts, scale, s, factors)
-                addFour(values, headStride, scores, counts, factors, target, valuesAhead)
-                r &+= 4
+                if isTwice { scoreFour(query + more, headStride, keys, scores + 256, Ahead(nextKeys, keyBytes, headStride, step, steps)) }
+                weighFour(scores, first, scale, s, factors)
+                if isTwice { weighFour(scores + 256, second, scale, s + 8, factors + 16) }
+                addFour(values, headStride, scores, first, factors, target, valuesAhead)
+                if isTwice {
+                    addFour(
+                        values, headStride, scores + 256, second, factors + 16, target + more, Ahead(nextValues, valueBytes, 64, step, steps))
+                }
+                r &+= isTwice ? 8 : 4
             } else if together > 1 && count > 0 && next > 0 {
                 if k == CacheKind.f16 {
                     scoreTwo(query, headStride, keys, true, scores, keysAhead)
@@ -109,14 +116,14 @@ public func attention(
     }
 }
 
-/// What `attention` needs beside its operands, in floats from the beginning of its scratch: (4, 64) scores of four rows and (16) their factors; behind
+/// What `attention` needs beside its operands, in floats from the beginning of its scratch: (8, 64) scores of eight rows and (2, 16) their factors; behind
 /// them (rows, 2) the maximum and the total of every row, (64, headStride) a page of keys and one of values as floats, (128) scaled weights.
 struct AttentionScratch {
     let factors: Int, state: Int, keys: Int, values: Int, products: Int
 
     @inline(__always) init(rows: Int, headStride: Int) {
-        factors = 256
-        state = factors &+ 16
+        factors = 512
+        state = factors &+ 32
         keys = state &+ 2 &* ((rows &+ 7) & ~7)  // whole lines
         values = keys &+ 64 &* headStride
         products = values &+ 64 &* headStride
@@ -126,7 +133,7 @@ struct AttentionScratch {
 }
 
 /// `scoreOne` or `scoreScaled`, with the kind known to each.
-@inline(__always) private func score(
+@inline(__always) func score(
     _ q: UnsafePointer<Float>, _ headStride: Int, _ keys: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ kind: Int,
     _ scores: UnsafeMutablePointer<Float>, _ ahead: Ahead
 ) {
@@ -144,7 +151,7 @@ struct AttentionScratch {
 }
 
 /// `addOne` or `addScaled`.
-@inline(__always) private func addValues(
+@inline(__always) func addValues(
     _ values: UnsafeRawPointer, _ scales: UnsafeRawPointer, _ headStride: Int, _ kind: Int, _ weights: UnsafePointer<Float>,
     _ count: Int, _ correction: Float, _ out: UnsafeMutablePointer<Float>, _ products: UnsafeMutablePointer<Float>,
     _ ahead: Ahead
@@ -160,6 +167,11 @@ struct AttentionScratch {
     } else {
         addScaled(values, scales, headStride, CacheKind.nibbles, weights, count, correction, out, products, ahead)
     }
+}
+
+/// Positions of a page that rows r ..< r + 4 see; ahead: those from the page's first one on that the first row of all sees.
+@inline(__always) private func counts(_ ahead: Int, _ r: Int, _ group: Int) -> (Int, Int, Int, Int) {
+    (min64(ahead &+ r / group), min64(ahead &+ (r &+ 1) / group), min64(ahead &+ (r &+ 2) / group), min64(ahead &+ (r &+ 3) / group))
 }
 
 @inline(__always) private func min64(_ n: Int) -> Int { n < 64 ? n : 64 }

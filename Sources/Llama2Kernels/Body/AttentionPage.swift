@@ -2,12 +2,12 @@
 ///
 /// keys: (headStride, 64), values: (64, headStride), of halves or floats; scores, weights: (rows, 64).
 
-@inline(__always) private func loadCached(_ p: UnsafeRawPointer, _ index: Int, _ half: Bool) -> F32x16 {
+@inline(__always) func loadCached(_ p: UnsafeRawPointer, _ index: Int, _ half: Bool) -> F32x16 {
     half ? F32x16(loadHalf: p + 2 &* index) : F32x16(load: (p + 4 &* index).assumingMemoryBound(to: Float.self))
 }
 
 /// Four vectors: the scores of 64 positions, or 64 components of an output.
-private struct Quad {
+struct Quad {
     var a: F32x16, b: F32x16, c: F32x16, d: F32x16
 
     @inline(__always) init(splat x: Float) {
@@ -102,90 +102,21 @@ func scoreFour(
     let second = q + headStride, third = second + headStride, fourth = third + headStride
     var d = 0
     while d < headStride {
-        ahead.fetch(d)
-        let k = Quad(keys, 64 &* d, false)
-        s.add(F32x16(splat: q[d]), k)
-        t.add(F32x16(splat: second[d]), k)
-        u.add(F32x16(splat: third[d]), k)
-        v.add(F32x16(splat: fourth[d]), k)
-        d &+= 1
+        ahead.fetch(d, 4)
+        let end = d &+ 4
+        while d < end {
+            let k = Quad(keys, 64 &* d, false)
+            s.add(F32x16(splat: q[d]), k)
+            t.add(F32x16(splat: second[d]), k)
+            u.add(F32x16(splat: third[d]), k)
+            v.add(F32x16(splat: fourth[d]), k)
+            d &+= 1
+        }
     }
     s.store(scores)
     t.store(scores + 64)
     u.store(scores + 128)
     v.store(scores + 192)
-}
-
-/// Scores of a page to weights e^(scale score - maximum), of which the first `count` are used; what was summed so far
-/// moves to the new maximum. state: (maximum, total) of the row. Returns the factor for the row's output so far.
-func weigh(
-    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ scale: Float, _ state: UnsafeMutablePointer<Float>
-) -> Float {
-    let largest = largestScore(scores, count, scale, state[0])
-    let correction = largest == state[0] ? 1 : exponential(F32x16(splat: state[0] - largest)).first
-    weigh(scores, count, scale, largest, correction, state)
-    return correction
-}
-
-/// `weigh` for the scores (4, 64) of four rows whose counts these are; factors: (16), of which the first four become the rows'.
-func weighFour(
-    _ scores: UnsafeMutablePointer<Float>, _ counts: (Int, Int, Int, Int), _ scale: Float, _ state: UnsafeMutablePointer<Float>,
-    _ factors: UnsafeMutablePointer<Float>
-) {
-    // what one row waits for is done for all four: the maxima, one vector of differences, the exponentials
-    let a = largestScore(scores, counts.0, scale, state[0]), b = largestScore(scores + 64, counts.1, scale, state[2])
-    let c = largestScore(scores + 128, counts.2, scale, state[4]), d = largestScore(scores + 192, counts.3, scale, state[6])
-    factors[0] = state[0] - a
-    factors[1] = state[2] - b
-    factors[2] = state[4] - c
-    factors[3] = state[6] - d
-    exponential(F32x16(load: factors)).store(factors)
-    if a == state[0] { factors[0] = 1 }
-    if b == state[2] { factors[1] = 1 }
-    if c == state[4] { factors[2] = 1 }
-    if d == state[6] { factors[3] = 1 }
-    weigh(scores, counts.0, scale, a, factors[0], state)
-    weigh(scores + 64, counts.1, scale, b, factors[1], state + 2)
-    weigh(scores + 128, counts.2, scale, c, factors[2], state + 4)
-    weigh(scores + 192, counts.3, scale, d, factors[3], state + 6)
-}
-
-/// The row's new maximum.
-@inline(__always) private func largestScore(
-    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ scale: Float, _ previous: Float
-) -> Float {
-    // positions beyond the last hold what an earlier sequence left there, anything
-    var j = count
-    while j < 64 {
-        scores[j] = -Float.infinity
-        j &+= 1
-    }
-    let most = Quad(scores, times: F32x16(splat: scale)).largest
-    // a NaN among the scores may hide here, or make -infinity the maximum: then the differences below are NaN, and the total
-    return most > previous ? most : previous
-}
-
-@inline(__always) private func weigh(
-    _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ scale: Float, _ largest: Float, _ correction: Float,
-    _ state: UnsafeMutablePointer<Float>
-) {
-    let s = Quad(scores, times: F32x16(splat: scale)), m = F32x16(splat: largest)
-    var w0 = exponential(s.a - m), w1 = exponential(s.b - m), w2 = exponential(s.c - m), w3 = exponential(s.d - m)
-    w0.store(scores)
-    w1.store(scores + 16)
-    w2.store(scores + 32)
-    w3.store(scores + 48)
-    if count < 64 {
-        var j = count
-        while j < 64 {
-            scores[j] = 0
-            j &+= 1
-        }
-        (w0, w1) = (F32x16(load: scores), F32x16(load: scores + 16))
-        (w2, w3) = (F32x16(load: scores + 32), F32x16(load: scores + 48))
-    }
-    state[0] = largest
-    state[1] = state[1] * correction + ((w0 + w1) + (w2 + w3)).sum
 }
 
 /// out = out * correction + sum_j w_j v_j for j in first ..< count, in order; 64 components at a time.
@@ -260,13 +191,16 @@ func addFour(
         var a = Quad(out + i, times: f), b = Quad(second + i, times: g), c = Quad(third + i, times: h), d = Quad(fourth + i, times: k)
         var j = 0
         while j < counts.0 {
-            if i == 0 { ahead.fetch(j) }
-            let v = Quad(values, j &* headStride &+ i, false)
-            a.add(F32x16(splat: weights[j]), v)
-            b.add(F32x16(splat: weights[64 &+ j]), v)
-            c.add(F32x16(splat: weights[128 &+ j]), v)
-            d.add(F32x16(splat: weights[192 &+ j]), v)
-            j &+= 1
+            let end = j &+ 4 < counts.0 ? j &+ 4 : counts.0
+            if i == 0 { ahead.fetch(j, end &- j) }
+            while j < end {
+                let v = Quad(values, j &* headStride &+ i, false)
+                a.add(F32x16(splat: weights[j]), v)
+                b.add(F32x16(splat: weights[64 &+ j]), v)
+                c.add(F32x16(splat: weights[128 &+ j]), v)
+                d.add(F32x16(splat: weights[192 &+ j]), v)
+                j &+= 1
+            }
         }
         a.store(out + i)
         b.store(second + i)
@@ -285,13 +219,4 @@ func addFour(
     _ out: UnsafeMutablePointer<Float>
 ) {
     if first < count { addOne(values, headStride, half, weights, first, count, 1, out, Ahead(nothingAt: values)) }
-}
-
-extension F32x16 {
-    /// Lane 0, through memory: used once a page.
-    @inline(__always) fileprivate var first: Float {
-        var lanes = SIMD16<Float>(repeating: 0)
-        withUnsafeMutablePointer(to: &lanes) { store(UnsafeMutableRawPointer($0).assumingMemoryBound(to: Float.self)) }
-        return lanes[0]
-    }
 }

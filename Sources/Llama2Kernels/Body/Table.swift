@@ -14,6 +14,9 @@ public func kernelTable() -> KernelTable {
                 o.q, o.rows, o.group, o.head_stride, o.scale, o.k_pages, o.v_pages, o.length, o.k_type, o.v_type, o.out,
                 o.scratch)
         },
+        attentionScores: { attentionScores($0.pointee) },
+        attentionWeights: { attentionWeights($0.pointee) },
+        attentionValues: { attentionValues($0.pointee) },
         rmsNorm: { rmsNorm($0, $1, $2, $3, $4) },
         swiGLU: { swiGLU($0, $1, $2, $3) },
         add: { addVector($0, $1, $2) },

@@ -70,6 +70,9 @@ struct PageFormat: BitwiseCopyable {
         return kernels.table.storeCache(key, headDimension, part + column &* keyType.bits / 8, PageFormat.positions, keyType == .f16)
     }
 
+    /// What scores are multiplied by.
+    var scoreScale: Float { 1 / Float(headDimension).squareRoot() }
+
     /// Attention of some query rows over the pages at keys and values; see `attention` in the kernels.
     @inline(__always)
     func attend(
@@ -78,7 +81,7 @@ struct PageFormat: BitwiseCopyable {
         scratch: UnsafeMutableRawPointer
     ) {
         let operands = AttentionOperands(
-            q: query, rows: rows, group: group, head_stride: headStride, scale: 1 / Float(headDimension).squareRoot(), k_pages: keys,
+            q: query, rows: rows, group: group, head_stride: headStride, scale: scoreScale, k_pages: keys,
             v_pages: values, length: length, k_type: keyType.rawValue, v_type: valueType.rawValue, out: out, scratch: scratch)
         let attention = kernels.table.attention
         withUnsafePointer(to: operands) { attention($0) }

@@ -29,11 +29,16 @@ extension ForwardPass {
         storeKeysAndValues(index, thread, threads)
         // the jobs of a single token are the same heads in both steps
         if tokens > 1 || !jobsAreEven(threads) { barrier() }
-        // 4. attention, by token and head of the cache
-        attend(index, quantized: !layer.attentionOutput.type.isFloat, thread, threads)
+        // 4. attention, by token and head of the cache, or of a single token by pages and lanes
+        let isQuantized = !layer.attentionOutput.type.isFloat, isDivided = dividesAttention(threads)
+        if isDivided {
+            attendDivided(index, quantized: isQuantized, thread, threads)
+        } else {
+            attend(index, quantized: isQuantized, thread, threads)
+        }
         barrier()
         // 5. the output projection, added to this thread's rows of x
-        if !layer.attentionOutput.type.isFloat && !attentionQuantizes(threads) {
+        if isQuantized && !(isDivided ? dividedQuantizes : attentionQuantizes(threads)) {
             quantizeTokens(attended, shape.queryLength, thread, threads)
             barrier()
         }
@@ -42,16 +47,16 @@ extension ForwardPass {
         barrier()
     }
 
-    private var group: Int { shape.headCount / shape.headCountKV }
+    var group: Int { shape.headCount / shape.headCountKV }
 
-    private func jobsAreEven(_ threads: Int) -> Bool { batch.blockCount &* shape.headCountKV % threads == 0 }
+    func jobsAreEven(_ threads: Int) -> Bool { batch.blockCount &* shape.headCountKV % threads == 0 }
 
     /// Whether a job's output is whole blocks of 32, so that attention can quantize it itself.
     private func attentionQuantizes(_ threads: Int) -> Bool {
         (jobsAreEven(threads) ? group : 1) &* shape.headDimension % 32 == 0
     }
 
-    @inline(__always) private func page(_ token: Batch.Token, _ index: Int) -> UnsafeMutableRawPointer {
+    @inline(__always) func page(_ token: Batch.Token, _ index: Int) -> UnsafeMutableRawPointer {
         pages + Int(token.pages[index]) &* format.bytes
     }
 

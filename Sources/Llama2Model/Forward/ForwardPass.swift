@@ -36,6 +36,7 @@ struct ForwardPass {
     let rope: UnsafeMutablePointer<Float>
     let scratchBase: UnsafeMutablePointer<UInt8>
     let scratchStride: Int, kernelScratch: Int
+    let headWeights, pageSums: UnsafeMutablePointer<Float>
 
     // Of the current pass.
     var batch: Batch
@@ -98,6 +99,8 @@ struct ForwardPass {
         scratchBase = work.piece(l.scratch)
         scratchStride = l.scratchStride
         kernelScratch = l.kernelScratch
+        headWeights = work.floats(l.weights)
+        pageSums = work.floats(l.pageSums)
         self.watch = watch
         self.cancelled = cancelled
         self.beyondHalf = beyondHalf

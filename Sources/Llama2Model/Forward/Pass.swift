@@ -7,7 +7,7 @@ internal import Llama2Kernels
 /// output rows at a time to whichever thread is free, so that one that is slowed down from outside does not
 /// hold up the others; work on tokens is divided by token. What can be computed from the rows just made
 /// is computed at once, which is why there are eight barriers a layer and not twelve. A single token is normed by
-/// every thread for itself, and its heads are rotated where they are used: five.
+/// every thread for itself, and its heads are rotated where they are used: five. Where its attention is divided by pages and lanes: eight.
 extension ForwardPass {
     func run(_ thread: Int, _ threads: Int) {
         embedTokens(thread, threads)

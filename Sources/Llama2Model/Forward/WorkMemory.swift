@@ -21,6 +21,8 @@ struct WorkMemory: ~Copyable {
         let blocks: Int  // (T) Batch.Block
         let runs: Int  // (T) Batch.Run
         let scratch: Int  // (threads, scratchStride) bytes
+        let weights: Int  // (heads of the cache, pages, group, 64) F32: of one token's attention where several threads share it
+        let pageSums: Int  // (heads of the cache, pages, group, 3) F32
         let scratchStride: Int, kernelScratch: Int
 
         init(_ h: Hyperparameters, _ c: ContextConfiguration, _ cache: KVCache.Layout) throws(Llama2Error) {
@@ -63,6 +65,9 @@ struct WorkMemory: ~Copyable {
                 "scratch", .noMemory)
             scratchStride = try alignUp(kernelScratch + max(attention, (t + 1) * 16 * 4), 64, "scratch", .noMemory)
             scratch = try reserve(c.threads, scratchStride)
+            let entries = c.threads > 1 ? try checkedMultiply(h.headCount, cache.tableLength, "work memory", .noMemory) : 0
+            weights = try reserve(entries, 64 * 4)
+            pageSums = try reserve(entries, 3 * 4)
             bytes = next
         }
     }

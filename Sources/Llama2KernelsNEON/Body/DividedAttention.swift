@@ -1,0 +1,1 @@
+../../Llama2Kernels/Body/DividedAttention.swift

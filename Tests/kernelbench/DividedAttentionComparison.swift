@@ -1,0 +1,1 @@
+../Llama2SwiftTests/DividedAttentionComparison.swift
