@@ -8,18 +8,19 @@ struct PassCosts {
     private static let counts = SIMD4(1, 3, 7, GuessingPace.most)
     private let more: SIMD4<Double>
 
-    /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured (DRAFTS.md, the slower of Zen 5
-    /// and Emerald Rapids): with AVX-512 a second token takes 0.03 to 0.07, four 0.3, and what did not come true has to be withdrawn; of weights
-    /// that are floats a pass reads so much that multiplying is little beside it. AVX2 is Zen 3's, 0.39 to 0.51 a token; Emerald Rapids has 0.24 with it.
-    /// Figures and no clock, so that a text is guessed at in the same way again. On arm64 nothing was measured; plain kernels multiply so
-    /// long that the weights' way from memory is nothing.
+    /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured on Emerald Rapids, passes of one size
+    /// after the other (DRAFTS.md has Zen 5's): with AVX-512 a model of 600 MB takes 0.05, 0.4, 1.1 and 2, one of 90 MB, which lies in the cache and is not waited for,
+    /// 0.3, 0.7, 1.7 and 4; prompt lookup gains the same by any figures between, and those nearer to the latter never cost a text what it does not
+    /// gain. Of weights that are floats a pass reads so much that multiplying is little beside it. AVX2 is Zen 3's, 0.39 to 0.51 a token;
+    /// Emerald Rapids has 0.24 with it. Figures and no clock, so that a text is guessed at in the same way again. On arm64 nothing was
+    /// measured; plain kernels multiply so long that the weights' way from memory is nothing.
     init(on isa: Kernels.ISA?, floats: Bool) {
         more =
             switch isa {
             case .avx512 where floats, .avx512VBMI where floats: SIMD4(0.05, 0.2, 0.5, 1.5)
             case .avx2 where floats, .avxVNNI where floats: SIMD4(0.3, 0.5, 0.9, 2.4)
-            case .avx512, .avx512VBMI: SIMD4(0.13, 0.36, 1.05, 2.2)
-            case .avxVNNI: SIMD4(0.2, 0.65, 1.5, 3)
+            case .avx512, .avx512VBMI: SIMD4(0.25, 0.5, 1.05, 2.1)
+            case .avxVNNI: SIMD4(0.3, 0.9, 2, 4)
             case .avx2: SIMD4(0.4, 1.2, 2.8, 6)
             case .neon, .dotProduct, .i8mm: SIMD4(0.25, 0.75, 1.75, 3.75)
             case .reference, nil: SIMD4(1, 3, 7, 15)
