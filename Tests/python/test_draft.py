@@ -8,7 +8,7 @@ from pathlib import Path
 import mixes as M
 import numpy as np
 import pytest
-from gguf_reader import with_layers
+from gguf_reader import read, with_layers
 from tiny_gguf import random_model
 
 import llama2swift
@@ -163,10 +163,18 @@ def test_requests_to_a_scheduler_are_drafted_too(stories, drafts, grammars, tmp_
         draft.eval([1])
 
 
-def test_a_draft_that_is_no_help_is_soon_left_alone(stories, drafts, tmp_path):
-    """At a temperature where nothing can be guessed; and one as large as the model, which could not pay."""
+def test_a_draft_that_is_no_help_is_soon_left_alone(stories, stories_path, tmp_path):
+    """One that says what is least likely, of a text so random that nothing in it repeats; and one as large as the model, which could not pay."""
     noise = Sampler(temperature=30, top_k=0, top_p=1, min_p=0, logit_bias={1: -1e9, 2: -1e9}, seed=1)
-    with stories.context(length=900) as context, drafts[0].context(length=900) as draft:
+    path = tmp_path / "negated.gguf"
+    llama2swift.quantize(stories_path, path, "Q8_0")
+    _, infos, data = read(path)
+    raw = np.memmap(path, np.uint8, "r+")
+    _, (columns,), offset = infos["output_norm.weight"]
+    norm = raw[len(raw) - len(data) + offset :][: 4 * columns].view("<f4")
+    norm *= -1
+    raw.flush()
+    with stories.context(length=900) as context, llama2swift.Model(path) as wrong, wrong.context(length=900) as draft:
         pieces = context.generate([1], noise, max_tokens=800, draft=draft)
         list(pieces)
         assert 0 < pieces.guessed < 16 and draft.timings.prefill_tokens + draft.timings.decode_tokens < 160
