@@ -208,21 +208,30 @@ def test_keys_queue_and_the_end():
         body = {"prompt": PROMPT, "max_tokens": 250, "ignore_eos": True, "temperature": 0}
         answers = []
 
-        def ask():
+        until = time.monotonic() + 20
+
+        def refused():
+            return sum(a.status_code == 429 for a in answers)
+
+        def ask():  # again and again: an answer may end before the others are asked for
             with httpx.Client(base_url=server.url, timeout=60, headers={"Authorization": "Bearer one"}) as http:
-                answers.append(http.post("/v1/completions", json=body))
+                while refused() < 4 and time.monotonic() < until:
+                    try:
+                        answers.append(http.post("/v1/completions", json=body))
+                    except httpx.ConnectError:  # it was stopped before it was asked
+                        break
 
         threads = [threading.Thread(target=ask) for _ in range(6)]
         for thread in threads:
             thread.start()
-        until = time.monotonic() + 20
-        while sum(a.status_code == 429 for a in answers) < 4 and time.monotonic() < until:
+        while refused() < 4 and time.monotonic() < until:
             time.sleep(0.01)
-        code, _ = server.stop()  # while two are at work: they finish
+        code, _ = server.stop()  # what is at work is finished
         for thread in threads:
             thread.join()
-        assert sorted(a.status_code for a in answers) == [200, 200, 429, 429, 429, 429] and code == 0
-        assert all(a.json()["usage"]["completion_tokens"] == 250 for a in answers if a.status_code == 200)
+        done = [a for a in answers if a.status_code != 429]
+        assert refused() >= 4 and len(done) >= 2 and {a.status_code for a in done} == {200} and code == 0
+        assert all(a.json()["usage"]["completion_tokens"] == 250 for a in done)
         busy = next(a for a in answers if a.status_code == 429)
         assert busy.headers["retry-after"] == "1" and "queue holds 2" in busy.json()["error"]["message"]
 
