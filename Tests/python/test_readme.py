@@ -127,6 +127,9 @@ def test_the_speed_is_what_was_measured_on_either_kind_of_machine():
     ratios = [round(row["ratio"], 2) for row in decode]
     assert (float(told[6]), float(told[7])) == (min(ratios), max(ratios))
     assert sum(row["share"] >= 0.9 for row in decode) > len(decode) / 2
+    intel = re.search(r"on an Intel machine with AVX-512 at ([\d.]+) to ([\d.]+) times in all sixteen types", text)
+    ratios = [round(row["ratio"], 2) for row in figures("emerald-avx512", "decode after 0").values()]
+    assert len(ratios) == 16 and (float(intel[1]), float(intel[2])) == (min(ratios), max(ratios))
 
 
 def test_the_speed_of_quantizing_is_what_was_measured():
