@@ -177,7 +177,7 @@ def test_a_draft_that_is_no_help_is_soon_left_alone(stories, stories_path, tmp_p
     with stories.context(length=900) as context, llama2swift.Model(path) as wrong, wrong.context(length=900) as draft:
         pieces = context.generate([1], noise, max_tokens=800, draft=draft)
         list(pieces)
-        assert 0 < pieces.guessed < 16 and draft.timings.prefill_tokens + draft.timings.decode_tokens < 160
+        assert 0 < pieces.guessed < 10 and draft.timings.prefill_tokens + draft.timings.decode_tokens < 160
     with stories.context(length=300) as context, stories.context(length=300) as draft:
         pieces = context.generate(PROMPTS[0], Sampler(temperature=0), max_tokens=100, draft=draft)
         list(pieces)
