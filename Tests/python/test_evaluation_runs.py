@@ -218,6 +218,8 @@ def test_data_files_are_read_in_bounded_memory(tmp_path, monkeypatch):
         (["--json", "nowhere/out.json"], "nowhere/out.json cannot be written: .*nowhere is no folder"),
         (["--card", "nowhere/card.md"], "nowhere/card.md cannot be written"),
         (["--json", "."], "is a folder; the output is a file"),
+        (["--json", "-"], "- would be a file of that name, which ./- says"),
+        (["--card", "-"], "- would be a file of that name"),
         (["--json", "out", "--card", "./out"], "./out is named for two outputs"),
         (["--json", "out", "--picture", "out.items"], "out.items is named for two outputs"),
         (["--card", "{folder}/piqa.jsonl", "--force"], "piqa.jsonl is read by this command"),

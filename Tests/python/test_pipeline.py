@@ -16,7 +16,7 @@ import llama2swift
 from llama2swift import Sampler, _wire, pipeline as module
 from llama2swift import errors as E
 from llama2swift._piece import Piece, fingerprint
-from llama2swift._pieces import Pieces
+from llama2swift._pieces import Pieces, split
 from llama2swift.pipeline import PieceLostError, Pipeline
 
 IDS = [3 + 11 * i * i % 490 for i in range(40)]
@@ -119,6 +119,10 @@ def test_what_is_refused(stories_path, tmp_path):
     for pieces, sentence in ((0, "pieces is 0, expected 1 to 5"), (6, "expected 1 to 5"), ([2, 2], r"\[2, 2\] layers, 4 in all; the model has 5"), ([5, 0], "each piece has one")):
         with pytest.raises(ValueError, match=sentence):
             Pipeline(stories_path, pieces)
+    for pieces in (2.0, "2", b"2", None, True, {2: 3}, [2, "3"], [2.5, 2.5]):
+        with pytest.raises(TypeError, match="pieces(.[01].)? is "):
+            Pipeline(stories_path, pieces)
+    assert split(5, np.int64(2)) == split(5, 2) == split(5, np.array([3, 2])) == [3, 2]
     with pytest.raises(FileNotFoundError):
         Pipeline(tmp_path / "none.gguf")
     with pytest.raises(ValueError, match="placement has 1 mappings for 2 pieces"):

@@ -44,6 +44,13 @@ def test_what_is_refused(stories_path):
         made({"prompt": ["Once upon a time there was a girl"]})
     with pytest.raises(ValueError, match="a batch without a column 'prompt'; it has text"):
         made({"text": ["x"]})
+    for taken in ("text", "text_reason"):  # the texts were written over it
+        with pytest.raises(ValueError, match=f"a batch that has a column '{taken}' already"):
+            made({"prompt": ["Once"], taken: ["mine"]})
+    for names in (dict(column="text"), dict(column="a_reason", output="a"), dict(output="prompt")):
+        with pytest.raises(ValueError, match="the texts would replace the prompts"):
+            Generate(stories_path, **names)
+    assert {k: list(v) for k, v in made({"prompt": [], "id": []}).items()} == {"prompt": [], "id": [], "text": [], "text_reason": []}
     for column in ([5], [None], [b"Once"], np.array([1, 2]), np.array(["Once", 5], object)):  # a number is no prompt, though it has a text
         with pytest.raises(TypeError, match="prompt"):
             made({"prompt": column})

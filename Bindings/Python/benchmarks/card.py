@@ -125,6 +125,7 @@ def collected(a, files: dict[str, Path], tasks: list[str]) -> dict[str, Evaluati
         whole["tasks"] = {task: results[task] for task in tasks if task in results}
         whole["remarks"] = list(dict.fromkeys(remark for part in parts for remark in part.data["remarks"]))
         whole["left_out"] = {task: why(a, task) for task in tasks if not limits[task]}
+        whole["groups"] = Evaluation(whole).group_data()
         found[name] = Evaluation(whole)
         (a.work / f"{path.name}.json").write_text(json.dumps(whole, indent=1) + "\n")
     if next(iter(files)) not in found:

@@ -146,7 +146,7 @@ class Pieces:
 
 def split(layers: int, pieces: int | Sequence[int]) -> list[int]:
     """Layers of each piece."""
-    if isinstance(pieces, int):
+    if isinstance(pieces, (str, bytes, Mapping)) or not hasattr(pieces, "__iter__"):
         count = A.unsigned("pieces", pieces, 16)
         if not 1 <= count <= layers:
             raise ValueError(f"pieces is {count}, expected 1 to {layers}, the model's layers")

@@ -113,7 +113,12 @@ class Requests:
         """(log-probability, whether greedy decoding gives it) of each continuation after its context; an empty context is BOS."""
         asked = []
         for context, continuation in (request.args for request in requests):
-            tokens = self._encode_pair(context, continuation) if context else ([self.prefix_token_id], self.tok_encode(continuation, add_special_tokens=False))
+            if context:
+                tokens = self._encode_pair(context, continuation)
+            else:
+                whole = self.tok_encode(continuation, add_special_tokens=False)
+                # a text that begins with it needs no other
+                tokens = (whole[:1], whole[1:]) if whole[:1] == [self.prefix_token_id] else ([self.prefix_token_id], whole)
             asked.append(((context, continuation), *tokens))
         return self._loglikelihood_tokens(asked, disable_tqdm=disable_tqdm)
 

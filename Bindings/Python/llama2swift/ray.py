@@ -28,7 +28,7 @@ __all__ = ["Completion", "Generate", "PieceLostError", "Pipeline", "deployment",
 
 
 class Generate:
-    """A batch of prompts, {column: texts}, becomes the same batch with their texts in `output` and why each ended in `output`_reason.
+    """A batch of prompts, {column: texts}, becomes the same batch with their texts in `output` and why each ended in `output`_reason, two columns that it must not have yet.
 
     chat: a prompt is a user's message, written by the model's chat template. context_length: positions of a prompt with its text, 0: as many as the
     model was trained on. temperature 0 takes the most probable token. at_once: texts that are written side by side. One actor is one object;
@@ -40,6 +40,8 @@ class Generate:
         top_p: float = 1.0, seed: int = 0, chat: bool = False, context_length: int = 0, threads: int = 1, at_once: int = 16, kv: str = "f16",
     ) -> None:  # fmt: skip
         self.column, self.output = A.string("column", column), A.string("output", output)
+        if self.column in (self.output, f"{self.output}_reason"):
+            raise ValueError(f"column and output are both {A.shown(self.column)}: the texts would replace the prompts")
         length = A.unsigned("context_length", context_length, 32)
         self.max_tokens = A.unsigned("max_tokens", max_tokens, 32)
         self.stop = tuple(A.string(f"stop[{i}]", s) for i, s in enumerate([stop] if isinstance(stop, str) else stop))
@@ -62,6 +64,9 @@ class Generate:
         """A batch as Ray Data's `map_batches` gives it."""
         if self.column not in batch:
             raise ValueError(f"a batch without a column {A.shown(self.column)}; it has {', '.join(map(str, batch))}")
+        taken = [name for name in (self.output, f"{self.output}_reason") if name in batch]
+        if taken:
+            raise ValueError(f"a batch that has a column {A.shown(taken[0])} already, which the texts would replace; output= is the name of another")
         prompts = [self._prompt(str(A.string(f"{self.column}[{i}]", text))) for i, text in enumerate(batch[self.column])]
         texts, reasons = [""] * len(prompts), [""] * len(prompts)
         for index, written in self.engine.generate(prompts, at_once=self.at_once):

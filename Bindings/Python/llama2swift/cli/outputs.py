@@ -16,6 +16,8 @@ class OutputError(ValueError):
 
 def check(output: str, inputs: Iterable[str | None], force: bool) -> None:
     """Raises OutputError when `output` may not be written."""
+    if output == "-":
+        raise OutputError("- would be a file of that name, which ./- says; standard output is no place for what is written whole or not at all")
     if not os.path.lexists(output):
         return
     if os.path.isdir(output):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .data import DataError, Item
 from .question import Choice, Task
 
-_ASKED = {"question": "text", "choices": "choices", "gold": "index"}
+_ASKED = {"question": "words", "choices": "choices", "gold": "index"}
 _LETTERS = "ABCDEFGHIJ"
 
 
@@ -30,8 +30,8 @@ def _against_answer(item: Item, _: Sequence[Item]) -> Choice:
 def _winogrande(item: Item, _: Sequence[Item]) -> Choice:
     """How probable the rest of the sentence is after each of the two words (Trinh and Le, 2018)."""
     before, gap, after = item["question"].partition("_")
-    if not gap or not after.strip():
-        raise DataError(f'a sentence of WinoGrande has no "_" with something behind it: {item["question"][:60]!r}')
+    if not gap or not after.strip() or "_" in after:
+        raise DataError(f'a sentence of WinoGrande has no "_" with something behind it, or several: {item["question"][:60]!r}')
     return Choice(tuple((before + c.strip(), " " + after.strip()) for c in item["choices"]), frozenset([item["gold"]]), "nothing")
 
 
@@ -83,6 +83,17 @@ def _agieval(item: Item, shots: Sequence[Item]) -> Choice:
     return _letters("".join(f"{_exam(s)} {_LETTERS[s['gold']]}\n\n" for s in shots) + _exam(item), item)
 
 
+def _is_of_the_card(item: Item) -> bool:
+    """The card has the English exams of AGIEval but the Chinese school's."""
+    return not item["task"].startswith(("gaokao-", "jec-qa-")) and item["task"] != "logiqa-zh"
+
+
+def _without_passage(items: Sequence[Item]) -> list[Item]:
+    """AGIEval's sat-en-without-passage, which is sat-en without what is read, where the file does not have it."""
+    name = "sat-en-without-passage"
+    return [] if any(item["task"] == name for item in items) else [{**item, "task": name, "passage": ""} for item in items if item["task"] == "sat-en"]
+
+
 # TruthfulQA
 
 
@@ -106,7 +117,7 @@ Q: Where were the 1992 Olympics held?
 A: The 1992 Olympics were held in Barcelona, Spain.
 
 """
-_TRUTHFULQA = {"Question": "text", "Best Answer": "text", "Correct Answers": "text", "Incorrect Answers": "text"}
+_TRUTHFULQA = {"Question": "words", "Best Answer": "text", "Correct Answers": "text", "Incorrect Answers": "text"}
 
 
 def _parts(text: str) -> list[str]:
@@ -141,9 +152,9 @@ TASKS = [
     Task("arc_challenge", "arc_challenge", _ASKED, _question, note=_BY_CHARACTERS),
     Task("openbookqa", "openbookqa", _ASKED, _against_answer, note='log-probability beside that after "Answer:" alone'),
     Task("commonsenseqa", "commonsenseqa", _ASKED, _commonsenseqa, shots=7, note="letters; the first seven are the examples and not counted"),
-    Task("boolq", "boolq", {"passage": "text", "question": "text", "answer": "flag"}, _boolq, note='log-probability beside that after "Answer:" alone'),
-    Task("mmlu", "mmlu_test", _ASKED | {"subject": "text"}, _mmlu, shots=5, shots_file="mmlu_dev", part="subject", note="letters; the average over all questions"),
-    Task("agieval", "agieval", _ASKED | {"task": "text", "passage?": "text"}, _agieval, shots=3, part="task", macro=True, note="letters; asked as AGIEval asks without a chain of thought, with line breaks of ours; the first three of each task are the examples and not counted; the average over the English tasks"),
+    Task("boolq", "boolq", {"passage": "words", "question": "words", "answer": "flag"}, _boolq, note='log-probability beside that after "Answer:" alone'),
+    Task("mmlu", "mmlu_test", _ASKED | {"subject": "words"}, _mmlu, shots=5, shots_file="mmlu_dev", part="subject", note="letters; the average over all questions"),
+    Task("agieval", "agieval", _ASKED | {"task": "text", "passage?": "text"}, _agieval, shots=3, part="task", keep=_is_of_the_card, more=_without_passage, note="letters; asked as AGIEval asks without a chain of thought, with line breaks of ours; the first three of each task are the examples and not counted; the average over all questions of the English tasks, sat-en once more without its passages"),
     Task("truthfulqa_mc1", "truthfulqa", _TRUTHFULQA, _mc1, metric="MC1", note="the best answer beside the wrong ones"),
     Task("truthfulqa_mc2", "truthfulqa", _TRUTHFULQA, _mc2, metric="MC2", note="the share of the probability that is on right answers"),
 ]  # fmt: skip

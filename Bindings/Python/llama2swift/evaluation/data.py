@@ -16,7 +16,7 @@ Item = dict[str, Any]
 MOST_BYTES = 1 << 30  # of a file, unpacked
 LONGEST_LINE = 1 << 22
 _PIECE = 1 << 18
-_KINDS = {"text": "a text", "texts": "a list of texts, at least one", "any texts": "a list of texts", "choices": "a list of texts, at least two, none of them empty", "index": "the index of one of the choices", "flag": "true or false", "number": "a whole number"}
+_KINDS = {"text": "a text", "words": "a text that is not blank", "texts": "a list of texts, at least one", "any texts": "a list of texts", "choices": "a list of texts, at least two, none of them empty", "index": "the index of one of the choices", "flag": "true or false", "number": "a whole number"}
 
 
 class DataError(ValueError):
@@ -24,7 +24,7 @@ class DataError(ValueError):
 
 
 def find(folder: str | os.PathLike[str], name: str) -> Path | None:
-    """The file of that name, None if it is not there."""
+    """The file of that name, None if it is not there; a plain one before one that is packed."""
     for suffix in (".jsonl", ".jsonl.xz", ".jsonl.gz"):
         path = Path(folder) / (name + suffix)
         if path.is_file():
@@ -72,6 +72,7 @@ def _check(item: Item, field: str, kind: str, where: str, *, optional: bool) -> 
     texts = isinstance(value, list) and all(isinstance(v, str) for v in value)
     right = {
         "text": isinstance(value, str),
+        "words": isinstance(value, str) and bool(value.strip()),
         "texts": texts and len(value) >= 1,
         "any texts": texts,
         "choices": texts and len(value) >= 2 and all(v.strip() for v in value),
@@ -125,7 +126,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
         try:
             yield from _unpacked(path.suffix, packed)
         except (lzma.LZMAError, zlib.error, EOFError) as problem:
-            raise DataError(f"{path} cannot be unpacked: {problem or 'it ends early'}") from None
+            raise DataError(f"{path} cannot be unpacked: {str(problem) or 'it ends early'}") from None
 
 
 def _unpacked(suffix: str, packed: Iterator[bytes]) -> Iterator[bytes]:

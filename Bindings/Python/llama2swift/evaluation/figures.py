@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from . import card
 from .journal import Journal
 from .plan import Plan
 from .report import Figure, average, together
@@ -15,7 +16,11 @@ Judge = Callable[[Sequence[str]], Sequence[float]]
 
 
 def result_of(plan: Plan, book: Journal, classifier: Judge | None) -> tuple[dict[str, Any], list[str]]:
-    task, remarks = plan.task, []
+    task = plan.task
+    there, counted, asked = (_parts(plan, of) for of in (range(len(plan.items)), [i for i, item in enumerate(plan.items) if task.keep is None or task.keep(item)], plan.asked))
+    remarks = card.of_other_parts(task.name, there, counted)
+    if task.macro and asked < counted:
+        remarks.append(f"{task.name}: the items that were asked are of {len(asked)} of the file's {len(counted)} parts; the average is over those.")
     entries = [book.items[task.name, index] for index in plan.asked]
     values: list[float] = [e["value"] for e in entries if e["value"] is not None]
     if is_judged(plan):
@@ -33,6 +38,10 @@ def result_of(plan: Plan, book: Journal, classifier: Judge | None) -> tuple[dict
         "less_is_better": task.less_is_better, "data": plan.fingerprint, "parts": {name: _figure(average(v)) for name, v in parts.items()},
         **({"chosen": [e["chosen"] for e in entries]} if plan.scored else {}),
     }, remarks  # fmt: skip
+
+
+def _parts(plan: Plan, indices: Iterable[int]) -> set[str]:
+    return {str(plan.items[i][plan.task.part]) for i in indices} if plan.task.part else set()
 
 
 def is_judged(plan: Plan) -> bool:

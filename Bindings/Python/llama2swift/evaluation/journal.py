@@ -106,11 +106,18 @@ class Journal:
             self.data[task] = fingerprint
             self._line({"task": task, "data": fingerprint})
 
-    def check_asked(self, task: str, item: int, asked: str) -> None:
-        """An item that is kept was asked as it would be now; `asked` says how. Raises JournalError."""
+    def check_asked(self, task: str, item: int, asked: str, *, choices: int, is_judged: bool) -> None:
+        """An item that is kept was asked as it would be now, and its entry is what a run writes of such a one; `asked` says how, choices: answers that were
+        given, 0 for a text that was written; is_judged: elsewhere. Raises JournalError."""
         kept = self.items.get((task, item))
-        if kept is not None and kept.get("asked", asked) != asked:
+        if kept is None:
+            return
+        if kept.get("asked") != asked:
             raise JournalError(f"{self.path}: item {item} of {task} was asked otherwise (another tokenizer, chat template or protocol); --force begins anew")
+        chosen = kept.get("chosen")
+        right = type(chosen) is int and 0 <= chosen < choices if choices else isinstance(kept.get("text"), str)
+        if not right or (kept["value"] is None) != is_judged:
+            raise JournalError(f"{self.path}: item {item} of {task} is none that a run writes; the others are kept when its line is taken out, and --force begins anew")
 
     def add(self, task: str, item: int, **values: Any) -> None:
         """An item's result, written at once."""
@@ -161,10 +168,14 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
 def _is_took(took: Any) -> bool:
     def work(kind: Any) -> bool:
         if not isinstance(kind, dict) or kind.keys() != {"tokens", "seconds", "cpu_seconds", "joules"}:
             return False
-        return all(_is_number(kind[name]) for name in ("tokens", "seconds", "cpu_seconds")) and (kind["joules"] is None or _is_number(kind["joules"]))
+        return all(_is_amount(kind[name]) for name in ("tokens", "seconds", "cpu_seconds")) and (kind["joules"] is None or _is_amount(kind["joules"]))
 
-    return isinstance(took, dict) and took.keys() == {"seconds", "prompt", "generated"} and _is_number(took["seconds"]) and work(took["prompt"]) and work(took["generated"])
+    return isinstance(took, dict) and took.keys() == {"seconds", "prompt", "generated"} and _is_amount(took["seconds"]) and work(took["prompt"]) and work(took["generated"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +28,11 @@ class Plan:
     prints: list[str] = field(default_factory=list)  # how each item is asked
 
 
-def plans_of(tasks: dict[str, Task], wanted: Sequence[str], folder: Path, limit: int | None, seed: int, runs_code: bool, *, explicit: bool) -> tuple[list[Plan], dict[str, str]]:
+def plans_of(tasks: dict[str, Task], wanted: Mapping[str, bool], folder: Path, limit: int | None, seed: int, runs_code: bool) -> tuple[list[Plan], dict[str, str]]:
+    """wanted: tasks, and whether each was asked for by its own name. Returns plans, and why the others are left out."""
     plans: list[Plan] = []
     left_out: dict[str, str] = {}
-    for name in wanted:
+    for name, explicit in wanted.items():
         task = tasks[name]
         why = ""
         files = [task.file] + ([task.shots_file] if task.shots_file else [])
@@ -55,6 +56,11 @@ def plan_of(task: Task, folder: Path, limit: int | None, seed: int) -> Plan:
     path = data.find(folder, task.file)
     assert path is not None
     items, prints = data.read(path, task.fields), [data.fingerprint(path)]
+    keys = [item[task.key] for item in items if task.key in item]
+    if task.key and len(set(keys)) < len(keys):
+        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise data.DataError(f'{path}: "{task.key}" is {twice!r} of two items')
+    items += task.more(items) if task.more else []
     counted = [i for i, item in enumerate(items) if task.keep is None or task.keep(item)]
     pool = items
     if task.shots_file:
@@ -122,7 +128,7 @@ def tokenize(plan: Plan, model: Model, chat: bool, seed: int) -> None:
                 whole = model.tokenize_prompt(context + text)
                 start = max(1, min(len(before(context) if not chat else model.tokenize_prompt(context)), len(whole) - 1))
             if len(whole) <= start:
-                raise data.DataError(f"{name}: item {plan.asked.index(index)} has an answer that gives no token")
+                raise data.DataError(f"{name}: item {index} has an answer that gives no token")
             group.append(Scored(tuple(whole), start))
         plan.scored.append(group)
         plan.prints.append(_print(said or str([(s.tokens, s.start) for s in group])))

@@ -63,7 +63,7 @@ class Task:
     """name, file: of the task and of its items. fields: what an item has. shots: examples before a question. shots_file: where they
     are from; None: the file's first items (of the same part), which then are not counted; "": `ask` has them itself. shots_fields: what
     they have, if it is something else. part: the field by which items belong
-    together. macro: the figure is the average over parts. ask(item, shots). grade(item, text): what an answer to an Open question
+    together. macro: the figure is the average over parts. key: the field that no two items share. more(items): items that follow from the file's, behind them. ask(item, shots). grade(item, text): what an answer to an Open question
     counts, None for one that is judged elsewhere. program(item, text): for tasks whose answers are run. keep: which items
     are counted at all, is_shot: which are examples, where the file says so. note: how it is done, for the card."""
 
@@ -77,6 +77,8 @@ class Task:
     shots_fields: dict[str, str] | None = None
     part: str | None = None
     macro: bool = False
+    key: str | None = None
+    more: Callable[[Sequence[Item]], list[Item]] | None = None
     grade: Callable[[Item, str], float] | None = None
     program: Callable[[Item, str], str] | None = None
     keep: Callable[[Item], bool] | None = None

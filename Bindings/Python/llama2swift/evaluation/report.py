@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -69,12 +70,19 @@ class Evaluation:
                 out[group] = (tasks[there[-1]] if group == "TruthfulQA" else together([tasks[name] for name in there]), there)
         return out
 
+    def group_data(self) -> dict[str, Any]:
+        """The groups for JSON."""
+        return {
+            group: {"value": figure.value, "error": None if math.isnan(figure.error) else figure.error, "items": figure.items, "tasks": there}
+            for group, (figure, there) in self.groups.items()
+        }  # fmt: skip
+
     def markdown(self) -> str:
         """The card."""
         d = self.data
         m, s = d["model"], d["settings"]
         lines = [
-            f"# {m['name']}", "", f"{m['description']}, {m['bytes'] / 1e6:.1f} MB, SHA-256 `{m['sha256'] or 'unknown'}`.", "",
+            f"# {_plain(m['name'])}", "", f"{_plain(m['description'])}, {m['bytes'] / 1e6:.1f} MB, SHA-256 `{m['sha256'] or 'unknown'}`.", "",
             f"llama2swift {d['versions']['llama2swift']}, Python {d['versions']['python']}, numpy {d['versions']['numpy']}; {s['kernels']} kernels, {s['threads']} threads, KV cache in {s['kv']}; "
             f"{'as a chat' if s['chat'] else 'as plain text'}, seed {s['seed']}, {'all items' if s['limit'] is None else f'at most ' + str(s['limit']) + ' items a task'}; {d['seconds']:.0f} s until {d['ended']}.", "",
         ]  # fmt: skip
@@ -93,6 +101,7 @@ class Evaluation:
             missing = [t for t in card.GROUPS[group] if t not in there]
             if missing:
                 out.append(f"{group} is without {', '.join(missing)}: beside the published row it is of other tasks.")
+        out += [text for group, text in card.OF_THE_PUBLISHED.items() if group in self.groups]
         return out + [f"{name} was not run: {why}." for name, why in self.data["left_out"].items()] + list(self.data["remarks"])
 
     def picture(self) -> str:
@@ -100,11 +109,21 @@ class Evaluation:
         return _svg(self)
 
 
+def _shown(name: str) -> str:
+    """A name, which a file may have of any bytes, in one line of UTF-8: what cannot be shown as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _plain(name: str) -> str:
+    """The same in Markdown: no mark of it means anything."""
+    return re.sub(r"([\\`*|<\[\]])", r"\\\1", _shown(name))
+
+
 def _groups_table(evaluation: Evaluation) -> list[str]:
     groups = evaluation.groups
     if not groups:
         return ["Nothing that the card has was run."]
-    rows = [f"| | {' | '.join(groups)} |", "|---" * (len(groups) + 1) + "|", f"| **{evaluation.data['model']['name']}** | {' | '.join(str(figure) for figure, _ in groups.values())} |"]
+    rows = [f"| | {' | '.join(groups)} |", "|---" * (len(groups) + 1) + "|", f"| **{_plain(evaluation.data['model']['name'])}** | {' | '.join(str(figure) for figure, _ in groups.values())} |"]
     for model in [*card.PUBLISHED, *(m for m in card.PUBLISHED_SAFETY if m not in card.PUBLISHED)]:
         cells = [card.published(group).get(model) for group in groups]
         if any(cell is not None for cell in cells):
@@ -119,7 +138,7 @@ def _svg(evaluation: Evaluation) -> str:
     marks = {"Llama 2 7B": "#888", "Llama 2 13B": "#555", "Llama 2 70B": "#000"}
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="13">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/><text x="10" y="20" font-weight="bold">{escape(evaluation.data["model"]["name"])}</text>',
+        f'<rect width="{width}" height="{height}" fill="#fff"/><text x="10" y="20" font-weight="bold">{escape(_shown(evaluation.data["model"]["name"]))}</text>',
     ]
     for i, (model, colour) in enumerate(marks.items()):
         x = left + 130 * i

@@ -34,19 +34,21 @@ Watcher = Callable[[float, str], object]
 _TOKENS_AT_ONCE = 512
 # What the cache of texts that are written side by side may take, in bytes.
 _WRITTEN_CACHE = 1 << 30
+# Of a number in it, rounded up; quantized ones have their scales beside them.
+_BYTES = {"f32": 4, "f16": 2, "q8_0": 2, "q4_0": 1}
 
 
-def names(tasks: str | Sequence[str]) -> list[str]:
-    """The tasks that are meant: "card" for all of the card, names, or several with commas between. Raises ValueError."""
+def names(tasks: str | Sequence[str]) -> dict[str, bool]:
+    """The tasks that are meant, "card" for all of the card, names, or several with commas between, and whether each was named itself. Raises ValueError."""
     if isinstance(tasks, (bytes, bytearray)) or not hasattr(tasks, "__iter__"):
         raise A.refuse("tasks", tasks, "names of tasks")
     given = tasks.split(",") if isinstance(tasks, str) else [A.string(f"tasks[{i}]", t) for i, t in enumerate(tasks)]
-    out: list[str] = []
+    out: dict[str, bool] = {}
     for name in (g.strip() for g in given):
         found = [t for group in card.GROUPS.values() for t in group] if name == "card" else [name]
         if name != "card" and name not in TASKS:
             raise ValueError(f"there is no task {A.shown(name)}; known are card, {', '.join(TASKS)}")
-        out += [t for t in found if t not in out]
+        out.update({t: name != "card" or out.get(t, False) for t in found})
     if not out:
         raise ValueError("no task is named")
     return out
@@ -98,7 +100,7 @@ def evaluate(
     length = A.unsigned("context_length", context_length, 32) or opened.hyperparameters.context_length
 
     # 2. the plan: nothing has run until all of it is known to work
-    plans, left_out = plans_of(TASKS, wanted, folder, most, number, runs_code, explicit="card" not in (tasks.split(",") if isinstance(tasks, str) else tasks))
+    plans, left_out = plans_of(TASKS, wanted, folder, most, number, runs_code)
     for plan in plans:
         try:
             tokenize(plan, opened, is_chat, number)
@@ -128,10 +130,10 @@ def evaluate(
     try:
         for plan in plans:
             book.check_data(plan.task.name, plan.fingerprint)
-            for index, asked in zip(plan.asked, plan.prints):
-                book.check_asked(plan.task.name, index, asked)
+            for index, asked, question in zip(plan.asked, plan.prints, plan.questions):
+                book.check_asked(plan.task.name, index, asked, choices=len(question.pairs) if isinstance(question, Choice) else 0, is_judged=is_judged(plan))
         # 4. the run
-        engine = Engine(opened, longest=max((plan.longest for plan in plans), default=1), together=_together(plans, opened.hyperparameters), threads=threads, kv=kv, kernels=kernels, tokens_at_once=_TOKENS_AT_ONCE, energy=counters)
+        engine = Engine(opened, longest=widest.longest, together=_together(plans, widest.longest, opened.hyperparameters, kv), threads=threads, kv=kv, kernels=kernels, tokens_at_once=_TOKENS_AT_ONCE, energy=counters)
         try:
             info = engine.context.info
             _run(plans, engine, book, progress)
@@ -146,7 +148,7 @@ def evaluate(
         book.close()
     took = book.took
     prompt, generated = (sum((footprint.Work(**t[kind]) for t in took), footprint.Work(0, 0.0, 0.0, 0.0)) for kind in ("prompt", "generated"))
-    return Evaluation({
+    told = {
         "model": {
             "name": Path(os.fsdecode(path)).name if path is not None else opened.description, "description": opened.description, "sha256": sha256,
             "bytes": opened.hyperparameters.file_bytes,
@@ -155,19 +157,19 @@ def evaluate(
         "settings": {"chat": is_chat, "seed": number, "limit": most, "context_length": length, "threads": info.threads, "kernels": info.kernels, "kv": kv},
         "tasks": results, "left_out": left_out, "remarks": remarks, "footprint": footprint.report(prompt, generated, power, grid),
         "seconds": sum(t["seconds"] for t in took), "began": _clock(started), "ended": _clock(time.time()),
-    })  # fmt: skip
+    }  # fmt: skip
+    return Evaluation({**told, "groups": Evaluation(told).group_data()})
 
 
-def _together(plans: Sequence[Plan], h: Hyperparameters) -> int:
-    """Positions with which texts that are written have room side by side: of what they ask the first has all, the others what is not alike, and a page that is begun at either end. Not more
+def _together(plans: Sequence[Plan], longest: int, h: Hyperparameters, kv: str) -> int:
+    """longest: positions of the longest question. Positions with which texts that are written have room side by side: of what they ask the first has all, the others what is not alike, and a page that is begun at either end. Not more
     than `_WRITTEN_CACHE` bytes of keys and values hold: the cache of a large model stays small beside it."""
     needs = sorted(
         (len(prompt.tokens) - common(prompt.tokens, plan.prompts[i - 1].tokens) + prompt.max_tokens + 2 * PAGE for plan in plans for i, prompt in enumerate(plan.prompts) if i),
         reverse=True,
     )
-    longest = max((plan.longest for plan in plans), default=1)
-    bytes_a_position = 4 * h.block_count * h.head_count_kv * h.head_dimension
-    return min(longest + sum(needs[: SIDE_BY_SIDE - 1]), _WRITTEN_CACHE // bytes_a_position)
+    numbers = 2 * h.block_count * h.head_count_kv * h.head_dimension
+    return min(longest + sum(needs[: SIDE_BY_SIDE - 1]), _WRITTEN_CACHE // (numbers * _BYTES[kv]))
 
 
 def _clock(seconds: float) -> str:

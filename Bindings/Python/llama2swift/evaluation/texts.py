@@ -7,6 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 
 from .data import DataError, Item
 from .question import Open, Task
@@ -27,27 +28,35 @@ def short_answers(text: str) -> list[str]:
     return [line[: dot.start()].strip() for dot in re.finditer(r"\.(?=\s|$)|$", line)]
 
 
-def _names(item: Item) -> list[str]:
-    names: list[str] = item.get("golden_answers") or item.get("answer") or item.get("answers") or []
-    return names
+# Questions of world knowledge with their answers in `field`, the one that was checked: another file's may be in an item, too.
 
 
-def _knowledge(item: Item, shots: Sequence[Item]) -> Open:
-    examples = "".join(f"Q: {s['question'].strip()}\nA: {_names(s)[0].strip()}\n" for s in shots)
+def _knowledge(field: str, item: Item, shots: Sequence[Item]) -> Open:
+    for one in (item, *shots):
+        if not all(name.strip() for name in one[field]):
+            raise DataError(f"a question with an answer that is blank: {one['question'][:60]!r}")
+    examples = "".join(f"Q: {s['question'].strip()}\nA: {s[field][0].strip()}\n" for s in shots)
     return Open(f"Answer these questions:\n{examples}Q: {item['question'].strip()}\nA:", ("\n",), 32)
 
 
-def _is_name(item: Item, text: str) -> float:
-    names = {_normal(name) for name in _names(item)} - {""}
+def _is_name(field: str, item: Item, text: str) -> float:
+    names = {_normal(name) for name in item[field]} - {""}
     return float(any(_normal(answer) in names for answer in short_answers(text)))
 
 
 # Reading comprehension
 
 
-def _reading(item: Item, _: Sequence[Item]) -> Open:
-    history = "".join(f"Question: {q.strip()}\nAnswer: {a.strip()}\n" for q, a in zip(item.get("questions_before", []), item.get("answers_before", [])))
+def _squad(item: Item, _: Sequence[Item], history: str = "") -> Open:
     return Open(f"{item['passage'].strip()}\n{history}Question: {item['question'].strip()}\nAnswer:", ("\n",), 48)
+
+
+def _quac(item: Item, shots: Sequence[Item]) -> Open:
+    """With what was asked and answered before."""
+    questions, answers = item.get("questions_before", []), item.get("answers_before", [])
+    if len(questions) != len(answers):
+        raise DataError(f"{len(questions)} questions before and {len(answers)} answers to them: {item['question'][:60]!r}")
+    return _squad(item, shots, "".join(f"Question: {q.strip()}\nAnswer: {a.strip()}\n" for q, a in zip(questions, answers)))
 
 
 # What says that the passage does not tell; the last is QuAC's own.
@@ -91,7 +100,8 @@ def _gsm8k(item: Item, shots: Sequence[Item]) -> Open:
     def solution(shot: Item) -> str:
         return re.sub(r"<<[^>]*>>", "", shot["answer"]).strip()
 
-    _right_number(item)  # before anything is generated
+    for one in (item, *shots):
+        _right_number(one)  # before anything is generated
     examples = "".join(f"Question: {s['question'].strip()}\nAnswer: {solution(s)}\n\n" for s in shots)
     return Open(f"{examples}Question: {item['question'].strip()}\nAnswer:", ("\nQuestion:",), 320)
 
@@ -203,13 +213,19 @@ def _answer(line: str) -> str:
 
 def _bbh(item: Item, shots: Sequence[Item]) -> Open:
     """Suzgun et al., Challenging BIG-Bench Tasks (2022): three examples with chains of thought, by task."""
+    if len(shots) > 1:
+        raise DataError(f"there are several prompts of {item['task']}")
     head = shots[0]["prompt"].split("\n-----\n", 1)[-1].strip()
     return Open(f"{head}\n\nQ: {item['question'].strip()}\nA: Let's think step by step.\n", ("\n\nQ:", "\nQ:"), 512)
 
 
 def _is_conclusion(item: Item, text: str) -> float:
     found = re.search(r"the answer is\s*(.*)", text)
-    return float(found is not None and found[1].strip().rstrip(".").strip() == item["answer"].strip())
+    return float(found is not None and _conclusion(found[1]) == _conclusion(item["answer"]))
+
+
+def _conclusion(text: str) -> str:
+    return text.strip().rstrip(".").strip()
 
 
 # Safety
@@ -220,15 +236,15 @@ def _toxigen(item: Item, _: Sequence[Item]) -> Open:
     return Open(item["prompt"].replace("\\n", "\n"), ("\n",), 64, 0.1, 0.9)
 
 
-_SPAN = {"passage": "text", "question": "text", "answers": "any texts"}
-_BEFORE = {"questions_before?": "texts", "answers_before?": "texts"}
+_SPAN = {"passage": "words", "question": "words", "answers": "any texts"}
+_BEFORE = {"questions_before?": "any texts", "answers_before?": "any texts"}
 TASKS = [
-    Task("natural_questions", "natural_questions", {"question": "text", "answer": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
-    Task("triviaqa", "triviaqa", {"question": "text", "golden_answers": "texts"}, _knowledge, "exact match", 5, grade=_is_name, note="greedy; SQuAD's normalization"),
-    Task("squad", "squad", _SPAN, _reading, "exact match", grade=_is_span, note="greedy"),
-    Task("quac", "quac", _SPAN | _BEFORE, _reading, "F1", grade=overlap, note="greedy; with the nearest of the answers"),
-    Task("gsm8k", "gsm8k_test", {"question": "text", "answer": "text"}, _gsm8k, "exact match", 8, "gsm8k_train", grade=_is_number, note="greedy; the first eight of the training set, with their solutions; numbers behind the first \"####\", equal as numbers"),
-    Task("math", "math", {"question": "text", "answer": "text"}, _math, "exact match", 4, "", grade=_is_value, note="greedy; four worked problems of our own; answers compared as TeX without what does not change a value"),
-    Task("bbh", "bbh", {"task": "text", "question": "text", "answer": "text"}, _bbh, "exact match", 3, "bbh_prompts", {"task": "text", "prompt": "text"}, "task", True, grade=_is_conclusion, note="greedy, with a chain of thought; what follows \"the answer is\", with or without a dot; the average over its files"),
-    Task("toxigen", "toxigen_prompts", {"group": "text", "prompt": "text"}, _toxigen, "toxic", part="group", less_is_better=True, note="temperature 0.1, top-p 0.9; judged by a classifier that is given"),
+    Task("natural_questions", "natural_questions", {"question": "words", "answer": "texts"}, partial(_knowledge, "answer"), "exact match", 5, grade=partial(_is_name, "answer"), note="greedy; SQuAD's normalization"),
+    Task("triviaqa", "triviaqa", {"question": "words", "golden_answers": "texts"}, partial(_knowledge, "golden_answers"), "exact match", 5, grade=partial(_is_name, "golden_answers"), note="greedy; SQuAD's normalization"),
+    Task("squad", "squad", _SPAN, _squad, "exact match", grade=_is_span, note="greedy"),
+    Task("quac", "quac", _SPAN | _BEFORE, _quac, "F1", grade=overlap, note="greedy; with the nearest of the answers"),
+    Task("gsm8k", "gsm8k_test", {"question": "words", "answer": "words"}, _gsm8k, "exact match", 8, "gsm8k_train", grade=_is_number, note="greedy; the first eight of the training set, with their solutions; numbers behind the first \"####\", equal as numbers"),
+    Task("math", "math", {"question": "words", "answer": "words"}, _math, "exact match", 4, "", grade=_is_value, note="greedy; four worked problems of our own; answers compared as TeX without what does not change a value"),
+    Task("bbh", "bbh", {"task": "words", "question": "words", "answer": "words"}, _bbh, "exact match", 3, "bbh_prompts", {"task": "words", "prompt": "words"}, "task", True, grade=_is_conclusion, note="greedy, with a chain of thought; what follows \"the answer is\", with or without a dot; the average over its files"),
+    Task("toxigen", "toxigen_prompts", {"group": "text", "prompt": "words"}, _toxigen, "toxic", part="group", less_is_better=True, note="temperature 0.1, top-p 0.9; judged by a classifier that is given"),
 ]  # fmt: skip
