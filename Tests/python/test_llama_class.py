@@ -226,7 +226,7 @@ def test_a_pickled_or_copied_one_is_made_anew_of_the_same(stories_path):
 
 
 def test_calls_that_are_refused(llm):
-    for options in ({"suffix": "end"}, {"mirostat_mode": 2}, {"typical_p": 0.5}, {"logits_processor": [len]}):
+    for options in ({"suffix": "end"}, {"mirostat_mode": 3}, {"tfs_z": 0.5}, {"logits_processor": [len]}, {"stopping_criteria": [len]}):
         with pytest.raises(ValueError, match=next(iter(options))):
             llm(PROMPT, **options)
     with pytest.raises(TypeError, match="nonsense"):

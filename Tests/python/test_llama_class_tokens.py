@@ -1,5 +1,6 @@
 """The class of llama-cpp-python over tokens, states, grammars and drafts: what programs that go token by token call."""
 
+import inspect
 import json
 
 import pytest
@@ -42,7 +43,7 @@ def test_tokens_one_after_the_other(llm, stories):
     llm.set_seed(3)
     drawn, theirs = llm.generate(prompt, temp=1.1, **options), {"repetition_penalty" if k == "repeat_penalty" else k: v for k, v in options.items()}
     assert llm.detokenize([next(drawn) for _ in range(12)], prev_tokens=prompt).decode() == alone(stories, PROMPT, 12, temperature=1.1, seed=3, **theirs)
-    for wrong, problem in (({"tokens": []}, ValueError), ({"typical_p": 0.5}, ValueError), ({"nonsense": 1}, TypeError), ({"tokens": [10**6]}, llama2swift.errors.InvalidTokenError)):
+    for wrong, problem in (({"tokens": []}, ValueError), ({"tfs_z": 0.5}, ValueError), ({"penalize_nl": False}, ValueError), ({"mirostat_mode": 3}, ValueError), ({"nonsense": 1}, TypeError), ({"tokens": [10**6]}, llama2swift.errors.InvalidTokenError)):
         with pytest.raises(problem):
             next(llm.generate(**{"tokens": prompt, **wrong}))
     assert llm.token_nl() == stories.tokenize("\n", special=False)[-1]
@@ -178,3 +179,51 @@ def test_what_else_llama_cpp_pythons_class_has(llm):
     both = llm.logits_to_logprobs(np.array([[0, -np.inf, 0], [1e4, 0, 0]], np.float32), axis=-1)
     assert both[0].tolist() == pytest.approx([-0.6931472, -np.inf, -0.6931472]) and both[1].tolist() == [0, -1e4, -1e4]
     assert (llm.longest_token_prefix([1, 2, 3], [1, 2, 4]), llm.longest_token_prefix([], [1]), llm.longest_token_prefix([1, 2], [1, 2, 3])) == (2, 0, 2)
+
+
+def test_arguments_stand_where_llama_cpp_python_has_them(llm, stories):
+    """A program may give them by their places: another order would be another text, and no error."""
+    orders = {
+        "sample": "top_k top_p min_p typical_p temp repeat_penalty frequency_penalty presence_penalty tfs_z mirostat_mode mirostat_eta mirostat_tau penalize_nl logits_processor grammar idx",
+        "generate": "tokens top_k top_p min_p typical_p temp repeat_penalty reset frequency_penalty presence_penalty tfs_z mirostat_mode mirostat_tau mirostat_eta penalize_nl logits_processor stopping_criteria grammar",
+        "create_completion": "prompt suffix max_tokens temperature top_p min_p typical_p logprobs echo stop frequency_penalty presence_penalty repeat_penalty top_k stream seed tfs_z mirostat_mode mirostat_tau mirostat_eta model stopping_criteria logits_processor grammar logit_bias",
+        "create_chat_completion": "messages functions function_call tools tool_choice temperature top_p top_k min_p typical_p stream stop seed response_format max_tokens presence_penalty frequency_penalty repeat_penalty tfs_z mirostat_mode mirostat_tau mirostat_eta model logits_processor grammar logit_bias logprobs top_logprobs",
+        "embed": "input normalize truncate return_count", "create_embedding": "input model", "tokenize": "text add_bos special", "detokenize": "tokens prev_tokens special",
+    }  # fmt: skip
+    for name, order in orders.items():
+        kinds = inspect.signature(getattr(llm, name)).parameters.values()
+        assert [p.name for p in kinds if p.kind is p.POSITIONAL_OR_KEYWORD] == order.split(), name
+    llm.reset()
+    llm.eval(llm.tokenize(PROMPT.encode()))
+    llm.set_seed(5)
+    by_place = [llm.sample(7, 0.9, 0.01, 0.8, 1.3, 1.1, 0.2, 0.1) for _ in range(6)]
+    llm.set_seed(5)
+    assert by_place == [llm.sample(top_k=7, top_p=0.9, min_p=0.01, typical_p=0.8, temp=1.3, repeat_penalty=1.1, frequency_penalty=0.2, presence_penalty=0.1) for _ in range(6)]
+    one = llm.sample(temp=0, grammar=LlamaGrammar.from_string('root ::= "Zebra"'))
+    assert b"Zebra".startswith(stories.piece(one).strip())
+
+
+@pytest.mark.parametrize("options, theirs", [
+    ({"typical_p": 0.4, "temperature": 1.2}, {"typical_p": 0.4, "temperature": 1.2}),
+    ({"mirostat_mode": 2, "mirostat_tau": 3.0, "mirostat_eta": 0.2, "temperature": 0.3, "top_k": 1}, {"mirostat": 2, "mirostat_tau": 3.0, "mirostat_eta": 0.2, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}),
+    ({"mirostat_mode": 1, "repeat_penalty": 1.4}, {"mirostat": 1, "repetition_penalty": 1.4, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}),
+    ({"mirostat_mode": 1, "temperature": 0.0}, {"temperature": 0}),
+])  # fmt: skip
+def test_typical_and_mirostat_are_followed(llm, stories, options, theirs):
+    """Mirostat stands in place of what else chooses, the temperature too, as llama-cpp-python's class has it."""
+    usual = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "seed": 11}
+    expected = alone(stories, PROMPT, 24, **{**usual, **theirs})
+    assert llm(PROMPT, max_tokens=24, seed=11, **options)["choices"][0]["text"] == expected
+    options["temp"] = options.pop("temperature", 0.8)
+    llm.set_seed(11)
+    drawn = llm.generate(prompt := llm.tokenize(PROMPT.encode()), **options)
+    assert llm.detokenize([next(drawn) for _ in range(24)], prev_tokens=prompt).decode() == expected
+
+
+def test_of_tokens_that_are_written_alike_the_most_probable_is_told(llm, stories, monkeypatch):
+    from llama2swift._llama_logprobs import Shown
+    from llama2swift.results import TokenReport
+
+    monkeypatch.setattr(Shown, "_name", lambda self, token: "ab"[token % 2])
+    report = TokenReport(7, b"b", -3.0, -3.0, [(2, -0.5), (3, -1.0), (4, -2.0)], [], 0.0, None, False)
+    assert Shown(stories, "", False, 3).lists([report])["top_logprobs"] == [{"a": -0.5, "b": -1.0}]

@@ -41,7 +41,7 @@ class LlamaBase(Closing):
         only_neutral({k: v for k, v in others.items() if k not in HARMLESS}, NEUTRAL, "Llama")
         if chat_format is not None and chat_format not in FORMATS and not str(chat_format).startswith(OWN_FORMAT):
             raise ValueError(f"chat_format={chat_format!r} is not supported by llama2swift; there are {', '.join(FORMATS)} and {OWN_FORMAT}NAME")
-        threads = 0 if n_threads is None else A.unsigned("n_threads", n_threads, 32)
+        threads = self._threads = 0 if n_threads is None else A.unsigned("n_threads", n_threads, 32)
         type_k, type_v, pooling_type = (
             None if v is None else A.whole(n, v) for n, v in (("type_k", type_k), ("type_v", type_v), ("pooling_type", pooling_type))
         )
@@ -179,14 +179,24 @@ class LlamaBase(Closing):
             return (seed + self._draws - 1) % 2**64
         return seed
 
-    def _sampler(self, temperature: Any, top_p: Any, min_p: Any, top_k: Any, frequency: Any, presence: Any, repeat: Any, seed: Any, bias: Any) -> Sampler:
+    def _sampler(
+        self, temperature: Any, top_p: Any, min_p: Any, top_k: Any, frequency: Any, presence: Any, repeat: Any, seed: Any, bias: Any, typical_p: Any, mirostat: tuple[Any, Any, Any],
+    ) -> Sampler:  # fmt: skip
+        """mirostat: its mode, tau and eta; as llama-cpp-python has it it stands in place of all else that chooses, the temperature too, but for greedy."""
         if bias is not None and not isinstance(bias, Mapping):
             raise A.refuse("logit_bias", bias, "a dict of token ids and numbers")
         # OpenAI's clients write the ids as texts
         biases = {int(t) if isinstance(t, str) and t.isdecimal() else A.token("logit_bias", t): b for t, b in (bias or {}).items()}
+        mode, tau, eta = A.whole("mirostat_mode", mirostat[0]), A.real("mirostat_tau", mirostat[1]), A.real("mirostat_eta", mirostat[2])
+        if mode not in (0, 1, 2):
+            raise ValueError(f"mirostat_mode={mode} is not supported by llama2swift: there are 0, 1 and 2")
+        chosen = {"temperature": temperature, "top_p": top_p, "min_p": min_p, "top_k": max(A.signed("top_k", top_k), 0), "typical_p": typical_p}
+        if mode and A.real("temperature", temperature) > 0:
+            Sampler(**chosen)  # what is wrong with them is told all the same
+            chosen = {"temperature": 1.0, "top_p": 1.0, "min_p": 0.0, "top_k": 0, "mirostat": mode, "mirostat_tau": tau, "mirostat_eta": eta}
         return Sampler(
-            temperature=temperature, top_p=top_p, min_p=min_p, top_k=max(A.signed("top_k", top_k), 0), frequency_penalty=frequency, presence_penalty=presence,
-            repetition_penalty=_more_than_none("repeat_penalty", repeat), penalty_last_n=self._last_n, seed=self._next_seed(seed), logit_bias=biases,
+            **chosen, frequency_penalty=frequency, presence_penalty=presence, repetition_penalty=_more_than_none("repeat_penalty", repeat), penalty_last_n=self._last_n,
+            seed=self._next_seed(seed), logit_bias=biases,
         )  # fmt: skip
 
     def _events(

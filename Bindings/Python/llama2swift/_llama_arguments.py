@@ -26,8 +26,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 # and those of a generation
 NEUTRAL_SAMPLERS: dict[str, tuple[Any, ...]] = {
-    "typical_p": (1, 1.0), "tfs_z": (1, 1.0), "mirostat_mode": (0,), "mirostat_tau": (5, 5.0), "mirostat_eta": (0.1,), "stopping_criteria": (None,),
-    "logits_processor": (None,), "suffix": (None, ""), "functions": (None,), "function_call": (None,), "assistant_prefill": (None, False),
+    "tfs_z": (1, 1.0), "stopping_criteria": (None,), "logits_processor": (None,), "suffix": (None, ""), "functions": (None,), "function_call": (None,),
+    "assistant_prefill": (None, False), "penalize_nl": (None, True), "idx": (None,),
 }  # fmt: skip
 Chunk = dict[str, Any]
 

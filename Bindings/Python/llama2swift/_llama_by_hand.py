@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from . import _arguments as A
+from ._common import common_length
 from ._engine import Event
 from ._llama import LlamaBase
 from ._llama_arguments import NEUTRAL_SAMPLERS, only_neutral
 from .context import Context
 from .grammar import Grammar
-from .llama_cache import LlamaState, common_length
+from .llama_cache import LlamaState
 from .llama_grammar import LlamaGrammar
+from .sampler import Sampler
 
 
 class ByHand(LlamaBase):
@@ -85,26 +87,40 @@ class ByHand(LlamaBase):
         self.context.reset()
         self._inside = []
 
-    def sample(self, top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, temp: float = 0.8, repeat_penalty: float = 1.0, **others: Any) -> int:
-        """A token from the last logits. repeat_penalty counts what was evaluated since the context was empty, or given a state."""
-        only_neutral(others, NEUTRAL_SAMPLERS, "sample")
-        context, sampler = self.context, self._sampler(temp, top_p, min_p, top_k, 0.0, 0.0, repeat_penalty, None, None)
+    def sample(
+        self, top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, typical_p: float = 1.0, temp: float = 0.8, repeat_penalty: float = 1.0,
+        frequency_penalty: float = 0.0, presence_penalty: float = 0.0, tfs_z: float = 1.0, mirostat_mode: int = 0, mirostat_eta: float = 0.1,
+        mirostat_tau: float = 5.0, penalize_nl: bool = True, logits_processor: Any = None, grammar: Grammar | LlamaGrammar | None = None, idx: int | None = None,
+        **others: Any,
+    ) -> int:  # fmt: skip
+        """A token from the last logits. Penalties count what was evaluated since the context was empty, or given a state; a grammar is at its beginning."""
+        only_neutral({**others, "tfs_z": tfs_z, "penalize_nl": penalize_nl, "logits_processor": logits_processor, "idx": idx}, NEUTRAL_SAMPLERS, "sample")
+        mirostat = mirostat_mode, mirostat_tau, mirostat_eta
+        context, sampler = self.context, self._sampler(temp, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, None, None, typical_p, mirostat)
         first = max(len(self._inside) - self._last_n, 0) if self._last_n >= 0 else 0
-        for token in self._inside[first:] if repeat_penalty != 1 else ():
+        for token in self._inside[first:] if repeat_penalty != 1 or frequency_penalty or presence_penalty else ():
             sampler.accept(token)
+        self._hold(sampler, grammar)
         return context.sample(sampler)
 
-    def generate(
-        self, tokens: Sequence[int], top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, temp: float = 0.8, repeat_penalty: float = 1.0,
-        reset: bool = True, frequency_penalty: float = 0.0, presence_penalty: float = 0.0, grammar: Grammar | LlamaGrammar | None = None, **others: Any,
-    ) -> Generator[int, Sequence[int] | None, None]:  # fmt: skip
-        """Tokens behind `tokens`, for as long as they are asked for: an end token is one of them, and what `send` is given stands behind the last one. reset: they
-        begin a text, of which nothing that the context holds is evaluated again; else they go on with what is there. Raises ContextFullError."""
-        only_neutral({k: v for k, v in others.items() if k != "penalize_nl"}, NEUTRAL_SAMPLERS, "generate")
-        sampler = self._sampler(temp, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, None, None)
+    def _hold(self, sampler: Sampler, grammar: Grammar | LlamaGrammar | None) -> None:
         held = grammar.of(self.model) if isinstance(grammar, LlamaGrammar) else grammar
         if held is not None:
             sampler.set_grammar(held)
+
+    def generate(
+        self, tokens: Sequence[int], top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, typical_p: float = 1.0, temp: float = 0.8,
+        repeat_penalty: float = 1.0, reset: bool = True, frequency_penalty: float = 0.0, presence_penalty: float = 0.0, tfs_z: float = 1.0, mirostat_mode: int = 0,
+        mirostat_tau: float = 5.0, mirostat_eta: float = 0.1, penalize_nl: bool = True, logits_processor: Any = None, stopping_criteria: Any = None,
+        grammar: Grammar | LlamaGrammar | None = None, **others: Any,
+    ) -> Generator[int, Sequence[int] | None, None]:  # fmt: skip
+        """Tokens behind `tokens`, for as long as they are asked for: an end token is one of them, and what `send` is given stands behind the last one. reset: they
+        begin a text, of which nothing that the context holds is evaluated again; else they go on with what is there. Raises ContextFullError."""
+        others |= {"tfs_z": tfs_z, "penalize_nl": penalize_nl, "logits_processor": logits_processor, "stopping_criteria": stopping_criteria}
+        only_neutral(others, NEUTRAL_SAMPLERS, "generate")
+        mirostat = mirostat_mode, mirostat_tau, mirostat_eta
+        sampler = self._sampler(temp, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, None, None, typical_p, mirostat)
+        self._hold(sampler, grammar)
         wanted = A.token_list("tokens", tokens)
         if not wanted:
             raise ValueError("tokens: there are none")

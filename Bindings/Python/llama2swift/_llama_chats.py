@@ -20,14 +20,16 @@ class Chats(ByHand):
     """Answers to conversations."""
 
     def create_chat_completion(
-        self, messages: list[Any], tools: list[Any] | None = None, tool_choice: Any = None, temperature: float = 0.2, top_p: float = 0.95, top_k: int = 40,
-        min_p: float = 0.05, stream: bool = False, stop: str | list[str] | None = None, seed: int | None = None, response_format: Any = None,
-        max_tokens: int | None = None, presence_penalty: float = 0.0, frequency_penalty: float = 0.0, repeat_penalty: float = 1.0,
-        model: str | None = None, grammar: Grammar | LlamaGrammar | None = None, logit_bias: Mapping[Any, float] | None = None, logprobs: bool | None = None,
+        self, messages: list[Any], functions: Any = None, function_call: Any = None, tools: list[Any] | None = None, tool_choice: Any = None, temperature: float = 0.2,
+        top_p: float = 0.95, top_k: int = 40, min_p: float = 0.05, typical_p: float = 1.0, stream: bool = False, stop: str | list[str] | None = None,
+        seed: int | None = None, response_format: Any = None, max_tokens: int | None = None, presence_penalty: float = 0.0, frequency_penalty: float = 0.0,
+        repeat_penalty: float = 1.0, tfs_z: float = 1.0, mirostat_mode: int = 0, mirostat_tau: float = 5.0, mirostat_eta: float = 0.1, model: str | None = None,
+        logits_processor: Any = None, grammar: Grammar | LlamaGrammar | None = None, logit_bias: Mapping[Any, float] | None = None, logprobs: bool | None = None,
         top_logprobs: int | None = None, **others: Any,
     ) -> Any:  # fmt: skip
         """The conversation goes on: a dict in OpenAI's shape, or for stream an iterator of such. response_format: {"type": "json_object",
         "schema": ...}. tools and tool_choice: a function that is chosen is called by its schema."""
+        others |= {"functions": functions, "function_call": function_call, "tfs_z": tfs_z, "logits_processor": logits_processor}
         only_neutral(others, NEUTRAL_SAMPLERS, "create_chat_completion")
         for number, tool in enumerate(dicts("tools", [] if tools is None else tools)):
             if not isinstance(tool.get("function"), Mapping) or not isinstance(tool["function"].get("name"), str):
@@ -53,7 +55,7 @@ class Chats(ByHand):
             shown = [{"type": "function", "function": {"description": "", "parameters": {}, **t["function"]}} for t in tools or [] if tool_choice != "none"]
             talk = _calling.in_words(talk, shown)
         tokens = self.model.chat_tokens(talk, chat_template=self._template)
-        sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias)
+        sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias, typical_p, (mirostat_mode, mirostat_tau, mirostat_eta))
         frame = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk" if stream else "chat.completion", "created": int(time.time()), "model": model or self.model_path}
         best = (top_logprobs or 0) if logprobs else None
         events = self._events(tokens, max_tokens, sampler, held if held is not None else grammar, stop, best)

@@ -26,8 +26,9 @@ class Shown:
             if report.prompt and self._begins and report.token == self._model.special_tokens.bos:
                 continue
             name = self._name(report.token)
-            top = {self._name(t): p for t, p in report.best}
-            top[name] = report.logprob
+            top: dict[str, float] = {}
+            for token, p in [*report.best, (report.token, report.logprob)]:  # of those that are written alike the most probable one's
+                top.setdefault(self._name(token), p)
             out["tokens"].append(name)
             out["text_offset"].append(self._at)
             out["token_logprobs"].append(None if self._begins else report.logprob)

@@ -49,3 +49,8 @@ def loading() -> Iterator[None]:
         yield
     finally:
         loud()
+
+
+# when this module is loaded, which is before all others of the package
+if is_the_program():
+    quiet()

@@ -37,19 +37,21 @@ class Llama(Chats):
         self, prompt: str | list[int], suffix: str | None = None, max_tokens: int | None = 16, temperature: float = 0.8, top_p: float = 0.95,
         min_p: float = 0.05, typical_p: float = 1.0, logprobs: int | None = None, echo: bool = False, stop: str | list[str] | None = None,
         frequency_penalty: float = 0.0, presence_penalty: float = 0.0, repeat_penalty: float = 1.0, top_k: int = 40, stream: bool = False,
-        seed: int | None = None, model: str | None = None, grammar: Grammar | LlamaGrammar | None = None, logit_bias: Mapping[Any, float] | None = None,
+        seed: int | None = None, tfs_z: float = 1.0, mirostat_mode: int = 0, mirostat_tau: float = 5.0, mirostat_eta: float = 0.1, model: str | None = None,
+        stopping_criteria: Any = None, logits_processor: Any = None, grammar: Grammar | LlamaGrammar | None = None, logit_bias: Mapping[Any, float] | None = None,
         **others: Any,
     ) -> Any:  # fmt: skip
         """The text goes on: a dict in OpenAI's shape, or for stream an iterator of such. max_tokens: None or less than 1 for as many as
         there is room for. grammar: `Model.grammar`, or a LlamaGrammar. logprobs: beside the best so many the token that came; with echo the prompt's too, the first
         without one. Raises ContextFullError for a prompt that does not fit."""
-        only_neutral({**others, "suffix": suffix, "typical_p": typical_p}, NEUTRAL_SAMPLERS, "create_completion")
+        others |= {"suffix": suffix, "tfs_z": tfs_z, "stopping_criteria": stopping_criteria, "logits_processor": logits_processor}
+        only_neutral(others, NEUTRAL_SAMPLERS, "create_completion")
         echo, stream = A.flag("echo", echo), A.flag("stream", stream)
         if model is not None:
             A.string("model", model)
         tokens = self._prompt(prompt)
         logprobs = None if logprobs is None else A.unsigned("logprobs", logprobs, 31)
-        sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias)
+        sampler = self._sampler(temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty, repeat_penalty, seed, logit_bias, typical_p, (mirostat_mode, mirostat_tau, mirostat_eta))
         frame = {"id": f"cmpl-{uuid.uuid4()}", "object": "text_completion", "created": int(time.time()), "model": model or self.model_path}
         given = prompt if isinstance(prompt, str) else self.model.detokenize(tokens)
         text, shown = given if echo else "", Shown(self.model, given, echo, logprobs)
@@ -91,7 +93,7 @@ class Llama(Chats):
             raise RuntimeError("Llama model must be created with embedding=True to call this method")
         ids = [self.tokenize(A.text("input", text)) for text in text_list("input", input)]
         ids = [one[: self.n_ctx()] for one in ids] if truncate else ids
-        with self.model.context(max(map(len, ids), default=1), 0, embeddings=True) as context:
+        with self.model.context(max(map(len, ids), default=1), self._threads, embeddings=True) as context:
             if self._pooling in (None, -1, 0):
                 rows = [context.embed_tokens(one, normalize=normalize).tolist() for one in ids]
             else:

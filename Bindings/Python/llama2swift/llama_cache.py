@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from . import _arguments as A
+from ._common import common_length
 
 __all__ = ["BaseLlamaCache", "LlamaCache", "LlamaDiskCache", "LlamaRAMCache", "LlamaState"]
 Key = tuple[int, ...]
@@ -29,11 +30,6 @@ class LlamaState(bytes):
     def llama_state_size(self) -> int:
         """Its bytes."""
         return len(self)
-
-
-def common_length(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
 
 
 def longest_prefix(keys: Iterable[Any], tokens: Key) -> Key | None:

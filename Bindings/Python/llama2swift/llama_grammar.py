@@ -33,7 +33,7 @@ class LlamaGrammar:
     @classmethod
     def from_file(cls, file: A.Path, verbose: bool = True) -> LlamaGrammar:
         """Of a file in GBNF. Raises OSError, UnicodeDecodeError."""
-        with open(os.fspath(file), encoding="utf-8") as opened:
+        with open(os.fspath(file), encoding="utf-8-sig") as opened:
             return cls(_grammar=opened.read())
 
     @classmethod

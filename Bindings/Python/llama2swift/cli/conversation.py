@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 from .. import Context, Generation, Model, Sampler
+from .._common import common_length
 from ..errors import ContextFullError
 
 Message = dict[str, str]
@@ -124,9 +125,7 @@ class Conversation:
 
     def _generate(self, tokens: list[int], sampler: Sampler, max_tokens: int) -> Generation:
         known = min(len(self._cached), self.context.sequence_length())
-        common, most = 0, min(known, len(tokens) - 1)
-        while common < most and self._cached[common] == tokens[common]:
-            common += 1  # at least one token is evaluated, so that there are logits
+        common = common_length(self._cached[:known], tokens[:-1])  # at least one token is evaluated, so that there are logits
         if self._left_out and not self._edited and (drop := self._gap(tokens, common, known)):
             self.context.truncate(known)
             self.context.shift(drop, keep=common)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .._common import common_length
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -43,21 +45,9 @@ class Written:
     tokens: int
 
 
-def common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike."""
-    most = min(len(first), len(second))
-    if first[:most] == second[:most]:
-        return most
-    low, high = 0, most  # alike up to low, not up to high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle)
-    return low
-
-
 def beginning(group: Sequence[Scored]) -> tuple[int, ...]:
     """What the texts of a group begin with alike, as far as it is evaluated: of each text the last token is only asked about."""
     alike = group[0].tokens[:-1]
     for scored in group[1:]:
-        alike = alike[: common(alike, scored.tokens[:-1])]
+        alike = alike[: common_length(alike, scored.tokens[:-1])]
     return alike

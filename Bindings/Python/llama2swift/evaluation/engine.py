@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .._common import common_length
 from ..context import Context
 from ..errors import ContextFullError
 from ..footprint import Work
 from ..model import Model
 from ..results import Timings
-from .asked import Answer, Prompt, Scored, Written, beginning, common
+from .asked import Answer, Prompt, Scored, Written, beginning
 from .writer import Rows, Writer
 
 PAGE = 64  # positions that sequences share or have for themselves: see the header
@@ -108,12 +109,12 @@ class Engine:
         ordered = sorted(heads)
         index = 0
         while index < len(ordered) - 1:
-            length = common(ordered[index], ordered[index + 1])
+            length = common_length(ordered[index], ordered[index + 1])
             end = index + 2
             if length >= _STEM:
                 # as far as the next ones share at least three quarters of it
-                while end < len(ordered) and common(ordered[index], ordered[end]) * 4 >= length * 3:
-                    length = min(length, common(ordered[index], ordered[end]))
+                while end < len(ordered) and common_length(ordered[index], ordered[end]) * 4 >= length * 3:
+                    length = min(length, common_length(ordered[index], ordered[end]))
                     end += 1
                 stem = list(ordered[index][:length])
                 found = self.context.adopt(stem, spare) if length > 1 else 0
@@ -147,7 +148,7 @@ class Engine:
         before: Sequence[int] = ()
         while end < len(groups):
             alike = beginning(groups[end])
-            new = len(alike) - common(before, alike) + sum(max(0, len(s.tokens) - 1 - len(alike)) for s in groups[end])
+            new = len(alike) - common_length(before, alike) + sum(max(0, len(s.tokens) - 1 - len(alike)) for s in groups[end])
             if end > start and (tokens + new > self.batch or sequences + 1 + len(groups[end]) > _SEQUENCES):
                 break
             tokens, sequences, before, end = tokens + new, sequences + 1 + len(groups[end]), alike, end + 1
@@ -248,7 +249,7 @@ class Engine:
         new = 0
         while waiting and free and len(taken) < len(free):
             prompt = prompts[waiting[-1]]
-            need = len(prompt.tokens) - (common(prompt.tokens, prompts[taken[-1]].tokens) if taken else 0) + prompt.max_tokens + PAGE
+            need = len(prompt.tokens) - (common_length(prompt.tokens, prompts[taken[-1]].tokens) if taken else 0) + prompt.max_tokens + PAGE
             if (active or taken) and (need > room or new > self.batch):
                 break
             room, new = room - need, new + need - prompt.max_tokens

@@ -15,12 +15,12 @@ import numpy as np
 
 from .. import _arguments as A
 from .. import footprint
+from .._common import common_length
 from .._library import version
 from ..model import Model
 from ..options import context_options
 from ..results import Hyperparameters
 from . import card, choices, code, data, hub, sandbox, texts
-from .asked import common
 from .engine import PAGE, SIDE_BY_SIDE, Engine
 from .figures import Judge, is_judged, judged, result_of
 from .journal import Journal
@@ -165,7 +165,7 @@ def _together(plans: Sequence[Plan], longest: int, h: Hyperparameters, kv: str) 
     """longest: positions of the longest question. Positions with which texts that are written have room side by side: of what they ask the first has all, the others what is not alike, and a page that is begun at either end. Not more
     than `_WRITTEN_CACHE` bytes of keys and values hold: the cache of a large model stays small beside it."""
     needs = sorted(
-        (len(prompt.tokens) - common(prompt.tokens, plan.prompts[i - 1].tokens) + prompt.max_tokens + 2 * PAGE for plan in plans for i, prompt in enumerate(plan.prompts) if i),
+        (len(prompt.tokens) - common_length(prompt.tokens, plan.prompts[i - 1].tokens) + prompt.max_tokens + 2 * PAGE for plan in plans for i, prompt in enumerate(plan.prompts) if i),
         reverse=True,
     )
     numbers = 2 * h.block_count * h.head_count_kv * h.head_dimension
