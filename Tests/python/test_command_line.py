@@ -83,6 +83,21 @@ def test_a_state_goes_on_where_it_was(place):
     assert done.returncode == 1 and "--force" in done.stderr
 
 
+@pytest.mark.parametrize("given, told", [
+    (("--prompt", "Tom", "-n", "5"), "--max-tokens"), (("--prompt", "Tom", "--temperature", "0"), "--temperature"), (("--prompt", "Tom", "--seed", "3"), "--seed"),
+    (("--prompt", "Tom", "--repetition-penalty", "1.1"), "--repetition-penalty"), (("--force",), "--force"),
+])  # fmt: skip
+def test_what_a_state_does_not_do_is_not_taken(place, given, told):
+    done = command("state", "model.gguf", "none.state", *given, cwd=place)
+    assert done.returncode == 1 and told in done.stderr and len(done.stderr.splitlines()) == 1 and not (place / "none.state").exists()
+
+
+def test_help_says_what_a_context_is_where_nothing_is_said():
+    for name, told in (("perplexity", "512"), ("importance", "512"), ("embed", "longest text"), ("run", "at most 4096")):
+        assert re.search(rf"positions; default:[^-]*{told}", " ".join(command(name, "--help").stdout.split()))
+
+
+
 def test_a_draft_changes_no_text(place):
     llama2swift.quantize(place / "model.gguf", place / "draft.gguf", "Q4_0")
     asked = ["run", "model.gguf", "Once upon a time", "-n", "30", "--temperature", "0", "-c", "128"]

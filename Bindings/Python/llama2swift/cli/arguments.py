@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
-        function: Callable[[argparse.Namespace], int | None], example: str, *, context: bool = True, several: bool = False
+        function: Callable[[argparse.Namespace], int | None], example: str, *, context: str | None = "the model's, at most 4096", several: bool = False
     ) -> argparse.ArgumentParser:
         name = function.__name__
         p = commands.add_parser(
@@ -103,8 +103,8 @@ def parser() -> argparse.ArgumentParser:
         else:
             p.add_argument("model", help=what)
         p.add_argument("-t", "--threads", type=whole(0), default=0, help="default: the CPUs of this process")
-        if context:
-            p.add_argument("-c", "--context", type=whole(0), default=0, help="positions; default: the model's, at most 4096")
+        if context is not None:
+            p.add_argument("-c", "--context", type=whole(0), default=0, help=f"positions; default: {context}")
         return p
 
     p = command(chat.chat, 'model.gguf --system "Answer in one sentence."')
@@ -129,11 +129,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--prompt", help="evaluate this text and write the state that follows it; - for standard input")
     p.add_argument("--force", action="store_true", help="replace a file that is there")
     sampling(p)
+    p.set_defaults(usual={name: p.get_default(name) for name in ("max_tokens", "temperature", "top_k", "top_p", "min_p", "seed", "repetition_penalty")})
 
     p = command(info.info, "model.gguf")
     p.add_argument("--json", action="store_true", help="for programs")
 
-    p = command(bench.bench, "model.gguf -p 512 -n 64 -r 5", context=False)
+    p = command(bench.bench, "model.gguf -p 512 -n 64 -r 5", context=None)
     p.add_argument("-p", "--prompt", type=whole(1), default=512, metavar="N", help="tokens of the prompt, default %(default)s")
     p.add_argument("-n", "--generate", type=whole(1), default=64, metavar="N", help="tokens that are decoded, default %(default)s")
     p.add_argument("-r", "--repeat", type=whole(1, 10000), default=5, metavar="N", help="runs, of which the median counts, default %(default)s")
@@ -157,33 +158,33 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--picture", metavar="FILE", help="write the card as SVG")
     p.add_argument("--force", action="store_true", help="replace files that are there, and answers of another run")
 
-    p = command(files.quantize, "model.gguf small.gguf Q4_K_M", context=False)
+    p = command(files.quantize, "model.gguf small.gguf Q4_K_M", context=None)
     p.add_argument("output", help="the GGUF that is written")
     p.add_argument("type", nargs="?", type=mix, default="Q4_K_M", help="F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K to Q6_K, or a mix of llama.cpp's; default %(default)s")
     p.add_argument("--tensor-type", action="append", type=rule, default=[], metavar="PART=TYPE", help="for tensors with PART in their name")
     p.add_argument("--importance", metavar="FILE", help="an importance matrix, of `llama2swift importance` or of llama.cpp")
     p.add_argument("--force", action="store_true", help="replace an output that is there")
 
-    p = command(files.importance, "model.gguf text.txt imatrix.gguf")
+    p = command(files.importance, "model.gguf text.txt imatrix.gguf", context="512")
     p.add_argument("file", help="a text; - for standard input")
     p.add_argument("output", help="the importance matrix that is written")
     p.add_argument("--force", action="store_true", help="replace an output that is there")
 
-    p = command(files.convert, "folder-of-hugging-face model.gguf F16", context=False)
+    p = command(files.convert, "folder-of-hugging-face model.gguf F16", context=None)
     p.add_argument("output", help="the GGUF that is written")
     p.add_argument("type", nargs="?", type=capitals, default="F16", help="F32, F16, BF16 or Q8_0; default %(default)s")
     p.add_argument("--force", action="store_true", help="replace an output that is there")
 
-    p = command(text.perplexity, "model.gguf text.txt -c 512")
+    p = command(text.perplexity, "model.gguf text.txt -c 512", context="512")
     p.add_argument("file", help="a text; - for standard input")
     p.add_argument("--json", action="store_true", help="for programs")
 
-    p = command(text.embed, 'model.gguf "a text" "another one" --pooling mean --normalize')
+    p = command(text.embed, 'model.gguf "a text" "another one" --pooling mean --normalize', context="what the longest text takes")
     p.add_argument("text", nargs="*", help="default: each line of standard input that is not empty")
     p.add_argument("--pooling", choices=["mean", "last", "first"], default="mean", help="how the tokens of a text become one; default %(default)s")
     p.add_argument("--normalize", action="store_true", help="to the length 1")
 
-    p = command(text.score, 'model.gguf "The capital of France is" " Paris"', context=False)
+    p = command(text.score, 'model.gguf "The capital of France is" " Paris"', context=None)
     p.add_argument("prompt")
     p.add_argument("continuation")
     p.add_argument("--json", action="store_true", help="for programs")
@@ -222,8 +223,8 @@ def serving(p: argparse.ArgumentParser) -> None:
     p.add_argument("--idle-unload", type=positive, default=0.0, metavar="SECONDS", help="unload a model that nobody has asked for so long; default: never")
     p.add_argument("--queue", type=whole(1, 100_000), default=64, metavar="N", help="requests that run or wait; the next one is told 429; default %(default)s")
     p.add_argument("--max-body", type=whole(1, 2**40), default=8 << 20, metavar="BYTES", help="the largest request; default %(default)s")
-    p.add_argument("--body-timeout", type=positive, default=30.0, metavar="SECONDS", help="until a request is there; default %(default)s")
-    p.add_argument("--write-timeout", type=positive, default=60.0, metavar="SECONDS", help="until a client reads on; default %(default)s")
+    p.add_argument("--body-timeout", type=some_time, default=30.0, metavar="SECONDS", help="until a request is there; default %(default)s")
+    p.add_argument("--write-timeout", type=some_time, default=60.0, metavar="SECONDS", help="until a client reads on; default %(default)s")
     p.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="of an answer; 0: none; default %(default)s")
     p.add_argument("-n", "--max-tokens", type=whole(0), default=0, metavar="N", help="of an answer; default: what the context holds")
     template(p)
@@ -239,6 +240,13 @@ def positive(given: str) -> float:
     value = finite(given)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{given} is less than zero")
+    return value
+
+
+def some_time(given: str) -> float:
+    value = positive(given)
+    if value == 0:
+        raise argparse.ArgumentTypeError("nothing is done in no time")
     return value
 
 

@@ -29,7 +29,7 @@ def chat(a: argparse.Namespace) -> int:
     talk = Talk(a, model)
     if a.load:
         talk.load(a.load)
-    if a.system:
+    if a.system is not None:  # "": without the one that was loaded
         talk.conversation.system = a.system
     return talk.run()
 

@@ -34,7 +34,7 @@ def keys(a: argparse.Namespace) -> tuple[str, ...]:
     """Those of the command line, of a file (one a line), and of the environment, where other users do not see them."""
     out = list(a.api_key)
     if a.api_key_file:
-        out += [line.strip() for line in Path(a.api_key_file).read_text(encoding="utf-8").splitlines() if line.strip()]
+        out += [line.strip() for line in Path(a.api_key_file).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         if not out:
             raise ValueError(f"{a.api_key_file} has no keys")
     out += [os.environ["LLAMA2SWIFT_API_KEY"]] if os.environ.get("LLAMA2SWIFT_API_KEY") else []

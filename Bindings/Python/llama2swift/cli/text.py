@@ -21,9 +21,9 @@ def read(file: str) -> str:
 
 
 def template(given: str | None) -> str | None:
-    """What --chat-template says: a file's text, or a template or a name as it is."""
+    """What --chat-template says: a file's text, or a template or a name as it is. A mark of the byte order, as some editors write it, is not of the text."""
     if given is not None and os.path.isfile(given):
-        return Path(given).read_text(encoding="utf-8")
+        return Path(given).read_text(encoding="utf-8-sig")
     return given
 
 
