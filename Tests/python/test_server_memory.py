@@ -28,7 +28,7 @@ def test_a_grammar_without_memory_is_no_fault_of_the_request():
 
 def test_a_template_that_could_not_be_asked_is_asked_again():
     answers = [refusing, lambda *_, **__: "probe"]
-    engine = types.SimpleNamespace(knows_tools=None, model=types.SimpleNamespace(chat_text=lambda *a, **k: answers.pop(0)(*a, **k)))
+    engine = types.SimpleNamespace(knows={}, model=types.SimpleNamespace(chat_text=lambda *a, **k: answers.pop(0)(*a, **k)))
     with pytest.raises(OutOfMemoryError):
         prompts.knows_tools(engine, None)
     assert prompts.knows_tools(engine, None) is True
@@ -36,5 +36,5 @@ def test_a_template_that_could_not_be_asked_is_asked_again():
     def unsupported(*_, **__):
         raise UnsupportedError("x")
 
-    engine = types.SimpleNamespace(knows_tools=None, model=types.SimpleNamespace(chat_text=unsupported))
+    engine = types.SimpleNamespace(knows={}, model=types.SimpleNamespace(chat_text=unsupported))
     assert prompts.knows_tools(engine, None) is False

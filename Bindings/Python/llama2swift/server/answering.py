@@ -208,13 +208,13 @@ async def echoed(answer: Answer) -> list[Token]:
     """The prompt's probabilities, of a job that echoes it and is for nothing else."""
     async for _ in answer:
         pass
-    reason(answer, None)
+    reason(answer)
     return answer.prompt
 
 
-def reason(answer: Answer, own_deadline: int | None) -> str:
+def reason(answer: Answer) -> str:
     """OpenAI's finish_reason. Raises ApiError where the server's time was over: a part would look like the whole."""
-    if answer.reason == "deadline" and not own_deadline:
+    if answer.reason == "deadline":
         raise ApiError(504, f"the answer took more than this server's {answer.engine.settings.timeout:g} seconds", kind="timeout", code="timeout")
     if answer.reason == "cancelled":
         raise ApiError(503, "the server ends", kind="unavailable_error", headers={"Retry-After": "5"})

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from .. import __version__
 from ..errors import Llama2Error
-from . import chat, completions, described, errors, listing, native, page, responses
+from . import absent, chat, completions, described, errors, listing, native, page, responses
 from .answering import Gate
 from .limits import Guard
 from .meters import Meters
@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     meters.look = lambda: _gauges(models, gate)
     for router in (completions.router, chat.router, responses.router, native.router, listing.router):
         app.include_router(router, responses=described.ERRORS, dependencies=[Depends(_only_known)])
+    app.include_router(absent.router)
     described.describe(app, settings)
     open_paths = page.add(app) if settings.page else frozenset()
     _handlers(app)

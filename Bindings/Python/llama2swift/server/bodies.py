@@ -62,6 +62,9 @@ class Sampled(Body):
         "return_progress": ((False,), "nothing is sent before the first token"),
     }  # fmt: skip
 
+    # whether it is of OpenAI's interface, where fields of that are as it has them
+    follows_openai: ClassVar[bool] = True
+
     temperature: Optional[float] = Field(None, ge=0, le=1000)
     top_p: Optional[float] = Field(None, ge=0, le=1)
     top_k: Optional[int] = Field(None, ge=-1, le=2**31 - 1)
@@ -169,6 +172,7 @@ class Native(Sampled):
         "n_indent": ((0,), "it is not supported"),
         "image_data": (([],), "images are not supported"),
     }
+    follows_openai: ClassVar[bool] = False
 
     model: Optional[str] = None
     prompt: Union[str, PromptString, List[Union[int, str]], List[List[int]], List[Union[str, List[int], PromptString]]]

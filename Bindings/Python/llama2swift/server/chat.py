@@ -39,7 +39,7 @@ class Run:
         top = (body.top_logprobs or 0) if body.logprobs else None
         complete = sampling.complete(body, grammar)
         jobs = [
-            Job(self.prompt, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), top, complete=complete)
+            Job(self.prompt, most, sampling.arguments(engine, body, i), grammar, body.stops, logprobs=top, complete=complete, **sampling.further(body))
             for i in range(body.n or 1)
         ]
         self.answers = self.work.submit(engine, jobs)
@@ -75,7 +75,7 @@ class Run:
         """The answer, when all is done."""
         choices: list[dict[str, Any]] = []
         for index, answer in enumerate(self.answers):
-            content, calls, why = self.found(answer.text, reason(answer, self.body.t_max_predict_ms))
+            content, calls, why = self.found(answer.text, reason(answer))
             message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
             if calls:
                 message["tool_calls"] = calls
@@ -117,7 +117,7 @@ class Run:
             for delta in one.add(piece.text):
                 yield event(index, delta, one.take())
             if piece.reason:
-                why = reason(self.answers[index], self.body.t_max_predict_ms)
+                why = reason(self.answers[index])
                 deltas, why = one.end(why)
                 for delta in deltas:
                     yield event(index, delta, one.take())

@@ -42,15 +42,14 @@ class _Run:
         complete = sampling.complete(body, grammar)
         jobs = [
             [
-                Job(tokens, most, sampling.arguments(engine, body, i), grammar, body.stops, sampling.deadline(engine, body), logprobs, complete=complete)
+                Job(tokens, most, sampling.arguments(engine, body, i), grammar, body.stops, logprobs=logprobs, complete=complete, **sampling.further(body))
                 for i in range(self.best_of)
             ]
             for tokens, most in zip(self.prompts, limits)
         ]
         if body.echo and body.logprobs is not None:
             # before the answers, which then find the prompts evaluated
-            time = engine.settings.timeout or None
-            jobs_before = [Job(tokens, 1, {"temperature": 0.0}, deadline=time, logprobs=body.logprobs, echo=True) for tokens in self.prompts]
+            jobs_before = [Job(tokens, 1, {"temperature": 0.0}, logprobs=body.logprobs, echo=True) for tokens in self.prompts]
             self.scores = [await echoed(answer) for answer in self.work.submit(engine, jobs_before)]
         self.answers = [self.work.submit(engine, group) for group in jobs]
 
@@ -70,7 +69,9 @@ class _Run:
         """A prompt's text and probabilities, where they are asked for."""
         if not self.body.echo:
             return "", []
-        return self.engine.model.detokenize(self.prompts[index]), self.scores[index] if self.scores else []
+        given = self.body.prompt if isinstance(self.body.prompt, str) else self.body.prompt[index]
+        text = given if isinstance(given, str) else self.engine.model.detokenize(self.prompts[index])
+        return text, self.scores[index] if self.scores else []
 
     def usage(self) -> dict[str, Any]:
         """What it took."""
@@ -86,14 +87,14 @@ class _Run:
             if self.best_of > self.n:
                 group = sorted(group, key=_mean, reverse=True)[: self.n]
             for answer in group:
-                choices.append(self.choice(len(choices), text + answer.text, scored + answer.tokens, reason(answer, self.body.t_max_predict_ms)))
+                choices.append(self.choice(len(choices), text + answer.text, scored + answer.tokens, reason(answer), _Places(self, text)))
             for _ in range(self.n if not group else 0):  # no tokens were asked for
-                choices.append(self.choice(len(choices), text, scored, "length"))
+                choices.append(self.choice(len(choices), text, scored, "length", _Places(self, text)))
         return {**self.chunk(choices), "usage": self.usage()}
 
-    def choice(self, index: int, text: str, tokens: Sequence[Token], why: str | None, places: _Places | None = None) -> dict[str, Any]:
+    def choice(self, index: int, text: str, tokens: Sequence[Token], why: str | None, places: _Places) -> dict[str, Any]:
         """One of the choices, or a part of one: places knows where its tokens stand."""
-        lists = None if self.body.logprobs is None else self.logprobs(tokens, places or _Places(self))
+        lists = None if self.body.logprobs is None else self.logprobs(tokens, places)
         return {"index": index, "text": text, "logprobs": lists, "finish_reason": why}
 
     def logprobs(self, tokens: Sequence[Token], places: _Places) -> dict[str, Any]:
@@ -103,8 +104,15 @@ class _Run:
             "tokens": [_named(engine.piece(t.id)) for t in tokens], "token_logprobs": [t.logprob for t in tokens], "text_offset": [places.next(t.id) for t in tokens],
         }  # fmt: skip
         if top:
-            lists["top_logprobs"] = [{_named(engine.piece(i)): p for i, p in t.top[:top]} if t.logprob is not None else None for t in tokens]
+            lists["top_logprobs"] = [self._best(t, top) if t.logprob is not None else None for t in tokens]
         return lists
+
+    def _best(self, token: Token, count: int) -> dict[str, float]:
+        """The best ones and the one that came, as OpenAI has them. Of tokens that are written alike it is the most probable one's."""
+        out: dict[str, float] = {}
+        for number, logprob in [*token.top[:count], (token.id, token.logprob or 0.0)]:
+            out.setdefault(_named(self.engine.piece(number)), logprob)
+        return out
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The same in pieces."""
@@ -116,11 +124,11 @@ class _Run:
             text, scored = self.echo(index)
             for number in range(self.n):
                 at = index * self.n + number
-                places.append(_Places(self))
+                places.append(_Places(self, text))
                 if text or scored:
                     yield {**self.chunk([self.choice(at, text, scored, None, places[at])]), **more}
                 if not self.answers[index]:
-                    yield {**self.chunk([self.choice(at, "", [], "length")]), **more}
+                    yield {**self.chunk([self.choice(at, "", [], "length", places[at])]), **more}
         answers = self.running
         held: list[list[Token]] = [[] for _ in answers]
         async for index, piece in side_by_side(answers):
@@ -129,7 +137,7 @@ class _Run:
                 yield {**self.chunk([self.choice(index, piece.text, held[index], None, places[index])]), **more}
                 held[index] = []
             if piece.reason:
-                why = reason(answers[index], self.body.t_max_predict_ms)
+                why = reason(answers[index])
                 yield {**self.chunk([self.choice(index, "", held[index], why, places[index])]), **more}
         if wants:
             yield {**self.chunk([]), "usage": self.usage()}
@@ -137,16 +145,26 @@ class _Run:
 
 class _Places:
     """Where the tokens of a choice stand in its text, one after the other: what a stop string holds back of a stream moves none.
-    Places are those of whole characters; control tokens have no width."""
+    Places are those of whole characters; control tokens have no width, but where the prompt, which is echoed, calls them by their names."""
 
-    def __init__(self, run: _Run):
+    def __init__(self, run: _Run, echoed: str):
+        self._engine, self._echoed = run.engine, echoed
         self._decoder, self._at = run.engine.model.decoder(text_start=bool(run.body.echo)), 0
 
     def next(self, token: int) -> int:
         """The next token's."""
-        at = self._at
-        self._at += len(self._decoder.append(token))
+        at, text = self._at, self._decoder.append(token)
+        if not text and at < len(self._echoed) and not self._engine.model.piece(token):
+            name = self._engine.piece(token).decode("utf-8", "replace")
+            text = name if self._echoed.startswith(name, at) else ""
+        self._at += self._width(text)
         return at
+
+    def _width(self, text: str) -> int:
+        """In a prompt that is echoed, which may lack the space that tokenizers add behind a control token."""
+        if self._at >= len(self._echoed) or self._echoed.startswith(text, self._at):
+            return len(text)
+        return min(len(text.removeprefix(" ")), len(self._echoed) - self._at)
 
 
 def _mean(answer: Answer) -> float:

@@ -19,6 +19,7 @@ from .. import Context, ContextInfo, Grammar, Model, Sampler, Scheduler, schedul
 from ..errors import BusyError, InvalidArgumentError
 from ..results import TokenReport
 from . import errors
+from .embedding import Embedder
 from .errors import ApiError, too_long
 from .settings import Settings
 
@@ -40,18 +41,20 @@ class Token:
 
 @dataclass
 class Job:
-    """What is to be generated. sampler: arguments of `Sampler`; deadline: seconds; logprobs: how many of the best, None: no
-    probabilities; echo: the prompt's too; complete: what the grammar asks for is whole within max_tokens."""
+    """What is to be generated. sampler: arguments of `Sampler`; logprobs: how many of the best, None: no probabilities; echo: the prompt's too;
+    complete: what the grammar asks for is whole within max_tokens; predict: seconds from the first token on, after which it ends with a line;
+    penalize_prompt: penalties count the prompt's tokens."""
 
     tokens: list[int]
     max_tokens: int | None
     sampler: dict[str, Any]
     grammar: Grammar | None = None
     stops: tuple[str, ...] = ()
-    deadline: float | None = None
     logprobs: int | None = None
     echo: bool = False
     complete: bool = False
+    predict: float | None = None
+    penalize_prompt: bool = False
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -93,6 +96,11 @@ class Answer:
             self._request.cancel()
             self.engine.ended(self)
 
+    def _count(self) -> None:
+        """Counts its prompt, which is evaluated now. One that is echoed alone is asked for once more, and counted then."""
+        if not self.job.echo:
+            self.engine.meters.prompt(len(self.job.tokens), self.cached)
+
     async def __aiter__(self) -> AsyncIterator[Piece]:
         meters = self.engine.meters
         try:
@@ -108,14 +116,16 @@ class Answer:
                     else:
                         self.first = now
                         meters.first(now - self.job.begun)
+                        self._count()
                     self.last = now
                 self.text += event.text
                 self.tokens += tokens
                 if event.reason == "error":
                     raise ApiError(500, "the generation failed", kind="server_error") if event.error is None else errors.of(event.error)
-                self.reason = event.reason or ""
-                yield Piece(event.text, tuple(tokens), event.reason)
-                if event.reason:
+                over = self.job.predict is not None and "\n" in event.text and now - self.first > self.job.predict
+                self.reason = event.reason or ("length" if over else "")
+                yield Piece(event.text, tuple(tokens), self.reason or None)
+                if self.reason:
                     return
         finally:
             self.leave()
@@ -139,15 +149,18 @@ class Engine:
 
     def __init__(self, name: str, path: str, settings: Settings, meters: Any):
         self.name, self.path, self.settings, self.meters = name, path, settings, meters
-        self.loaded = self.used = time.time()
+        self.used = time.monotonic()
         self.model = Model(path, copy=settings.copy)
+        self._check(settings)
         if settings.chat_template is not None:
             _check_template(self.model, settings.chat_template)
         self.context = Context(
             self.model, length=settings.context, threads=settings.threads, sequences=settings.parallel, batch_size=settings.batch, kv=settings.kv,
         )  # fmt: skip
         self._info = self.context.info
-        self.length = min(settings.request_context or self._info.context_length, self._info.context_length)
+        self.length = settings.request_context or self._info.context_length
+        if self.length > self._info.context_length:
+            raise ValueError(f"--request-context is {self.length}: there are {self._info.context_length} positions for all requests, see --context")
         self.draft = None
         if settings.draft is not None:
             length = self._info.context_length
@@ -156,13 +169,16 @@ class Engine:
         self.special = self.model.special_tokens
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"
         self.running = 0
-        self.knows_tools: bool | None = None  # whether its template does; None: nobody has asked yet
+        self.knows: dict[str, bool] = {}  # whether its template does, of what was asked for yet: see `prompts`
         self._grammars: OrderedDict[str, Grammar] = OrderedDict()
         self._lock = threading.Lock()
         self._makers = ThreadPoolExecutor(2, "grammars")
         self._ends: list[int] | None = None
-        # embeddings, which need a context of their own; one at a time
-        self._beside: asyncio.Semaphore | None = None
+        self.embedder = Embedder(self.model, settings)
+
+    def _check(self, s: Settings) -> None:
+        """What is wrong with what requests are given where they say nothing is said at the start, and not to each of them."""
+        Sampler(temperature=s.temperature, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed)
 
     def info(self) -> ContextInfo:
         """The context's figures; while it is at work those of the last time that it was not."""
@@ -256,37 +272,22 @@ class Engine:
         """Into the scheduler."""
         sampler = Sampler(**job.sampler)
         request = self.scheduler.submit(
-            job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=job.deadline,
-            logprobs=job.logprobs, echo=job.echo, complete=job.complete,
+            job.tokens, max_tokens=job.max_tokens, sampler=sampler, grammar=job.grammar, stops=job.stops, deadline=self.settings.timeout or None,
+            logprobs=job.logprobs, echo=job.echo, complete=job.complete, penalize_prompt=job.penalize_prompt,
         )  # fmt: skip
         self.running += 1
-        self.used = time.time()
         return Answer(self, job, request)
 
     def ended(self, answer: Answer) -> None:
         """An answer is at its end, or was left."""
         self.running -= 1
-        self.used = time.time()
-        self.meters.tokens(len(answer.job.tokens), answer.cached, len(answer.tokens))
-
-    async def beside(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Runs `work` in a thread, beside the scheduler, one at a time."""
-        if self._beside is None:
-            self._beside = asyncio.Semaphore(1)
-        async with self._beside:
-            self.used = time.time()
-            return await asyncio.to_thread(work, *arguments)
-
-    def embed(self, texts: Sequence[list[int]]) -> list[list[float]]:
-        """Of each text, its tokens' mean, of length 1."""
-        longest = max(len(t) for t in texts)
-        with self.model.context(max(longest, 256), self.settings.threads, sequences=min(len(texts), 64), embeddings=True) as context:
-            rows = context.embed(texts, pooling="mean", normalize=True)
-        return [[float(x) for x in row] for row in rows]
+        if not answer.job.echo:
+            self.meters.generated(len(answer.tokens))
 
     def close(self) -> None:
         """Ends what runs and frees the model."""
         self._makers.shutdown(cancel_futures=True)
+        self.embedder.close()
         self.scheduler.close()
         self.context.close()
         if self.draft is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,10 +51,10 @@ _NAMES = {
 def of(problem: BaseException) -> ApiError:
     """What an exception of the library says to a client."""
     text = " ".join(str(problem).split()) or type(problem).__name__
-    first, _, rest = text.partition(" ")
+    first = re.split(r"\W", text, maxsplit=1)[0]  # of logit_bias[5] too
     name = _NAMES.get(first, first)
     if name in Sampled.model_fields and not isinstance(problem, ApiError):
-        return ApiError(400, f"{name} {rest}", param=name)
+        return ApiError(400, name + text[len(first) :], param=name)
     if isinstance(problem, ApiError):
         return problem
     if isinstance(problem, library.ContextFullError):

@@ -31,6 +31,8 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # of what can be read; whoever sends the answer leaves its body out
+            scope = {**scope, "method": "GET"}
         began, status, sent = time.monotonic(), 0, False
         body: _Body | None = None
 

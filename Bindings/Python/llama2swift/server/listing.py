@@ -60,9 +60,9 @@ async def embeddings(http: Request, body: Embeddings) -> Any:
             if body.dimensions not in (None, length):
                 raise refused("dimensions", f"vectors have the model's length, which is {length}, and cannot be shortened")
             texts = await asyncio.to_thread(_texts, engine, body.input)
-            rows = await engine.beside(engine.embed, texts)
+            rows = await engine.embedder.rows(texts)
             count = sum(map(len, texts))
-            engine.meters.tokens(count, 0, 0)
+            engine.meters.prompt(count, 0)
             data = [{"object": "embedding", "index": i, "embedding": _written(row, body.encoding_format)} for i, row in enumerate(rows)]
             return {"object": "list", "model": engine.name, "data": data, "usage": {"prompt_tokens": count, "total_tokens": count}}
 

@@ -50,11 +50,14 @@ class Meters(Collector):
         """A further token came."""
         self._between.observe(seconds)
 
-    def tokens(self, prompt: int, cached: int, generated: int) -> None:
-        """What an answer took."""
-        self._prompt.inc(prompt)
+    def prompt(self, tokens: int, cached: int) -> None:
+        """A prompt was evaluated; so many of its tokens before."""
+        self._prompt.inc(tokens)
         self._cached.inc(cached)
-        self._generated.inc(generated)
+
+    def generated(self, tokens: int) -> None:
+        """An answer has so many."""
+        self._generated.inc(tokens)
 
     def text(self) -> bytes:
         """All of it in Prometheus' form."""

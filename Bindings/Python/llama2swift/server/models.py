@@ -53,6 +53,8 @@ class Models:
             yield await self._loaded(name)
         finally:
             self._users[name] -= 1
+            if name in self.engines:
+                self.engines[name].used = time.monotonic()
             if self._freed is not None:
                 self._freed.set()
 
@@ -93,9 +95,10 @@ class Models:
         """For ever: frees what nobody has asked for in a while."""
         while True:
             await asyncio.sleep(min(max(self.settings.idle_unload / 4, 0.05), 30))
-            for engine in list(self.engines.values()):
-                if not self._users[engine.name] and time.time() - engine.used > self.settings.idle_unload:
-                    await self.unload(engine.name)
+            for name in self.names:  # what is loaded may change while one is unloaded
+                engine = self.engines.get(name)
+                if engine is not None and not self._users[name] and time.monotonic() - engine.used > self.settings.idle_unload:
+                    await self.unload(name)
 
     async def close(self) -> None:
         """Frees them all."""

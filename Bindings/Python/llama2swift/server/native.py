@@ -42,7 +42,7 @@ class _Run:
             given = sampling.arguments(engine, body)
             limit = engine.limit(tokens, self.asked)
             self.settings.append(_settings(engine, body, given, self.asked))
-            self.answers += self.work.submit(engine, [Job(tokens, limit, given, grammar, body.stops, sampling.deadline(engine, body), probs, complete=complete)])
+            self.answers += self.work.submit(engine, [Job(tokens, limit, given, grammar, body.stops, logprobs=probs, complete=complete, **sampling.further(body))])
 
     def whole(self, index: int) -> dict[str, Any]:
         """The answer to a prompt."""
@@ -64,7 +64,7 @@ class _Run:
         }  # fmt: skip
 
     def _ending(self, answer: Answer) -> dict[str, Any]:
-        why = reason(answer, self.body.t_max_predict_ms)
+        why = reason(answer)
         ended = bool(answer.tokens) and self.engine.model.is_end(answer.tokens[-1].id)
         kind = "limit" if why == "length" else "eos" if ended else "word"
         return {"stop_type": kind, "stopping_word": self._word(answer) if kind == "word" else ""}
@@ -92,7 +92,7 @@ class _Run:
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The same in pieces: an event for each token, with those whose text was still to come."""
         if not self.answers:
-            yield self.whole(0)
+            yield _only(self.whole(0), self.body.response_fields)
             return
         answer = self.answers[0]
         held: list[Token] = []
@@ -105,7 +105,7 @@ class _Run:
                 }  # fmt: skip
                 held = []
                 yield event
-        yield {**self.whole(0), "content": "", "tokens": []}
+        yield _only({**self.whole(0), "content": "", "tokens": []}, self.body.response_fields)
 
 
 def _shown(engine: Engine, token: int, logprob: float) -> dict[str, Any]:
@@ -187,7 +187,8 @@ def _text_or_bytes(raw: bytes) -> str | list[int]:
 async def detokenize(http: Request, body: Detokenize) -> Any:
     """The text of tokens."""
     async with http.app.state.models.use(body.model) as engine:
-        return {"content": engine.model.detokenize(engine.check_tokens(body.tokens, "tokens"), special=True)}
+        tokens = engine.check_tokens(body.tokens, "tokens")
+        return {"content": await asyncio.to_thread(lambda: engine.model.detokenize(tokens, special=True))}
 
 
 @router.post("/apply-template", response_model=None, responses=described.answers(native_shapes.PromptAnswer))
@@ -241,11 +242,3 @@ async def slots(http: Request, model: Optional[str] = None) -> Any:
         raise ApiError(501, "this server shows no slots, see --slots", kind="not_supported_error")
     async with state.models.use(model) as engine:
         return [{"id": i, "n_ctx": engine.length, "is_processing": i < engine.running, "speculative": engine.draft is not None} for i in range(engine.settings.parallel)]
-
-
-@router.post("/infill", include_in_schema=False)
-@router.api_route("/rerank", methods=["GET", "POST"], include_in_schema=False)
-@router.api_route("/lora-adapters", methods=["GET", "POST"], include_in_schema=False)
-async def not_there(http: Request) -> Any:
-    """What llama-server has and this one has not."""
-    raise ApiError(501, f"{http.method} {http.url.path} is not supported by this server", kind="not_supported_error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from . import tools
@@ -24,24 +25,51 @@ def _variables(body: Chat | ApplyTemplate) -> dict[str, Any]:
     return own
 
 
+_ASKED = [{"role": "user", "content": "x"}]
+_TOOL = {"type": "function", "function": {"name": "probe", "description": "", "parameters": {"type": "object", "properties": {}}}}
+
+
 def knows_tools(engine: Engine, template: str | None) -> bool:
     """Whether a template writes the tools it is given."""
-    if engine.knows_tools is None:
-        probe, one = [{"role": "user", "content": "x"}], {"type": "function", "function": {"name": "probe", "description": "", "parameters": {"type": "object", "properties": {}}}}
+    return _writes(engine, "tools", _ASKED, tools=[_TOOL], chat_template=template)
+
+
+def knows_reasoning(engine: Engine, template: str | None) -> bool:
+    """Whether a template writes what an answer was thought out by, of the last one at least."""
+    talk = [*_ASKED, {"role": "assistant", "content": "y", "reasoning_content": "probe"}]
+    return _writes(engine, "reasoning_content", talk, chat_template=template, add_generation_prompt=False)
+
+
+def _writes(engine: Engine, name: str, talk: list[dict[str, Any]], **more: Any) -> bool:
+    """Whether a template writes what is called probe."""
+    if name not in engine.knows:
         try:
-            engine.knows_tools = "probe" in engine.model.chat_text(probe, tools=[one], chat_template=template)
+            engine.knows[name] = "probe" in engine.model.chat_text(talk, **more)
         except MemoryError:
             raise  # which says nothing of the template
         except (RuntimeError, ValueError):
-            engine.knows_tools = False
-    return engine.knows_tools
+            engine.knows[name] = False
+    return engine.knows[name]
+
+
+def _check_variables(engine: Engine, given: dict[str, Any]) -> None:
+    """Raises ApiError for variables that no template which may be meant speaks of."""
+    chosen, known = engine.settings.chat_template, engine.model.chat_templates
+    text = "\n".join(known.values()) if chosen is None else known.get(chosen, chosen)
+    for name in given:
+        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            raise refused(f"chat_template_kwargs.{name}", "the model's template knows no such variable")
 
 
 def talk(engine: Engine, body: Chat | ApplyTemplate, given: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The messages, and what else the template is called with."""
     template = engine.settings.chat_template
     messages, more = tools.messages(body.messages), _variables(body)
+    _check_variables(engine, body.chat_template_kwargs or {})
     more["chat_template"] = template
+    for index, message in enumerate(messages):
+        if "reasoning_content" in message and not knows_reasoning(engine, template):
+            raise refused(f"messages[{index}].reasoning_content", "the model's template tells no reasoning")
     uses = any(m.get("tool_calls") or m["role"] == "tool" for m in messages)
     if given or uses:
         if knows_tools(engine, template):

@@ -86,7 +86,7 @@ class _Run:
         """The response, when all is done."""
         assert self.chat is not None
         answer = self.chat.answers[0]
-        content, calls, why = self.chat.found(answer.text, reason(answer, self.body.t_max_predict_ms))
+        content, calls, why = self.chat.found(answer.text, reason(answer))
         status = "incomplete" if why == "length" else "completed"
         output = []
         if content or not calls:
@@ -115,7 +115,7 @@ class _Run:
                     for event in items.add(delta, choice.take()):
                         yield event
                 if piece.reason:
-                    deltas, why = choice.end(reason(answer, self.body.t_max_predict_ms))
+                    deltas, why = choice.end(reason(answer))
                     for delta in deltas or ([] if items.output or items.now else [{"content": ""}]):
                         for event in items.add(delta, choice.take()):
                             yield event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from typing import Any
 
 from .. import Grammar, Sampler
@@ -24,11 +25,14 @@ _OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "dynatemp_range": ("dynamic_range", (0,)), "dynatemp_exponent": ("dynamic_exponent", (1,)),
 }  # fmt: skip
 BANNED = -1e30
+# penalties, and where llama-server's are off
+_OPENAIS, _LLAMA_SERVERS = ("frequency_penalty", "presence_penalty"), {"repeat_penalty": 1, "dry_multiplier": 0}
 # llama-server's names of the steps, its letters for them, and ours
 _STEPS = {
     "penalties": ("e", "penalties"), "dry": ("d", "dry"), "top_n_sigma": ("s", "top_n_sigma"), "top_k": ("k", "top_k"), "typ_p": ("y", "typical"),
     "top_p": ("p", "top_p"), "min_p": ("m", "min_p"), "xtc": ("x", "xtc"), "temperature": ("t", "temperature"),
 }  # fmt: skip
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _LETTERS = {letter: name for name, (letter, _) in _STEPS.items()}
 
 
@@ -42,10 +46,14 @@ def arguments(engine: Engine, body: Sampled, index: int = 0) -> dict[str, Any]:
         "min_p": s.min_p if body.min_p is None else body.min_p,
         "seed": seed(engine, body, index),
     }
+    if body.mirostat:  # takes the place of what the server has on by itself
+        out.update({name: off for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0)) if getattr(body, name) is None})
     if body.repeat_penalty is not None:
         out["repetition_penalty"] = body.repeat_penalty
     if body.repeat_last_n is not None:
         out["penalty_last_n"] = body.repeat_last_n
+    elif body.follows_openai and not counts_prompt(body):
+        out["penalty_last_n"] = -1  # llama-server's looks back at the last 64
     for name in ("frequency_penalty", "presence_penalty"):
         if getattr(body, name) is not None:
             out[name] = getattr(body, name)
@@ -85,13 +93,14 @@ def _order(body: Sampled) -> list[str]:
 
 
 def seed(engine: Engine, body: Sampled, index: int = 0) -> int:
-    """The one that was asked for (negative: none was), the server's, or a new one; the next ones for further choices."""
-    given = body.seed if body.seed is not None and body.seed >= 0 else engine.settings.seed
+    """The one that was asked for, the server's, or a new one (-1 asks for that); the next ones for further choices."""
+    given = engine.settings.seed if body.seed is None else None if body.seed == -1 else body.seed
     return ((int.from_bytes(os.urandom(4), "little") if given is None else given) + index) % 2**64
 
 
 def _bias(engine: Engine, given: Any) -> dict[int, float]:
-    """A dict of OpenAI's, or a list of pairs of llama-server's, whose first may be a text: all its tokens. False: never."""
+    """A dict of OpenAI's, whose keys are numbers of tokens or texts, or a list of pairs of llama-server's, whose texts are never numbers. A text is all
+    its tokens; what is said of a token twice is added, as llama-server does it. False: never."""
     pairs = list(given.items()) if isinstance(given, dict) else given or []
     out: dict[int, float] = {}
     size = engine.model.hyperparameters.vocabulary_size
@@ -99,11 +108,14 @@ def _bias(engine: Engine, given: Any) -> dict[int, float]:
         if len(pair) != 2 or isinstance(pair[0], (bool, float)) or isinstance(pair[1], str) or pair[1] is True:
             raise ApiError(400, "logit_bias: each is a token and a number, or false", param="logit_bias")
         which, value = pair
-        tokens = [which] if isinstance(which, int) else [int(which)] if which.lstrip("-").isascii() and which.lstrip("-").isdigit() else engine.model.tokenize(which)
+        number = which if isinstance(which, int) else int(which) if isinstance(given, dict) and _NUMBER.fullmatch(which) else None
+        tokens = engine.model.tokenize(which) if number is None else [number]
+        if not tokens:
+            raise ApiError(400, "logit_bias: a text is empty: it has no tokens", param="logit_bias")
         for token in tokens:
             if not 0 <= token < size:
                 raise ApiError(400, f"logit_bias: there is no token {token}, the vocabulary has {size}", param="logit_bias")
-            out[token] = BANNED if value is False else float(value)
+            out[token] = BANNED if value is False or out.get(token) == BANNED else out.get(token, 0.0) + value
     return out
 
 
@@ -137,6 +149,8 @@ def grammar(engine: Engine, body: Sampled, format_: ResponseFormat | None = None
 
 def complete(body: Sampled, held: Grammar | None) -> bool:
     """Whether the text must be whole within its limit, which only one can be that is held to something."""
+    if body.complete and body.t_max_predict_ms is not None and body.t_max_predict_ms > 0:
+        raise ApiError(400, "complete: what ends when its time is over cannot be promised to be whole", param="complete")
     if body.complete and held is None:
         raise ApiError(400, "complete: the text is held to no schema or grammar that it could complete", param="complete")
     return bool(body.complete)
@@ -158,11 +172,20 @@ def _schema(format_: ResponseFormat) -> Any:
     return {"type": "object"} if format_.schema_ is None else format_.schema_
 
 
-def deadline(engine: Engine, body: Sampled) -> float | None:
-    """Seconds that the answer may take: the server's, and the request's own."""
+def further(body: Sampled) -> dict[str, Any]:
+    """What else a `Job` is told."""
     own = body.t_max_predict_ms
-    limits = [engine.settings.timeout or None, own / 1000 if own is not None and own > 0 else None]
-    return min((one for one in limits if one is not None), default=None)
+    return {"predict": own / 1000 if own is not None and own > 0 else None, "penalize_prompt": counts_prompt(body)}
+
+
+def counts_prompt(body: Sampled) -> bool:
+    """Whether penalties count the prompt's tokens. llama-server's do; OpenAI's, which it says "how often that token was sampled" of, do not. Raises
+    ApiError where a request of OpenAI's routes has both: there is one history."""
+    theirs = [name for name, off in _LLAMA_SERVERS.items() if getattr(body, name) not in (None, off)]
+    openais = [name for name in _OPENAIS if getattr(body, name)] if body.follows_openai else []
+    if theirs and openais:
+        raise ApiError(400, f"{theirs[0]} counts the prompt's tokens and {openais[0]} does not: a request has one of them", param=theirs[0])
+    return not openais
 
 
 def one_of(**given: int | None) -> int | None:

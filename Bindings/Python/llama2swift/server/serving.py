@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import signal
 import socket
+import sys
 import threading
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import create_app
+from .errors import ApiError
 from .settings import Settings
 
 
@@ -30,6 +34,19 @@ class Protocol(H11Protocol):
         """It is gone; nothing looks after it any more, or all that its requests were made of would stay for the length of the patience."""
         self._next.cancel()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """An answer to what is no HTTP: in the shape of all others, and with what is wrong, which is the exception that uvicorn handles here."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer is under way, and no other can be sent
+            self.transport.close()
+            return
+        problem = sys.exc_info()[1]
+        status = getattr(problem, "error_status_hint", 400)
+        body = json.dumps(ApiError(status, f"this is no HTTP: {problem or msg}", code="invalid_http").body).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+        for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _look(self, before: Any) -> None:
         """before: the request that was there when it was looked last."""
@@ -110,14 +127,15 @@ def serve(settings: Settings, ready: Any = None) -> int:
     Protocol.patience = settings.body_timeout
     app = create_app(settings)
     app.state.models.open()  # what is wrong with the model is said here, as by every command
+    grace: Any = settings.grace  # uvicorn says whole seconds and takes others
     config = uvicorn.Config(
         app, http=Protocol, ws="none", log_level=settings.log, access_log=settings.log in ("debug", "trace"), server_header=False,
-        timeout_keep_alive=30, timeout_graceful_shutdown=max(int(settings.grace), 1), h11_max_incomplete_event_size=64 << 10, backlog=1024,
+        timeout_keep_alive=30, timeout_graceful_shutdown=grace, h11_max_incomplete_event_size=64 << 10, backlog=1024,
         limit_concurrency=_connections(),
     )  # fmt: skip
-    if threading.current_thread() is threading.main_thread():
-        # uvicorn ends the process by the signal once more when all is done; to be told to end is no failure
-        signal.signal(signal.SIGTERM, lambda *_: None)
     server = _Server(config, lambda: ready and ready(f"http://{name}:{port}"))
+    if threading.current_thread() is threading.main_thread():
+        # before uvicorn listens to it, and when it ends the process by it once more because all is done: to be told to end is no failure
+        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=bound)
     return 0 if server.started else 1
