@@ -12,6 +12,8 @@ public final class Context {
     public var timings: Timings { Timings(prefill: prefill, decode: decode, energyZones: energy?.zones ?? 0) }
     private var prefill = Work(), decode = Work()
     private let energy: EnergyMeter?
+    /// Of passes with tokens of one text.
+    let clock = PassClock()
     private let gate = Gate()
     /// The last error as a C string, (errorCapacity).
     public let errorText: UnsafeMutablePointer<CChar>
@@ -81,6 +83,7 @@ public final class Context {
         work.nanoseconds = monotonicNanoseconds() - start
         work.cpuNanoseconds = max(0, inference.cpuNanoseconds - cpu)
         work.microjoules = energy?.gained() ?? 0
+        if count == 1 || decodes { clock.took(work.nanoseconds, tokens: count) }
         if count == 1 || decodes { decode += work } else { prefill += work }
     }
 

@@ -7,14 +7,29 @@ internal import Llama2Sampling
 ///
 /// Where no number pays a text alone it pauses, and after the third time it is off.
 struct DraftPace {
-    /// What guessing takes, in steps of the model alone: a token of the draft's, and further tokens in a pass of the model.
+    /// What guessing takes, in steps of the model alone: a token of the draft's, and further tokens in a pass of the model. What was measured on the way
+    /// counts, by figures where nothing was yet. No bit of a text comes of it: another time other tokens may be guessed, and the same ones written.
     struct Costs {
-        let draft: Double
-        let passes: PassCosts
+        private let draft: Double, passes: PassCosts
+        private let clock: PassClock
 
         /// A token of a draft takes more than its weights' share of the model's: in a pass of a small model more is not its weights', and each of the two reads anew
-        /// what the other has put out of the cache. 2.7 to 3.1 ms of 5.3 were measured with 0.33 of the bytes (SmolLM2's F16 beside its Q2_K, Zen 5).
-        static let overBytes = 1.4
+        /// what the other has put out of the cache.
+        private static let overBytes = 1.4
+
+        /// share: the draft's weights by the model's.
+        init(share: Double, _ passes: PassCosts, _ clock: PassClock) {
+            draft = Costs.overBytes * share
+            (self.passes, self.clock) = (passes, clock)
+        }
+
+        /// Whether it is known what a step of the model alone takes.
+        var areKnown: Bool { clock.step != nil }
+
+        /// A pass with `count` guesses of one text, and the making of these; see `PassCosts`.
+        func pass(_ count: Int, beside texts: Int) -> Double {
+            passes.pass(count, beside: texts, draft: clock.draft ?? draft, clock: clock)
+        }
     }
 
     /// What must be gained at least.
@@ -37,7 +52,7 @@ struct DraftPace {
     /// Asked once before each guess: how many, at most `limit`. texts: that share a pass of the model; what one more token takes of
     /// such a pass is more, beside what a text alone has of it.
     mutating func length(_ limit: Int, beside texts: Int) -> Int {
-        guard !isOff, limit > 0 else { return 0 }
+        guard !isOff, limit > 0, costs.areKnown || texts > 1 else { return 0 }
         guard pause == 0 else {
             pause -= 1
             return 0
@@ -48,7 +63,7 @@ struct DraftPace {
         for count in 1...most {
             chanceOfAll *= chance
             tokens += chanceOfAll
-            pays = pays || tokens > DraftPace.least * costs.passes.pass(count, beside: texts, draft: costs.draft)
+            pays = pays || tokens > DraftPace.least * costs.pass(count, beside: texts)
         }
         guard pays else {
             if texts <= 1 { rest() }
@@ -72,7 +87,7 @@ struct DraftPace {
 
     /// Whether a guess more is worth while behind so many, which all come true with this chance.
     func goesOn(behind made: Int, _ chance: Double, beside texts: Int) -> Bool {
-        let more = costs.passes.pass(made &+ 1, beside: texts, draft: costs.draft) - costs.passes.pass(made, beside: texts, draft: costs.draft)
+        let more = costs.pass(made &+ 1, beside: texts) - costs.pass(made, beside: texts)
         return chance * right / all > DraftPace.worth * more
     }
 

@@ -39,7 +39,7 @@ final class Drafter {
         (self.context, self.main) = (context, main)
         entries = try AlignedBuffer(count: its.batchSize + sequences, of: "tokens of a draft")
         let sizes = Double(try context.model.weights.byteCount) / Double(max(try main.model.weights.byteCount, 1))
-        costs = DraftPace.Costs(draft: DraftPace.Costs.overBytes * sizes, passes: try PassCosts(main))
+        costs = DraftPace.Costs(share: sizes, try PassCosts(main), main.clock)
         asked.reserveCapacity(sequences)
         try context.occupy("draft's context")
         (cancel, cancelData) = (context.inference.cancel, context.inference.cancelData)
@@ -68,9 +68,11 @@ final class Drafter {
         }
         guard !isOff else { return }
         context.inference.hostMode = main.inference.hostMode
+        let start = monotonicNanoseconds()
         do throws(Llama2Error) {
             try catchUp(atOnce)
             try guess()
+            if asked.count == 1 { main.clock.took(monotonicNanoseconds() - start, guesses: asked[0].made) }
         } catch {
             guard error.kind != .cancelled else { throw error }
             isOff = error.kind != .contextFull

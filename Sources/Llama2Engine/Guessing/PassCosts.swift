@@ -5,7 +5,7 @@ internal import Llama2Model
 /// What more tokens in a pass of the model take, in passes with one token.
 struct PassCosts {
     /// With 1, 3, 7 and 15 more: kernels multiply for 2, 4, 8 and 16 tokens at once, and numbers between take as long as the next, or longer.
-    private static let counts = SIMD4(1, 3, 7, GuessingPace.most)
+    static let counts = SIMD4(1, 3, 7, GuessingPace.most)
     private let more: SIMD4<Double>
 
     /// What a core multiplies for them, beside the weights that are read once: a matter of the instruction set. Measured on Emerald Rapids, passes of one size
@@ -31,13 +31,16 @@ struct PassCosts {
         self.init(on: Kernels.ISA(rawValue: context.inference.isa), floats: try context.model.weights.areFloats)
     }
 
+    /// Which of `counts` a pass with so many more tokens is; nil: none.
+    static func step(_ more: Int) -> Int? { counts.indices.first { more > 0 && more <= counts[$0] } }
+
     /// A pass with `count` more tokens of one text, where `texts` share it: what they have of it, beside what a text alone has. draft: what
-    /// making each takes beside.
-    func pass(_ count: Int, beside texts: Int, draft: Double = 0) -> Double {
+    /// making each takes beside; clock: what was measured, in place of the figures.
+    func pass(_ count: Int, beside texts: Int, draft: Double = 0, clock: PassClock? = nil) -> Double {
         guard texts > 1 else {
-            var step = 0
-            while step < 3, PassCosts.counts[step] < count { step &+= 1 }
-            return 1 + (count > 0 ? more[step] : 0) + Double(count) * draft
+            guard count > 0 else { return 1 }
+            let step = PassCosts.step(count) ?? 3
+            return 1 + (clock?.share(step) ?? more[step]) + Double(count) * draft
         }
         let n = Double(texts), each = more[2] / Double(PassCosts.counts[2])
         return 1 + Double(count) * (draft + each * n / (1 + each * (n - 1)))

@@ -209,7 +209,9 @@ public final class Scheduler {
     private func evaluate(_ range: Range<Int>) throws(Llama2Error) {
         let first = pieces[range.lowerBound].first, last = pieces[range.upperBound - 1]
         let count = last.first + last.count + last.guesses - first
+        let start = monotonicNanoseconds()
         try context.eval(count: count) { entries.pointer[first + $0] }
+        if count > 1, range.count == 1, count == 1 + last.guesses { context.clock.took(monotonicNanoseconds() - start, tokens: count) }
         counters.evaluated(count)
         // all of it is in the cache before anybody is told
         for number in range { live[pieces[number].index].evaluated += pieces[number].count }
