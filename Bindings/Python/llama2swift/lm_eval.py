@@ -35,11 +35,12 @@ class Requests:
 
     path: the model file or folder. max_length: positions of a text; default: as many as the model was trained on. max_gen_toks: tokens that are
     generated unless a task says otherwise. batch_size: tokens that go through the weights together; the harness's own sizes (1, auto) leave it
-    as it is, for it is texts that they count. device: the harness says cuda:0 where nobody said anything; any other but cpu is refused. add_bos_token: default: as the model expects it. threads, kv, kernels: see `Context`.
+    as it is, for it is texts that they count. device: the harness says cuda:0 where nobody said anything; any other but cpu is refused. add_bos_token: default: as the model expects it. kv: default: f32 for
+    weights in F32, of which log-probabilities are those of `transformers` within 1e-3, else f16. threads, kernels: see `Context`.
     """
 
     def __init__(
-        self, path: str, max_length: int = 0, max_gen_toks: int = 256, threads: int = 0, kv: str = "f16", kernels: str = "best",
+        self, path: str, max_length: int = 0, max_gen_toks: int = 256, threads: int = 0, kv: str | None = None, kernels: str = "best",
         add_bos_token: bool | None = None, tokens_at_once: int = 512, batch_size: Any = None, max_batch_size: Any = None, device: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -53,9 +54,12 @@ class Requests:
             raise ValueError("max_gen_toks is 0: nothing would be generated")
         self._bos = add_bos_token if add_bos_token is None else A.flag("add_bos_token", add_bos_token)
         self._special = self.model.special_tokens
-        self._in_chat = False
         self._template: str | None = None
-        self.engine = Engine(self.model, longest=self.max_length + 1, threads=threads, kv=kv, kernels=kernels, tokens_at_once=tokens_at_once)
+        self.engine = Engine(self.model, longest=self.max_length + 1, threads=threads, kv=kv or self._cache(), kernels=kernels, tokens_at_once=tokens_at_once)
+
+    def _cache(self) -> str:
+        """Not coarser than the weights."""
+        return "f32" if all(tensor.type == "F32" for tensor in self.model.tensors) else "f16"
 
     # Tokens
 
@@ -78,11 +82,12 @@ class Requests:
         return self._special.bos if self._special.bos is not None else self.eot_token_id
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """The tokens of a text, with BOS where the model expects it. In a text that a chat template wrote, names of control tokens are these."""
+        """The tokens of a text, with BOS where the model expects it and the text does not begin with it. Names of control tokens are these: the harness's texts have
+        them from chat templates and tasks, and its other model types read them so."""
         wants = self._bos if add_special_tokens is None else add_special_tokens
         if wants is None:
             wants = self._special.adds_bos
-        tokens = self.model.tokenize(string, special=self._in_chat)
+        tokens = self.model.tokenize(string, special=True)
         has = self._special.bos is not None and tokens[:1] == [self._special.bos]
         return [self._special.bos, *tokens] if wants and self._special.bos is not None and not has else tokens
 
@@ -229,7 +234,6 @@ class Requests:
 
     def apply_chat_template(self, chat_history: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
         """A conversation as the model's template writes it."""
-        self._in_chat = True
         opens = add_generation_prompt
         return self.model.chat_text(chat_history, add_generation_prompt=opens, continue_final_message=not opens, chat_template=self._template)
 
