@@ -150,3 +150,20 @@ def test_a_request_keeps_its_scheduler_while_nobody_else_does(stories):
         del requests[0]
         gc.collect()
         context.reset()
+
+
+def test_what_a_step_of_the_hosts_raises_is_the_error_of_its_request(stories):
+    def failing(_, __):
+        raise KeyError("mine")
+
+    prompt = stories.tokenize_prompt("Once upon a time")
+    with stories.context(length=256, sequences=2) as context, llama2swift.Scheduler(context) as scheduler:
+        other = scheduler.submit(prompt, 20, llama2swift.Sampler(temperature=0))
+        failed = scheduler.submit(prompt, 20, llama2swift.Sampler(steps=["temperature", failing]))
+        with pytest.raises(KeyError, match="mine"):
+            failed.text()
+        with stories.context(length=256) as alone:
+            assert other.text() == "".join(alone.generate(prompt, llama2swift.Sampler(temperature=0), max_tokens=20))
+    with stories.context(length=256) as context:
+        answers = llama2swift.generate_batch(context, [prompt], [llama2swift.Sampler(steps=["temperature", failing])]).results()
+        assert isinstance(answers[0].error, KeyError) and answers[0].reason == "error"

@@ -37,7 +37,7 @@ class Event:
     text: str
     token: int | None = None
     reason: str | None = None
-    error: Llama2Error | None = None
+    error: BaseException | None = None
     report: TokenReport | None = None
 
 
@@ -49,6 +49,7 @@ class Mailbox:
         self.ended = False
         self.reports = False
         self.prompt_tokens = self.adopted = self.tokens = 0
+        self.take_problem: Callable[[], BaseException | None] = lambda: None  # what a step of the sampler's raised
         self._events: collections.deque[Event] = collections.deque()
         # an RLock inside: the end of a request may come at any moment, also inside here
         self._changed = threading.Condition()
@@ -122,7 +123,8 @@ class Engine:
         mailbox.id, mailbox.prompt_tokens, mailbox.adopted, mailbox.tokens = e.request, e.prompt_tokens, e.adopted, e.tokens
         text = lib.text(e, S.Event.piece, e.length).decode("utf-8", "replace")
         reason = None if e.reason == 0 else REASONS.get(e.reason, "error")
-        error = error_for(e.status, (e.error or b"").decode("utf-8", "replace")) if e.status else None
+        error: BaseException | None = error_for(e.status, (e.error or b"").decode("utf-8", "replace")) if e.status else None
+        error = mailbox.take_problem() or error if isinstance(error, CancelledError) else error
         if reason is not None:
             self.mailboxes.pop(key or 0, None)
         report = token_report(e.report.contents) if mailbox.reports and e.report else None

@@ -13,7 +13,6 @@ from ._closing import AsyncClosing, NotCopied
 from ._engine import Event
 from ._waiting import Waiting
 from .context import Context
-from .errors import Llama2Error
 from .generation import stop_strings
 from .results import TokenReport
 from .sampler import Sampler
@@ -30,7 +29,7 @@ class Answer:
     text: str
     tokens: list[int]
     reason: str
-    error: Llama2Error | None
+    error: BaseException | None
     steps: list[TokenReport]
 
 

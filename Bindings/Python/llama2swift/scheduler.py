@@ -195,6 +195,7 @@ class Scheduler(Closing, NotCopied):
         engine, mailbox, number = self._engine, Mailbox(), C.c_uint64()
         mailbox.reports = logprobs is not None or echo
         mailbox.prompt_tokens = ids.count
+        mailbox.take_problem = chosen._own.take_problem
         key = next(engine.keys)
         o.callback, o.user_data = C.cast(engine.callback, C.c_void_p), key
         with engine.lock:
