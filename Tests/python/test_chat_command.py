@@ -262,3 +262,10 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(stories_path):
         talk.wait_for("> ")
         talk.type("/quit\n")
         assert talk.status() == 0 and "Traceback" not in talk.screen
+
+
+def test_a_template_that_is_not_there_is_no_template(stories_path):
+    """Its path would be all that the model is told, whatever is typed."""
+    for given in ("./none.jinja", "/none/of/these", "a / b"):
+        done = chat(stories_path, "Hello\n", "--chat-template", given)
+        assert done.returncode == 1 and "leads nowhere" in done.stderr and done.stdout == ""

@@ -227,3 +227,17 @@ def test_of_tokens_that_are_written_alike_the_most_probable_is_told(llm, stories
     monkeypatch.setattr(Shown, "_name", lambda self, token: "ab"[token % 2])
     report = TokenReport(7, b"b", -3.0, -3.0, [(2, -0.5), (3, -1.0), (4, -2.0)], [], 0.0, None, False)
     assert Shown(stories, "", False, 3).lists([report])["top_logprobs"] == [{"a": -0.5, "b": -1.0}]
+
+
+def test_lengths_are_those_that_are_asked_for(stories_path, tmp_path):
+    """0 is the model's own, also beyond the 4096 that a Context takes where nothing is said; a text is cut or refused."""
+    random_model(tmp_path / "long.gguf", vocabulary=300, dim=64, layers=1, heads=4, heads_kv=4, hidden=64, metadata={"llama.context_length": 8192})
+    with Llama(model_path=tmp_path / "long.gguf", n_ctx=0) as long:
+        assert long.n_ctx() == 8192
+    with Llama(model_path=stories_path, n_ctx=64, embedding=True, n_threads=1) as short:
+        text = "Once upon a time. " * 40
+        assert len(short.embed(text)) == 64
+        with pytest.raises(llama2swift.errors.ContextFullError, match="64"):
+            short.embed(["Tom", text], truncate=False)
+    with pytest.raises(TypeError, match="n_ctx"):
+        Llama(model_path=stories_path, n_ctx=None)

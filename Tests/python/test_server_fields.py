@@ -292,7 +292,7 @@ def test_arguments_are_an_object_whatever_a_schema_leaves_open(http):
             assert isinstance(json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]), dict), (given, choice)
 
 
-@pytest.mark.parametrize("name, told", [*((name, f'"{name}" is the name of no format and of none') for name in ("mistral", "llama-2", "x.jinja")), ("{% nonsense %}", "nonsense")])
+@pytest.mark.parametrize("name, told", [*((name, f'"{name}" is the name of no format and of none') for name in ("mistral", "llama-2", "x.jinja")), ("{% nonsense %}", "nonsense"), ("templates/none.jinja", "leads nowhere")])
 def test_a_template_that_is_none_is_told_at_the_start(name, told):
     with pytest.raises(RuntimeError, match=told):
         with served("--chat-template", name):

@@ -63,7 +63,8 @@ class LlamaBase(Closing):
             raise ValueError(f"chat_format={chat_format!r}: the model has no such chat template; it has {known}")
         # more at a time than a pass takes is no faster, and no answer depends on it
         batch = min(A.unsigned("n_batch", n_batch, 32), MAX_BATCH)
-        self._context = Context(self.model, length=n_ctx, threads=threads, batch_size=batch, kv="f32" if type_k == 0 else "f16")
+        length = A.unsigned("n_ctx", n_ctx, 32) or self.model.hyperparameters.context_length  # a Context's own 0 is at most 4096
+        self._context = Context(self.model, length=length, threads=threads, batch_size=batch, kv="f32" if type_k == 0 else "f16")
         self._draft, self._own_draft = self._drafting(draft_model, threads)
         self.metadata = self.model.metadata
         self._draws, self._pooling = 0, pooling_type

@@ -12,6 +12,7 @@ from . import _arguments as A
 from . import _constants as K
 from . import _structs as S
 from ._calling import said
+from .errors import UnknownTemplateError
 
 Message = Mapping[str, Any]
 Messages = Sequence[Message]
@@ -34,6 +35,9 @@ class Conversation:
         self._template = None if template is None else A.text("chat_template", A.string("chat_template", template))
         if self._template == b"":
             raise ValueError("chat_template is empty")
+        if self._template is not None and b"/" in self._template and b"{" not in self._template:
+            # it would be written out in place of all that is said
+            raise UnknownTemplateError(f"chat_template is {A.shown(template)}, which is no template: a path that leads nowhere, or a text that says nothing of a conversation")
 
     @property
     def is_plain(self) -> bool:

@@ -19,6 +19,7 @@ from . import _arguments as A
 from ._llama_arguments import NEUTRAL_SAMPLERS, Chunk, only_neutral, text_list
 from ._llama_chats import Chats
 from ._llama_logprobs import Shown
+from .errors import ContextFullError
 from .grammar import Grammar
 from .llama_grammar import LlamaGrammar
 
@@ -93,6 +94,9 @@ class Llama(Chats):
             raise RuntimeError("Llama model must be created with embedding=True to call this method")
         ids = [self.tokenize(A.text("input", text)) for text in text_list("input", input)]
         ids = [one[: self.n_ctx()] for one in ids] if truncate else ids
+        for one in ids:
+            if len(one) > self.n_ctx():
+                raise ContextFullError(f"Requested tokens ({len(one)}) exceed context window of {self.n_ctx()}")
         with self.model.context(max(map(len, ids), default=1), self._threads, embeddings=True) as context:
             if self._pooling in (None, -1, 0):
                 rows = [context.embed_tokens(one, normalize=normalize).tolist() for one in ids]
