@@ -125,6 +125,11 @@ def test_what_is_refused(stories_path, tmp_path):
     assert split(5, np.int64(2)) == split(5, 2) == split(5, np.array([3, 2])) == [3, 2]
     with pytest.raises(FileNotFoundError):
         Pipeline(tmp_path / "none.gguf")
+    for places in ({"num_gpus": 1}, [{}, {"num_gpus": 0.5}]):  # Ray waited for such a machine
+        with pytest.raises(ValueError, match="placement has num_gpus=.*; llama2swift computes on the CPU"):
+            Pipeline(stories_path, 2, placement=places)
+    with pytest.raises(TypeError, match="placement is 'a'"):
+        Pipeline(stories_path, 2, placement="ab")
     with pytest.raises(ValueError, match="placement has 1 mappings for 2 pieces"):
         Pipeline(stories_path, 2, placement=[{}])
     with Pipeline(stories_path, 2, length=16, sequences=1) as pipeline:

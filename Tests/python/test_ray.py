@@ -62,6 +62,32 @@ def test_what_is_refused(stories_path):
         Generate("no file", max_tokens="x")
 
 
+def test_a_batch_of_any_form_keeps_its_columns(stories_path):
+    """Of pandas' form columns were Series, which are no arrays; of pyarrow's it had none."""
+
+    class Series:
+        def __init__(self, values):
+            self.values = values
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.values, dtype=dtype)
+
+        def __iter__(self):
+            return iter(self.values)
+
+    class Table:
+        column_names = ("prompt",)
+
+    made = Generate(stories_path, max_tokens=4)
+    frame = {"prompt": Series(PROMPTS[:3]), "id": Series([7, 8, 9]), "tags": [[1], [2], [3]]}
+    out = made(frame)
+    assert list(out["text"]) == list(made({"prompt": PROMPTS[:3]})["text"]) and out["tags"] == [[1], [2], [3]]
+    assert isinstance(out["id"], np.ndarray) and list(out["id"]) == [7, 8, 9] and list(out["prompt"]) == PROMPTS[:3]
+    for wrong in (Table(), ["Once"], None):
+        with pytest.raises(TypeError, match='batch_format is "numpy" or "pandas"'):
+            made(wrong)
+
+
 class Request:
     """As much of a request of HTTP as a replica reads."""
 

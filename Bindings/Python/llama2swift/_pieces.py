@@ -6,7 +6,7 @@ import secrets
 import select
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from . import _arguments as A
 from . import _wire
@@ -152,7 +152,7 @@ def split(layers: int, pieces: int | Sequence[int]) -> list[int]:
             raise ValueError(f"pieces is {count}, expected 1 to {layers}, the model's layers")
         # the first ones have one more: the last piece has the output matrix
         return [layers // count + (i < layers % count) for i in range(count)]
-    counts = [A.unsigned(f"pieces[{i}]", n, 16) for i, n in enumerate(pieces)]
+    counts = [A.unsigned(f"pieces[{i}]", n, 16) for i, n in enumerate(cast("Sequence[int]", pieces))]
     if sum(counts) != layers or not all(counts):
         raise ValueError(f"pieces are of {counts} layers, {sum(counts)} in all; the model has {layers}, and each piece has one at least")
     return counts

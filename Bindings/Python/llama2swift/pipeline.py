@@ -63,6 +63,11 @@ class Pipeline(Closing):
         places = [placement] * len(self.layers) if isinstance(placement, Mapping) else list(placement) or [{}] * len(self.layers)
         if len(places) != len(self.layers):
             raise ValueError(f"placement has {len(places)} mappings for {len(self.layers)} pieces")
+        for place in places:
+            if not isinstance(place, Mapping):
+                raise A.refuse("placement", place, "options of an actor, or a list of such")
+            if place.get("num_gpus"):
+                raise ValueError(f"placement has num_gpus={A.shown(place['num_gpus'])}; llama2swift computes on the CPU, and Ray would wait for such a machine for ever")
         # of each sequence, and whether all pieces have them: not after one was started again
         self._tokens: list[list[int]] = [[] for _ in range(self.sequences)]
         self._is_whole = [True] * self.sequences

@@ -61,7 +61,9 @@ class Generate:
         self.engine = Engine(self.model, longest=self.length, together=together, threads=threads, kv=kv)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """A batch as Ray Data's `map_batches` gives it."""
+        """A batch as Ray Data's `map_batches` gives it with batch_format "numpy", its default, or "pandas"."""
+        if not hasattr(batch, "keys"):
+            raise A.refuse("batch", type(batch), '{column: values}: batch_format is "numpy" or "pandas"')
         if self.column not in batch:
             raise ValueError(f"a batch without a column {A.shown(self.column)}; it has {', '.join(map(str, batch))}")
         taken = [name for name in (self.output, f"{self.output}_reason") if name in batch]
@@ -71,7 +73,8 @@ class Generate:
         texts, reasons = [""] * len(prompts), [""] * len(prompts)
         for index, written in self.engine.generate(prompts, at_once=self.at_once):
             texts[index], reasons[index] = written.text, written.reason
-        return {**batch, self.output: np.array(texts, dtype=object), f"{self.output}_reason": np.array(reasons, dtype=object)}
+        kept = {name: values if isinstance(values, (list, np.ndarray)) else np.asarray(values) for name, values in batch.items()}
+        return {**kept, self.output: np.array(texts, dtype=object), f"{self.output}_reason": np.array(reasons, dtype=object)}
 
     def _prompt(self, text: str) -> Prompt:
         tokens = self.model.chat_tokens([{"role": "user", "content": text}]) if self.chat else self.model.tokenize_prompt(text)

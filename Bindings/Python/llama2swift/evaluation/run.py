@@ -148,7 +148,7 @@ def evaluate(
         book.close()
     took = book.took
     prompt, generated = (sum((footprint.Work(**t[kind]) for t in took), footprint.Work(0, 0.0, 0.0, 0.0)) for kind in ("prompt", "generated"))
-    told = {
+    card_data: dict[str, Any] = {
         "model": {
             "name": Path(os.fsdecode(path)).name if path is not None else opened.description, "description": opened.description, "sha256": sha256,
             "bytes": opened.hyperparameters.file_bytes,
@@ -158,7 +158,7 @@ def evaluate(
         "tasks": results, "left_out": left_out, "remarks": remarks, "footprint": footprint.report(prompt, generated, power, grid),
         "seconds": sum(t["seconds"] for t in took), "began": _clock(started), "ended": _clock(time.time()),
     }  # fmt: skip
-    return Evaluation({**told, "groups": Evaluation(told).group_data()})
+    return Evaluation({**card_data, "groups": Evaluation(card_data).group_data()})
 
 
 def _together(plans: Sequence[Plan], longest: int, h: Hyperparameters, kv: str) -> int:
