@@ -222,6 +222,12 @@ typedef struct llama2_scheduler llama2_scheduler;
 /* Reads the file into memory of its own instead of mapping it. A mapped file that is truncated
    by someone else while in use raises SIGBUS in this process; a copy cannot. */
 #define LLAMA2_MODEL_COPY 1u
+/* The same copy, with or without LLAMA2_MODEL_COPY, for machines whose memory is several nodes (NUMA): its pages lie in turn on each node that this
+   process may use, by its cpuset and by a policy that binds the calling thread (numactl --membind), and so does what of a file's weights has to be
+   converted. Threads take pieces of weights as they come free, so that no node is nearer to a piece than another. A page is the system's: 4 KiB, or
+   2 MiB where it gives large ones unasked; a node without free memory leaves its turn to others. With one node nothing changes but that policy. A
+   system that refuses it (mbind(2), in a container without the capability SYS_NICE for instance) gives UNSUPPORTED. Since 0.3 */
+#define LLAMA2_MODEL_INTERLEAVE 2u
 
 typedef struct llama2_model_options {
     uint32_t struct_size;
@@ -251,15 +257,15 @@ void llama2_model_options_init(llama2_model_options *options);
    NULL on failure.
    With first_layer and layer_count the tensors of these layers are used and counted, those of others never read; the embedding
    belongs to the first layer, norm and output matrix to the last.
-   Returns OK, INVALID_ARGUMENT (unknown flag, context_length beyond 2^30; LLAMA2_MODEL_COPY of a piece), OUT_OF_RANGE (layers that the model does not have), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
-   UNSUPPORTED. Time: the directory and the vocabulary are read, the weights are not touched.
+   Returns OK, INVALID_ARGUMENT (unknown flag, context_length beyond 2^30; LLAMA2_MODEL_COPY or LLAMA2_MODEL_INTERLEAVE of a piece), OUT_OF_RANGE (layers that the model does not have), STRUCT_SIZE, IO, NO_MEMORY, FORMAT, CORRUPT,
+   UNSUPPORTED. Time: the directory and the vocabulary are read, the weights are not touched unless they are copied.
    Threads: any. Since 0.1. */
 int32_t llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model,
                           char *error, size_t error_capacity);
 
 /* The same for one file, GGUF or of llama2.c, that needs nothing beside it.
    data (size bytes) must stay as it is until the model and all that was made from it are freed, unless
-   LLAMA2_MODEL_COPY says to copy it; weights are read where they lie, best on a page boundary. Returns as
+   LLAMA2_MODEL_COPY or LLAMA2_MODEL_INTERLEAVE says to copy it; weights are read where they lie, best on a page boundary. Returns as
    llama2_model_load, without IO. Threads: any. Since 0.2. */
 int32_t llama2_model_load_memory(const void *data, size_t size, const llama2_model_options *options,
                                  llama2_model **model, char *error, size_t error_capacity);
@@ -490,7 +496,8 @@ void llama2_decoder_free(llama2_decoder *decoder);
 #define LLAMA2_CONTEXT_EMBEDDINGS 4u    /* made for llama2_embeddings alone: takes no memory for logits and computes none;
                                            what needs them is UNSUPPORTED. Since 0.3 */
 #define LLAMA2_CONTEXT_PIN_THREADS 8u   /* each thread that the context starts stays on one CPU: the first on the second of those that the
-                                           caller may run on, and so on around; the caller's own is the host's. For machines
+                                           caller may run on, and so on around; the caller's own is the host's. They are counted by
+                                           number, on a machine of several memory nodes one of each node in turn. For machines
                                            that run nothing else. Since 0.3 */
 
 /* Types of keys and values in the cache. Q8_0 and Q4_0: blocks of 32 components with a scale in F16, 8.5 and 4.5 bits a number (heads of other

@@ -3,26 +3,10 @@
    Documentation/admin-guide/cgroup-v2.rst ("cpu.max") and cgroup-v1's scheduler/sched-bwc.rst in Linux' sources. */
 #define _GNU_SOURCE
 #include "linux_system.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "read_start.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-/* The beginning of a file, terminated; what cannot be read is empty. */
-static void read_start(const char *path, char *text, size_t capacity) {
-    size_t count = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    while (file >= 0 && count < capacity - 1) {
-        ssize_t got = read(file, text + count, capacity - 1 - count);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        count += (size_t)got;
-    }
-    if (file >= 0) close(file);
-    text[count] = 0;
-}
 
 /* The number that `text` begins with; -1 where there is none ("max", a sign) or a longer one than any quota. Moves on behind it. */
 static long long number(const char **text) {

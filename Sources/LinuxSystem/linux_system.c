@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-typedef union { unsigned char bytes[1024]; cpu_set_t set; } cpu_mask;
+typedef union { unsigned char bytes[L2S_CPUS / 8]; cpu_set_t set; } cpu_mask;
 
 static int cpus_of(const cpu_mask *mask) {
     int count = 0, i;
@@ -29,13 +29,10 @@ void l2s_pin_thread(int index) {
     cpu_mask mine = {{0}}, one = {{0}};
     int cpu;
     if (sched_getaffinity(0, sizeof mine, &mine.set) < 0) return;
-    index %= cpus_of(&mine);
-    for (cpu = 0; cpu < 8 * (int)sizeof mine.bytes; cpu++) {
-        if (!(mine.bytes[cpu / 8] >> cpu % 8 & 1) || index-- > 0) continue;
-        one.bytes[cpu / 8] = (unsigned char)(1 << cpu % 8);
-        sched_setaffinity(0, sizeof one, &one.set);
-        return;
-    }
+    cpu = l2s_cpu_in_turn("", mine.bytes, index);
+    if (cpu < 0) return;
+    one.bytes[cpu / 8] = (unsigned char)(1 << cpu % 8);
+    sched_setaffinity(0, sizeof one, &one.set);
 }
 
 void *l2s_folder_open(const char *path) { return opendir(path); }

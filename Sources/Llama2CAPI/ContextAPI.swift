@@ -101,7 +101,8 @@ public func llama2_preflight(
     call(error, capacity) { () throws(Llama2Error) in
         let arguments = try modelArguments(path, modelOptions)
         var loading = arguments.options
-        loading.copy = false
+        if loading.memory == .interleavedCopy { try FileMemory.checkInterleaving() }
+        loading.memory = .view
         let model = try Model(path: arguments.path, loading)
         let m = try Context.memory(of: model, try configuration(contextOptions, try model.hyperparameters))
         try fill(

@@ -13,15 +13,18 @@ func modelArguments(
 
 private func loadOptions(_ given: UnsafePointer<llama2_model_options>?) throws(Llama2Error) -> LoadOptions {
     let o = try options(given, zero: llama2_model_options(), "llama2_model_options")
-    try checkFlags(o.flags, UInt32(LLAMA2_MODEL_COPY), "llama2_model_options")
+    let copy = UInt32(LLAMA2_MODEL_COPY), interleave = UInt32(LLAMA2_MODEL_INTERLEAVE)
+    try checkFlags(o.flags, copy | interleave, "llama2_model_options")
     guard o.first_layer <= 4096, o.layer_count <= 4096 else {
         throw Llama2Error(.outOfRange, "\(o.layer_count) layers from \(o.first_layer) on; a model has at most 4096")
     }
     guard o.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_model_options.reserved is \(o.reserved), expected 0") }
-    guard o.flags & UInt32(LLAMA2_MODEL_COPY) == 0 || (o.first_layer == 0 && o.layer_count == 0) else {
-        throw Llama2Error(.invalidArgument, "LLAMA2_MODEL_COPY reads a whole file; a piece of a model is mapped")
+    let memory: FileMemory = o.flags & interleave != 0 ? .interleavedCopy : o.flags & copy != 0 ? .copy : .view
+    guard memory.isView || (o.first_layer == 0 && o.layer_count == 0) else {
+        let flag = memory == .copy ? "LLAMA2_MODEL_COPY" : "LLAMA2_MODEL_INTERLEAVE"
+        throw Llama2Error(.invalidArgument, "\(flag) reads a whole file; a piece of a model is mapped")
     }
-    var loading = LoadOptions(copy: o.flags & UInt32(LLAMA2_MODEL_COPY) != 0, contextLength: try trainedLength(o.context_length))
+    var loading = LoadOptions(memory: memory, contextLength: try trainedLength(o.context_length))
     loading.firstLayer = Int(o.first_layer)
     loading.layerCount = o.layer_count == 0 ? nil : Int(o.layer_count)
     return loading
@@ -46,16 +49,16 @@ public func llama2_model_load(
     }
 }
 
-/// A model from a file that `open` gives, told whether to copy.
+/// A model from a file that `open` gives, told where it is to lie.
 private func load(
     _ options: UnsafePointer<llama2_model_options>?, _ model: UnsafeMutablePointer<OpaquePointer?>?,
-    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ open: (Bool, FloatMode) throws(Llama2Error) -> MappedFile
+    _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ open: (FileMemory, FloatMode) throws(Llama2Error) -> MappedFile
 ) -> Int32 {
     call(error, capacity) { (host: FloatMode) throws(Llama2Error) in
         let model = try required(model, "model")
         model.pointee = nil
         let loading = try loadOptions(options)
-        model.pointee = try Handles.make(try Model(file: try open(loading.copy, host), loading), .model)
+        model.pointee = try Handles.make(try Model(file: try open(loading.memory, host), loading), .model)
     }
 }
 
@@ -64,9 +67,9 @@ public func llama2_model_load_memory(
     _ data: UnsafeRawPointer?, _ size: Int, _ options: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    load(options, model, error, capacity) { (copy, _) throws(Llama2Error) in
+    load(options, model, error, capacity) { (memory, _) throws(Llama2Error) in
         let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
-        return try MappedFile(memory: UnsafeRawBufferPointer(bytes), copy: copy)
+        return try MappedFile(bytes: UnsafeRawBufferPointer(bytes), as: memory)
     }
 }
 
@@ -75,18 +78,18 @@ public func llama2_model_load_fd(
     _ descriptor: Int32, _ options: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    load(options, model, error, capacity) { (copy, _) throws(Llama2Error) in
-        try MappedFile(descriptor: descriptor, copy: copy)
+    load(options, model, error, capacity) { (memory, _) throws(Llama2Error) in
+        try MappedFile(descriptor: descriptor, as: memory)
     }
 }
 
 /// What `io` reads, whole.
-func hostFile(_ io: UnsafePointer<llama2_io>?, _ host: FloatMode) throws(Llama2Error) -> MappedFile {
+func hostFile(_ io: UnsafePointer<llama2_io>?, _ host: FloatMode, as memory: FileMemory = .copy) throws(Llama2Error) -> MappedFile {
     let io = try options(try required(io, "io"), zero: llama2_io(), "llama2_io")
     guard io.reserved == 0 else { throw Llama2Error(.invalidArgument, "llama2_io.reserved is \(io.reserved), expected 0") }
     let read = try required(io.read, "llama2_io.read")
     guard let size = Int(exactly: io.size) else { throw Llama2Error(.invalidArgument, "llama2_io.size is \(io.size)") }
-    return try MappedFile(size: size) { offset, buffer, length in
+    return try MappedFile(size: size, as: memory) { offset, buffer, length in
         host.callback { read(UInt64(offset), buffer, length, io.user_data) }
     }
 }
@@ -96,8 +99,8 @@ public func llama2_model_load_io(
     _ io: UnsafePointer<llama2_io>?, _ given: UnsafePointer<llama2_model_options>?,
     _ model: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<CChar>?, _ capacity: Int
 ) -> Int32 {
-    load(given, model, error, capacity) { (_, host) throws(Llama2Error) in
-        try hostFile(io, host)
+    load(given, model, error, capacity) { (memory, host) throws(Llama2Error) in
+        try hostFile(io, host, as: memory)
     }
 }
 

@@ -66,7 +66,7 @@ public func llama2_state_load(_ context: OpaquePointer?, _ number: Int32, _ path
 public func llama2_state_load_memory(_ context: OpaquePointer?, _ number: Int32, _ data: UnsafeRawPointer?, _ size: Int) -> Int32 {
     call(context: context) { (context) throws(Llama2Error) in
         let bytes = try elements(data?.assumingMemoryBound(to: UInt8.self), size, "data")
-        try context.load(sequence(number), try MappedFile(memory: UnsafeRawBufferPointer(bytes), copy: false))
+        try context.load(sequence(number), try MappedFile(bytes: UnsafeRawBufferPointer(bytes)))
     }
 }
 

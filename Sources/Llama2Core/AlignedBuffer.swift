@@ -10,12 +10,22 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
     public private(set) var pointer: UnsafeMutablePointer<Element>
     public private(set) var count: Int
 
-    public init(count: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
-        let size = try Self.size(count, what())
-        guard let raw = allocateZeroed(size) else {
+    /// interleaved: its pages in turn on each memory node.
+    public init(count: Int, interleaved: Bool = false, of what: @autoclosure () -> String) throws(Llama2Error) {
+        let size = try Self.size(count, what()), isMapped = interleaved || size >= mappingThreshold
+        guard let raw = allocateZeroed(size, mapped: isMapped) else {
             throw Llama2Error(.noMemory, "\(what()): the system refused \(size) bytes")
         }
+        if interleaved {
+            do throws(Llama2Error) {
+                try interleave(raw, size)
+            } catch {
+                deallocate(raw, size, mapped: isMapped)
+                throw error
+            }
+        }
         self.size = size
+        self.isMapped = isMapped
         pointer = raw.bindMemory(to: Element.self, capacity: count)
         self.count = count
     }
@@ -34,7 +44,7 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
     public mutating func grow(to wanted: Int, keeping used: Int, of what: @autoclosure () -> String) throws(Llama2Error) {
         precondition(used >= 0 && used <= count && count <= wanted)
         let larger = try Self.size(wanted, what())
-        if size >= mappingThreshold, let raw = l2s_resize_mapping(pointer, size, larger) {
+        if isMapped, let raw = l2s_resize_mapping(pointer, size, larger) {
             pointer = raw.bindMemory(to: Element.self, capacity: wanted)
             (size, count) = (larger, wanted)
             return
@@ -44,9 +54,10 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
         self = other
     }
 
-    deinit { deallocate(pointer, size) }
+    deinit { deallocate(pointer, size, mapped: isMapped) }
 
     private var size: Int
+    private let isMapped: Bool
 
     @inlinable
     public subscript(index: Int) -> Element {
@@ -63,14 +74,14 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sen
 /// malloc would keep what lies under its newest block. Below that are little tables.
 private let mappingThreshold = 1 << 17
 
-private func allocateZeroed(_ size: Int) -> UnsafeMutableRawPointer? {
-    if size >= mappingThreshold {
+private func allocateZeroed(_ size: Int, mapped: Bool) -> UnsafeMutableRawPointer? {
+    if mapped {
         let raw = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         return raw == MAP_FAILED ? nil : raw
     }
     return l2s_checked_allocation(64, size)
 }
 
-private func deallocate(_ raw: UnsafeMutableRawPointer, _ size: Int) {
-    if size >= mappingThreshold { munmap(raw, size) } else { free(raw) }
+private func deallocate(_ raw: UnsafeMutableRawPointer, _ size: Int, mapped: Bool) {
+    if mapped { munmap(raw, size) } else { free(raw) }
 }

@@ -15,35 +15,35 @@ public final class MappedFile: @unchecked Sendable {
 
     /// Only a regular file is opened: a FIFO would wait for its writer, and to open a device can do something. Should
     /// the name be given to one between the two looks, opening does not wait.
-    public convenience init(path: FilePath, copy: Bool = false) throws(Llama2Error) {
+    public convenience init(path: FilePath, as memory: FileMemory = .view) throws(Llama2Error) {
         if let kind = try MappedFile.kind(path), kind != S_IFREG { throw MappedFile.notRegular(path, kind) }
         let descriptor = path.withBytes { path in uninterrupted { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) } }
         guard descriptor >= 0 else { throw MappedFile.failure("cannot open", path) }
         defer { close(descriptor) }
-        try self.init(descriptor: descriptor, path: path, isNamed: true, copy: copy)
+        try self.init(descriptor: descriptor, path: path, isNamed: true, as: memory)
     }
 
     /// A descriptor that is open for reading; it stays the caller's.
-    public convenience init(descriptor: Int32, copy: Bool = false) throws(Llama2Error) {
-        try self.init(descriptor: descriptor, path: FilePath("descriptor \(descriptor)"), isNamed: false, copy: copy)
+    public convenience init(descriptor: Int32, as memory: FileMemory = .view) throws(Llama2Error) {
+        try self.init(descriptor: descriptor, path: FilePath("descriptor \(descriptor)"), isNamed: false, as: memory)
     }
 
-    /// Memory of the caller's, which stays as it is while this object lives; copied when that is asked for.
-    public init(memory: UnsafeRawBufferPointer, copy: Bool) throws(Llama2Error) {
+    /// Bytes of the caller's, which stay as they are while this object lives; copied when that is asked for.
+    public init(bytes given: UnsafeRawBufferPointer, as memory: FileMemory = .view) throws(Llama2Error) {
         path = FilePath("memory")
         isNamed = false
-        isOwned = copy
-        if copy, memory.count > 0 {
-            let base = try MappedFile.anonymous(memory.count, path)
-            base.copyMemory(from: memory.baseAddress!, byteCount: memory.count)
-            bytes = UnsafeRawBufferPointer(start: base, count: memory.count)
+        isOwned = !memory.isView
+        if !memory.isView, let first = given.baseAddress, given.count > 0 {
+            let base = try MappedFile.anonymous(given.count, path, memory)
+            base.copyMemory(from: first, byteCount: given.count)
+            bytes = UnsafeRawBufferPointer(start: base, count: given.count)
         } else {
-            bytes = memory
+            bytes = given
         }
     }
 
-    /// `size` bytes that `read` gives: (offset, where to, how many), 0 for success.
-    public init(size: Int, read: (Int, UnsafeMutableRawPointer, Int) -> Int32) throws(Llama2Error) {
+    /// `size` bytes that `read` gives: (offset, where to, how many), 0 for success. Of these there is no view, a copy is made.
+    public init(size: Int, as memory: FileMemory = .copy, read: (Int, UnsafeMutableRawPointer, Int) -> Int32) throws(Llama2Error) {
         path = FilePath("the host's file")
         isNamed = false
         isOwned = true
@@ -51,7 +51,7 @@ public final class MappedFile: @unchecked Sendable {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
-        let base = try MappedFile.anonymous(size, path), piece = 16 << 20
+        let base = try MappedFile.anonymous(size, path, memory), piece = 16 << 20
         for offset in stride(from: 0, to: size, by: piece) {
             let code = read(offset, base + offset, min(piece, size - offset))
             guard code == 0 else {
@@ -62,14 +62,22 @@ public final class MappedFile: @unchecked Sendable {
         bytes = UnsafeRawBufferPointer(start: base, count: size)
     }
 
-    private static func anonymous(_ size: Int, _ path: FilePath) throws(Llama2Error) -> UnsafeMutableRawPointer {
+    private static func anonymous(_ size: Int, _ path: FilePath, _ memory: FileMemory) throws(Llama2Error) -> UnsafeMutableRawPointer {
         guard let base = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), base != MAP_FAILED else {
             throw failure("cannot map \(size) bytes for", path)
+        }
+        if memory == .interleavedCopy {
+            do throws(Llama2Error) {
+                try interleave(base, size)
+            } catch {
+                munmap(base, size)
+                throw error
+            }
         }
         return base
     }
 
-    private init(descriptor: Int32, path: FilePath, isNamed: Bool, copy: Bool) throws(Llama2Error) {
+    private init(descriptor: Int32, path: FilePath, isNamed: Bool, as memory: FileMemory) throws(Llama2Error) {
         self.isNamed = isNamed
         isOwned = true
         var status = stat()
@@ -82,15 +90,15 @@ public final class MappedFile: @unchecked Sendable {
             return
         }
         let base: UnsafeMutableRawPointer
-        if copy {
-            base = try MappedFile.anonymous(size, path)
+        if !memory.isView {
+            base = try MappedFile.anonymous(size, path, memory)
         } else {
             guard let mapped = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0), mapped != MAP_FAILED else {
                 throw MappedFile.failure("cannot map \(size) bytes of", path)
             }
             base = mapped
         }
-        if copy {
+        if !memory.isView {
             do throws(Llama2Error) {
                 try MappedFile.read(descriptor, base, size, path)
             } catch {

@@ -21,7 +21,7 @@ extension Context {
 
     public func load(_ sequence: Int?, path: FilePath) throws(Llama2Error) {
         // a copy: what is checked must be what is used, whoever writes to the file meanwhile
-        try load(sequence, try MappedFile(path: path, copy: true))
+        try load(sequence, try MappedFile(path: path, as: .copy))
     }
 
     public func load(_ sequence: Int?, _ file: MappedFile) throws(Llama2Error) {

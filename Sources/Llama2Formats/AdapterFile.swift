@@ -27,7 +27,7 @@ public final class AdapterFile {
     /// layers: of the model that it is for.
     public static func open(path: FilePath, layers: Int) throws(Llama2Error) -> AdapterFile {
         if try MappedFile.isFolder(path) { return try AdapterFile(folder: path, layers) }
-        let file = try MappedFile(path: path, copy: false)
+        let file = try MappedFile(path: path)
         guard GGUFFile.isGGUF(file.bytes) else {
             throw Llama2Error(.format, "\(path) is no adapter that this version reads: neither GGUF nor a folder with adapter_config.json")
         }
@@ -119,7 +119,7 @@ public final class AdapterFile {
         }
         var config = try AdapterConfig(json, folder + "/adapter_config.json")
         let isSafe = try MappedFile.exists(folder + "/adapter_model.safetensors")
-        let file = try MappedFile(path: folder + (isSafe ? "/adapter_model.safetensors" : "/adapter_model.bin"), copy: false)
+        let file = try MappedFile(path: folder + (isSafe ? "/adapter_model.safetensors" : "/adapter_model.bin"))
         let stored = isSafe ? try Safetensors.tensors(file) : try TorchFile.tensors(file)
         let copies = Copies(limit: file.bytes.count &+ 16 << 20)
         var parts = Parts(folder), modules: [ByteText: ByteText] = [:]

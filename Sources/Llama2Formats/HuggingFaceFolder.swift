@@ -38,12 +38,12 @@ struct HuggingFaceFolder {
         }
         var found: [(tensor: StoredTensor, file: [UInt8])] = []
         for (name, path) in weights.files {
-            let file = try MappedFile(path: path, copy: options.copy)
+            let file = try MappedFile(path: path, as: options.memory)
             files.append(file)
             for tensor in weights.isTorch ? try TorchFile.tensors(file) : try Safetensors.tensors(file) { found.append((tensor, name)) }
             guard found.count <= TensorInfo.most else { throw Llama2Error(.unsupported, "\(folder): more than \(TensorInfo.most) tensors") }
         }
-        let copies = Copies(limit: files.reduce(16 << 20) { $0 &+ $1.bytes.count })
+        let copies = Copies(limit: files.reduce(16 << 20) { $0 &+ $1.bytes.count }, options.memory)
         owned = copies.owned
         let embedding = found.first { $0.tensor.name == "model.embed_tokens.weight" }?.tensor
         var names: Set<ByteText> = []
@@ -68,7 +68,7 @@ struct HuggingFaceFolder {
     static func json(_ folder: FilePath, _ name: String) throws(Llama2Error) -> JSON? {
         let path = folder + "/" + name
         guard try MappedFile.exists(path) else { return nil }
-        let file = try MappedFile(path: path, copy: true)
+        let file = try MappedFile(path: path, as: .copy)
         return try JSON.parse(file.bytes, path.description, owner: file)
     }
 

@@ -22,7 +22,7 @@ extension HuggingFaceTokenizer {
 
     private func templateFiles() throws(Llama2Error) -> [(ByteText, [UInt8])] {
         func text(_ path: FilePath) throws(Llama2Error) -> [UInt8] {
-            let file = try MappedFile(path: path, copy: true)
+            let file = try MappedFile(path: path, as: .copy)
             try MemoryReserve.cover(2 * .text(file.bytes.count), for: path.description)
             return try file.withBytes { Array($0) }
         }

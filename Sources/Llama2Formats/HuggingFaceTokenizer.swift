@@ -41,7 +41,7 @@ struct HuggingFaceTokenizer {
         // one without merges says nothing of a vocabulary that tokenizer.model has: only its added tokens count
         let isStub = whole.map { $0["model"]?["merges"]?.array?.isEmpty != false } ?? true
         if isStub, try MappedFile.exists(proto) {
-            let model = try SentencePieceModel(try MappedFile(path: proto, copy: true), most: max(count, 1))
+            let model = try SentencePieceModel(try MappedFile(path: proto, as: .copy), most: max(count, 1))
             if whole.map({ ($0["model"]?["vocab"]?.members.map { Array($0).count } ?? 0) < model.tokens.count }) ?? true { pieces = model }
         }
         if let whole, pieces == nil {

@@ -103,7 +103,7 @@ struct Llama2CFile {
         hasMagic(bytes) || (try? Header(bytes))?.byteCount == bytes.count
     }
 
-    init(_ bytes: UnsafeRawBufferPointer, path: FilePath?) throws(Llama2Error) {
+    init(_ bytes: UnsafeRawBufferPointer, path: FilePath?, _ memory: FileMemory) throws(Llama2Error) {
         let header: Header
         do throws(Llama2Error) {
             header = try Header(bytes)
@@ -113,7 +113,7 @@ struct Llama2CFile {
         } catch {
             throw Llama2Error(error.kind, "\(path?.description ?? "memory"): \(error.message)")
         }
-        let texts = OwnedBytes()
+        let texts = OwnedBytes(memory)
         try MemoryReserve.cover(tensors: 9 * header.layers + 16, for: "the tensors")
         // 1. the tensors, as they follow each other
         var tensors: [TensorInfo] = [], offset = header.dataStart
@@ -162,12 +162,12 @@ struct Llama2CFile {
         let folder = path.folder + "/"
         var found: MappedFile?
         for name in ["tok\(count).bin", "tokenizer.bin"] where found == nil {
-            if try MappedFile.exists(folder + name) { found = try MappedFile(path: folder + name, copy: true) }
+            if try MappedFile.exists(folder + name) { found = try MappedFile(path: folder + name, as: .copy) }
         }
         guard let file = found else {
             let path = folder + "tokenizer.model"
             if try MappedFile.exists(path) {
-                try SentencePieceModel(try MappedFile(path: path, copy: true), most: count).add(to: &metadata, count: count, texts)
+                try SentencePieceModel(try MappedFile(path: path, as: .copy), most: count).add(to: &metadata, count: count, texts)
             }
             return
         }
@@ -214,6 +214,10 @@ private func expand(_ bytes: UnsafeRawBufferPointer, _ count: Int, group: Int, t
 final class OwnedBytes {
     private var blocks: [UnsafeMutableRawPointer] = []
     private var large: [AnyObject] = []
+    private let isInterleaved: Bool
+
+    /// memory: where the files lie that this belongs to. What is made of their weights is spread as they are.
+    init(_ memory: FileMemory = .view) { isInterleaved = memory == .interleavedCopy }
 
     /// A copy that lives as long as this object.
     func keep<T: BitwiseCopyable>(_ values: [T]) -> UnsafeRawBufferPointer {
@@ -244,7 +248,7 @@ final class OwnedBytes {
     func make<T: BitwiseCopyable>(_ count: Int, _ fill: (UnsafeMutablePointer<T>) throws(Llama2Error) -> Void) throws(Llama2Error)
         -> UnsafeRawBufferPointer
     {
-        let block = Block(try AlignedBuffer<T>(count: count, of: "converted weights"))
+        let block = Block(try AlignedBuffer<T>(count: count, interleaved: isInterleaved, of: "converted weights"))
         try fill(block.buffer.pointer)
         large.append(block)
         return UnsafeRawBufferPointer(UnsafeBufferPointer(start: block.buffer.pointer, count: count))

@@ -20,13 +20,13 @@ struct MetaFolder {
             let number = shards.count, path = folder + "/consolidated.\(number < 10 ? "0" : "")\(number).pth"
             let isNext = number == 0 ? true : try MappedFile.exists(path)
             guard number < 100, isNext else { break }
-            let file = try MappedFile(path: path, copy: options.copy)
+            let file = try MappedFile(path: path, as: options.memory)
             files.append(file)
             var pieces: [ByteText: StoredTensor] = [:]
             for tensor in try TorchFile.tensors(file) { pieces[tensor.name] = tensor }
             shards.append(pieces)
         }
-        let copies = Copies(limit: files.reduce(16 << 20) { $0 &+ $1.bytes.count })
+        let copies = Copies(limit: files.reduce(16 << 20) { $0 &+ $1.bytes.count }, options.memory)
         owned = copies.owned
         let names = shards[0].keys.sorted()
         for (index, shard) in shards.enumerated() where shard.count != names.count || names.contains(where: { shard[$0] == nil }) {
@@ -170,7 +170,7 @@ struct MetaFolder {
     private mutating func addTokenizer(_ folder: FilePath) throws(Llama2Error) {
         let rows = tensors.first { $0.name == "token_embd.weight" }?.rows ?? 0
         for path in [folder + "/tokenizer.model", folder + "/../tokenizer.model"] where try MappedFile.exists(path) {
-            let file = try MappedFile(path: path, copy: true)
+            let file = try MappedFile(path: path, as: .copy)
             // Llama 3's tokenizer.model is lines of base64 and a number, which GGUF's converters do not read either
             if let first = file.bytes.first, first >= 0x20 { return }
             try SentencePieceModel(file, most: rows).add(to: &metadata, count: rows, owned)

@@ -26,7 +26,7 @@ public final class ModelFile: @unchecked Sendable {
     /// the others beside it), a checkpoint of llama2.c, a Hugging Face folder (or a file in it), Meta's folder.
     public static func open(path: FilePath, _ options: LoadOptions = LoadOptions()) throws(Llama2Error) -> ModelFile {
         if try MappedFile.isFolder(path) { return try ModelFile(folder: path, options) }
-        return try open(try MappedFile(path: path, copy: options.copy), options)
+        return try open(try MappedFile(path: path, as: options.memory), options)
     }
 
     /// The same for one file; without a name it has to be complete in itself.
@@ -34,7 +34,7 @@ public final class ModelFile: @unchecked Sendable {
         let path = file.path
         if GGUFFile.isGGUF(file.bytes) { return try ModelFile(gguf: file, options) }
         if Llama2CFile.recognises(file.bytes) {
-            let checkpoint = try Llama2CFile(file.bytes, path: file.isNamed ? path : nil)
+            let checkpoint = try Llama2CFile(file.bytes, path: file.isNamed ? path : nil, options.memory)
             return try ModelFile(
                 files: [file], owned: checkpoint.owned, checkpoint.tensors, checkpoint.metadata,
                 "llama2.c v\(checkpoint.version)", options)
@@ -75,7 +75,7 @@ public final class ModelFile: @unchecked Sendable {
             }
             for index in 1..<shards {
                 let (file, shard) = try ModelFile.read(
-                    try MappedFile(path: try ModelFile.shardPath(opened.path, index, of: shards), copy: options.copy))
+                    try MappedFile(path: try ModelFile.shardPath(opened.path, index, of: shards), as: options.memory))
                 guard try shard.metadata.integer(.splitIndex, in: 0...100_000) == index,
                     try shard.metadata.integer(.splitCount, in: 1...100_000) == shards
                 else {
@@ -89,7 +89,7 @@ public final class ModelFile: @unchecked Sendable {
                 throw Llama2Error(.corrupt, "metadata \(MetadataKey.splitTensors) is \(expected), but the files hold \(announced) tensors")
             }
         }
-        let owned = OwnedBytes()
+        let owned = OwnedBytes(options.memory)
         tensors = try FusedTensors.split(tensors, first.metadata)
         tensors = try tensors.map { (tensor) throws(Llama2Error) in try ModelFile.aligned(tensor, owned) }
         try self.init(

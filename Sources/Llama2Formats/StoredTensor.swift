@@ -123,11 +123,14 @@ struct StoredTensor {
 /// Memory for what is not used as it lies in the files. Tensors may lie on top of each other, so that a file could make much of
 /// little: all copies together take at most `limit` bytes.
 final class Copies {
-    let owned = OwnedBytes()
+    let owned: OwnedBytes
     private let limit: Int
     private var made = 0
 
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int, _ memory: FileMemory = .view) {
+        self.limit = limit
+        owned = OwnedBytes(memory)
+    }
 
     func make<T: BitwiseCopyable>(_ count: Int, of what: @autoclosure () -> String, _ fill: (UnsafeMutablePointer<T>) throws(Llama2Error) -> Void)
         throws(Llama2Error) -> UnsafeRawBufferPointer

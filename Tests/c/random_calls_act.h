@@ -16,7 +16,7 @@ static void act(void) {
         llama2_model *made = NULL;
         llama2_model_options o;
         llama2_model_options_init(&o);
-        o.flags = once_in(16) ? (uint32_t)edge() : (uint32_t)below(2);
+        o.flags = once_in(16) ? (uint32_t)edge() : (uint32_t)below(4);
         TRY(llama2_model_load(paths[below(path_count)], once_in(2) ? &o : NULL, &made, error, (size_t)below(300)), LOADING);
         if (made != NULL) keep(MODEL, made);
         break;

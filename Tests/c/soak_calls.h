@@ -29,7 +29,7 @@ static void load(worker *w) {
     llama2_model_options o;
     int way = below(w, 3), file;
     llama2_model_options_init(&o);
-    o.flags = below(w, 2) ? LLAMA2_MODEL_COPY : 0;
+    o.flags = (uint32_t)below(w, 4); /* a copy, one that is interleaved */
     if (way == 0) ALLOW(w, llama2_model_load(model_path, &o, &model, NULL, 0), LLAMA2_E_NO_MEMORY);
     if (way == 1) ALLOW(w, llama2_model_load_memory(gguf, gguf_size, &o, &model, NULL, 0), LLAMA2_E_NO_MEMORY);
     if (way == 2) {

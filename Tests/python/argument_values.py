@@ -83,7 +83,7 @@ long_stop = C.pointer(S.Text(b"x" * 5000, 5000))
 model, context, sampler, decoder, grammar, state, adapter, scheduler = (handle(k) for k in ("model", "context", "sampler", "decoder", "grammar", "grammar_state", "adapter", "scheduler"))
 NO_KERNELS = 1 + max(value for name, value in values().items() if name.startswith("LLAMA2_KERNELS_"))
 
-model_options = inputs(S.ModelOptions, flags=(2, INVALID), context_length=(2**30 + 1, INVALID), first_layer=(5, RANGE), layer_count=(6, RANGE), reserved=(1, INVALID)) + [(Options(S.ModelOptions, flags=1, layer_count=1), INVALID)]
+model_options = inputs(S.ModelOptions, flags=(4, INVALID), context_length=(2**30 + 1, INVALID), first_layer=(5, RANGE), layer_count=(6, RANGE), reserved=(1, INVALID)) + [(Options(S.ModelOptions, flags=flags, layer_count=1), INVALID) for flags in (1, 2)] + [(Options(S.ModelOptions, flags=2), OK)]
 context_options = inputs(
     S.ContextOptions, flags=(16, INVALID), context_length=(2**31, INVALID), max_sequences=(1025, INVALID),
     batch_size=(4097, INVALID), threads=(1025, INVALID), kernels=(NO_KERNELS, INVALID), reserved=(1, INVALID), energy_path=(b"/nowhere", IO),

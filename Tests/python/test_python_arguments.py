@@ -25,10 +25,10 @@ OPTIONS = dict(length="count32", threads="count32", sequences="count32", batch_s
 MORE = {"deterministic": "flag", "energy": "path+None", "pin_threads": "flag"}
 # name -> (how it is called when nothing is wrong, {parameter: kind})
 CALLS = {
-    "Model": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32")),
-    "ModelFile": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32")),
-    "Model.from_bytes": (dict(data="bytes"), dict(data="bytes")),
-    "Model.from_descriptor": (dict(descriptor="descriptor"), dict(descriptor="descriptor", copy="flag")),
+    "Model": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32", interleave="flag")),
+    "ModelFile": (dict(path="path"), dict(path="path", copy="flag", context_length="count32", first_layer="count32", layer_count="count32", interleave="flag")),
+    "Model.from_bytes": (dict(data="bytes"), dict(data="bytes", interleave="flag")),
+    "Model.from_descriptor": (dict(descriptor="descriptor"), dict(descriptor="descriptor", copy="flag", interleave="flag")),
     "Model.tokenize": (dict(text="x"), dict(text="text", bos="flag or None", special="flag", eos="flag or None")),
     "Model.tokenize_prompt": (dict(text="x"), dict(text="text")),
     "Model.detokenize": (dict(tokens=[1]), dict(tokens="tokens", special="flag")),

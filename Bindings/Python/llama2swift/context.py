@@ -27,7 +27,7 @@ class Context(Sequences, Scoring):
     """A KV cache, logits and threads on a model. For one thread at a time (BusyError otherwise).
 
     length: positions of all sequences together, 0 for the model's (at most 4096). threads: 0 for the CPUs that this
-    process may run on and whose time its control groups give it. pin_threads: each thread but the caller's stays on one CPU.
+    process may run on and whose time its control groups give it. pin_threads: each thread but the caller's stays on one CPU, of several memory nodes in turn.
     sequences: how many there can be. batch_size: tokens of one pass. kv: "f32", "f16", "q8_0" or "q4_0", for keys and values;
     kv_values: for values, where they have another. kernels: "best", "reference", "avx2", "avxvnni", "avx512", "avx512vbmi",
     "neon", "dotprod" or "i8mm". energy: the folder where the kernel counts what processors take (/sys/class/powercap), None: it is not measured.

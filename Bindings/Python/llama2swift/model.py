@@ -21,7 +21,8 @@ class Model(ModelFile):
     path: a GGUF file (of several, the first), a folder of Hugging Face's or Meta's, or a llama2.c checkpoint. copy: read it into
     memory of its own, for files that somebody else may truncate meanwhile. context_length: positions the model was trained on, where
     that is known better than the file says it (Meta's do not); 0: as the file says. first_layer, layer_count (0: to the last): a piece of a
-    model whose other layers are computed elsewhere: `Context.eval_layers`. Raises FileNotFoundError and its sisters (all are
+    model whose other layers are computed elsewhere: `Context.eval_layers`. interleave: copied, its pages in turn on each memory node (NUMA) that
+    the process may use; UnsupportedError where the system refuses that, as for containers without SYS_NICE. Raises FileNotFoundError and its sisters (all are
     InputOutputError), FormatError, CorruptFileError, UnsupportedError, OutOfMemoryError. Pickled and copied by its path: the copy
     loads the file again.
     """

@@ -24,13 +24,13 @@ Self = TypeVar("Self", bound="ModelFile")
 class ModelFile(Handle, Vocabulary):
     """What `Model` is without contexts: a loaded file, its facts, text to tokens and back. When it is closed, contexts made from it keep what they need."""
 
-    def __init__(self, path: A.Path, *, copy: bool = False, context_length: int = 0, first_layer: int = 0, layer_count: int = 0):
+    def __init__(self, path: A.Path, *, copy: bool = False, context_length: int = 0, first_layer: int = 0, layer_count: int = 0, interleave: bool = False):
         """path: a file or folder; copy: read it into memory of its own; context_length: positions it was trained on; first_layer,
-        layer_count: a piece of it, see `Model`."""
+        layer_count: a piece of it; interleave: copied, over all memory nodes; see `Model`."""
         raw = A.path("path", path)
-        options = _model_options(copy, context_length, first_layer, layer_count)
+        options = _model_options(copy, context_length, first_layer, layer_count, interleave)
         piece = int(options.first_layer), int(options.layer_count)
-        self._pickled: tuple[str, bool, int, int, int] | None = (os.path.abspath(os.fsdecode(raw)), A.flag("copy", copy), options.context_length, *piece)
+        self._pickled: tuple[str, bool, int, int, int, bool] | None = (os.path.abspath(os.fsdecode(raw)), bool(copy), options.context_length, *piece, bool(interleave))
         self._load((raw,), "model_load", raw, options=options)
 
     def _load(self, paths: tuple[bytes, ...], function: str, *arguments: Any, options: S.ModelOptions) -> None:
@@ -46,17 +46,17 @@ class ModelFile(Handle, Vocabulary):
         self._hold("model", run(Calls(), load, late=lambda handle: lib.free("model", handle)))
 
     @classmethod
-    def from_bytes(cls: type[Self], data: bytes | bytearray | memoryview) -> Self:
-        """A model from the bytes of one complete file, which are copied."""
+    def from_bytes(cls: type[Self], data: bytes | bytearray | memoryview, *, interleave: bool = False) -> Self:
+        """A model from the bytes of one complete file, which are copied; interleave: see `Model`."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise A.refuse("data", data, "bytes")
         raw = bytes(data)
-        return cls._loaded("model_load_memory", raw, len(raw), _model_options(True))
+        return cls._loaded("model_load_memory", raw, len(raw), _model_options(True, interleave=interleave))
 
     @classmethod
-    def from_descriptor(cls: type[Self], descriptor: int, *, copy: bool = False) -> Self:
+    def from_descriptor(cls: type[Self], descriptor: int, *, copy: bool = False, interleave: bool = False) -> Self:
         """A model from a file that is open for reading; the descriptor stays the caller's."""
-        return cls._loaded("model_load_fd", A.signed("descriptor", descriptor), _model_options(copy))
+        return cls._loaded("model_load_fd", A.signed("descriptor", descriptor), _model_options(copy, interleave=interleave))
 
     @classmethod
     def _loaded(cls: type[Self], function: str, *arguments: Any) -> Self:
@@ -108,15 +108,15 @@ class ModelFile(Handle, Vocabulary):
         return f"<llama2swift.Model {self.description}>" if self._finalizer.alive else "<llama2swift.Model, closed>"
 
 
-def _load_again(kind: type[ModelFile], path: str, copy: bool, context_length: int = 0, first: int = 0, count: int = 0) -> ModelFile:
-    return kind(path, copy=copy, context_length=context_length, first_layer=first, layer_count=count)
+def _load_again(kind: type[ModelFile], path: str, copy: bool, context_length: int = 0, first: int = 0, count: int = 0, interleave: bool = False) -> ModelFile:
+    return kind(path, copy=copy, context_length=context_length, first_layer=first, layer_count=count, interleave=interleave)
 
 
-def _model_options(copy: object, context_length: object = 0, first_layer: object = 0, layer_count: object = 0) -> S.ModelOptions:
+def _model_options(copy: object, context_length: object = 0, first_layer: object = 0, layer_count: object = 0, interleave: object = False) -> S.ModelOptions:
     options = S.sized(S.ModelOptions)
     options.context_length = A.unsigned("context_length", context_length, 32)
     options.first_layer, options.layer_count = A.unsigned("first_layer", first_layer, 32), A.unsigned("layer_count", layer_count, 32)
-    options.flags = K.MODEL_COPY if A.flag("copy", copy) else 0
+    options.flags = (K.MODEL_COPY if A.flag("copy", copy) else 0) | (K.MODEL_INTERLEAVE if A.flag("interleave", interleave) else 0)
     return options
 
 

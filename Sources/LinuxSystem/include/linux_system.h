@@ -5,16 +5,29 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* CPUs that this process may run on; at least 1. Up to 8192 CPUs. */
+/* CPUs that this process may run on; at least 1. Up to so many. */
+#define L2S_CPUS 8192
 int l2s_allowed_cpus(void);
 
 /* CPUs whose time its control groups allow it, rounded down but at least 1; INT_MAX: no limit, or none that can be read.
    root: what stands before "/proc" and "/sys", "" but for tests. */
 int l2s_quota_cpus(const char *root);
 
-/* Lets the calling thread run on one CPU alone: the index-th of those that it may run on, counted around. What cannot be done
-   (a CPU that went away) leaves it as it was. */
+/* Lets the calling thread run on one CPU alone: the index-th of those that it may run on, as l2s_cpu_in_turn counts them. What cannot be
+   done (a CPU that went away) leaves it as it was. */
 void l2s_pin_thread(int index);
+
+/* The index-th of the CPUs in `allowed` (a bit for each of L2S_CPUS), -1 where there is none: counted around, and with several memory nodes one of
+   each in turn, so that it does not matter how a machine numbers its CPUs. Where nodes cannot be read, by number.
+   root: what stands before "/sys", "" but for tests. */
+int l2s_cpu_in_turn(const char *root, const unsigned char *allowed, int index);
+
+/* Memory nodes that the calling thread may take memory from; at least 1. */
+int l2s_memory_nodes(void);
+
+/* Pages of a mapping that are not there yet will lie on each of those nodes in turn, whoever touches them first. 0; -1 and errno where
+   the system does not do that. */
+int l2s_interleave(void *mapping, size_t size);
 
 /* The kernel's number of the calling thread. */
 uint32_t l2s_thread_number(void);

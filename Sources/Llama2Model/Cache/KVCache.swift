@@ -48,6 +48,7 @@ final class KVCache {
         maxSequences = c.maxSequences
         contextLength = c.contextLength
         store = try PageStore(layout.format, count: layout.pageCount)
+        if c.pinsThreads { store.keepPartsNearTheirThreads() }
         tables = try AlignedBuffer(count: c.maxSequences * layout.tableLength, of: "page tables")
         lengths = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")
         pure = try AlignedBuffer(count: c.maxSequences, of: "sequence lengths")

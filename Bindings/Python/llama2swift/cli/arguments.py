@@ -218,6 +218,7 @@ def serving(p: argparse.ArgumentParser) -> None:
     p.add_argument("--batch-size", type=whole(0), default=0, metavar="N", help="tokens of one pass")
     p.add_argument("--kv", choices=["f16", "f32"], default="f16", help="numbers of the cache; default %(default)s")
     p.add_argument("--copy", action="store_true", help="read model files into memory instead of mapping them: whoever shortens one while it is served does no harm")
+    p.add_argument("--interleave", action="store_true", help="read model files into memory, page by page in turn on each memory node of a machine that has several (NUMA)")
     p.add_argument("--draft", metavar="FILE", help="a smaller model with the same vocabulary, which guesses; texts are the same")
     p.add_argument("--max-loaded", type=whole(0), default=0, metavar="N", help="models in memory at the same time; default: all")
     p.add_argument("--idle-unload", type=positive, default=0.0, metavar="SECONDS", help="unload a model that nobody has asked for so long; default: never")

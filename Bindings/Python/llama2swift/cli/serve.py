@@ -22,7 +22,7 @@ def serve(a: argparse.Namespace) -> int:
         raise ValueError(f"{INSTALL} ({problem})") from None
     settings = Settings(
         models=named_models(a.models, a.alias), host=a.host, port=a.port, api_keys=keys(a), cors_origins=tuple(a.cors_origin), context=a.context,
-        request_context=a.request_context, parallel=a.parallel, threads=a.threads, batch=a.batch_size, kv=a.kv, copy=a.copy, draft=a.draft,
+        request_context=a.request_context, parallel=a.parallel, threads=a.threads, batch=a.batch_size, kv=a.kv, copy=a.copy, interleave=a.interleave, draft=a.draft,
         max_loaded=a.max_loaded, idle_unload=a.idle_unload, any_model=a.any_model, queue=a.queue, max_body=a.max_body, body_timeout=a.body_timeout, write_timeout=a.write_timeout,
         timeout=a.timeout, max_tokens=a.max_tokens, temperature=a.temperature, top_k=a.top_k, top_p=a.top_p, min_p=a.min_p, seed=a.seed,
         chat_template=text.template(a.chat_template), page=not a.no_page, metrics=not a.no_metrics, slots=a.slots, grace=a.grace, log=a.log,

@@ -150,7 +150,7 @@ class Engine:
     def __init__(self, name: str, path: str, settings: Settings, meters: Any):
         self.name, self.path, self.settings, self.meters = name, path, settings, meters
         self.used = time.monotonic()
-        self.model = Model(path, copy=settings.copy)
+        self.model = Model(path, copy=settings.copy, interleave=settings.interleave)
         self._check(settings)
         if settings.chat_template is not None:
             _check_template(self.model, settings.chat_template)
@@ -164,7 +164,8 @@ class Engine:
         self.draft = None
         if settings.draft is not None:
             length = self._info.context_length
-            self.draft = Context(Model(settings.draft, copy=settings.copy), length=length, threads=settings.threads, sequences=settings.parallel, kv=settings.kv)
+            draft = Model(settings.draft, copy=settings.copy, interleave=settings.interleave)
+            self.draft = Context(draft, length=length, threads=settings.threads, sequences=settings.parallel, kv=settings.kv)
         self.scheduler = Scheduler(self.context, prompt_tokens_per_step=settings.batch or 0, draft=self.draft)
         self.special = self.model.special_tokens
         self.fingerprint = f"b{llama2swift.__version__}-llama2swift"

@@ -25,6 +25,7 @@ class Settings:
     batch: int = 0
     kv: str = "f16"
     copy: bool = False  # the file's bytes are read, not mapped: whoever shortens it then does no harm
+    interleave: bool = False  # copied, its pages in turn on each memory node
     draft: str | None = None  # a smaller model with the same vocabulary, which guesses
     # more than one model
     max_loaded: int = 0  # 0: all
