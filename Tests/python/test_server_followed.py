@@ -193,6 +193,31 @@ def test_marks_of_the_byte_order_are_of_no_text(tmp_path):
             assert answer.json() == {"prompt": TALK[0]["content"]}
 
 
+def test_what_is_refused_before_it_is_read_can_be_read_by_other_pages():
+    origin = {"Origin": "http://a.example"}
+    with served("--api-key", "one", "--cors-origin", "http://a.example", "--max-body", 100, "--context", 256) as one, httpx.Client(base_url=one.url) as http:
+        wrong = http.get("/v1/models", headers=origin)
+        large = http.post("/v1/completions", content=b"x" * 200, headers={**origin, "Authorization": "Bearer one"})
+        assert (wrong.status_code, large.status_code) == (401, 413)
+        assert {answer.headers.get("access-control-allow-origin") for answer in (wrong, large)} == {"http://a.example"}
+        assert "access-control-allow-origin" not in http.get("/v1/models", headers={"Origin": "http://b.example"}).headers
+        assert (b"Access-Control-Allow-Origin", b"http://a.example") in wrong.headers.raw
+
+
+@pytest.mark.parametrize("body, told", [
+    (b'{"prompt": "x", "json_schema": ' + b'{"items":' * 9000 + b"{}" + b"}" * 9000 + b"}", "nested too deeply"), (b'{"prompt": "x", "seed": ' + b"9" * 5000 + b"}", "digits"), (b'{"prompt": "\xff"}', "utf-8"),
+])  # fmt: skip
+def test_a_body_that_cannot_be_read_says_why(http, body, told):
+    answer = http.post("/v1/completions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "invalid_json" and told in answer.json()["error"]["message"]
+
+
+def test_a_key_of_other_letters_is_known_as_clients_write_it():
+    with served("--api-key", "schlüssel", "--api-key", "ключ", "--context", 256) as one, httpx.Client(base_url=one.url) as http:
+        sent = ["schlüssel".encode(), "schlüssel".encode("latin-1"), "ключ".encode(), b"schl?ssel", "schlussel".encode(), b"\xff"]
+        assert [http.get("/v1/models", headers={b"Authorization": b"Bearer " + key}).status_code for key in sent] == [200, 200, 200, 401, 401, 401]
+
+
 def test_vectors_that_nobody_waits_for_are_made_no_further(stories):
     texts = [stories.tokenize_prompt("Once upon a time. " * 60)] * 400
 

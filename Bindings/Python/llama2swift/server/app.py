@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import Llama2Error
 from . import absent, chat, completions, described, errors, listing, native, page, responses
 from .answering import Gate
-from .limits import Guard
+from .limits import Guard, Titled
 from .meters import Meters
 from .models import Models
 from .settings import Settings
@@ -54,13 +54,14 @@ def create_app(settings: Settings) -> FastAPI:
     described.describe(app, settings)
     open_paths = page.add(app) if settings.page else frozenset()
     _handlers(app)
+    app.add_middleware(Guard, settings=settings, meters=meters, open_paths=open_paths)
     if settings.cors_origins:
         every, here = "*" in settings.cors_origins, "localhost" in settings.cors_origins
         app.add_middleware(
             _Cors, allow_origins=() if every else [o for o in settings.cors_origins if o != "localhost"], allow_origin_regex=".*" if every else _HERE if here else None,
             allow_methods=["GET", "POST", "DELETE", "OPTIONS"], allow_headers=["*"], allow_credentials=True,
         )  # fmt: skip
-    app.add_middleware(Guard, settings=settings, meters=meters, open_paths=open_paths)
+    app.add_middleware(Titled)
     return app
 
 

@@ -18,13 +18,31 @@ log = logging.getLogger("llama2swift.server")
 _OPEN = frozenset(("/health", "/v1/health"))
 
 
+class Titled:
+    """The outermost layer: names of headers are written as HTTP/1.1 is usually written; clients that keep names in a dict look for these."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [(name.title(), value) for name, value in message.get("headers", ())]}
+            await send(message)
+
+        await self.app(scope, receive, sending if scope["type"] == "http" else send)
+
+
 class Guard:
-    """The outermost layer of the application."""
+    """What is refused here has the headers for other pages all the same: they are added outside of it."""
 
     def __init__(self, app: ASGIApp, settings: Settings, meters: Any, open_paths: frozenset[str] = frozenset()):
         self.app, self.settings, self.meters = app, settings, meters
         self.open = _OPEN | open_paths
-        self.keys = [key.encode() for key in settings.api_keys]
+        # as bytes of UTF-8, and as browsers send them, of Latin-1
+        self.keys = [*(key.encode() for key in settings.api_keys), *(key.encode("latin-1") for key in settings.api_keys if max(key) < "\u0100" and not key.isascii())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -42,8 +60,6 @@ class Guard:
                 return  # what is made of half a body is for nobody: the problem itself is told, below
             if message["type"] == "http.response.start":
                 status, sent = message["status"], True
-                # as HTTP/1.1 is usually written; clients that keep names in a dict look for these
-                message = {**message, "headers": [(name.title(), value) for name, value in message.get("headers", ())]}
             # somebody who does not read may not hold a sequence for ever
             await asyncio.wait_for(send(message), self.settings.write_timeout)
 

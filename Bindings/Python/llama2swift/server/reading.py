@@ -38,7 +38,14 @@ class _Exact(Request):
 
     async def json(self) -> Any:
         """The body."""
-        return json.loads(await self.body(), object_pairs_hook=_object, parse_float=_number, parse_constant=_no_number)
+        try:
+            return json.loads(await self.body(), object_pairs_hook=_object, parse_float=_number, parse_constant=_no_number)
+        except json.JSONDecodeError:
+            raise
+        except RecursionError:
+            raise json.JSONDecodeError("it is nested too deeply", "", 0) from None
+        except ValueError as problem:  # a number of too many digits, bytes that are no text
+            raise json.JSONDecodeError(" ".join(str(problem).split()), "", 0) from None
 
 
 class Route(APIRoute):
