@@ -152,7 +152,8 @@ class Requests:
     cache_hook: Any
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
-        """The log-probability of whole texts, in windows of max_length that give each token as long a context as there is room for."""
+        """The log-probability of whole texts, in windows of max_length that give each token as long a context as there is room for. BOS
+        stands before a text and is not asked about; the harness's `hf` adds what BOS has behind BOS where its tokenizer begins a text with one."""
         out = []
         with _bar("loglikelihood_rolling", len(requests), disable_tqdm) as bar:
             for request in requests:
