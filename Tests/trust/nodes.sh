@@ -26,8 +26,8 @@ if ! ls "$out"/debian/boot/vmlinuz-* > /dev/null 2>&1; then
 fi
 busybox=$out/debian/bin/busybox
 
-# 2. the machine's files: the library and what it is linked with, the probe, a model whose heads are 64 wide, so that a head's keys of 64 positions
-# are whole pages of 4 KiB, and the real model where it is here (three heads, for three threads)
+# 2. the machine's files: the library and what it is linked with, the probe, and a model whose heads are 64 wide, so that a head's keys of 64
+# positions are whole pages of 4 KiB
 rm -rf "$root"
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/lib" "$root/lib64"
 cp "$busybox" "$root/bin/"
