@@ -121,7 +121,7 @@ def test_names_of_control_tokens_are_these_in_every_text(lm, stories):
 
 
 def test_the_cache_is_not_coarser_than_the_weights(lm, kind, stories_path, smollm2_path):
-    """Weights in F32 had a cache in F16, with which log-probabilities are 7e-3 from those of transformers (wanted: 1e-3)."""
+    """Weights in F32 had a cache in F16, with which log-probabilities are up to 9e-3 from those of transformers (wanted: 1e-3)."""
     exact = kind(path=stories_path, max_length=128, threads=1, kv="f32")
     requests = [request(*pair) for pair in PAIRS]
     assert lm.loglikelihood(requests, disable_tqdm=True) == exact.loglikelihood(requests, disable_tqdm=True)
