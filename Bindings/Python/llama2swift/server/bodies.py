@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 # What changes answers and is not followed: the values that ask for nothing, and why.
 Refused = Mapping[str, "tuple[tuple[Any, ...], str]"]
 _STOPS, _LONGEST_STOP = 64, 4096  # the library's
+_MOST_TEXTS = 2048  # OpenAI's
 
 
 def taken(**more: Any) -> Any:
@@ -152,8 +153,16 @@ class Embeddings(Body):
     model: Optional[str] = None
     user: Optional[str] = taken()
     dimensions: Optional[int] = Field(None, ge=1)
-    input: Union[str, List[str], List[int], List[List[int]], List[Union[str, List[int]]]] = Field(max_length=2048)
+    input: Union[str, List[str], List[int], List[List[int]], List[Union[str, List[int]]]]
     encoding_format: Optional[Literal["float", "base64"]] = None
+
+    @field_validator("input")
+    @classmethod
+    def _count(cls, given: Any) -> Any:
+        """How many texts there are is bounded here, how long one is by the context."""
+        if isinstance(given, list) and not (given and isinstance(given[0], int)) and len(given) > _MOST_TEXTS:
+            raise ValueError(f"there are {len(given)} texts, at most {_MOST_TEXTS} are possible")
+        return given
 
 
 class PromptString(Body):
