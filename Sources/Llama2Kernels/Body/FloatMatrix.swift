@@ -6,7 +6,8 @@ internal import KernelOperands
 /// tree: the same whatever the tile. w: (rows, columns) of `type`; x: (tokens, columns);
 /// out: (tokens, outStride).
 ///
-/// Tiles of 4 rows and 4, 2 or 1 tokens (1 where there are only 16 registers; 6 rows and 4 tokens fill 32: 24 sums, 6 weights, x);
+/// Tiles of 4 rows and 4, 2 or 1 tokens (1 where there are only 16 registers; 32 hold 24 sums: 3 rows and 8 tokens
+/// of halves, 6 and 4 of floats: the more tokens, the fewer conversions of weights, which take the pipes of the products);
 /// some tokens at a time, so that their x stays in the second-level cache while the weights stream by, the next rows fetched ahead
 /// in file order.
 /// false: no type of floats.
@@ -50,13 +51,20 @@ private struct FloatJob {
                 row &+ ahead < job.endRow ? job.w + (row &+ ahead) &* rowBytes : job.next + (row &+ ahead &- job.endRow) &* rowBytes
             let rows = Rows(w0: at(0), w1: at(1), w2: at(2), w3: at(3), w4: at(4), w5: at(5), columns: columns, next: next)
             let more = Rows(w0: at(4), w1: at(5), w2: at(5), w3: at(5), w4: at(5), w5: at(5), columns: columns, next: next)
+            let lower = Rows(w0: at(3), w1: at(4), w2: at(5), w3: at(5), w4: at(5), w5: at(5), columns: columns, next: next)
             let tiles = (end &- firstToken &+ 3) >> 2, parts = I32x16.tokensInRegisters == 8 ? (tiles < 3 ? tiles : 3) : 1
             var t = firstToken, part = 0
             while t < end {
                 let x = job.x + t &* columns, o = job.out + (t &* job.outStride &+ row), valid = last &- row &+ 1
                 // up to three tiles fetch a part each of what is wanted next: one alone would ask for more than the memory gives
-                let share = part < parts ? (six ? 6 : 4) &* 16 &* F.bytes / parts : 0
-                if I32x16.tokensInRegisters == 8 && t &+ 4 <= end {
+                @inline(__always) func bytes(_ part: Int) -> Int { part < parts ? (six ? 6 : 4) &* 16 &* F.bytes / parts : 0 }
+                let share = bytes(part)
+                if six && F.bytes == 2 && t &+ 8 <= end {
+                    tile(F.self, ThreeByEight.self, rows, x, o, job.outStride, 3, part, share)
+                    tile(F.self, ThreeByEight.self, lower, x, o + 3, job.outStride, 3, part &+ 1, bytes(part &+ 1))
+                    part &+= 1
+                    t &+= 8
+                } else if I32x16.tokensInRegisters == 8 && t &+ 4 <= end {
                     if six {
                         tile(F.self, SixByFour.self, rows, x, o, job.outStride, 6, part, share)
                     } else {
@@ -89,7 +97,7 @@ private struct Rows {
     let next: UnsafeRawPointer
 }
 
-/// The weights of some columns of four or six rows.
+/// The weights of some columns of three, four or six rows.
 private struct RowWeights {
     let m0: F32x16, m1: F32x16, m2: F32x16, m3: F32x16, m4: F32x16, m5: F32x16
 
@@ -97,13 +105,13 @@ private struct RowWeights {
         m0 = load(w.w0)
         m1 = load(w.w1)
         m2 = load(w.w2)
-        m3 = load(w.w3)
+        m3 = count > 3 ? load(w.w3) : m2
         m4 = count == 6 ? load(w.w4) : m3
         m5 = count == 6 ? load(w.w5) : m3
     }
 }
 
-/// The partial sums of one token with four or six rows.
+/// The partial sums of one token with three, four or six rows.
 private struct RowSums {
     var a0 = F32x16(splat: 0), a1 = F32x16(splat: 0), a2 = F32x16(splat: 0), a3 = F32x16(splat: 0)
     var a4 = F32x16(splat: 0), a5 = F32x16(splat: 0)
@@ -112,7 +120,7 @@ private struct RowSums {
         a0 = F32x16.fma(m.m0, v, a0)
         a1 = F32x16.fma(m.m1, v, a1)
         a2 = F32x16.fma(m.m2, v, a2)
-        a3 = F32x16.fma(m.m3, v, a3)
+        if rows > 3 { a3 = F32x16.fma(m.m3, v, a3) }
         if rows == 6 {
             a4 = F32x16.fma(m.m4, v, a4)
             a5 = F32x16.fma(m.m5, v, a5)
@@ -133,8 +141,8 @@ private struct RowSums {
 
 /// The rows and tokens of a tile.
 private protocol TileShape {
-    static var rows: Int { get }  // 4 or 6
-    static var tokens: Int { get }  // 4, 2 or 1
+    static var rows: Int { get }  // 3, 4 or 6
+    static var tokens: Int { get }  // 8, 4, 2 or 1
     static var once: Bool { get }  // whether what is fetched ahead is read once, and fetched so
 }
 
@@ -142,6 +150,10 @@ extension TileShape {
     @inline(__always) static var once: Bool { false }
 }
 
+private enum ThreeByEight: TileShape {
+    @inline(__always) static var rows: Int { 3 }
+    @inline(__always) static var tokens: Int { 8 }
+}
 private enum SixByFour: TileShape {
     @inline(__always) static var rows: Int { 6 }
     @inline(__always) static var tokens: Int { 4 }
@@ -174,8 +186,9 @@ private enum FourByOneOnce: TileShape {
     let size = F.bytes, rows = Shape.rows, tokens = Shape.tokens
     var ahead = w.next + part &* share &* (w.columns >> 4)
     let columns = w.columns, whole = columns & ~15, rest = columns & 15
-    let x1 = x + columns, x2 = x1 + columns, x3 = x2 + columns
+    let x1 = x + columns, x2 = x1 + columns, x3 = x2 + columns, x4 = x3 + columns, x5 = x4 + columns, x6 = x5 + columns, x7 = x6 + columns
     var s0 = RowSums(), s1 = RowSums(), s2 = RowSums(), s3 = RowSums()
+    var s4 = RowSums(), s5 = RowSums(), s6 = RowSums(), s7 = RowSums()
     var k = 0
     while k < whole {
         // the next rows are one piece
@@ -192,6 +205,12 @@ private enum FourByOneOnce: TileShape {
             s2.add(m, rows, F32x16(load: x2 + k))
             s3.add(m, rows, F32x16(load: x3 + k))
         }
+        if tokens > 4 {
+            s4.add(m, rows, F32x16(load: x4 + k))
+            s5.add(m, rows, F32x16(load: x5 + k))
+            s6.add(m, rows, F32x16(load: x6 + k))
+            s7.add(m, rows, F32x16(load: x7 + k))
+        }
         k &+= 16
     }
     if rest != 0 {
@@ -202,12 +221,24 @@ private enum FourByOneOnce: TileShape {
             s2.add(m, rows, loadTail(x2 + whole, rest))
             s3.add(m, rows, loadTail(x3 + whole, rest))
         }
+        if tokens > 4 {
+            s4.add(m, rows, loadTail(x4 + whole, rest))
+            s5.add(m, rows, loadTail(x5 + whole, rest))
+            s6.add(m, rows, loadTail(x6 + whole, rest))
+            s7.add(m, rows, loadTail(x7 + whole, rest))
+        }
     }
     s0.store(out, rows, valid)
     if tokens > 1 { s1.store(out + outStride, rows, valid) }
     if tokens > 2 {
         s2.store(out + 2 &* outStride, rows, valid)
         s3.store(out + 3 &* outStride, rows, valid)
+    }
+    if tokens > 4 {
+        s4.store(out + 4 &* outStride, rows, valid)
+        s5.store(out + 5 &* outStride, rows, valid)
+        s6.store(out + 6 &* outStride, rows, valid)
+        s7.store(out + 7 &* outStride, rows, valid)
     }
 }
 
