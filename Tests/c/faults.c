@@ -120,7 +120,7 @@ static int32_t importance(void) {
 }
 
 static const struct { const char *name; int32_t (*run)(void); } operations[] = {
-    {"load", load}, {"load_copy", load_copy}, {"create", create}, {"create_sampler", create_sampler},
+    {"load", load}, {"load_copy", load_copy}, {"load_interleaved", load_interleaved}, {"create", create}, {"create_sampler", create_sampler},
     {"create_decoder", create_decoder}, {"decode", decode}, {"eval", eval}, {"eval_batch", eval_batch}, {"sample", sample},
     {"generate", generate}, {"tokenize", tokenize}, {"detokenize", detokenize}, {"chat", chat}, {"chat_long", chat_long}, {"metadata", metadata},
     {"preflight", preflight}, {"perplexity", perplexity}, {"score", score}, {"embeddings", embeddings}, {"quantize", quantize}, {"convert", convert},

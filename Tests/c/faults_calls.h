@@ -22,6 +22,7 @@ static int32_t load_with(uint32_t flags) {
 }
 static int32_t load(void) { return load_with(0); }
 static int32_t load_copy(void) { return load_with(LLAMA2_MODEL_COPY); }
+static int32_t load_interleaved(void) { return load_with(LLAMA2_MODEL_INTERLEAVE); }
 
 static int32_t create(void) {
     llama2_context_options o;

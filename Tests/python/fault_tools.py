@@ -14,7 +14,7 @@ FILES = 8 | 16 | 32 | 64 | 128 | 256 | 512
 LIBRARY = Path(os.environ.get("LLAMA2SWIFT_LIBRARY", ROOT / ".build/release/libllama2swift.so")).resolve()
 STORIES = str(FIXTURES / "stories260K.bin")
 
-LOADS = ["load", "load_copy", "preflight"]
+LOADS = ["load", "load_copy", "load_interleaved", "preflight"]
 CALLS = ["create", "create_sampler", "create_decoder", "decode", "eval", "eval_batch", "sample", "generate", "tokenize", "detokenize", "chat", "chat_long", "metadata", "perplexity", "score", "embeddings"]  # fmt: skip
 LONG = {"chat_long": 300}  # 60,000 allocations, each of which the walk counts: these steps at least
 WRITES = ["quantize", "convert", "importance"]

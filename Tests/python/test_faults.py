@@ -49,7 +49,7 @@ def test_these_have_no_allocation_that_could_fail(walker, operation):
 
 @pytest.mark.parametrize("index", range(4))
 def test_refused_memory_while_any_format_is_loaded(walker, folders, index):
-    for operation, mode in [("load", "from"), ("load_copy", "one")]:
+    for operation, mode in [("load", "from"), ("load_copy", "one"), ("load_interleaved", "one")]:
         assert faults.walk(walker, operation, MEMORY, mode, 0, 40, folders[index])["survived"] == 0
 
 
