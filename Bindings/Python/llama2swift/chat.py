@@ -35,7 +35,7 @@ class Conversation:
         self._template = None if template is None else A.text("chat_template", A.string("chat_template", template))
         if self._template == b"":
             raise ValueError("chat_template is empty")
-        if self._template is not None and b"/" in self._template and b"{" not in self._template:
+        if self._template is not None and b"/" in self._template and not any(mark in self._template for mark in (b"{", b"<")):
             # it would be written out in place of all that is said
             raise UnknownTemplateError(f"chat_template is {A.shown(template)}, which is no template: a path that leads nowhere, or a text that says nothing of a conversation")
 

@@ -2,9 +2,8 @@
 
     python -m llama2swift.lm_eval --model llama2swift --model_args path=model.gguf --tasks hellaswag
 
-is the harness's own command with this model type in its registry. `lm_eval` itself has it where its version looks for entry points (group
-"lm_eval.models"; 0.4.13 does not), and a program after `llama2swift.lm_eval.register()`. Requests are those of its TemplateLM: a continuation after a context, a whole text, a text that is
-generated. Both texts of a pair are tokenized as one, which is where the boundary lies for `transformers`, too; answers to one question are
+is the harness's own command with this model type in its registry. `lm_eval` itself has it where its version looks for entry points (group "lm_eval.models"; 0.4.13
+does not), and a program after `llama2swift.lm_eval.register()`. Requests are those of its TemplateLM: a continuation after a context, a whole text, a generated one. Both texts of a pair are tokenized as one, which is where the boundary lies for `transformers`, too; answers to one question are
 branches of one sequence, and what contexts have in common is evaluated once. Results do not depend on the batch.
 """
 

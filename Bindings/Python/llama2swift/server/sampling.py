@@ -108,8 +108,10 @@ def _bias(engine: Engine, given: Any) -> dict[int, float]:
         if len(pair) != 2 or isinstance(pair[0], (bool, float)) or isinstance(pair[1], str) or pair[1] is True:
             raise ApiError(400, "logit_bias: each is a token and a number, or false", param="logit_bias")
         which, value = pair
-        number = which if isinstance(which, int) else int(which) if isinstance(given, dict) and _NUMBER.fullmatch(which) else None
-        tokens = engine.model.tokenize(which) if number is None else [number]
+        if isinstance(which, int) or (isinstance(given, dict) and _NUMBER.fullmatch(which)):
+            tokens = [int(which)]
+        else:
+            tokens = engine.model.tokenize(which)
         if not tokens:
             raise ApiError(400, "logit_bias: a text is empty: it has no tokens", param="logit_bias")
         for token in tokens:
