@@ -21,16 +21,22 @@ final class PassClock {
         }
     }
 
-    /// Passes shorter than this are as long as what is around them: they tell nothing of models that anybody waits for.
-    private static let shortest = 300_000
+    /// Where a pass can be shorter than this it is about as long as what is around it, and nobody waits for such a model: by figures then, whatever else the
+    /// machine does.
+    private static let shortest = 1_000_000
 
     /// Of passes with one token, and with as many more as `PassCosts` has figures for.
     private var one = Recent(), more = [Recent](repeating: Recent(), count: PassCosts.counts.scalarCount)
     private var drafted = Recent()
+    /// The shortest pass with one token.
+    private var least = Int.max
 
     /// A pass of the model.
     func took(_ nanoseconds: Int, tokens: Int) {
-        guard tokens > 1 else { return one.add(nanoseconds) }
+        guard tokens > 1 else {
+            least = min(least, nanoseconds)
+            return one.add(nanoseconds)
+        }
         guard let step = PassCosts.step(tokens &- 1) else { return }
         more[step].add(nanoseconds)
     }
@@ -48,7 +54,7 @@ final class PassClock {
     var step: Int? { one.usual }
 
     /// Whether its passes are long enough to be measured.
-    var isTelling: Bool { (step ?? 0) >= PassClock.shortest }
+    private var isTelling: Bool { least >= PassClock.shortest }
 
     /// What a pass took that has more tokens, as `PassCosts.step` counts them, beside one with one.
     func share(_ index: Int) -> Double? {
