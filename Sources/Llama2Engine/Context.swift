@@ -83,8 +83,9 @@ public final class Context {
         work.nanoseconds = monotonicNanoseconds() - start
         work.cpuNanoseconds = max(0, inference.cpuNanoseconds - cpu)
         work.microjoules = energy?.gained() ?? 0
-        if count == 1 || decodes { clock.took(work.nanoseconds, tokens: count) }
-        if count == 1 || decodes { decode += work } else { prefill += work }
+        guard count == 1 || decodes else { return prefill += work }
+        decode += work
+        clock.took(work.nanoseconds, tokens: count)
     }
 
     /// Appends `token`, and guesses of what follows it, to sequence 0; logits of all. Returns how many guesses were evaluated: none of them is
